@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -115,30 +116,32 @@ class Weather:
         return torch.tensordot(self.waves.new_tensor(weights), self.waves, 1).clamp(0, 1)
 
     def streaks(self, times: Sequence[float], height: int, width: int) -> list[Tensor]:
-        """Those that are in the frame at each of some times: [S,8], as `ops.weather` wants them."""
+        """Those that are in the frame at each of some times: [S,8], as `ops.weather` wants them.
+
+        By NumPy: PyTorch would share these few numbers out among its threads, which takes longer than to compute them.
+        """
         link, cycles, phase, _, _, top, fall, _, _, _, radius, _ = self._columns
-        turned = self.paths.new_tensor(times)[:, None] / self.period * cycles + phase
-        at = turned - turned.floor() + link
+        turned = np.array(times, np.float32)[:, None] / self.period * cycles + phase
+        at = turned - np.floor(turned) + link
         y = top + fall * at
         dy = fall * cycles * (-self.exposure / self.period)
-        seen = (y > -1 - radius - dy.clamp_min(0)) & (y < height + radius - dy.clamp_max(0))
-        place = seen.flatten().nonzero()[:, 0]
-        found = place % len(self.paths)
-        at, y, dy = at.flatten()[place], y.flatten()[place], dy[found]
-        _, cycles, _, x, way, top, _, sway, turns, lag, radius, opacity = self._columns.index_select(1, found)
+        seen = (y > -1 - radius - np.maximum(dy, 0)) & (y < height + radius - np.minimum(dy, 0))
+        found = seen.nonzero()[1]
+        at, y, dy = at[seen], y[seen], dy[found]
+        _, cycles, _, x, way, top, _, sway, turns, lag, radius, opacity = self._columns.take(found, 1)
         turn = 2 * math.pi * (turns * at + lag)
         around = width - 2 * top  # paths leave the frame on one side and return on the other
-        x = (x + way * at + sway * torch.sin(turn) - top) % around + top
-        dx = (way + 2 * math.pi * turns * sway * torch.cos(turn)) * cycles * (-self.exposure / self.period)
-        squared = dx.square() + dy.square()
-        inverse = torch.where(squared > 0, 1 / squared, 0.0)
-        streaks = torch.stack((x, y, dx, dy, inverse, radius, radius**-2, opacity), 1)
-        return [*streaks.split(seen.sum(1).tolist())]
+        x = (x + way * at + sway * np.sin(turn) - top) % around + top
+        dx = (way + 2 * math.pi * turns * sway * np.cos(turn)) * cycles * (-self.exposure / self.period)
+        squared = dx * dx + dy * dy
+        inverse = np.divide(1, squared, out=np.zeros_like(squared), where=squared > 0)
+        streaks = np.stack((x, y, dx, dy, inverse, radius, radius**-2, opacity), 1)
+        return [*torch.from_numpy(streaks).split(seen.sum(1).tolist())]
 
     @cached_property
-    def _columns(self) -> Tensor:
+    def _columns(self) -> np.ndarray:
         """The paths, one number of all paths after the other: [12,P]."""
-        return self.paths.T.contiguous()
+        return np.ascontiguousarray(self.paths.numpy().T)
 
 
 def _mixed(
