@@ -33,7 +33,7 @@ SANITIZERS = ("memcheck", "racecheck", "initcheck", "synccheck")
 LIMIT = 3600  # seconds, of a step
 KEPT = 1500  # characters of what a failed step says
 PROFILED = 40  # frames
-ROWS = 10  # of a profile
+ROWS = 4  # of a profile
 
 Row = dict[str, Any]
 

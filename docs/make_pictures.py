@@ -71,7 +71,7 @@ def draw_strokes(photo: np.ndarray, strokes: list[list[tuple[float, float]]], ra
     )
 
 
-def moving_picture(loops: list[Cinemagraph], path: Path, height: int = 252, every: int = 4) -> None:
+def moving_picture(loops: list[Cinemagraph], path: Path, height: int = 240, every: int = 4) -> None:
     """Saves the loops side by side as an animated WebP."""
     frames = []
     for t in range(0, len(loops[0]), every):
@@ -103,7 +103,7 @@ def wind_and_snow(animator: Animator) -> None:
     """A tree in a lake: its crown, the waves, the clouds and the snow obey one wind."""
     scene = animator.invert(WILLOW, size=440)
     loop = animator.render(scene, wind=(0, 0.7), weather="snow", weather_strength=0.9, seconds=3)
-    moving_picture([loop], IMAGES / "wind-and-snow.webp", height=240)
+    moving_picture([loop], IMAGES / "wind-and-snow.webp")
 
 
 def styles(animator: Animator, height: int = 90) -> None:
