@@ -49,7 +49,7 @@ def main() -> None:
     options = _options()
     began, start = time(), perf_counter()
     from benchmarks.moving import FPS, PHOTO, SPEED
-    from stylecine.commands.console import peak_rss_mb
+    from stylecine.commands.console import leave, peak_rss_mb
     from stylecine.pipeline import animate
 
     imported = perf_counter() - start
@@ -58,6 +58,7 @@ def main() -> None:
     info = loop.save(options.video)
     report = {"seconds": {"import": imported} | loop.timings, "peak_mb": peak_rss_mb(), "began": began, "ended": time()}
     print(json.dumps(report | {"frames": info.frames, "bytes": info.bytes}))
+    leave(0)
 
 
 def _options() -> argparse.Namespace:

@@ -1,8 +1,6 @@
 """`python -m stylecine` is the command `stylecine`."""
 
-import sys
-
-from stylecine.cli import main
+from stylecine.cli import run
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run()

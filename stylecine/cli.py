@@ -13,6 +13,7 @@ import traceback
 import warnings
 from collections.abc import Sequence
 from time import perf_counter
+from typing import NoReturn
 
 from stylecine import __version__
 from stylecine.commands import (
@@ -31,13 +32,18 @@ from stylecine.commands import (
     studio,
 )
 from stylecine.commands.arguments import Parser, Usage
-from stylecine.commands.console import complain
+from stylecine.commands.console import complain, leave
 from stylecine.errors import StylecineError
 from stylecine.interrupts import Interrupts
 
 COMMANDS = animate, explain, scene, edit, render, batch, models, convert, measure, report, doctor, studio, serve
 NEW_OBJECTS = 50_000  # for which the garbage collector looks; PyTorch's import makes half a million, most of which stay
 INTERRUPTED = "Interrupted; nothing half-written is left. Run the command again."
+
+
+def run() -> NoReturn:
+    """The whole process of a command."""
+    leave(main())
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -127,7 +127,7 @@ def test_metadata_names_the_command_the_licences_and_the_dependencies(wheel: Pat
     (info,) = {name.split("/")[0] for name in names if ".dist-info/" in name}
     with ZipFile(wheel) as archive:
         metadata = Parser().parsestr(archive.read(f"{info}/METADATA").decode())
-        assert "stylecine = stylecine.cli:main" in archive.read(f"{info}/entry_points.txt").decode()
+        assert "stylecine = stylecine.cli:run" in archive.read(f"{info}/entry_points.txt").decode()
     assert wheel.name.startswith(f"stylecine-{metadata['Version']}-")
     assert {f"{info}/licenses/LICENSE", f"{info}/licenses/NOTICE"} <= names
     assert "torch<2.14,>=2.11" in (metadata.get_all("Requires-Dist") or [])

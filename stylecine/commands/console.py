@@ -1,14 +1,17 @@
 """What commands print: progress, figures, and errors in one line."""
 
 import argparse
+import atexit
 import json
+import os
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from itertools import accumulate, pairwise
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from stylecine.errors import OptionError, OutputError, printable
 from stylecine.output.formats import files_of
@@ -158,3 +161,18 @@ def extra(name: str, command: str) -> Iterator[None]:
     except ModuleNotFoundError as error:
         needs = f"{command} needs {error.name}, which is not installed"
         raise OptionError(f"{needs}; run pip install 'stylecine[{name}]'.") from None
+
+
+def leave(code: int) -> NoReturn:
+    """Ends the process with this exit code once output is written and what was registered with `atexit` has run.
+
+    Python would then also free every object and library, PyTorch's among them, which takes a tenth of a second, and
+    the system does it anyway. It may do so where it has something to wait for or to complain about.
+    """
+    if all(thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread()):
+        with suppress(OSError, ValueError):  # of a closed pipe
+            atexit._run_exitfuncs()
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+    sys.exit(code)
