@@ -48,13 +48,13 @@ def to_video(size: int, frames: int, threads: int, device: str | None = None) ->
 def main() -> None:
     options = _options()
     began, start = time(), perf_counter()
-    from benchmarks.moving import FPS, PHOTO, SPEED
+    from benchmarks.moving import FPS, PHOTO
     from stylecine.commands.console import leave, peak_rss_mb
     from stylecine.pipeline import animate
 
     imported = perf_counter() - start
     size, seconds = (options.size, options.size), options.frames / FPS
-    loop = animate(PHOTO, size=size, seconds=seconds, fps=FPS, speed=SPEED, device=options.device)
+    loop = animate(PHOTO, size=size, seconds=seconds, fps=FPS, device=options.device)
     info = loop.save(options.video)
     report = {"seconds": {"import": imported} | loop.timings, "peak_mb": peak_rss_mb(), "began": began, "ended": time()}
     print(json.dumps(report | {"frames": info.frames, "bytes": info.bytes}))
