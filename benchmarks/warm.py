@@ -85,7 +85,6 @@ def _row(loop: Cinemagraph, count: int, kernels: str, into: str, passes: Sequenc
         "into": into,
         "frames_per_second": 1 / median(passes),
         "milliseconds": 1e3 * median(passes),
-        "passes_milliseconds": [1e3 * seconds for seconds in passes],
     }
 
 

@@ -146,7 +146,7 @@ def main() -> None:
     styles(animator)
     weather(animator)
     wind_and_snow(animator)
-    cloth = animator.invert(EXAMPLES / "cloth/flag.jpg", size=240)
+    cloth = animator.invert(EXAMPLES / "cloth/flag.jpg", size=216)
     flag = animator.render(
         cloth, subject="cloth", mask=EXAMPLES / "cloth/flag-mask.png", wind=(0, 0.7), seconds=2, fps=16
     )

@@ -170,7 +170,7 @@ def leave(code: int) -> NoReturn:
     the system does it anyway. It may do so where it has something to wait for or to complain about.
     """
     if all(thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread()):
-        with suppress(OSError, ValueError):  # of a closed pipe
+        with suppress(OSError, ValueError, AttributeError):  # of a closed pipe, or none at all
             atexit._run_exitfuncs()
             sys.stdout.flush()
             sys.stderr.flush()

@@ -32,3 +32,9 @@ def test_threads_that_have_to_finish_do() -> None:
 def test_those_that_never_do_are_not_waited_for() -> None:
     done = ended("threading.Thread(target=time.sleep, args=(60,), daemon=True).start(); leave(0)")
     assert done.returncode == 0
+
+
+def test_there_may_be_no_output() -> None:
+    assert ended("sys.stdout = sys.stderr = None; leave(4)").returncode == 4
+    closed = "import os; reader, sys.stdout = os.pipe(); sys.stdout = open(sys.stdout, 'w'); os.close(reader)\n"
+    assert ended(closed + "print('unread'); leave(0)").returncode == 120, "as Python says that output is lost"
