@@ -126,17 +126,19 @@ class Weather:
         y = top + fall * at
         dy = fall * cycles * (-self.exposure / self.period)
         seen = (y > -1 - radius - np.maximum(dy, 0)) & (y < height + radius - np.minimum(dy, 0))
-        found = seen.nonzero()[1]
-        at, y, dy = at[seen], y[seen], dy[found]
+        place = np.flatnonzero(seen)
+        found = np.concatenate([np.flatnonzero(of_frame) for of_frame in seen])
+        at, y, dy = at.ravel()[place], y.ravel()[place], dy[found]
         _, cycles, _, x, way, top, _, sway, turns, lag, radius, opacity = self._columns.take(found, 1)
         turn = 2 * math.pi * (turns * at + lag)
         around = width - 2 * top  # paths leave the frame on one side and return on the other
-        x = (x + way * at + sway * np.sin(turn) - top) % around + top
+        x = x + way * at + sway * np.sin(turn) - top
+        x += top - around * np.floor(x / around)
         dx = (way + 2 * math.pi * turns * sway * np.cos(turn)) * cycles * (-self.exposure / self.period)
         squared = dx * dx + dy * dy
         inverse = np.divide(1, squared, out=np.zeros_like(squared), where=squared > 0)
-        streaks = np.stack((x, y, dx, dy, inverse, radius, radius**-2, opacity), 1)
-        return [*torch.from_numpy(streaks).split(seen.sum(1).tolist())]
+        streaks = np.stack((x, y, dx, dy, inverse, radius, 1 / (radius * radius), opacity), 1)
+        return [*torch.from_numpy(streaks).split(np.count_nonzero(seen, 1).tolist())]
 
     @cached_property
     def _columns(self) -> np.ndarray:
