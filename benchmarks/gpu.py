@@ -96,7 +96,7 @@ def profiles(size: int) -> dict[str, list[Row]]:
         made[name] = profiled(loop)
         microseconds = sum(row["microseconds"] for row in made[name])
         speeds.append({"loop": name, "frames_per_second": speed(loop), "microseconds": microseconds})
-    return {"": speeds} | {name: rows[:ROWS] for name, rows in made.items()}
+    return {"frames of each loop": speeds} | {name: rows[:ROWS] for name, rows in made.items()}
 
 
 def profiled(loop: Cinemagraph) -> list[Row]:
@@ -136,7 +136,7 @@ def markdown(result: Mapping[str, Any]) -> str:
     ran = table([{"says": ""} | row for row in result["steps"]], ("step", "result", "seconds"))
     parts = [f"{where['gpu']}; {where['cpu']}, {where['cores']} cores. {result['kernels']}.\n\n{ran}"]
     for name, rows in result["profiles"].items():
-        parts.append(f"## {name or 'Frames of each loop'}\n\n{table(rows, list(rows[0]))}")
+        parts.append(f"## {name.capitalize()}\n\n{table(rows, list(rows[0]))}")
     return "\n".join(parts)
 
 

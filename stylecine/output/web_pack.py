@@ -324,7 +324,7 @@ def _weather(weather: Weather) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Paths float32 [P,12], waves int16, the distance as PNG, and the facts about them."""
     waves, step = _quantised(weather.waves)
     tensors = {
-        "paths": weather.paths.cpu().numpy(),
+        "paths": weather.paths.numpy(),
         "waves": waves,
         "distance": _raw(encode_png(weather.distance.cpu().numpy())),
     }

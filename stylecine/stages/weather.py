@@ -127,7 +127,7 @@ class Weather:
         dy = fall * cycles * (-self.exposure / self.period)
         seen = (y > -1 - radius - np.maximum(dy, 0)) & (y < height + radius - np.minimum(dy, 0))
         place = np.flatnonzero(seen)
-        found = np.concatenate([np.flatnonzero(of_frame) for of_frame in seen])
+        found = place % len(self.paths)
         at, y, dy = at.ravel()[place], y.ravel()[place], dy[found]
         _, cycles, _, x, way, top, _, sway, turns, lag, radius, opacity = self._columns.take(found, 1)
         turn = 2 * math.pi * (turns * at + lag)
