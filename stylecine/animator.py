@@ -106,6 +106,8 @@ class Animator(Networks):
             moves_ahead = None if preview else begin(lambda: erode_moving_edges(layers, image))
             motion = predict_motion(image, layers, self.motionnet)
             eroded = None if moves_ahead is None else (layers, moves_ahead.result())
+        if not preview:
+            release_freed()
         return replace(scene, layers=layers, mask=moving(layers), eroded=eroded, motion=motion)
 
     @torch.no_grad()

@@ -10,7 +10,6 @@ from stylecine.cloth.layer import ClothLayer
 from stylecine.errors import NothingMoves, TooLarge
 from stylecine.foliage import SwayingPlants, find_swaying
 from stylecine.loading import Networks
-from stylecine.memory import release_freed
 from stylecine.ops.image import fast_dtype, to_tensor, to_uint8
 from stylecine.options import SKY, RenderOptions
 from stylecine.progress import Stages
@@ -88,8 +87,8 @@ def _make_loop(
     options: RenderOptions,
     nets: Networks,
     stages: Stages,
-) -> tuple[Loop, Tensor]:
-    """The loop, and its plate within the photo [3,H,W]."""
+) -> tuple[Loop, Tensor | None]:
+    """The loop, and, if plants may sway before it, its plate within the photo [3,H,W]."""
     scene, photo = parts.scene, parts.photo
     layers, moves, flow = landscape.layers, landscape.moves, landscape.flow
     refine = scene.settings["refine"] if options.warp == "dfw" and nets.encoder is None else 0
@@ -103,22 +102,26 @@ def _make_loop(
             if options.detail < 1 and options.warp != "pixel":
                 shown = torch.lerp(to_tensor(scene.reconstruction).to(nets.device), photo, options.detail)
             plate = _make_plate(parts, shown, moves, margin, options, nets, refine, step)
-    release_freed()
     with stages.stage("loop"):
-        displacement = displaced.result()
+        whole = None if plate.whole is None else laplacian_levels(plate.whole)
+        behind = None
+        if parts.plants is not None:
+            (height, width), image = moves.shape, plate.image if plate.whole is None else plate.whole
+            behind = image[:, margin : margin + height, margin : margin + width]
+        levels, feature, resynthesise = laplacian_levels(plate.image), plate.feature, plate.resynthesise
+        del plate  # as large as all levels
         loop = make_loop(
             to_uint8(shown).cpu().numpy(),
             moves,
-            laplacian_levels(plate.image),
-            displacement,
+            levels,
+            displaced.result(),
             fps=options.fps,
             sampling=options.sampling,
-            feature=plate.feature,
-            resynthesise=plate.resynthesise,
-            whole=None if plate.whole is None else laplacian_levels(plate.whole),
+            feature=feature,
+            resynthesise=resynthesise,
+            whole=whole,
         )
-    (height, width), image = moves.shape, plate.image if plate.whole is None else plate.whole
-    return loop, image[:, margin : margin + height, margin : margin + width]
+    return loop, behind
 
 
 @torch.no_grad()
@@ -153,7 +156,7 @@ def _make_plate(
 ) -> Plate:
     """The moving part of `shown` [3,H,W], continued behind static things and past the frame."""
     wide, visible = canvas(parts.photo, moves, margin)
-    shown, _ = canvas(shown, moves, margin)
+    shown = wide if shown is parts.photo else canvas(shown, moves, margin)[0]
     if options.warp != "dfw":
         generates = options.warp == "msdfw" and not parts.quick
         return plain_plate(shown, visible, _continue(wide, visible, nets) if generates else None)

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 CGROUP = Path("/sys/fs/cgroup")
 REUSED, KEPT = 1 << 26, 1 << 30  # bytes: glibc keeps smaller blocks, and as much of them at the end of its heap
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
+DECIDED = {"MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "MALLOC_ARENA_MAX"}
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # glibc's malloc.h
 GENERATOR_SIDE = 1024  # the generator runs at a short side of at most this; finer detail comes from the photo
 
 
@@ -64,14 +65,15 @@ def reuse_freed() -> None:
 
     It would return all that are large at once, and the system would clear the pages of each new one: a tenth of the
     time from photo to file. Blocks as large as those of photos of 2048x2048 and more are returned: kept, they would
-    leave gaps between others, and a photo of 4096x4096 took 2 GB more. Does nothing where the environment decides, or
-    with other C libraries.
+    leave gaps between others, and a photo of 4096x4096 took 2 GB more. All threads share one heap, so that what one
+    has freed serves the others. Does nothing where the environment decides, or with other C libraries.
     """
-    if sys.platform == "linux" and not os.environ.keys() & {"MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"}:
+    if sys.platform == "linux" and not os.environ.keys() & DECIDED:
         with suppress(AttributeError, OSError):
             library = ctypes.CDLL(None)
             library.mallopt(M_MMAP_THRESHOLD, REUSED)
             library.mallopt(M_TRIM_THRESHOLD, KEPT)
+            library.mallopt(M_ARENA_MAX, 1)
 
 
 def release_freed() -> None:

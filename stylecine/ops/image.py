@@ -114,7 +114,8 @@ def mirrored(image: Tensor, before: int, after: int, axis: int) -> Tensor:
 
 def push_pull(image: Tensor, visible: Tensor) -> Tensor:
     """image [N,C,H,W] filled in where visible [N,1,H,W], in [0,1], is 0; kept as it is where it is 1."""
-    return _filled(image * visible, visible)
+    image = image * visible  # under the same name, so that the argument can be freed
+    return _filled(image, visible)
 
 
 def _filled(image: Tensor, weight: Tensor) -> Tensor:
@@ -127,7 +128,7 @@ def _filled(image: Tensor, weight: Tensor) -> Tensor:
     gain = 1 / coarse_weight.clamp(min=0.25)           # one visible pixel of four is enough to know the cell
     filled = _filled(coarse * gain, coarse_weight * gain)
     blurred = F.interpolate(filled, scale_factor=2, mode="bilinear", align_corners=False)[..., :height, :width]
-    return ((1 - weight) * blurred).add_(image)
+    return blurred.mul_(1 - weight).add_(image)
 
 
 def fast_dtype(device: torch.device) -> torch.dtype:

@@ -19,6 +19,7 @@ from stylecine.ops.image import mirrored
 
 STRIP = 1 << 16  # points sampled at a time
 BLOCK = 16  # pixels of a row or column filtered at a time
+LINES = 256  # rows or columns filtered at a time: they fit into the cache
 REACH = 16  # pixels on either side that a coefficient depends on
 POLE = math.sqrt(3) - 2
 # Inverse of the cubic B-spline's (1, 4, 1) / 6; truncation costs 1e-5 of the contrast.
@@ -33,9 +34,18 @@ def coefficients(image: Tensor) -> Tensor:
     Pixel (2i, 2j) of the doubled image is (i, j) of the image.
     """
     spline = image.new_empty(len(image), 2 * image.shape[1], 2 * image.shape[2])
-    for channel, result in zip(image, spline, strict=True):  # one at a time fits into the cache
-        result.copy_(_of_rows(_of_rows(channel).T.contiguous()).T)
+    for channel, result in zip(image, spline, strict=True):
+        write_coefficients(channel, result)
     return spline
+
+
+def write_coefficients(image: Tensor, spline: Tensor) -> None:
+    """`coefficients` of one channel [h,w] into `spline` [2h,2w], of any strides and precision."""
+    rows = image.new_empty(image.shape[0], 2 * image.shape[1])
+    for some, wide in zip(image.split(LINES), rows.split(LINES), strict=True):
+        wide.copy_(_of_rows(some))
+    for some, wide in zip(rows.split(LINES, 1), spline.split(LINES, 1), strict=True):
+        wide.copy_(_of_rows(some.T.contiguous()).T)
 
 
 def decoded(spline: Tensor) -> Tensor:

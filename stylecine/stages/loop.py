@@ -26,7 +26,7 @@ from stylecine.ops.pyramid import merge, split
 from stylecine.ops.recolour import Recolouring, recolour_
 from stylecine.ops.render import Region, composite, moving_region, on_level, render
 from stylecine.ops.splat import splat
-from stylecine.ops.spline import coefficients
+from stylecine.ops.spline import coefficients, write_coefficients
 from stylecine.ops.warp_features import channels_last, warp_features
 from stylecine.stages.crossfade import crossfade_schedule
 from stylecine.stages.standing import standing_share
@@ -122,7 +122,8 @@ def make_loop(
     crossfade = crossfade_schedule(difference, displacement.sub_cycle, displacement.lengths, fps, deviation)
     energies = [_static_energy(*each, displacement) for each in zip(levels, weights, strict=True)]
     statistics = [_statistics(*each) for each in zip(levels, moments, energies, strict=True)]
-    del sources, halves, moments, compared  # frames that are rendered now need the memory
+    angle, contrast_gain = map(torch.stack, zip(*statistics, strict=True))
+    del sources, halves, moments, compared, weights, statistics  # frames that are rendered now need the memory
     gathers = sampling == "gather"
     loop = Loop(
         photo=torch.from_numpy(np.ascontiguousarray(photo)).to(moving.device),
@@ -131,19 +132,21 @@ def make_loop(
         splines=tuple(splines) if gathers else (),
         displacement=displacement,
         standing_shares=tuple(level.standing for level in levels),
-        angle=torch.stack([angle for angle, _ in statistics]),
-        contrast_gain=torch.stack([gain for _, gain in statistics]),
+        angle=angle,
+        contrast_gain=contrast_gain,
         crossfade=crossfade,
         sampling=sampling,
         feature=None if feature is None else channels_last(coefficients(feature)),
         feature_region=(0, 0, 0, 0) if feature is None else _feature_region(moving, displacement.margin, feature),
         resynthesise=resynthesise,
     )
-    return loop if feature is not None else _equalize_contrast(loop, [level.band for level in levels])
+    if feature is None:
+        _equalize_contrast(loop, [level.band for level in levels])
+    return loop
 
 
-def _equalize_contrast(loop: Loop, bands: Sequence[bool]) -> Loop:
-    """The loop with the fine contrast that its finished frames lack over all that moves multiplied into the gains.
+def _equalize_contrast(loop: Loop, bands: Sequence[bool]) -> None:
+    """Multiplies the fine contrast that the loop's finished frames lack over all that moves into its gains.
 
     Where places choose their copy, edges pass less often than the copies' own contrast predicts.
     """
@@ -154,7 +157,7 @@ def _equalize_contrast(loop: Loop, bands: Sequence[bool]) -> Loop:
     missing = torch.stack([reference / _fine_contrast(frame, inside, inside_blurred) for frame in middle])
     missing = missing.clamp(1 / MAX_GAIN, MAX_GAIN)[:, None, None]
     is_band = torch.tensor(bands, device=missing.device)[:, None, None, None, None]
-    return replace(loop, contrast_gain=torch.where(is_band, loop.contrast_gain * missing, loop.contrast_gain))
+    loop.contrast_gain.mul_(torch.where(is_band, missing, 1.0))
 
 
 def _fine_contrast(frame: Tensor, inside: Tensor, inside_blurred: Tensor) -> Tensor:
@@ -176,8 +179,8 @@ def _packed_spline(level: Level) -> Tensor:
     """Coefficients [2h,2w,4] of a level, with an unused fourth channel; half precision is enough for a band."""
     h, w = level.image.shape[1:]
     packed = level.image.new_zeros((2 * h, 2 * w, 4), dtype=torch.float16 if level.band else torch.float32)
-    for c in range(3):  # one at a time needs less memory
-        packed[..., c] = coefficients(level.image[c : c + 1])[0]
+    for c in range(3):
+        write_coefficients(level.image[c], packed[..., c])
     return packed
 
 

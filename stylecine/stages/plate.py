@@ -48,13 +48,12 @@ def canvas(photo: Tensor, moving: Tensor, margin: int) -> tuple[Tensor, Tensor]:
 
 def inpaint(photo: Tensor, visible: Tensor, generated: Tensor) -> Tensor:
     """The photo where visible; elsewhere `generated` [3,Hc,Wc], blended in, with detail copied from nearby."""
-    return copy_texture(blend(photo, visible, generated), visible).clamp(-1, 1)
+    return copy_texture(blend(photo, visible, generated), visible).clamp_(-1, 1)
 
 
 def blend(photo: Tensor, visible: Tensor, generated: Tensor) -> Tensor:
     """The photo where visible; elsewhere `generated` [3,Hc,Wc], shifted smoothly to meet the photo at its edges."""
-    residual = (photo - generated).mul_(visible)
-    shifted = push_pull(residual[None], visible[None, None])[0].add_(generated)
+    shifted = push_pull((photo - generated)[None], visible[None, None])[0].add_(generated)
     return torch.where(visible > 0, photo, shifted).clamp_(-1, 1)
 
 
