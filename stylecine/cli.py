@@ -37,7 +37,7 @@ from stylecine.errors import StylecineError
 from stylecine.interrupts import Interrupts
 
 COMMANDS = animate, explain, scene, edit, render, batch, models, convert, measure, report, doctor, studio, serve
-NEW_OBJECTS = 50_000  # for which the garbage collector looks; PyTorch's import makes half a million, most of which stay
+NEW_OBJECTS = 500_000  # before the garbage collector looks: imports make 300,000, all of which stay, a loop few
 INTERRUPTED = "Interrupted; nothing half-written is left. Run the command again."
 
 

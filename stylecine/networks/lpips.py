@@ -28,8 +28,8 @@ class AlexFeatures(nn.Module):
             nn.Conv2d(i, o, k, s, p)
             for i, o, k, (s, p) in zip(channels, channels[1:], kernels, STRIDE_PADDING, strict=False)
         )
-        self.register_buffer("shift", torch.tensor(SHIFT).view(3, 1, 1), persistent=False)
-        self.register_buffer("scale", torch.tensor(SCALE).view(3, 1, 1), persistent=False)
+        self.register_buffer("shift", torch.tensor(SHIFT, device="cpu").view(3, 1, 1), persistent=False)
+        self.register_buffer("scale", torch.tensor(SCALE, device="cpu").view(3, 1, 1), persistent=False)
 
     def forward(self, image: Tensor) -> list[Tensor]:
         x = (image - self.get_buffer("shift")) / self.get_buffer("scale")
