@@ -41,6 +41,7 @@ from stylecine.stages.inversion import ProgressCallback, invert, refinement_step
 from stylecine.stages.mask import erode_moving_edges, moving, predict_layers
 from stylecine.stages.motion import predict_motion
 from stylecine.stages.photo import MAX_SIDE, MIN_SIDE, Source, read_photo
+from stylecine.stages.stream import import_ahead
 from stylecine.threads import another_thread
 from stylecine.weights import ModelRecord
 
@@ -71,7 +72,7 @@ class Animator(Networks):
         scene, image = self._empty_scene(photo, size, refine, seed, stages)
         # Much of the layers' work uses one core, while inversion can use all.
         with another_thread(self.device, "stylecine-layers") as begin:
-            layers_ahead = begin(lambda: predict_layers(image, self.segmenter, self.occluders))
+            layers_ahead = begin(lambda: predict_layers(image, self.segmenter, lambda: self.occluders))
             motion_ahead = begin(lambda: predict_motion(image, layers_ahead.result(), self.motionnet))
             scene = self._with_latents(scene, image, stages)
             with stages.stage("mask"):
@@ -100,8 +101,9 @@ class Animator(Networks):
         """
         stages = Stages(progress, self.device)
         scene, image = self._empty_scene(photo, size, refine, seed, stages)
-        with stages.stage("mask"):
-            layers = predict_layers(image, self.segmenter, self.occluders)
+        with stages.stage("mask"), another_thread(self.device, "stylecine-imports") as begin:
+            begin(import_ahead)
+            layers = predict_layers(image, self.segmenter, lambda: self.occluders)
         with stages.stage("motion"), another_thread(self.device, "stylecine-edges") as begin:
             moves_ahead = None if preview else begin(lambda: erode_moving_edges(layers, image))
             motion = predict_motion(image, layers, self.motionnet)

@@ -49,7 +49,7 @@ def measure(photo: Photo, networks: Networks) -> Row:
     picture = load_photo(photo.path, 1024)
     image, size = to_tensor(picture), (picture.shape[0], picture.shape[1])
     assert photo.label is not None
-    layers = predict_layers(image, networks.segmenter, networks.occluders)
+    layers = predict_layers(image, networks.segmenter, lambda: networks.occluders)
     doubts = doubtful_regions(predict_probabilities(image, networks.segmenter), moving(layers), np.zeros(size, bool))
     moves, should = moving(layers).numpy() > 0.5, read_label(photo.label, size) > 0
     asked = [doubt for doubt in doubts if doubt.moving][:MAX_DOUBTS]

@@ -47,7 +47,7 @@ def measure(photo: Photo, precise: Path | None, networks: Networks) -> Row:
     picture = load_photo(photo.path, None)
     size = (picture.shape[0], picture.shape[1])
     start = perf_counter()
-    layers = predict_layers(to_tensor(picture), networks.segmenter, networks.occluders)
+    layers = predict_layers(to_tensor(picture), networks.segmenter, lambda: networks.occluders)
     seconds = perf_counter() - start
     assert photo.label is not None
     label, mask = read_label(photo.label, size), moving(layers)

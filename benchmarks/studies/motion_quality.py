@@ -113,7 +113,7 @@ def measure_photo(photo: Photo, predict: Predict, networks: Networks | None) -> 
     flow = predict(image, labelled)
     predicted = None
     if networks is not None:
-        predicted = predict(image, predict_layers(image, networks.segmenter, networks.occluders))
+        predicted = predict(image, predict_layers(image, networks.segmenter, lambda: networks.occluders))
     at_arrow, at_others = errors_with_one_arrow(image, labelled, arrows, predict)
     return {
         "photo": photo.name,

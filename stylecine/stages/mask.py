@@ -62,19 +62,21 @@ _log = logging.getLogger("stylecine")
 
 
 @torch.inference_mode()
-def predict_layers(photo: Tensor, segmenter: Segmenter, occluders: OccluderNet | None = None) -> Tensor:
+def predict_layers(
+    photo: Tensor, segmenter: Segmenter, load_occluders: Callable[[], OccluderNet | None] | None = None
+) -> Tensor:
     """photo [3,H,W] in [-1,1] -> layers [4,H,W] in [0,1], in the order of CLASSES.
 
     Each place belongs to the likeliest class of its neighbourhood alone, so `moving` of the result is the value of that
     layer. The network's prediction, at a short side of 640, is made consistent among places of similar colour, and
-    follows the photo's own edges at full size; low probabilities become exactly 0. What `occluders` finds before water
-    and sky stands still.
+    follows the photo's own edges at full size; low probabilities become exactly 0. What the network of `load_occluders`
+    finds before water and sky stands still; it is loaded beside the segmenter's work.
     """
     if float(photo.amax((1, 2)).sub(photo.amin((1, 2))).max()) < FLAT:
         return photo.new_zeros((len(CLASSES), *photo.shape[-2:]))  # one colour: no motion could be seen
     # No network keeps all cores busy by itself.
     with another_thread(photo.device, "stylecine-occluders") as begin:
-        occluded_ahead = None if occluders is None else begin(lambda: _occluder_probability(photo, occluders))
+        occluded_ahead = None if load_occluders is None else begin(lambda: _occluder_probability(photo, load_occluders))
         own = _class_probabilities(photo, segmenter)
         probabilities = crf_refine(own, photo)
         occluded = None if occluded_ahead is None else occluded_ahead.result()
@@ -97,8 +99,11 @@ def predict_probabilities(photo: Tensor, segmenter: Segmenter) -> Tensor:
 
 
 @torch.inference_mode()
-def _occluder_probability(photo: Tensor, occluders: OccluderNet) -> Tensor:
-    """[H,W]: that something stands before water or sky."""
+def _occluder_probability(photo: Tensor, load_occluders: Callable[[], OccluderNet | None]) -> Tensor | None:
+    """[H,W]: that something stands before water or sky; None without a network."""
+    occluders = load_occluders()
+    if occluders is None:
+        return None
     probability = mean_probability(photo, occluders, (SHORT_SIDE,), shown=SHORT_SIDE)[None]
     return torch.maximum(resize(probability, photo.shape[-2:])[0], follow_edges(probability, photo))
 

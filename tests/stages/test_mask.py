@@ -146,7 +146,7 @@ def test_what_is_found_before_the_sky_stands_still() -> None:
         logits[0, 0][here.flip(1) if mirrored else here] = 6.0
         return logits
 
-    moves = moving(predict_layers(photo, BlueIsSky(), post))  # type: ignore[arg-type]
+    moves = moving(predict_layers(photo, BlueIsSky(), lambda: post))  # type: ignore[arg-type]
     assert moving(predict_layers(photo, BlueIsSky()))[25:55, 51:53].min() > 0.9, "without the network it moves"
     assert moves[25:55, 51:53].max() == 0 and moves[25:55, 60:].min() > 0.9
 
@@ -164,7 +164,7 @@ def test_a_boat_stands_still_and_a_reflection_of_a_twig_does_not() -> None:
             logits[..., rows, columns] = 2.0
         return nn.functional.interpolate(logits, (h // 2, w // 2), mode="bilinear", antialias=True)
 
-    moves = moving(predict_layers(lake, Swapped(0.5, 1), both))  # type: ignore[arg-type]
+    moves = moving(predict_layers(lake, Swapped(0.5, 1), lambda: both))  # type: ignore[arg-type]
     assert moves[boat][1:-1, 1:-1].max() == 0 and moves[twig].min() > 0.9
 
 

@@ -130,7 +130,7 @@ def networks() -> Networks:
 def test_hand_marked_posts_masts_cables_and_branches_stand_still(networks: Networks, name: str) -> None:
     """Where the mask is 0 every frame has the photo's own bytes: nothing is displaced there."""
     photo = to_tensor(load_photo(next(MARKED.glob(f"{name}.*"))))
-    layers = predict_layers(photo, networks.segmenter, networks.occluders)
+    layers = predict_layers(photo, networks.segmenter, lambda: networks.occluders)
     moves = erode_moving_edges(layers, photo).numpy() > 0
     share = np.concatenate([moves[points_along(line, moves.shape)] for line in LINES[name]["lines"]]).mean()
     assert share < MISSED.get(name, 0.05)
