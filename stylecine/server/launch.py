@@ -1,6 +1,7 @@
 """Runs the service until Ctrl-C or SIGTERM."""
 
 import asyncio
+import gc
 import os
 import shutil
 import signal
@@ -31,6 +32,7 @@ from stylecine.server.settings import Settings
 HEADER_TIMEOUT = 20.0  # seconds in which the header of a request has to arrive
 MAX_CONNECTIONS = 800  # at once; most systems allow a process 1024 open files
 MIN_TOKEN = 16  # characters
+NEW_OBJECTS = 10_000  # before the garbage collector looks: requests leave some in cycles
 STUDIO_PORT = 8351  # always the same, so that a page that has lost its server finds the next one
 
 Started = Callable[[str, Service], Awaitable[None]]  # called with the address
@@ -92,6 +94,8 @@ def _run(app: FastAPI, listener: socket.socket, started: Started) -> None:
         limit_concurrency=MAX_CONNECTIONS,
     )
     server = _Server(config, app.state.service, started)
+    gc.freeze()  # what imports leave stays
+    gc.set_threshold(NEW_OBJECTS)  # the command's own threshold is for those that soon end
     server.run(sockets=[listener])
     if server.failure:
         raise server.failure
