@@ -97,11 +97,16 @@ void read_points(const stylecine_drape_args &args, int64_t left, int64_t columns
   for (int64_t key = 0; key < args.keys; ++key)
     for (int64_t i = 0; i < count; ++i) weights[key][i] = args.weights[(first + i) * args.keys + key];
   const int64_t room = (columns + kWide - 1) / kWide * kWide, plane = args.gh * args.gw;
-  const bool within = left >= 0 && left + room <= args.gw;
+  const auto row_of = [&](int64_t k, int64_t y) {
+    return args.keyframes + k * plane + inside(top + y, args.gh) * args.gw;
+  };
   for (int64_t k = 0; k < 3; ++k)
     for (int64_t y = 0; y < rows; ++y) {
-      const float *const row = args.keyframes + k * plane + inside(top + y, args.gh) * args.gw;
+      const float *const row = row_of(k, y), *const next = row_of(k, y + 1) + inside(left, args.gw);
+      for (int64_t key = 0; key < args.keys; ++key)  // more places at once than a processor foresees
+        for (int64_t x = 0; x < room; x += 16) __builtin_prefetch(next + key * 3 * plane + x);
       for (int64_t x = 0; x < room; x += kWide) {
+        const bool within = left + x >= 0 && left + x + kWide <= args.gw;
         Wide sum[TOGETHER] = {};
         for (int64_t key = 0; key < args.keys; ++key) {
           const float *const at = row + key * 3 * plane;
