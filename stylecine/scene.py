@@ -3,7 +3,7 @@
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from os import PathLike
 from pathlib import Path
 from types import MappingProxyType
@@ -23,6 +23,7 @@ from stylecine.ops.image import to_tensor
 from stylecine.output.metadata import model_facts
 from stylecine.output.notebook import image_html
 from stylecine.output.preview import mask_overlay
+from stylecine.progress import Progress, Stages
 from stylecine.quality.measures import psnr
 from stylecine.stages.mask import moving
 from stylecine.stages.photo import PhotoFile
@@ -181,10 +182,11 @@ class Scene(Editable):
         shown = torch.cat((self.edited_layers, self.edited_cloth[None]))
         return image_html(mask_overlay(self.photo, shown), caption)
 
-    def save(self, path: str | PathLike[str]) -> Path:
+    def save(self, path: str | PathLike[str], *, progress: Progress | None = None) -> Path:
         """Writes a .cine file, whole or not at all; the photo's own file is kept as name and checksum only.
 
-        A scene loaded from it renders bit-identical frames. Raises OutputError, SceneError.
+        A scene loaded from it renders bit-identical frames. progress: as in `animate`, but also called by other
+        threads. Raises OutputError, SceneError, Cancelled.
         """
         tensors = {name: getattr(self, name).cpu().numpy() for name in ("layers", "motion", "w_plus", "feature")}
         cine = Cine(
@@ -196,7 +198,8 @@ class Scene(Editable):
             settings={name: self.settings[name] for name in ("size", "refine", "seed")},
             edits=self.edits,
         )
-        return write_cine(cine, path)
+        with Stages(progress).stage("saving", cancel_at_end=False) as report:
+            return write_cine(cine, path, partial(report, 0, 1))
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> Self:

@@ -89,12 +89,12 @@ class Cine(Editable):
         return self.layers
 
 
-def write_cine(cine: Cine, path: str | os.PathLike[str]) -> Path:
+def write_cine(cine: Cine, path: str | os.PathLike[str], check: Callable[[], object] = lambda: None) -> Path:
     """The file appears complete or not at all. Raises OutputError; SceneError for another suffix, or if the file could
-    not be opened again."""
+    not be opened again. check: called again and again, also by other threads, to raise Cancelled."""
     target = check_suffix(path)
     with atomic_write(target, finish=partial(_check_opens, target)) as part:
-        _archive(pack(cine), part, target)
+        _archive(pack(cine, check), part, target, check)
     return target
 
 
@@ -243,13 +243,16 @@ def _damaged(path: Path) -> SceneError:
     return SceneError(f"'{path}' is damaged or was cut short; copy it or save the scene again.")
 
 
-def _archive(members: dict[str, bytes], part: Path, target: Path) -> None:
+def _archive(
+    members: dict[str, bytes], part: Path, target: Path, check: Callable[[], object] = lambda: None
+) -> None:
     with translate_os_errors(target), zipfile.ZipFile(part, "w", compresslevel=1) as archive:
         for name in MEMBERS:
             info = zipfile.ZipInfo(name)  # without a date, so that the same scene gives the same file
             info.external_attr = 0o644 << 16
             packed = zipfile.ZIP_STORED if name in (PHOTO, RECONSTRUCTION) else zipfile.ZIP_DEFLATED
             archive.writestr(info, members[name], packed, 1)
+            check()
 
 
 def _check_opens(target: Path, part: Path) -> None:
@@ -267,7 +270,7 @@ def _check_opens(target: Path, part: Path) -> None:
 # --- content of the members
 
 
-def pack(cine: Cine) -> dict[str, bytes]:
+def pack(cine: Cine, check: Callable[[], object] = lambda: None) -> dict[str, bytes]:
     height, width = cine.photo.shape[:2]
     facts = {
         "version": VERSION,
@@ -286,7 +289,7 @@ def pack(cine: Cine) -> dict[str, bytes]:
         "feature": _half_if_exact(cine.feature),
     }
     with ThreadPoolExecutor(2) as pool:
-        photo, reconstruction = pool.map(encode_png, (cine.photo, cine.reconstruction))
+        photo, reconstruction = pool.map(partial(encode_png, check=check), (cine.photo, cine.reconstruction))
     return {
         JSON: _to_bytes(facts),
         PHOTO: photo,

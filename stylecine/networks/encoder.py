@@ -11,7 +11,7 @@ surroundings, which continues water behind a rock and the sky beyond the frame.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -85,13 +85,19 @@ class Encoder(nn.Module):
     def forward(self, photo: Tensor, visible: Tensor | None = None) -> tuple[Tensor, Tensor]:
         return self.appearance(photo, visible), self.structure(photo, visible)
 
-    def structure(self, photo: Tensor, visible: Tensor | None = None, light: Light | None = None) -> Tensor:
-        """F [N,C,H/s,W/s]: the structure. light: that of the whole photo, if this is a part of it."""
+    def structure(self, photo: Tensor, visible: Tensor | None = None, light: Light | None = None,
+                  check: Callable[[], object] = lambda: None) -> Tensor:
+        """F [N,C,H/s,W/s]: the structure. light: that of the whole photo, if this is a part of it. check: called after
+        each layer, to raise Cancelled."""
         visible = photo.new_ones(photo[:, :1].shape) if visible is None else visible
-        grids = self._grids((light or Light.of(photo, visible)).removed(photo), visible)
+        grids = self._grids((light or Light.of(photo, visible)).removed(photo), visible, check)
         for i in reversed(range(4)):
             grids[i] = grids[i] + F.interpolate(self.up[i](grids[i + 1]), scale_factor=2, mode="bilinear")
-        feature = F.leaky_relu(self.to_feature(self.merged(grids[0])), 0.2) * math.sqrt(2)
+        x = grids[0]
+        for residual in self.merged:
+            x = residual(x)
+            check()
+        feature = F.leaky_relu(self.to_feature(x), 0.2) * math.sqrt(2)
         return feature[:, :, : -(-photo.shape[2] // self.stride), : -(-photo.shape[3] // self.stride)]
 
     def appearance(self, photo: Tensor, visible: Tensor | None = None) -> Tensor:
@@ -113,15 +119,19 @@ class Encoder(nn.Module):
         coefficients = self.to_w(hidden).reshape(-1, self.num_ws, RANK) * 0.1
         return self.w_avg + coefficients @ self.basis / math.sqrt(RANK), logits
 
-    def _grids(self, photo: Tensor, visible: Tensor) -> list[Tensor]:
+    def _grids(self, photo: Tensor, visible: Tensor, check: Callable[[], object] = lambda: None) -> list[Tensor]:
         """Features at 1/s, and at half the resolution of the last four times."""
         height, width = photo.shape[2:]
         x = torch.cat((photo, visible), 1)
         x = F.pad(x, (0, -width % MULTIPLE, 0, -height % MULTIPLE))  # beyond the photo: not visible
         x = F.pixel_unshuffle(x, self.stride).contiguous(memory_format=torch.channels_last)  # faster on CPUs
-        grids = [self.fine(self.stem(x))]
+        for layer in (self.stem, *self.fine):
+            x = layer(x)
+            check()
+        grids = [x]
         for down, residual in zip(self.down, self.coarse, strict=True):
             grids.append(residual(down(grids[-1])))
+            check()
         return grids
 
 

@@ -145,8 +145,8 @@ class Worker:
         else:
             inverted = self.animator.invert(upload, size=request["size"], refine=request["refine"], progress=progress)
             scene = _named(inverted, request["name"])
-        scene.save(request["cine"])
-        self._remember(request["scene"], _cached(scene))
+        self._remember(request["scene"], _cached(scene))  # before it is saved, which may be interrupted
+        scene.save(request["cine"], progress=progress)
         return {"base": [_described(edit) for edit in scene.edits]} | _facts(scene)
 
     def edit(self, request: Request, progress: Progress) -> Result:

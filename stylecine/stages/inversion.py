@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -66,7 +67,8 @@ def invert(
     refine: steps of optimisation on F (0 without an encoder: `STEPS`), minimising the squared error where visible.
     dtype: in which the networks compute, but for optimisation: bfloat16 changes the reconstruction by up to 4 levels of
         255, 0.3 in the mean.
-    progress: called as (done, total) after each step on F.
+    progress: called as (done, total) after each step on F, and with the same again after each layer of the encoder and
+        each strip of the image: total is 1 without optimisation.
     """
     photo = differentiable(photo)
     height, width = photo.shape[1:]
@@ -81,15 +83,20 @@ def invert(
         seen = F.interpolate(differentiable(visible)[None, None], size, mode="nearest")
         small = push_pull(small, seen)
     steps = refinement_steps(encoder, refine)
+
+    def report(done: int) -> None:
+        if progress:
+            progress(done, max(1, steps))
+
     if encoder is None:
         seen = torch.ones_like(seen)
         w_plus, feature = initial_latents(small, generator, min(STYLE_STEPS, steps))
     else:
         w_plus = encoder.appearance(small, seen)
         with torch.autocast(photo.device.type, dtype, enabled=dtype != torch.float32):
-            feature = encoder.structure(small, seen).float()
+            feature = encoder.structure(small, seen, check=partial(report, 0)).float()
     feature = refine_feature(small, seen, w_plus, feature, generator, steps, progress)
-    image = reconstruct(generator, w_plus[0], feature[0], size, dtype)
+    image = reconstruct(generator, w_plus[0], feature[0], size, dtype, partial(report, steps))
     if factor != 1:
         image = F.interpolate(image[None], (height, width), mode="bicubic", align_corners=False)[0].clamp(-1, 1)
     return Inversion(w_plus[0], feature[0], image)
@@ -97,9 +104,17 @@ def invert(
 
 @torch.no_grad()
 def reconstruct(
-    generator: Generator, w_plus: Tensor, feature: Tensor, size: tuple[int, int], dtype: torch.dtype = torch.float32
+    generator: Generator,
+    w_plus: Tensor,
+    feature: Tensor,
+    size: tuple[int, int],
+    dtype: torch.dtype = torch.float32,
+    check: Callable[[], object] = lambda: None,
 ) -> Tensor:
-    """G(F, w+) cropped to (h,w) and clamped: [L,512], [C,·,·] -> [3,h,w]; F may reach past the photo's border."""
+    """G(F, w+) cropped to (h,w) and clamped: [L,512], [C,·,·] -> [3,h,w]; F may reach past the photo's border.
+
+    check: called after each strip, to raise Cancelled.
+    """
     rows, columns = feature.shape[1:]
     synthesis, s = ModulatedSynthesis(generator, w_plus, (rows, columns), dtype), generator.stride
     image = feature.new_empty(3, s * rows, s * columns)
@@ -107,6 +122,7 @@ def reconstruct(
         bottom, begin = min(top + STRIP, rows), max(top - REACH, 0)
         strip = synthesis(feature[:, begin : bottom + REACH], begin)
         image[:, s * top : s * bottom] = strip[:, s * (top - begin) : s * (bottom - begin)]
+        check()
     return image[:, : size[0], : size[1]].clamp(-1, 1)
 
 

@@ -9,6 +9,7 @@ import operator
 import os
 import threading
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, BinaryIO, TypeAlias, cast
@@ -335,12 +336,25 @@ def _to_srgb(image: Image.Image) -> Image.Image:
         return image.convert("RGB")  # the profile is broken, or of another colour space
 
 
-def encode_png(pixels: np.ndarray, comment: str = "") -> bytes:
-    """Pixels, uint8 [H,W,3] or [H,W,4], as PNG, marked as sRGB; a comment, in Unicode, is an iTXt chunk."""
+class _Checked(io.BytesIO):
+    def __init__(self, check: Callable[[], object]) -> None:
+        super().__init__()
+        self.check = check
+
+    def write(self, content: Any) -> int:
+        self.check()
+        return super().write(content)
+
+
+def encode_png(pixels: np.ndarray, comment: str = "", check: Callable[[], object] = lambda: None) -> bytes:
+    """Pixels, uint8 [H,W,3] or [H,W,4], as PNG, marked as sRGB; a comment, in Unicode, is an iTXt chunk.
+
+    check: called again and again, to raise Cancelled.
+    """
     notes = PngInfo()
     notes.add(b"sRGB", b"\0")  # 0: perceptual
     if comment:
         notes.add_itxt("Comment", comment)
-    file = io.BytesIO()
+    file = _Checked(check)
     Image.fromarray(pixels).save(file, "PNG", pnginfo=notes, compress_level=PNG_LEVEL)
     return file.getvalue()

@@ -22,7 +22,7 @@ import pytest
 import safetensors.numpy
 from PIL import Image
 
-from stylecine import OutputError, SceneError, StylecineError, TooLarge
+from stylecine import Cancelled, OutputError, SceneError, StylecineError, TooLarge
 from stylecine.edits.model import Area, Edit, Paint, to_json, values_of
 from stylecine.edits.scene_file import (
     EDITS,
@@ -104,6 +104,23 @@ def test_the_same_scene_is_the_same_file(
     now = time.time() + 100 * 86_400
     monkeypatch.setattr(time, "time", lambda: now)
     assert write_cine(scene, tmp_path / "y.cine").read_bytes() == file.read_bytes()
+
+
+def test_saving_can_be_cancelled_at_every_step(scene: Cine, tmp_path: Path) -> None:
+    calls: list[None] = []
+    path = write_cine(scene, tmp_path / "whole.cine", lambda: calls.append(None))
+    assert len(calls) > 10
+    for allowed in range(len(calls)):
+        left = [None] * allowed  # a list's pop is atomic, and two threads encode
+
+        def check(left: list[None] = left) -> None:
+            if not left:
+                raise Cancelled("Cancelled.")
+            left.pop()
+
+        with pytest.raises(Cancelled):
+            write_cine(scene, tmp_path / "stopped.cine", check)
+        assert os.listdir(tmp_path) == [path.name]
 
 
 def test_other_programs_can_read_the_members(scene: Cine, file: Path) -> None:

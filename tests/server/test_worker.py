@@ -14,7 +14,8 @@ from stylecine.animator import Animator
 from stylecine.cinemagraph import Cinemagraph
 from stylecine.edits.model import Style
 from stylecine.edits.scene_file import edit_cine
-from stylecine.errors import TooLarge
+from stylecine.errors import Cancelled, TooLarge
+from stylecine.progress import Progress
 from stylecine.scene import Scene
 from stylecine.server import worker
 from stylecine.server.store import without_paths
@@ -39,9 +40,11 @@ def works(animator: Animator) -> Worker:
     return Worker(animator)
 
 
-def add_scene(works: Worker, upload: Path, id: str, **options: Any) -> dict[str, Any]:
+def add_scene(
+    works: Worker, upload: Path, id: str, progress: Progress = lambda *_: True, **options: Any
+) -> dict[str, Any]:
     request = {"task": "scene", "scene": id, "upload": str(upload), "cine": str(upload.with_name(f"{id}.cine"))}
-    return works({"max_size": 72, "name": "lake", "size": 72, "refine": 0, **request, **options}, lambda *_: True)
+    return works({"max_size": 72, "name": "lake", "size": 72, "refine": 0, **request, **options}, progress)
 
 
 def test_an_uploaded_scene_has_limits(file: Path, works: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,6 +109,29 @@ def test_the_first_loop_is_the_one_that_the_scene_will_have(works: Worker, photo
     assert first.read_bytes() == later.read_bytes() and works.played[2] is loop
     add_scene(works, photo_file, "two")
     assert photo_file.with_name("one.cine").read_bytes() == photo_file.with_name("two.cine").read_bytes()
+
+
+def test_a_scene_that_is_interrupted_anywhere_is_made_again_the_same(works: Worker, photo_file: Path) -> None:
+    output = str(photo_file.with_name("first"))
+    steps: list[str] = []
+
+    def stop_at(last: int) -> Progress:
+        steps.clear()
+        return lambda stage, *_: steps.append(stage) or len(steps) != last
+
+    add_scene(works, photo_file, "one", task="begin", first=64, output=output)
+    add_scene(works, photo_file, "one", stop_at(-1))
+    assert steps.count("inversion") > 10 and steps.count("saving") > 5
+    whole, total = photo_file.with_name("one.cine").read_bytes(), len(steps)
+    for last in (2, total // 2, steps.index("saving") + 3):
+        add_scene(works, photo_file, "two", task="begin", first=64, output=output)
+        with pytest.raises(Cancelled):
+            add_scene(works, photo_file, "two", stop_at(last))
+        assert not photo_file.with_name("two.cine").exists()
+        add_scene(works, photo_file, "two")
+        assert photo_file.with_name("two.cine").read_bytes() == whole
+        works.cache.clear()
+        photo_file.with_name("two.cine").unlink()
 
 
 def test_what_does_not_move_or_is_whole_has_no_first_loop(
