@@ -68,7 +68,8 @@ class Job(Future[Any]):
     """A request to a pool; its result is the handler's, or raises the handler's error or one of the above.
 
     key: prefer the process that ran a job with this key last. limit: seconds. delay: seconds by which jobs submitted
-    later may overtake it. started, progress: called from other threads, the latter as (stage, done, total).
+    later may overtake it. interrupts: whether it overtakes also one that is running, which then starts again behind it.
+    started, progress: called from other threads, the latter as (stage, done, total).
     """
 
     request: Any
@@ -76,6 +77,7 @@ class Job(Future[Any]):
     key: str = ""
     limit: float | None = None
     delay: float = 0.0
+    interrupts: bool = False
     started: Callable[[], object] = lambda: None
     progress: Callable[[str, int, int], object] = lambda stage, done, total: None
     submitted: float = field(default_factory=time.monotonic, init=False)
@@ -84,6 +86,11 @@ class Job(Future[Any]):
     def __post_init__(self) -> None:
         super().__init__()
         self.set_running_or_notify_cancel()  # from now on only the pool cancels it
+
+    @property
+    def turn(self) -> float:
+        """By which jobs are sorted."""
+        return self.submitted + self.delay
 
 
 class WorkerPool:
@@ -172,7 +179,7 @@ class WorkerPool:
             if self.failure is not None:
                 job.set_exception(self.failure)
             else:
-                insort(self._waiting, job, key=lambda job: job.submitted + job.delay)
+                insort(self._waiting, job, key=lambda job: job.turn)
                 self.dispatch()
         return job
 
@@ -195,7 +202,7 @@ class WorkerPool:
                     worker.send("broadcast", request)
 
     def dispatch(self) -> None:
-        """Gives waiting jobs to idle processes."""
+        """Gives waiting jobs to idle processes; for those that still wait, interrupts what they may overtake."""
         idle = [worker for worker in self._workers if worker.ready and worker.job is None]
         while idle and self._waiting and not self.closing.is_set():
             job = self._waiting.pop(0)
@@ -203,6 +210,11 @@ class WorkerPool:
             worker.take(job)
             if worker.job is not None:
                 idle.remove(worker)
+        urgent = [job for job in self._waiting if job.interrupts]
+        running = [(worker.job.turn, worker) for worker in self._workers if worker.job is not None]
+        for job, (turn, worker) in zip(urgent, sorted(running, key=lambda pair: -pair[0]), strict=False):
+            if job.turn < turn:
+                worker.interrupt()
 
     def fail(self, error: Exception) -> None:
         """Fails the waiting jobs and all later ones."""
@@ -241,6 +253,7 @@ class _Worker(threading.Thread):
         self._id = -1
         self._timer: threading.Timer | None = None
         self._reason: Exception | None = None  # with which its job fails if the process exits
+        self._interrupted = False  # whether its job is to start again
 
     def run(self) -> None:
         if hasattr(signal, "pthread_sigmask"):  # the process inherits it: only the parent handles a Ctrl-C
@@ -268,7 +281,7 @@ class _Worker(threading.Thread):
             self.restarts += not self.pool.closing.is_set()
 
     def take(self, job: Job) -> None:
-        self.job, self.key, self._id = job, job.key, next(self._ids)
+        self.job, self.key, self._id, self._interrupted = job, job.key, next(self._ids), False
         job.attempts += 1
         _call(job.started)
         if job.limit is not None:
@@ -282,6 +295,12 @@ class _Worker(threading.Thread):
         self._reason = Cancelled("The work was cancelled.")
         self._kill_after(CANCEL_GRACE, self._reason)
         self.send("cancel", self._id)
+
+    def interrupt(self) -> None:
+        """Asks the process to stop its job, which is then submitted again, unless it ends or is cancelled before."""
+        if not self._interrupted:
+            self._interrupted = True
+            self.send("cancel", self._id)
 
     def stop(self) -> None:
         """Asks the process to exit; kills it while it loads, as there is no partial output yet."""
@@ -329,9 +348,13 @@ class _Worker(threading.Thread):
                 self.pool.dispatch()
 
     def _finish(self, outcome: Any) -> None:
+        again = self._interrupted and self._reason is None and isinstance(outcome, Cancelled)
         job = self._release()
         if job is not None and not job.done():
-            if isinstance(outcome, Exception):
+            if again:
+                job.attempts -= 1
+                self.pool.submit(job)
+            elif isinstance(outcome, Exception):
                 job.set_exception(outcome)
             else:
                 job.set_result(outcome)

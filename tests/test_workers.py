@@ -137,6 +137,31 @@ def test_jobs_run_in_order_except_delayed_ones() -> None:
         assert submit(one, "seen")[0].result(30) == ["sleep", 2, 3, 1, "seen"]
 
 
+def test_a_job_that_interrupts_overtakes_a_delayed_one_which_then_starts_again() -> None:
+    with pool("") as one:
+        late = running(one, "sleep", delay=60.0)
+        assert submit(one, 1)[0].attempts == 0, "others wait"
+        assert submit(one, 2, interrupts=True)[0].result(30)[0] == 2
+        wait_until(lambda: one._workers[0].job is late)
+        assert not late.done() and late.attempts == 1
+        one.cancel(late)
+        assert submit(one, "seen")[0].result(30) == ["sleep", 1, 2, "sleep", "seen"]
+        first = running(one, "sleep")
+        assert submit(one, 3, interrupts=True)[0].attempts == 0 and not one._workers[0]._interrupted, "it came first"
+        one.cancel(first)
+
+
+def test_a_job_that_is_cancelled_while_it_is_interrupted_does_not_start_again() -> None:
+    with pool("") as one:
+        late = running(one, "sleep", delay=60.0)
+        with stopped(one, 0):
+            (urgent,) = submit(one, 1, interrupts=True)
+            one.cancel(late)
+        with pytest.raises(Cancelled):
+            late.result(30)
+        assert urgent.result(30)[0] == 1 and submit(one, "seen")[0].result(30) == ["sleep", 1, "seen"]
+
+
 def test_a_job_goes_to_the_process_that_had_its_key_last() -> None:
     with pool("", "") as two:
         wait_until(lambda: two.states == ["idle", "idle"])

@@ -29,7 +29,7 @@ LOG = logging.getLogger("uvicorn.error")
 WORKER = "stylecine.server.worker:load"
 RAY_WORKER = "stylecine.server.ray:load"
 ATTEMPTS = 2  # workers that a job may crash: each takes other clients' scenes in memory with it
-NEW_SCENE_DELAY = 5.0  # seconds by which edits and previews may overtake a new photo
+NEW_SCENE_DELAY = 5.0  # seconds by which edits and previews, and the first loop of another, may overtake a new photo
 QUIET, POLL = 3.0, 0.2  # seconds without work after which the processes for animations load; and between two checks
 SWEEP_INTERVAL = 20.0  # seconds between two removals of expired rows, and two tries of unfinished work
 EXPIRY_STEP = 60.0  # seconds by which a scene's expiry has to change to be written
@@ -159,7 +159,8 @@ class Service:
         return id
 
     async def _make_scene(self, row: Row, first: int | None = None) -> None:
-        """In one job, or, with a first loop, in two, between which others can get their turn."""
+        """In one job, or, with a first loop, in two, between which others can get their turn; the first interrupts the
+        second of another photo."""
         id = row["id"]
         upload, cine = self.store.upload(id), self.store.cine(id)
         request = {"task": "scene", "scene": id, "upload": str(upload), "cine": str(cine)}
@@ -176,7 +177,7 @@ class Service:
     async def _begin_scene(self, id: str, request: dict[str, Any]) -> bool:
         """Finds what moves in a photo, and makes the loop that can be read before the rest; whether to go on."""
         output = self.store.temporary(".pack")
-        job = self._new_scene_job(id, request | {"output": str(output)})
+        job = self._new_scene_job(id, request | {"output": str(output)}, interrupts=True)
         with self._unfinished(id, job):
             changes = await _outcome(self.interactive.submit(job), "running")
             if changes["state"] != "running":
@@ -188,12 +189,12 @@ class Service:
                 self._first[id] = output
             return self.store.scene(id) is not None
 
-    def _new_scene_job(self, id: str, request: dict[str, Any], delay: float = 0.0) -> Job:
+    def _new_scene_job(self, id: str, request: dict[str, Any], **order: Any) -> Job:
         def started() -> None:
             self._run(self.store.change("scenes", id, state="running"))
 
         limit = self.settings.scene_seconds
-        return Job(request, key=id, limit=limit, delay=delay, started=_in_event_loop(started))
+        return Job(request, key=id, limit=limit, started=_in_event_loop(started), **order)
 
     async def _end_scene(self, id: str, changes: dict[str, Any]) -> None:
         if changes["state"] == "cancelled":  # by delete_scene()

@@ -51,6 +51,20 @@ def test_the_first_loop_can_be_read_until_the_scene_is_ready(serve: Callable[...
     wait_until(lambda: quick.files() == set())
 
 
+def test_the_first_loop_of_another_photo_does_not_wait_for_the_rest_of_one(serve: Callable[..., Served]) -> None:
+    quick = serve()
+    one = quick.scene(b"slow", first=160, wait=0)
+    assert quick.client.get(f"{one['links']['self']}/first").status_code == 200
+    two = quick.scene(b"slow", first=160, wait=0)
+    assert quick.client.get(f"{two['links']['self']}/first", timeout=30).content == b"first 160"
+    assert quick.client.get(one["links"]["self"]).json()["state"] == "running"
+    for scene in (one, two):
+        (quick.data / "uploads" / scene["id"]).write_bytes(b"a photo")
+    three = quick.scene(first=160, wait=0)  # interrupts the first again, which is quick from now on
+    for scene in (one, two, three):
+        assert quick.client.get(scene["links"]["self"], params={"wait": 30}).json()["state"] == "ready"
+
+
 def test_a_scene_whose_first_loop_is_shown_outlives_the_service(serve: Callable[..., Served]) -> None:
     one = serve()
     link = one.scene(b"slow", first=160, wait=0)["links"]["self"]
