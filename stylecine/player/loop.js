@@ -41,9 +41,9 @@ export class Loop {
     overlays.forEach((layer, i) => layer.draw(t, under[i], photo, i + 1 < under.length ? under[i + 1] : target, size));
   }
 
-  /** Moves what a wind pack has as it says. facts, tensors: of the loop's pack, in this wind. */
-  move(wind, {facts, tensors}) {
-    if (wind.tensors.velocity) this.landscape.move(facts, tensors);
+  /** Moves what a wind pack has as it says. facts, tensors: of the loop's pack, in this wind. mip: as in `draw`. */
+  move(wind, {facts, tensors}, mip) {
+    if (wind.tensors.velocity) this.landscape.move(facts, tensors, mip);
     if (wind.facts.plants) this.plants.move(facts.plants, plantsOwn(tensors));
     if (wind.facts.cloth) this.cloth.move(facts.cloth, tensors);
   }

@@ -68,7 +68,7 @@ export class Player {
     this.#pack = {...loaded, facts: {...facts, ...turned, scales}, tensors: {...tensors, ...wind.tensors}};
     if (this.#loaded !== this.#loads) return;  // the loop that is being loaded will move so
     this.maps = {...this.maps, ...turnedMaps(this.#pack, wind)};
-    if (!this.#gl.isContextLost()) this.#loop?.move(wind, this.#pack);
+    if (!this.#gl.isContextLost()) this.#loop?.move(wind, this.#pack, Number(this.#halfSize));
     if (!this.playing) this.render(this.time);
     else if (this.interval) this.#playOn(document.timeline.currentTime);
   }

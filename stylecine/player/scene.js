@@ -4,6 +4,7 @@ import {Target, Texture} from "./gl.js";
 import {dequantize} from "./pack.js";
 
 const STEP = 2, ROUGH_STEP = 12;  // frames of an integration step, at most; of one while the wind turns
+const SPARSE = 4;  // where that is drawn at half the size, so many times as far apart are its steps and knots
 const MAX_KNOTS = 64;  // stored; in longer loops only every second, third ... knot
 const UNIT = 16;  // canvas pixels per cell of the map of needed places
 const MAX_SUB_CYCLES = 8;
@@ -35,7 +36,7 @@ export class Landscape {
       statistics: new Texture(gl, "RGBA8", wide, high, tensors.statistics.data, {filter: "LINEAR", layers}),
       needed: new Texture(gl, "R8", ...size, neededCells(tensors.moving.data, facts, size)),
     };
-    this.move(facts, tensors, STEP);
+    this.#move(facts, tensors, STEP);
     this.fields = new Target(gl, gw, gh, {count: 4});
     this.sums = Array.from({length: facts.bands}, (_, i) => {
       const scale = 2 ** (i + 1);
@@ -43,11 +44,10 @@ export class Landscape {
     });
   }
 
-  /** Moves with the velocity and the swell of a pack of this loop, or of one in another wind, of which it is a draft. */
-  move({grid: [gh, gw], scales}, {velocity, swell}, step = ROUGH_STEP) {
-    this.textures.velocity.write(dequantize(velocity.data, scales.velocity));
-    this.textures.swell.write(swell ? dequantize(swell.data, scales.swell) : new Float32Array(4));
-    this.#integrate(gw, gh, step);
+  /** Moves with the velocity and the swell of a draft in another wind. mip: of the frames. */
+  move(facts, tensors, mip) {
+    const sparse = mip ? SPARSE : 1;
+    this.#move(facts, tensors, ROUGH_STEP * sparse, sparse);
   }
 
   /**
@@ -81,19 +81,25 @@ export class Landscape {
 
   dispose() { for (const part of [...Object.values(this.textures), ...this.moved, this.fields, ...this.sums]) part.dispose(); }
 
+  #move({grid: [gh, gw], scales}, {velocity, swell}, step, sparse = 1) {
+    this.textures.velocity.write(dequantize(velocity.data, scales.velocity));
+    this.textures.swell.write(swell ? dequantize(swell.data, scales.swell) : new Float32Array(4));
+    this.#integrate(gw, gh, step, sparse);
+  }
+
   /** Integrates the knots: the displacement along the flow and against it after every `stride` frames. */
-  #integrate(gw, gh, step) {
-    const {gl, programs, facts: {period, sub_cycles, stride}, textures} = this;
-    const steps = Math.ceil(stride / step), longest = period / sub_cycles[0], every = Math.ceil(longest / stride / (MAX_KNOTS - 1));
-    this.stride = stride * every;
+  #integrate(gw, gh, step, sparse) {
+    const {gl, programs, facts: {period, sub_cycles, stride, cell}, textures} = this, longest = period / sub_cycles[0];
+    this.stride = stride * sparse * Math.ceil(longest / stride / (MAX_KNOTS - 1));
+    const steps = Math.ceil(this.stride / step);
     const layers = Math.max(2, Math.ceil(longest / this.stride) + 1);
     textures.knots ??= new Texture(gl, "RGBA32F", gw, gh, null, {layers});
     textures.rest ??= new Texture(gl, "RGBA32F", gw, gh);  // textures begin with zeros
     this.moved ??= [new Target(gl, gw, gh), new Target(gl, gw, gh)];
     let before = textures.rest, [after, other] = this.moved;
     for (let knot = 1; knot < layers; knot++) {
-      const values = {velocity: textures.velocity, before, frames: stride / steps, steps: steps * every};
-      programs.INTEGRATE.draw(after, values);
+      const {velocity, needed} = textures;
+      programs.INTEGRATE.draw(after, {velocity, before, needed, cell, frames: this.stride / steps, steps});
       gl.activeTexture(gl.TEXTURE0);
       gl.bindTexture(gl.TEXTURE_2D_ARRAY, textures.knots.texture);
       gl.copyTexSubImage3D(gl.TEXTURE_2D_ARRAY, 0, 0, 0, knot, 0, 0, gw, gh);

@@ -117,9 +117,9 @@ vec2 velocity_at(vec2 position) {
 
 // One knot from the last: the displacement along the flow (xy) and against it (zw), by midpoint steps.
 const INTEGRATE = PIXEL + VELOCITY + `
-uniform sampler2D before;
+uniform sampler2D before, needed;
 uniform float frames;  // a step
-uniform int steps;
+uniform int steps, cell;
 out vec4 made;
 vec2 step_from(vec2 start, vec2 moved, float step) {
   vec2 middle = moved + 0.5 * step * velocity_at(start + moved);
@@ -129,7 +129,7 @@ void main() {
   ivec2 at = pixel_of();
   vec2 start = vec2(at);
   made = texelFetch(before, at, 0);
-  if (texelFetch(velocity, at, 0).xy == vec2(0)) return;  // nothing moves from here
+  if (texelFetch(velocity, at, 0).xy == vec2(0) || texelFetch(needed, at * cell / 16, 0).r == 0.0) return;
   for (int k = 0; k < steps; ++k)
     made = vec4(step_from(start, made.xy, frames), step_from(start, made.zw, -frames));
 }`;

@@ -336,6 +336,20 @@ def test_half_the_size_shows_the_same(stage: Stage, loops: dict[str, Loop], case
         assert np.abs(half - means).mean() < levels
 
 
+def test_at_half_the_size_another_wind_is_integrated_roughly(stage: Stage, loops: dict[str, Loop]) -> None:
+    loop = loops["drift"]
+    stage.load(packed(loop))
+    wind = base64.b64encode(pack_wind(-loop.displacement.rates[0, 0])).decode()
+    frames = []
+    for first, then in ((WIND, "player.halfSize = true"), ("player.halfSize = true", WIND)):
+        for act in (first, then):
+            stage.page.evaluate(act, wind)
+        frames.append([stage.frame(t).astype(int) for t in (5, 20, 41)])
+        stage.page.evaluate("player.halfSize = false")
+    exact, rough = np.array(frames)
+    assert np.abs(exact - rough).mean() < 0.3 and np.abs(exact - rough).max() < 30 and not np.array_equal(exact, rough)
+
+
 def test_half_the_size_is_kept_for_new_packs_and_winds(stage: Stage, loops: dict[str, Loop]) -> None:
     stage.page.evaluate("player.halfSize = true")
     stage.load(packed(loops["odd sizes"]))

@@ -6,7 +6,7 @@ import {set, state, watch} from "./state.js";
 const [SKIPPED, COUNTED] = [6, 24];  // frames of a new loop for the mean
 const TINY = 1e-3;  // frames
 const TURNING_INTERVAL = 250;  // ms between two times that are shown while the wind turns: the picture comes first
-const [UNHURRIED, DRAFT_INTERVAL] = [25, 100];  // ms a frame; where it takes longer, ms between two in the same wind
+const [UNHURRIED, DRAFT_INTERVAL] = [25, 300];  // ms a frame; where it takes longer, ms between two while drafts come
 const NEAR = 0.25;  // seconds from the seam within which the picture is outlined
 
 let player = null;
@@ -37,7 +37,7 @@ export function initPlayback(loopPlayer, reportFrameTime) {
     watch([name], () => $(name).setAttribute("aria-pressed", String(state[name])));
   }
   watch(["maps"], () => { times = []; });
-  watch(["turning"], showDrafts);
+  watch(["turning", "following"], showDrafts);
   watch(["seam"], () => { if (state.phase === "ready") showTime(player.time); });
   fillTrack(scrub);
   document.addEventListener("visibilitychange", () => { times = []; });
@@ -107,12 +107,12 @@ function showTime(time) {
 }
 
 /**
- * While the wind turns on a machine that draws slowly, small frames, and few of them but the first in each wind, leave
- * time for drafts.
+ * While the wind turns on a machine that draws slowly, frames are small, and while drafts come, few but the first in
+ * each wind are drawn, which leaves time for the next.
  */
 function showDrafts() {
   const hurried = state.turning && frameTime > UNHURRIED;
-  player.interval = hurried ? DRAFT_INTERVAL : 0;
+  player.interval = hurried && state.following ? DRAFT_INTERVAL : 0;
   player.halfSize = hurried;
   times = [];
   set({hurried});

@@ -331,13 +331,11 @@ async function reopen() {
 
 // --- the wind
 
-let following = false;
-
 /** While the wind turns, shows the loop roughly in the last wind, again and again; sync() makes it afterwards. */
 async function followWind() {
   abortOutdated();
-  if (following) return;
-  following = true;
+  if (state.following) return;
+  set({following: true});
   try {
     for (let request = newWind(); request; request = newWind()) {
       const base = playing, pack = await readWind(request, true);
@@ -350,7 +348,7 @@ async function followWind() {
   } catch {
     // sync() will report it
   } finally {
-    following = false;
+    set({following: false});
   }
 }
 
@@ -428,7 +426,7 @@ export async function readStyle(file) {
 /** Makes previews as large as they are displayed, but not larger than this machine plays smoothly. */
 export function adaptSize(frameTime) {
   const busy = syncing && isMade();
-  if (state.exporting || busy || state.turning || following) return;  // other work slows down the player
+  if (state.exporting || busy || state.turning || state.following) return;  // other work slows down the player
   const size = Math.min(player.width, player.height);
   if (frameTime > SLOW && size > SIZES[1]) sizeCeiling = SIZES.filter(smaller => smaller < size).at(-1);
   else if (frameTime > SMOOTH) return;

@@ -22,6 +22,7 @@ export const state = {
   mask: false, flow: false,  // overlays
   turning: false,  // whether the wind's arrow is held
   hurried: false,  // whether it is on a machine that draws slowly
+  following: false,  // whether drafts in its winds are on their way
   split: null,  // position of the divider between before and after, 0 to 1
   before: false,
   seam: false, slow: false,  // whether the seam is looked at, and at half speed
