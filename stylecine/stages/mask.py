@@ -311,12 +311,15 @@ def _both_ways(net: Callable[[Tensor], Tensor], photo: Tensor) -> tuple[Tensor, 
     return net(photo[None]), net(photo.flip(2)[None])
 
 
-def crf_refine(probabilities: Tensor, photo: Tensor, rounds: int = 5) -> Tensor:
-    """Probabilities [5,h,w] refined by a fully connected conditional random field (Kraehenbuehl and Koltun 2011).
+def crf_refine(
+    probabilities: Tensor, photo: Tensor, weight: float = PAIRWISE_WEIGHT, cells: int = CRF_CELLS, rounds: int = 5
+) -> Tensor:
+    """Probabilities [K,h,w] refined by a fully connected conditional random field (Kraehenbuehl and Koltun 2011).
 
-    Mean-field inference is exact on a coarse grid; the changes of the logarithms are then interpolated.
+    Mean-field inference is exact on a coarse grid of at most `cells`; the changes of the logarithms are then
+    interpolated. weight: of all other places beside a place's own prediction.
     """
-    grid = _crf_grid(probabilities.shape[-2:])
+    grid = _crf_grid(probabilities.shape[-2:], cells)
     own = resize(probabilities, grid).clamp_min(1e-4).flatten(1).log().log_softmax(0)
     rows, columns = (torch.arange(n, device=photo.device) / min(grid) for n in grid)
     positions = torch.stack(torch.meshgrid(rows, columns, indexing="ij")).flatten(1)
@@ -326,14 +329,14 @@ def crf_refine(probabilities: Tensor, photo: Tensor, rounds: int = 5) -> Tensor:
     affinity /= affinity.sum(0) + 1e-3
     field = own.softmax(0)
     for _ in range(rounds):
-        field = (own + PAIRWISE_WEIGHT * field @ affinity).softmax(0)
+        field = (own + weight * field @ affinity).softmax(0)
     change = (field.clamp_min(1e-4).log() - own).unflatten(1, grid)
     return (probabilities.clamp_min(1e-4).log() + resize(change, probabilities.shape[-2:])).softmax(0)
 
 
-def _crf_grid(size: torch.Size) -> tuple[int, int]:
-    """Rows and columns of a grid of at most CRF_CELLS cells, in the proportions of `size`."""
-    scale = min(1.0, math.sqrt(CRF_CELLS / (size[0] * size[1])))
+def _crf_grid(size: torch.Size, cells: int = CRF_CELLS) -> tuple[int, int]:
+    """Rows and columns of a grid of at most this many cells, in the proportions of `size`."""
+    scale = min(1.0, math.sqrt(cells / (size[0] * size[1])))
     return max(1, int(size[0] * scale)), max(1, int(size[1] * scale))
 
 
