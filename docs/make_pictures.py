@@ -146,9 +146,9 @@ def main() -> None:
     styles(animator)
     weather(animator)
     wind_and_snow(animator)
-    cloth = animator.invert(EXAMPLES / "cloth/flag.jpg", size=216)
+    cloth = animator.invert(EXAMPLES / "cloth/flag.jpg", size=200)
     flag = animator.render(
-        cloth, subject="cloth", mask=EXAMPLES / "cloth/flag-mask.png", wind=(0, 0.7), seconds=2, fps=16
+        cloth, subject="cloth", mask=EXAMPLES / "cloth/flag-mask.png", wind=(0, 0.7), seconds=2, fps=14
     )
     flag.save(IMAGES / "flag.webp", quality=55)
 
