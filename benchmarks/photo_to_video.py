@@ -29,6 +29,7 @@ def to_video(size: int, frames: int, threads: int, device: str | None = None) ->
         start, started = perf_counter(), time()
         # waiting threads soon sleep, as for the stylecine command (cli.py)
         environment = os.environ | {"OMP_NUM_THREADS": str(threads), "GOMP_SPINCOUNT": "1000"}
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)  # installed packages are compiled
         output = subprocess.check_output(command, cwd=ROOT, env=environment)
         total = perf_counter() - start
     report = json.loads(output)

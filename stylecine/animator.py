@@ -1,7 +1,7 @@
 """The networks of one model, and what they do with a photo: invert it, preview and render its loop."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Unpack
@@ -92,22 +92,30 @@ class Animator(Networks):
         refine: int = 0,
         seed: int = 0,
         preview: bool = False,
+        needs_latents: Callable[[np.ndarray], bool] | None = None,
         progress: Progress | None = None,
     ) -> Scene:
         """As `invert`, in about two thirds of the time: the latents are found by `complete`, or when something needs
         them, as `save` does and loops with warp dfw or a detail below 1.
 
-        preview: whether a small loop comes first, for which less has to be known.
+        preview: whether a small loop comes first, for which less has to be known. needs_latents: asked about the photo
+        uint8 [H,W,3]; where it says so, the latents are found at once.
         """
         stages = Stages(progress, self.device)
         scene, image = self._empty_scene(photo, size, refine, seed, stages)
         with stages.stage("mask"), another_thread(self.device, "stylecine-imports") as begin:
             begin(import_ahead)
             layers = predict_layers(image, self.segmenter, lambda: self.occluders)
-        with stages.stage("motion"), another_thread(self.device, "stylecine-edges") as begin:
+        with another_thread(self.device, "stylecine-edges") as begin:
             moves_ahead = None if preview else begin(lambda: erode_moving_edges(layers, image))
-            motion = predict_motion(image, layers, self.motionnet)
-            eroded = None if moves_ahead is None else (layers, moves_ahead.result())
+            with stages.stage("motion"):
+                motion = predict_motion(image, layers, self.motionnet)
+            if needs_latents is not None:
+                with stages.stage("inversion"):
+                    doubtful = needs_latents(scene.photo)
+                scene = self._with_latents(scene, image, stages) if doubtful else scene
+            with stages.stage("mask"):
+                eroded = None if moves_ahead is None else (layers, moves_ahead.result())
         if not preview:
             release_freed()
         return replace(scene, layers=layers, mask=moving(layers), eroded=eroded, motion=motion)

@@ -36,17 +36,14 @@ atexit.register(gc.freeze)
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Networks:
-    """The networks of one model on one device; those of occluders, cloth, plants and styles are read when needed."""
+    """The networks of one model on one device; all but those of masks and motion are read when needed."""
 
     model: ModelRecord
     device: torch.device
-    generator: Generator
-    encoder: Encoder | None  # foreign generators have none
     segmenter: Segmenter
     motionnet: MotionNet
 
     @classmethod
-    @torch.inference_mode(False)  # the generator's gradients may be wanted
     def from_pretrained(cls, model: str | PathLike[str] = "default", device: str | torch.device | None = None) -> Self:
         """Loads a model by name or path. Raises WeightsError, OptionError."""
         return cls.from_record(find_model(model), check_device(device))
@@ -60,11 +57,23 @@ class Networks:
         return cls(
             record,
             place,
-            Generator.from_tensors(role_tensors(record, "generator"), record.injection).to(place),
-            Encoder.from_tensors(role_tensors(record, "encoder")).to(place) if "encoder" in record.files else None,
             segmenter.to(place),
             MotionNet.from_tensors(role_tensors(record, "motion"), segmenter.backbone).to(place),
         )
+
+    @cached_property
+    @torch.inference_mode(False)  # its gradients may be wanted
+    def generator(self) -> Generator:
+        tensors = role_tensors(self.model, "generator")
+        return Generator.from_tensors(tensors, self.model.injection).to(self.device)
+
+    @cached_property
+    @torch.inference_mode(False)
+    def encoder(self) -> Encoder | None:
+        """Foreign generators have none."""
+        if "encoder" not in self.model.files:
+            return None
+        return Encoder.from_tensors(role_tensors(self.model, "encoder")).to(self.device)
 
     @cached_property
     def cloth_nets(self) -> ClothNets:

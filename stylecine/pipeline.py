@@ -5,10 +5,12 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, Unpack
 
+import numpy as np
 import torch
 
 from stylecine.animator import Animator
@@ -124,11 +126,11 @@ def animate(
             found = animator.find_cloth(to_tensor(picture).to(place))
         if found is None:
             raise cloth_not_marked()
-    with stages.stage("inversion"):
-        generated = options.warp == "dfw" or options.detail < 1
-        later = not (refine or generated) and is_surely_known(picture, animator)
-    analyse = animator.begin if later else animator.invert
-    scene = analyse(picture, size=None, refine=refine, seed=seed, progress=progress)
+    inversion: dict[str, Any] = {"size": None, "refine": refine, "seed": seed, "progress": progress}
+    if refine or options.warp == "dfw" or options.detail < 1:
+        scene = animator.invert(picture, **inversion)
+    else:
+        scene = animator.begin(picture, needs_latents=partial(_is_doubtful, animator), **inversion)
     scene = replace(scene, source=source, settings={**scene.settings, "size": format_size(size)})
     loop = animator.render_with(options, scene, found=found, progress=progress)
     del animator
@@ -139,6 +141,10 @@ def animate(
     for name in stages.timings.keys() & loop.timings.keys():  # reading the file, finding cloth
         timings[name] += stages.timings[name]
     return replace(loop, timings=timings)
+
+
+def _is_doubtful(animator: Animator, picture: np.ndarray) -> bool:
+    return not is_surely_known(picture, animator)
 
 
 def explain(

@@ -78,7 +78,8 @@ def main() -> None:
     options = parser.parse_args()
     animator = Animator.from_pretrained(options.model)
     if options.no_encoder:
-        animator = replace(animator, encoder=None)
+        files = {role: file for role, file in animator.model.files.items() if role != "encoder"}
+        animator = replace(animator, model=replace(animator.model, files=files))
     lpips = LPIPS.from_tensors(role_tensors(animator.model, "lpips"))
     rows: list[dict[str, Any]] = []
     for photo in tqdm(selected_photos(options)[:: options.every], desc="inversion", disable=None):

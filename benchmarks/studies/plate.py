@@ -76,7 +76,9 @@ def random_generator(animator: Animator) -> Animator:
             if weight.numel() > 1:
                 sample = torch.randn(weight.shape, generator=source).to(weight)
                 weight.copy_(sample * weight.std() + weight.mean())
-    return replace(animator, generator=generator)
+    other = replace(animator)
+    vars(other)["generator"] = generator  # as if it had been read
+    return other
 
 
 def nearest_mirror(photo: Tensor, visible: Tensor) -> Tensor:

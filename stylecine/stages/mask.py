@@ -84,10 +84,10 @@ def predict_layers(
     smooth = _put_sky_above_water(smooth, probabilities[0] < 0.5)
     classes = resize(smooth, photo.shape[-2:]).max(0).indices  # many times as fast as argmax
     mask = soft_threshold(follow_edges(1 - probabilities[:1], photo))
-    mask = _remove_errors(mask, photo, 1 - own[0], classes == FALLS)
+    grounds = _grounds(photo, 1 - own[0], classes == FALLS)
+    mask = _remove_errors(mask, *grounds)
     if occluded is not None and bool((mask > 0).any()):
-        mask = torch.where(_occluded(occluded, classes), 0.0, mask)
-        mask = _remove_errors(mask, photo, 1 - own[0], classes == FALLS)
+        mask = _remove_errors(torch.where(_occluded(occluded, classes), 0.0, mask), *grounds)
     return _split_by_class(mask, classes)
 
 
@@ -293,7 +293,7 @@ def _edge_strength(photo: Tensor) -> Tensor:
     padded = F.pad(photo[None], (1, 1, 1, 1), mode="replicate")[0]
     across = (padded[:, 1:-1, 2:] - padded[:, 1:-1, :-2]).abs().amax(0)
     down = (padded[:, 2:, 1:-1] - padded[:, :-2, 1:-1]).abs().amax(0)
-    return F.max_pool2d(torch.maximum(across, down)[None, None], 3, 1, 1)[0, 0]
+    return dilate(torch.maximum(across, down), 1)
 
 
 def _class_probabilities(photo: Tensor, segmenter: Segmenter) -> Tensor:
@@ -412,21 +412,29 @@ def _borders_on(found: np.ndarray, regions: np.ndarray, count: int, side: int, k
     return mostly
 
 
-def _remove_errors(mask: Tensor, photo: Tensor, probability: Tensor, falls: Tensor) -> Tensor:
-    """Small islands of motion, regions of which the network [h,w] was not sure, and burnt-out ones become static; small
-    static islands and side falls stay as they are."""
-    grid = fit_short_side(mask.shape, 512)
+def _grounds(photo: Tensor, probability: Tensor, falls: Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What `_remove_errors` decides by, [h,w] each: the network's probability, and how much is white, and in falls."""
+    grid = fit_short_side(photo.shape[-2:], 512)
+    white, falling = (F.adaptive_avg_pool2d(x[None, None].float(), grid) for x in (photo.amin(0) > WHITE, falls))
+    return resize(probability[None], grid)[0].cpu().numpy(), white[0, 0].cpu().numpy(), falling[0, 0].cpu().numpy()
+
+
+def _remove_errors(mask: Tensor, probability: np.ndarray, white: np.ndarray, falling: np.ndarray) -> Tensor:
+    """Small islands of motion, regions of which the network was not sure, and burnt-out ones become static; small
+    static islands and side falls stay as they are. All but the mask as from `_grounds`."""
+    grid = probability.shape[0], probability.shape[1]
     moves = F.adaptive_max_pool2d(mask[None, None], grid)[0, 0].cpu().numpy() > MIN_LAYER_ALPHA
     labels, count = ndimage.label(moves)
     weight = F.adaptive_avg_pool2d(mask[None, None], grid)[0, 0].cpu().numpy()
-    area = ndimage.sum_labels(weight, labels, np.arange(count + 1))
-    sure = ndimage.sum_labels(weight * resize(probability[None], grid)[0].cpu().numpy(), labels, np.arange(count + 1))
-    white = F.adaptive_avg_pool2d((photo.amin(0) > WHITE).float()[None, None], grid)[0, 0].cpu().numpy()
-    burnt_out = ndimage.sum_labels(weight * white, labels, np.arange(count + 1)) > BURNT_OUT * area
-    falling = F.adaptive_avg_pool2d(falls[None, None].float(), grid)[0, 0].cpu().numpy()
-    fall = ndimage.sum_labels(weight * falling, labels, np.arange(count + 1)) > 0.5 * area
+
+    def total(share: np.ndarray) -> np.ndarray:
+        return np.bincount(labels.ravel(), share.ravel(), count + 1)
+
+    area = total(weight)
+    sure, burnt_out = total(weight * probability) >= SURE * area, total(weight * white) > BURNT_OUT * area
+    fall = total(weight * falling) > 0.5 * area
     least = np.where(fall, MIN_REGION * moves.size, min(MIN_ISLAND * moves.size, 0.1 * float(area[1:].max(initial=0))))
-    kept = (area >= np.maximum(least, MIN_REGION * moves.size)) & (sure >= SURE * area) & ~burnt_out
+    kept = (area >= np.maximum(least, MIN_REGION * moves.size)) & sure & ~burnt_out
     keep = torch.from_numpy(kept[labels] & moves).to(mask.device)
     return mask * F.interpolate(keep[None, None].float(), mask.shape, mode="nearest")[0, 0]
 

@@ -62,7 +62,10 @@ def predict_swash(photo: Tensor, layers: Tensor, flow: Tensor, held: Tensor) -> 
     short, free = min(grid), resize(held[None], grid)[0].cpu().numpy() < 0.01
     distance = ndimage.distance_transform_edt(~water) - ndimage.distance_transform_edt(water)
     level = ndimage.gaussian_filter(distance, 0.4 * SMOOTH * short, mode="nearest") / (REACH * short)
-    weight = _foamy(water, grey, level) * _sandy(ground & free, grey, owner, level)
+    weight = _foamy(water, grey, level)
+    if weight.max() < 0.5:
+        return None
+    weight = weight * _sandy(ground & free, grey, owner, level)
     if not free.all():  # it fades towards what is held, or the picture would tear there
         weight = weight * smoothstep(0, 1, ndimage.distance_transform_edt(free) / (REACH * short) - 0.3)
     if weight.max() >= 0.5:  # there is a beach, if it is one

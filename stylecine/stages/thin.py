@@ -163,7 +163,7 @@ def _straight(contrast: Tensor, moves: Tensor) -> Tensor:
 def _line_means(contrast: Tensor) -> tuple[Tensor, Tensor]:
     """[H,W] -> the mean along the best straight line of 2·LENGTH through each place, of those that are not level, and
     the mean along lines of all directions, [H,W] each; found at half the size."""
-    half = F.max_pool2d(contrast[None, None], 2, ceil_mode=True)[0, 0]
+    half = _halved(contrast)
     reach = max(3, round(LENGTH * min(half.shape)))
     padded = F.pad(half[None, None], (reach,) * 4, mode="replicate")[0, 0]
     h, w = half.shape
@@ -182,6 +182,15 @@ def _line_means(contrast: Tensor) -> tuple[Tensor, Tensor]:
     return best, mean
 
 
+def _halved(image: Tensor) -> Tensor:
+    """[H,W] -> the largest of each two by two pixels, fewer at the right and at the bottom."""
+    rows = torch.maximum(image[:-1:2], image[1::2])
+    if image.shape[0] % 2:
+        rows = torch.cat((rows, image[-1:]))
+    halved = torch.maximum(rows[:, :-1:2], rows[:, 1::2])
+    return torch.cat((halved, rows[:, -1:]), 1) if image.shape[1] % 2 else halved
+
+
 def _upright(straight: Tensor, water: Tensor, static: Tensor, length: float) -> Tensor:
     """What of `straight`, in water, is attached, across short gaps down a post: where its shade gives way to its light
     side, or the water behind is as bright, nothing of it is seen."""
@@ -192,8 +201,10 @@ def _upright(straight: Tensor, water: Tensor, static: Tensor, length: float) -> 
 
 def _down(places: Tensor, reach: int) -> Tensor:
     """Bool [H,W]: those places, and up to `reach` rows below them."""
-    padded = F.pad(places[None, None].float(), (0, 0, reach, 0))
-    return F.max_pool2d(padded, (reach + 1, 1), 1)[0, 0] > 0
+    below = places.clone()
+    for rows in range(1, min(reach, len(places) - 1) + 1):
+        below[rows:] |= places[:-rows]
+    return below
 
 
 def _attached(weak: Tensor, strong: Tensor, static: Tensor, least: float = 0.0) -> Tensor:
