@@ -85,8 +85,13 @@ class Encoder(nn.Module):
     def forward(self, photo: Tensor, visible: Tensor | None = None) -> tuple[Tensor, Tensor]:
         return self.appearance(photo, visible), self.structure(photo, visible)
 
-    def structure(self, photo: Tensor, visible: Tensor | None = None, light: Light | None = None,
-                  check: Callable[[], object] = lambda: None) -> Tensor:
+    def structure(
+        self,
+        photo: Tensor,
+        visible: Tensor | None = None,
+        light: Light | None = None,
+        check: Callable[[], object] = lambda: None,
+    ) -> Tensor:
         """F [N,C,H/s,W/s]: the structure. light: that of the whole photo, if this is a part of it. check: called after
         each layer, to raise Cancelled."""
         visible = photo.new_ones(photo[:, :1].shape) if visible is None else visible

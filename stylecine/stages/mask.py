@@ -84,10 +84,10 @@ def predict_layers(
     smooth = _put_sky_above_water(smooth, probabilities[0] < 0.5)
     classes = resize(smooth, photo.shape[-2:]).max(0).indices  # many times as fast as argmax
     mask = soft_threshold(follow_edges(1 - probabilities[:1], photo))
-    grounds = _grounds(photo, 1 - own[0], classes == FALLS)
-    mask = _remove_errors(mask, *grounds)
+    evidence = _evidence(photo, 1 - own[0], classes == FALLS)
+    mask = _remove_errors(mask, *evidence)
     if occluded is not None and bool((mask > 0).any()):
-        mask = _remove_errors(torch.where(_occluded(occluded, classes), 0.0, mask), *grounds)
+        mask = _remove_errors(torch.where(_occluded(occluded, classes), 0.0, mask), *evidence)
     return _split_by_class(mask, classes)
 
 
@@ -412,7 +412,7 @@ def _borders_on(found: np.ndarray, regions: np.ndarray, count: int, side: int, k
     return mostly
 
 
-def _grounds(photo: Tensor, probability: Tensor, falls: Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _evidence(photo: Tensor, probability: Tensor, falls: Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """What `_remove_errors` decides by, [h,w] each: the network's probability, and how much is white, and in falls."""
     grid = fit_short_side(photo.shape[-2:], 512)
     white, falling = (F.adaptive_avg_pool2d(x[None, None].float(), grid) for x in (photo.amin(0) > WHITE, falls))
@@ -421,7 +421,7 @@ def _grounds(photo: Tensor, probability: Tensor, falls: Tensor) -> tuple[np.ndar
 
 def _remove_errors(mask: Tensor, probability: np.ndarray, white: np.ndarray, falling: np.ndarray) -> Tensor:
     """Small islands of motion, regions of which the network was not sure, and burnt-out ones become static; small
-    static islands and side falls stay as they are. All but the mask as from `_grounds`."""
+    static islands and side falls stay as they are. All but the mask as from `_evidence`."""
     grid = probability.shape[0], probability.shape[1]
     moves = F.adaptive_max_pool2d(mask[None, None], grid)[0, 0].cpu().numpy() > MIN_LAYER_ALPHA
     labels, count = ndimage.label(moves)
