@@ -135,7 +135,7 @@ class Animator(Networks):
     def _empty_scene(self, photo: Source, size: Size, refine: int, seed: int, stages: Stages) -> tuple[Scene, Tensor]:
         """A scene in which nothing moves, without latents, and its photo [3,H,W] in [-1,1]."""
         check_inversion_options(refine, seed)
-        refine = refinement_steps(self.encoder, refine)
+        refine = refinement_steps(self.has_encoder, refine)
         with stages.stage("photo"):
             picture, source = read_photo(photo, size)
             check_memory(picture.shape[1], picture.shape[0], self.device)

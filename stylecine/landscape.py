@@ -91,7 +91,7 @@ def _make_loop(
     """The loop, and, if plants may sway before it, its plate within the photo [3,H,W]."""
     scene, photo = parts.scene, parts.photo
     layers, moves, flow = landscape.layers, landscape.moves, landscape.flow
-    refine = scene.settings["refine"] if options.warp == "dfw" and nets.encoder is None else 0
+    refine = scene.settings["refine"] if options.warp == "dfw" and not nets.has_encoder else 0
     sky = moves * (layers[SKY] > 0) > 0
     margin = margin_for(flow, moves, options.period, options.fps, sky)
     # The displacement uses one core, and the plate not always all others.
@@ -171,7 +171,7 @@ def _make_plate(
 
 def _continue(photo: Tensor, visible: Tensor, nets: Networks) -> Tensor | None:
     """A photo [3,Hc,Wc] continued where visible is 0; None if that is nowhere, or without an encoder."""
-    if nets.encoder is None or bool((visible > 0).all()):
+    if not nets.has_encoder or bool((visible > 0).all()):
         return None
     side = coarse_side(visible)
     dtype = fast_dtype(photo.device)

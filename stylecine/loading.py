@@ -67,11 +67,15 @@ class Networks:
         tensors = role_tensors(self.model, "generator")
         return Generator.from_tensors(tensors, self.model.injection).to(self.device)
 
+    @property
+    def has_encoder(self) -> bool:
+        """Foreign generators have none."""
+        return "encoder" in self.model.files
+
     @cached_property
     @torch.inference_mode(False)
     def encoder(self) -> Encoder | None:
-        """Foreign generators have none."""
-        if "encoder" not in self.model.files:
+        if not self.has_encoder:
             return None
         return Encoder.from_tensors(role_tensors(self.model, "encoder")).to(self.device)
 
@@ -118,7 +122,7 @@ class Networks:
     @cached_property
     def style_nets(self) -> StyleNets:
         """The default model's, if this one has none."""
-        own = STYLES in self.model.files and self.encoder is not None
+        own = STYLES in self.model.files and self.has_encoder
         model = self.model if own else find_model("default")
         named = {name: w_plus.to(self.device) for name, w_plus in role_tensors(model, STYLES).items()}
         if own and self.encoder is not None:

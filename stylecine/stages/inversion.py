@@ -82,7 +82,7 @@ def invert(
     if visible is not None:
         seen = F.interpolate(differentiable(visible)[None, None], size, mode="nearest")
         small = push_pull(small, seen)
-    steps = refinement_steps(encoder, refine)
+    steps = refinement_steps(encoder is not None, refine)
 
     def report(done: int) -> None:
         if progress:
@@ -130,9 +130,9 @@ def synthesise(generator: Generator, w_plus: Tensor, feature: Tensor, size: tupl
     return merge([x.float() for x in generator.from_feature(feature, w_plus)])[:, :, : size[0], : size[1]]
 
 
-def refinement_steps(encoder: Encoder | None, refine: int) -> int:
+def refinement_steps(has_encoder: bool, refine: int) -> int:
     """Steps of optimisation on F that `invert` takes."""
-    return refine or (STEPS if encoder is None else 0)
+    return refine or (0 if has_encoder else STEPS)
 
 
 def initial_latents(photo: Tensor, generator: Generator, steps: int) -> tuple[Tensor, Tensor]:

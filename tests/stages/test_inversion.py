@@ -99,7 +99,7 @@ def test_without_an_encoder_optimisation_comes_near(photo: Tensor, generator: Ge
     assert more.w_plus.shape == (18, 512) and more.feature.shape == (64, 48, 80)
     assert psnr(more.reconstruction, photo) > psnr(few.reconstruction, photo) + 1
     assert psnr(more.reconstruction, photo) > 25
-    assert (refinement_steps(None, 0), refinement_steps(None, 7)) == (STEPS, 7)
+    assert (refinement_steps(False, 0), refinement_steps(False, 7)) == (STEPS, 7)
 
 
 def test_an_exact_start_is_kept(photo: Tensor, generator: Generator, inversion: Inversion) -> None:
