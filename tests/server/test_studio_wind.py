@@ -34,15 +34,24 @@ def opened(new_page: Callable[..., Page], flag: Path) -> Studio:
     return studio
 
 
-@pytest.fixture
-def studio(opened: Studio) -> Iterator[Studio]:
-    """A page in which the flag is painted as cloth."""
+@pytest.fixture(scope="module")
+def painted(opened: Studio) -> Studio:
     paint_flag(opened)
-    size = opened.page.viewport_size
-    yield opened
-    if size and size != opened.page.viewport_size:
-        opened.page.set_viewport_size(size)
-    opened.start_over()
+    return opened
+
+
+@pytest.fixture
+def studio(painted: Studio) -> Iterator[Studio]:
+    """A page in which the flag is painted as cloth, and nothing else was done."""
+    painted.page.keyboard.press("5")
+    size = painted.page.viewport_size
+    yield painted
+    if size and size != painted.page.viewport_size:
+        painted.page.set_viewport_size(size)
+    painted.page.keyboard.press("Escape")
+    painted.at("changes").locator(".step", has_text="Cloth painted").click()
+    painted.is_idle()
+    painted.pause()
 
 
 def paint_flag(studio: Studio) -> None:
