@@ -44,9 +44,21 @@ class Networks:
     motionnet: MotionNet
 
     @classmethod
-    def from_pretrained(cls, model: str | PathLike[str] = "default", device: str | torch.device | None = None) -> Self:
-        """Loads a model by name or path. Raises WeightsError, OptionError."""
-        return cls.from_record(find_model(model), check_device(device))
+    def from_pretrained(
+        cls,
+        model: str | PathLike[str] = "default",
+        device: str | torch.device | None = None,
+        *,
+        lazily: bool = False,
+    ) -> Self:
+        """Loads a model by name or path. Raises WeightsError, OptionError.
+
+        lazily: the generator and its encoder are read when something needs them, and their errors are raised then.
+        """
+        nets = cls.from_record(find_model(model), check_device(device))
+        if not lazily:
+            _ = nets.generator, nets.encoder
+        return nets
 
     @classmethod
     @torch.inference_mode(False)

@@ -118,7 +118,7 @@ def animate(
         style = resolve_style(options, ())
         options = replace(options, **(UNSTYLED if style is None else {"style": style}))
     with stages.stage("weights"):
-        animator = Animator.from_pretrained(model, place)
+        animator = Animator.from_pretrained(model, place, lazily=True)
     found = None
     if subject == CLOTH and mask is None:  # before the inversion, which is slow and would be in vain
         check_memory(picture.shape[1], picture.shape[0], place)

@@ -186,6 +186,14 @@ def test_without_detail_only_the_generator_is_visible(
     assert not np.array_equal(scene.reconstruction, photo)
 
 
+def test_networks_are_read_at_once_unless_that_is_left_for_later(small_model: Path) -> None:
+    inverting = {"generator", "encoder"}
+    assert inverting <= vars(Animator.from_pretrained(small_model, "cpu")).keys()
+    later = Animator.from_pretrained(small_model, "cpu", lazily=True)
+    assert not inverting & vars(later).keys()
+    assert later.generator is later.generator
+
+
 def without_encoder(animator: Animator) -> Animator:
     files = {role: file for role, file in animator.model.files.items() if role != "encoder"}
     return replace(animator, model=replace(animator.model, files=files))
