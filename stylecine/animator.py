@@ -38,7 +38,7 @@ from stylecine.progress import Progress, Stages
 from stylecine.resolve import MovingParts, look_for_cloth, resolve, resolve_style
 from stylecine.scene import Latents, PendingLatents, Scene
 from stylecine.stages.inversion import ProgressCallback, invert, refinement_steps
-from stylecine.stages.mask import erode_moving_edges, moving, predict_layers
+from stylecine.stages.mask import erode, erode_moving_edges, moving, predict_layers
 from stylecine.stages.motion import predict_motion
 from stylecine.stages.photo import MAX_SIDE, MIN_SIDE, Source, read_photo
 from stylecine.stages.stream import import_ahead
@@ -77,7 +77,7 @@ class Animator(Networks):
             scene = self._with_latents(scene, image, stages)
             with stages.stage("mask"):
                 layers = layers_ahead.result()
-                eroded = layers, erode_moving_edges(layers, image)
+                eroded = erode(layers, image)
             with stages.stage("motion"):
                 motion = motion_ahead.result()
         release_freed()
@@ -107,7 +107,7 @@ class Animator(Networks):
             begin(import_ahead)
             layers = predict_layers(image, self.segmenter, lambda: self.occluders)
         with another_thread(self.device, "stylecine-edges") as begin:
-            moves_ahead = None if preview else begin(lambda: erode_moving_edges(layers, image))
+            eroded_ahead = None if preview else begin(lambda: erode(layers, image))
             with stages.stage("motion"):
                 motion = predict_motion(image, layers, self.motionnet)
             if needs_latents is not None:
@@ -115,7 +115,7 @@ class Animator(Networks):
                     doubtful = needs_latents(scene.photo)
                 scene = self._with_latents(scene, image, stages) if doubtful else scene
             with stages.stage("mask"):
-                eroded = None if moves_ahead is None else (layers, moves_ahead.result())
+                eroded = None if eroded_ahead is None else eroded_ahead.result()
         if not preview:
             release_freed()
         return replace(scene, layers=layers, mask=moving(layers), eroded=eroded, motion=motion)

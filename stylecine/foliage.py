@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -11,10 +11,10 @@ from torch import Tensor
 from stylecine.cloth.layer import ClothLayer
 from stylecine.ops.drape import TILE
 from stylecine.ops.image import dilate, to_uint8
-from stylecine.options import SKY, WATER, Wind
+from stylecine.options import Wind
 from stylecine.stages.backdrop import Backdrop, find_backdrop
 from stylecine.stages.sway import PlantMotion, Sway, predict_sway
-from stylecine.stages.thin import thin_static, upright_static
+from stylecine.stages.thin import upright_static
 
 CLOSED = 0.006  # of the short side: gaps between plants and the sky or water behind them belong to these
 SEEN = 0.02, 0.12  # pixels (standard deviation) of sway: the matte fades in where it begins
@@ -23,13 +23,14 @@ TWIG = 0.015  # of the short side: thin things so near to plants are their twigs
 HELD = 0.02  # of a layer: what has less of it is no sky or water
 
 
+@torch.no_grad()
 def find_swaying(
     photo: Tensor,
     plants: Tensor,
     layers: Tensor,
     moving: Tensor,
-    plate: Tensor | None,
     held: Tensor,
+    thin: Tensor,
     *,
     period: int,
     seconds: float,
@@ -37,8 +38,8 @@ def find_swaying(
     """What sways in a loop of `period` frames; None where nothing can. seconds: of the loop, at its speed.
 
     photo: [3,H,W] in [-1,1]. plants: [H,W] in [0,1]. layers: [K,H,W], of the landscape behind them; moving: [H,W], how
-    much of each pixel is that landscape's in its frames; plate: [3,H,W], what is moved of it, inpainted behind plants;
-    None where no landscape moves. held: bool [H,W], what stands still in any case.
+    much of each pixel is that landscape's in its frames. held: bool [H,W], what stands still in any case; thin: what is
+    thin and stands still before the landscape.
     """
     behind = layers.amax(0) > HELD
     backdrop = find_backdrop(photo, plants, behind | (moving > 0) | held)
@@ -46,14 +47,11 @@ def find_swaying(
         plants = torch.where(upright_static(photo, plants > 0.5), 0.0, plants)
     else:  # close up, stalks and petals have such edges, too
         plants = torch.where(backdrop.behind, 1 - backdrop.share, plants)
-    free = _beside(plants, behind, round(CLOSED * min(plants.shape))) & ~_held(photo, plants, layers)
+    free = _beside(plants, behind, round(CLOSED * min(plants.shape))) & ~_held(thin, plants)
     if backdrop is not None:
         free |= backdrop.behind & (plants <= 0.5)
     motion = predict_sway(photo, plants, free, seconds, close=backdrop is not None)
-    if motion is None:
-        return None
-    uncovered = None if plate is None else to_uint8(plate)
-    return SwayingPlants(to_uint8(photo), moving, uncovered, backdrop, motion, period)
+    return None if motion is None else SwayingPlants(to_uint8(photo), moving, None, backdrop, motion, period)
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,13 +68,19 @@ class SwayingPlants:
 
     def in_wind(self, wind: Wind) -> ClothLayer:
         """The layer of the loop in a wind of a strength above 0."""
-        return self._layer(self.motion.in_wind(wind))
+        return self.layer(self.motion.in_wind(wind))
 
     def roughly_in_wind(self, wind: Wind) -> ClothLayer:
         """`in_wind` with half the detail, to be shown while the wind still turns."""
-        return self._layer(self.motion.coarse.in_wind(wind))
+        return self.layer(self.motion.coarse.in_wind(wind))
 
-    def _layer(self, sway: Sway) -> ClothLayer:
+    def before(self, moving: Tensor, plate: Tensor | None) -> SwayingPlants:
+        """The same before a loop: `moving` as above; plate: [3,H,W], what it moves, inpainted behind plants; None where
+        no landscape moves."""
+        return replace(self, moving=moving, plate=None if plate is None else to_uint8(plate))
+
+    def layer(self, sway: Sway) -> ClothLayer:
+        """The layer of the loop that sways like that."""
         photo, moving, device = self.photo, self.moving, self.photo.device
         extent = sway.extent.to(device)
         reach = _at_pixels(extent, sway.cell, (photo.shape[0], photo.shape[1]))
@@ -97,11 +101,8 @@ class SwayingPlants:
         return ClothLayer(photo, background, matte, active, *fields, fine=True)
 
 
-def _held(photo: Tensor, plants: Tensor, layers: Tensor) -> Tensor:
+def _held(thin: Tensor, plants: Tensor) -> Tensor:
     """Posts, masts and wires before the sky or water, bool [H,W]; twigs are as thin, but near their plants."""
-    classes = layers.max(0).indices
-    sky, water = ((layers.amax(0) > HELD) & (classes == k) for k in (SKY, WATER))
-    thin = thin_static(photo, sky, water)
     return thin & ~dilate(plants > 0.5, round(TWIG * min(plants.shape)))
 
 

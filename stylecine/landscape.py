@@ -17,10 +17,11 @@ from stylecine.resolve import MovingParts, is_predicted
 from stylecine.stages.displacement import Displacement, integrate, margin_for
 from stylecine.stages.inversion import SLACK, invert
 from stylecine.stages.loop import Loop, laplacian_levels, make_loop
-from stylecine.stages.mask import erode_moving_edges
+from stylecine.stages.mask import Eroded, erode
 from stylecine.stages.plate import Plate, canvas, coarse_side, feature_plate, plain_plate
 from stylecine.stages.standing import predict_standing
 from stylecine.stages.swash import Swash, predict_swash
+from stylecine.stages.sway import Sway
 from stylecine.stages.swell import predict_swell
 from stylecine.threads import another_thread
 
@@ -44,40 +45,53 @@ def move_landscape(
     """Everything that moves except the cloth, which covers it."""
     layers = parts.layers if cloth is None else parts.layers * (1 - cloth.footprint)
     eroded = parts.scene.eroded
-    if eroded is not None and torch.equal(layers, eroded[0].to(layers.device)):
-        moves = eroded[1].to(layers.device, copy=True)  # the loop keeps its own
-    else:
-        moves = erode_moving_edges(layers, parts.photo)
+    if eroded is None or not torch.equal(layers, eroded.layers.to(layers.device)):
+        eroded = erode(layers, parts.photo)
+    moves = eroded.moves.to(layers.device, copy=True)  # the loop keeps its own
     flow, swash = parts.flow, None
     if parts.cloth is None and is_predicted(options, parts.edits):
         swash = predict_swash(parts.photo, layers, flow, parts.scene.frozen.to(nets.device))
     if swash is not None:
         moves, flow = swash.widen(moves), flow * swash.drift
-    landscape = MovingLandscape(layers, moves, flow)
-    plate = None
-    if moves.any() or (cloth is None and parts.plants is None and options.weather is None):
-        loop, plate = _make_loop(parts, landscape, swash, options, nets, stages)
-        landscape = replace(landscape, loop=loop)
-    if parts.plants is None or options.wind is None:
-        return landscape
-    with stages.stage("plants"):
-        plants, held = parts.plants
-        if cloth is not None:
-            plants, held = plants * (1 - cloth.footprint), held.maximum(cloth.footprint)
-        swaying = find_swaying(
-            parts.photo,
-            plants,
-            layers,
-            moves if landscape.loop is None else landscape.loop.moving,
-            plate,
-            held > 0,
-            period=options.period,
-            seconds=options.seconds * options.speed,
-        )
-        swayed = None if swaying is None else swaying.in_wind(options.wind)
-    if landscape.loop is None and swaying is None and cloth is None and options.weather is None:
+    landscape, plate = MovingLandscape(layers, moves, flow), None
+    # Plants need one core, and the loop not always all others.
+    with another_thread(nets.device, "stylecine-plants") as begin:
+        plants = begin(lambda: _predict_plants(parts, cloth, landscape, eroded, options))
+        if moves.any() or (cloth is None and parts.plants is None and options.weather is None):
+            loop, plate = _make_loop(parts, landscape, swash, options, nets, stages)
+            landscape = replace(landscape, loop=loop)
+        if parts.plants is None or options.wind is None:
+            return landscape
+        with stages.stage("plants"):
+            if (found := plants.result()) is not None:
+                swaying, sway = found
+                swaying = swaying.before(moves if landscape.loop is None else landscape.loop.moving, plate)
+                landscape = replace(landscape, swaying=swaying, plants=swaying.layer(sway))
+    if landscape.loop is None and landscape.swaying is None and cloth is None and options.weather is None:
         raise NothingMoves("The plants that could sway are too small or held all around; give a mask, or a weather.")
-    return replace(landscape, swaying=swaying, plants=swayed)
+    return landscape
+
+
+def _predict_plants(
+    parts: MovingParts, cloth: ClothLayer | None, landscape: MovingLandscape, eroded: Eroded, options: RenderOptions
+) -> tuple[SwayingPlants, Sway] | None:
+    """The plants that sway, and how they do in this wind; None where none can."""
+    if parts.plants is None or options.wind is None:
+        return None
+    plants, held = parts.plants
+    if cloth is not None:
+        plants, held = plants * (1 - cloth.footprint), held.maximum(cloth.footprint)
+    swaying = find_swaying(
+        parts.photo,
+        plants,
+        landscape.layers,
+        landscape.moves,
+        held > 0,
+        eroded.thin.to(parts.photo.device),
+        period=options.period,
+        seconds=options.seconds * options.speed,
+    )
+    return None if swaying is None else (swaying, swaying.motion.in_wind(options.wind))
 
 
 def _make_loop(

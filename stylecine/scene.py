@@ -25,7 +25,7 @@ from stylecine.output.notebook import image_html
 from stylecine.output.preview import mask_overlay
 from stylecine.progress import Progress, Stages
 from stylecine.quality.measures import psnr
-from stylecine.stages.mask import moving
+from stylecine.stages.mask import Eroded, moving
 from stylecine.stages.photo import PhotoFile
 from stylecine.weights import (
     CLOTH,
@@ -79,8 +79,7 @@ class Scene(Editable):
         layers: soft maps of what can move, float32 [K,H,W] in [0,1]: sky, water, falls, smoke.
         mask: how much each pixel moves, 1 − Π(1 − layer), float32 [H,W] in [0,1].
         motion: Eulerian motion field, float32 [2,h,w], pixels of its own grid per 1/30 s, x right, y down.
-        eroded: layers, and how much each pixel moves of them without a rim along static things, as in a loop, [H,W];
-            None where that is found later.
+        eroded: what of the layers moves in a loop, without a rim along static things; None where that is found later.
         model: record of the weights that made it.
         edits: in order.
         source: the photo's file; None for pixels.
@@ -94,7 +93,7 @@ class Scene(Editable):
     mask: Tensor
     motion: Tensor
     model: ModelRecord
-    eroded: tuple[Tensor, Tensor] | None = None
+    eroded: Eroded | None = None
     edits: tuple[Edit, ...] = ()
     source: PhotoFile | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)

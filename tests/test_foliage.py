@@ -38,8 +38,10 @@ class Park:
 
     def swaying(self, **changed: Tensor | None) -> SwayingPlants | None:
         given = {"photo": self.photo, "plants": self.plants, "layers": self.layers, "moving": self.sky.float()}
-        given |= {"plate": self.plate, "held": NOTHING}
-        return find_swaying(**{**given, **changed}, period=PERIOD, seconds=4.0)
+        given |= {"plate": self.plate, "held": NOTHING, "thin": NOTHING} | changed
+        plate = given.pop("plate")
+        swaying = find_swaying(**given, period=PERIOD, seconds=4.0)
+        return None if swaying is None else swaying.before(given["moving"], plate)
 
     def layer(self, wind: Wind = STRONG, **changed: Tensor | None) -> ClothLayer:
         swaying = self.swaying(**changed)
@@ -87,6 +89,20 @@ def test_what_the_crown_uncovers_is_the_plate_and_not_the_crown(park: Park, laye
     assert (covered[..., 2] < int(blue[2]) - 60).any(0).sum() > 8, "and its leaves hide the sky"
 
 
+def test_a_mast_before_the_sky_stands_still_beside_a_crown(park: Park) -> None:
+    mast = torch.zeros(H, W, dtype=torch.bool)
+    mast[10:100, 116:119] = True
+    photo = torch.where(mast, torch.tensor(BROWN)[:, None, None], park.photo)
+    given = {"photo": photo, "moving": (park.sky & ~mast).float()}
+
+    def moved(thin: Tensor) -> Tensor:
+        layer, under = park.layer(**given, thin=thin), to_uint8(photo)
+        return torch.stack([layer.draw_over(under, t) != under for t in range(1, PERIOD, 5)]).any(0).any(-1)
+
+    assert not moved(mast)[mast].any() and moved(mast)[park.crown].float().mean() > 0.3
+    assert moved(NOTHING)[mast].any(), "the crown would bend it"
+
+
 def test_before_a_rough_wall_nothing_at_the_border_moves(park: Park) -> None:
     bricks = 0.4 * torch.rand(H, W, generator=torch.Generator().manual_seed(2))
     photo = torch.where(park.sky, park.photo + bricks, park.photo).clamp(-1, 1)
@@ -122,7 +138,7 @@ def test_a_post_among_plants_stands_still() -> None:
     photo = photo.clone()
     photo[:, 20:110, 76:84] = 0.8
     everywhere = {"plants": torch.ones(H, W), "layers": torch.zeros(len(CLASSES), H, W), "moving": torch.zeros(H, W)}
-    swaying = find_swaying(photo, **everywhere, plate=None, held=NOTHING, period=PERIOD, seconds=4.0)
+    swaying = find_swaying(photo, **everywhere, held=NOTHING, thin=NOTHING, period=PERIOD, seconds=4.0)
     assert swaying is not None
     made = swaying.in_wind(Wind(0, 1))
     under = to_uint8(photo)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from os import PathLike
 from typing import Any
 
@@ -172,10 +173,25 @@ def apply_mask(layers: Tensor, mask: Tensor) -> Tensor:
     return _split_by_class(mask, torch.where(layers.amax(0) > 0, layers.max(0).indices, full))
 
 
+@dataclass(frozen=True, eq=False)
+class Eroded:
+    """layers: [4,H,W]. moves: `moving` of them, eroded along static things, [H,W]. thin: those that are thin, bool
+    [H,W]."""
+
+    layers: Tensor
+    moves: Tensor
+    thin: Tensor
+
+
+def erode_moving_edges(layers: Tensor, photo: Tensor) -> Tensor:
+    """layers [4,H,W] -> `moving` [H,W] of them, eroded along static things, as by `erode`."""
+    return erode(layers, photo).moves
+
+
 @torch.no_grad()
 @one_thread()
-def erode_moving_edges(layers: Tensor, photo: Tensor) -> Tensor:
-    """layers [4,H,W] -> `moving` [H,W] of them, eroded along static things.
+def erode(layers: Tensor, photo: Tensor) -> Eroded:
+    """What of layers [4,H,W] moves for sure in a photo [3,H,W] in [-1,1].
 
     Masks are never quite at the edge; a ridge's outermost pixels would be torn off and drift into the sky. So a thin
     rim is removed; where the photo [3,H,W] has an edge near the border that is much stronger than the texture of what
@@ -201,7 +217,8 @@ def erode_moving_edges(layers: Tensor, photo: Tensor) -> Tensor:
             edges |= (layer > 0) & near & (strength > EDGE_FACTOR * texture + 0.02)
     gap = max(1, round(EDGE_SEARCH * short / 2))
     closed = ~dilate(~dilate(static | edges, gap), gap)
-    return torch.where(dilate(static | (closed & near), max(1, round(RIM * short))), 0.0, mask)
+    still = dilate(static | (closed & near), max(1, round(RIM * short)))
+    return Eroded(layers, torch.where(still, 0.0, mask), thin)
 
 
 def _bright_in_sky(photo: Tensor, sky: Tensor, open_sky: Tensor) -> Tensor:
