@@ -18,7 +18,7 @@ PaceHarmonics = tuple[complex, ...]  # hₘ of a gust's pace at t, in gusts: 1 +
 
 @dataclass(frozen=True, eq=False)
 class ClothLayer:
-    """Everything the cloth of a loop is drawn from, made by `animate_cloth`; or its plants, by `sway_plants`."""
+    """Everything the cloth of a loop is drawn from, made by `animate_cloth`; or its plants, by `SwayingPlants`."""
 
     photo: Tensor  # uint8 [H,W,3]
     background: Tensor  # uint8 [H,W,3]: the photo, inpainted behind the cloth

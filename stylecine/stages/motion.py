@@ -25,6 +25,7 @@ from stylecine.ops.arrows import GRID, start_cells
 from stylecine.ops.image import fit_short_side, network_size, resize
 from stylecine.ops.smoothstep import smoothstep
 from stylecine.options import FALLS, SKY, SMOKE, WATER, Wind
+from stylecine.stages.bed import standing_colours
 from stylecine.stages.reflection import HELD_DRIFT, mirroring
 from stylecine.stages.speed import (
     TRAVEL,
@@ -69,7 +70,7 @@ class MotionContext:
     streams: Streams
     steered: np.ndarray  # bool [h,w]: streams that have an arrow
     odds: np.ndarray  # [h,w]: log-odds that a stream runs as the network says, and not the other way
-    mirror: np.ndarray  # [h,w] in [0,1]: how much open water mirrors its shore, and stays where it is
+    held: np.ndarray  # [h,w] in [0,1]: how much open water stays where it is, as it mirrors its shore or shows its bed
     wind: Wind | None = None  # which sky and smoke drift with, and open water follows; None: as predicted
 
     @property
@@ -164,8 +165,8 @@ def _context(photo: Tensor, layers: Tensor, directions: np.ndarray, arrows: list
     streams = find_streams(owner, open_water(owner, directions, grey))
     steered = np.isin(streams.number, [streams.number[a.row, a.column] for a in arrows]) & (streams.number > 0)
     odds = sense_odds(directions, streams, owner == WATER)
-    mirror = mirroring(grey, streams.open, owner < 0) * ~steered
-    return MotionContext(grey, grey_on(photo[:1], grid), owner, streams, steered, odds, mirror)
+    held = np.maximum(mirroring(grey, streams.open, owner < 0), standing_colours(photo, streams.open)) * ~steered
+    return MotionContext(grey, grey_on(photo[:1], grid), owner, streams, steered, odds, held)
 
 
 @dataclass(frozen=True)
@@ -313,7 +314,7 @@ def _travel(k: int, flow: np.ndarray, here: np.ndarray, context: MotionContext, 
         calm = open_water(context.owner, flow, context.grey)
         usual = water_travel(here, context.owner < 0, calm, context.grey, travel)
         usual = usual * np.where(context.streams.open, _pace(context.wind), 1.0)
-        return usual * np.where(context.toss_up, calmer, 1.0) * (1 - (1 - HELD_DRIFT) * context.mirror)
+        return usual * np.where(context.toss_up, calmer, 1.0) * (1 - (1 - HELD_DRIFT) * context.held)
     if k == FALLS:
         return falls_travel(here, flow, travel)
     if k == SKY:

@@ -19,6 +19,7 @@ from torch import Tensor
 from stylecine.ops.image import resize
 from stylecine.ops.smoothstep import smoothstep
 from stylecine.options import FALLS, WATER, Wind
+from stylecine.stages.bed import standing_colours
 from stylecine.stages.reflection import HELD_DRIFT, mirroring
 
 # Open water spans this share of the width, or falls or rises less than this, or mirrors its shore.
@@ -91,7 +92,8 @@ def predict_swell(photo: Tensor, layers: Tensor, flow: Tensor, wind: Wind | None
     shore = (SHORE + (MIRROR_SHORE - SHORE) * mirrors) * short
     x, y = (np.arange(w) + 0.5) / short, np.cumsum(2 * math.pi / (WAVELENGTH * near) / short)
     height = AMPLITUDE * (1 + (RIPPLING - 1) * mirror) * short * near[:, None] * _shore_fade(water, shore)
-    full_drift = FULL_DRIFT * (1 - (1 - HELD_DRIFT) * mirror) * short / 120
+    held = np.maximum(mirror, standing_colours(photo, water))
+    full_drift = FULL_DRIFT * (1 - (1 - HELD_DRIFT) * held) * short / 120
     height = height * np.clip(np.hypot(*drift) / full_drift, 0, 1)
     downwind = 0.0
     if wind is not None:

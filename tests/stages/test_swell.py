@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 import torch
 
+from stylecine.stages.bed import standing_colours
+from stylecine.stages.reflection import HELD_DRIFT
 from stylecine.stages.swell import open_water, predict_swell
 
 SKY, WATER, FALLS = range(3)
@@ -88,3 +90,15 @@ def test_the_swell_is_on_the_flows_grid_with_the_same_reach(size):
     assert swell.shape == (2, 2, *size)
     reach = float(parts(PLAIN, landscape(), drift()).abs().max()) / 128
     assert float(swell.abs().max()) / size[0] == pytest.approx(reach, rel=0.2)
+
+
+def test_water_that_shows_its_bed_rocks_as_high_as_the_rest_although_it_does_not_drift():
+    photo = torch.tensor([-0.8, 0.4, 0.5])[:, None, None].expand(3, 128, 160).clone()
+    y, x = torch.meshgrid(torch.arange(128), torch.arange(160), indexing="ij")
+    patch = (y - 100) ** 2 + (x - 80) ** 2 < 14**2
+    photo[:, patch] = torch.tensor([-0.8, -0.4, -0.1])[:, None]
+    bed = torch.from_numpy(standing_colours(photo, landscape()[WATER].numpy() > 0))
+    flow, border = drift() * (1 - (1 - HELD_DRIFT) * bed), bed > 0.9
+    usual = parts(PLAIN, landscape(), drift())[..., border].abs().mean()
+    held, plain = (parts(picture, landscape(), flow)[..., border].abs().mean() for picture in (photo, PLAIN))
+    assert held > 0.9 * usual and plain < 0.25 * usual
