@@ -26,6 +26,7 @@ from stylecine.ops.image import fit_short_side, network_size, resize
 from stylecine.ops.smoothstep import smoothstep
 from stylecine.options import FALLS, SKY, SMOKE, WATER, Wind
 from stylecine.stages.bed import standing_colours
+from stylecine.stages.glow import sun_glow
 from stylecine.stages.reflection import HELD_DRIFT, mirroring
 from stylecine.stages.speed import (
     TRAVEL,
@@ -70,7 +71,7 @@ class MotionContext:
     streams: Streams
     steered: np.ndarray  # bool [h,w]: streams that have an arrow
     odds: np.ndarray  # [h,w]: log-odds that a stream runs as the network says, and not the other way
-    held: np.ndarray  # [h,w] in [0,1]: how much open water stays where it is, as it mirrors its shore or shows its bed
+    held: np.ndarray  # [h,w] in [0,1]: how much stays where it is: water that mirrors its shore or shows its bed, glow
     wind: Wind | None = None  # which sky and smoke drift with, and open water follows; None: as predicted
 
     @property
@@ -166,6 +167,8 @@ def _context(photo: Tensor, layers: Tensor, directions: np.ndarray, arrows: list
     steered = np.isin(streams.number, [streams.number[a.row, a.column] for a in arrows]) & (streams.number > 0)
     odds = sense_odds(directions, streams, owner == WATER)
     held = np.maximum(mirroring(grey, streams.open, owner < 0), standing_colours(photo, streams.open)) * ~steered
+    if not any(owner[a.row, a.column] == SKY for a in arrows):
+        held = np.where(owner == SKY, sun_glow(photo, owner == SKY), held)
     return MotionContext(grey, grey_on(photo[:1], grid), owner, streams, steered, odds, held)
 
 
@@ -318,7 +321,7 @@ def _travel(k: int, flow: np.ndarray, here: np.ndarray, context: MotionContext, 
     if k == FALLS:
         return falls_travel(here, flow, travel)
     if k == SKY:
-        return sky_travel(here, context.red, pace) * _pace(context.wind)
+        return sky_travel(here, context.red, pace) * _pace(context.wind) * (1 - (1 - HELD_DRIFT) * context.held)
     return travel.smoke * _rising_pace(context.wind)
 
 

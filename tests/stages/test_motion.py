@@ -224,6 +224,17 @@ def test_the_bed_that_is_seen_through_calm_water_does_not_drift_and_the_rest_doe
     assert flow[80, 96].abs() < 0.2 * flow[80, 20] and flow[80, 20] > 0
 
 
+def test_clouds_pass_the_glow_of_the_sun_which_stands() -> None:
+    away = ((rows() - 50) ** 2 + (columns() - 60) ** 2).sqrt() / H
+    glow = torch.exp(-(away - 0.03).clamp(min=0) / 0.1)
+    photo = torch.tensor([0.4, -0.1, -0.5])[:, None, None] * (1 - glow) + glow
+    layers = layer(SKY, rows() < 100)
+    flow = predict_motion(photo, layers, Everywhere(1, 0))[0].abs()
+    assert flow[50, 60:66].max() < 0.05 * flow[50, 170]
+    steered = predict_motion(photo, layers, Everywhere(1, 0), [(60 / W, 50 / H, 70 / W, 50 / H)])[0]
+    assert steered[50, 60] == pytest.approx(10 / 30, rel=0.05) and 0 < steered[50, 170] < 1
+
+
 def test_a_lake_is_almost_level_and_a_surf_comes_in() -> None:
     where = rows() >= 40
     for slope in (-0.3, 0.15):
