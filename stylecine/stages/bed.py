@@ -38,6 +38,8 @@ def standing_colours(photo: Tensor, water: np.ndarray) -> np.ndarray:
     photo: [3,H,W] in [-1,1]. Several stages, and every turn of a wind, ask for the same water, so the last answers are
     kept.
     """
+    if not water.any():
+        return np.zeros(water.shape, np.float32)
     size = fit_short_side((photo.shape[1], photo.shape[2]), SHORT_SIDE)
     small = resize(photo, size).float().cpu().numpy()
     inside = resize(torch.from_numpy(water)[None].float(), size)[0].numpy() > 0.5

@@ -7,6 +7,7 @@ its edge, where the slope is steepest, and has a texture.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from torch import Tensor
 from stylecine.ops.image import fit_short_side, resize
 from stylecine.ops.smoothstep import smoothstep
 
+KEPT = 8  # answers: one photo asks for fewer
 SHORT_SIDE = 192  # of the grid
 WHITE, LESS = 0.9, 0.075  # of [0,1]: darkest channel of the whitest place, and by how much less in the sun around it
 AREA, ROUND = (1.5e-4, 0.08), 0.5  # of the photo, least and most, and of a circle that has its longer side
@@ -30,15 +32,24 @@ SLOPE = 0.3, 1.2  # brightness over short sides: of a glow that is hardly seen t
 
 
 def sun_glow(photo: Tensor, sky: np.ndarray) -> np.ndarray:
-    """How much each place is part of the sun's glow, [h,w] in [0,1]. photo: [3,H,W] in [-1,1]; sky: bool [h,w]."""
+    """How much each place is part of the sun's glow, [h,w] in [0,1].
+
+    photo: [3,H,W] in [-1,1]; sky: bool [h,w]. Each new loop of a photo asks for the same, so the last answers are kept.
+    """
+    if not sky.any():
+        return np.zeros(sky.shape, np.float32)
     size = fit_short_side((photo.shape[1], photo.shape[2]), SHORT_SIDE)
-    small = resize(photo, size).float().cpu().numpy() / 2 + 0.5
+    small = resize(photo, size).float().cpu().numpy()
     inside = resize(torch.from_numpy(sky)[None].float(), size)[0].numpy() > 0.5
-    glow: np.ndarray = resize(torch.from_numpy(_sun_glow(small, inside))[None], sky.shape)[0].numpy()
+    found = _sun_glow(size, small.tobytes(), inside.tobytes())
+    glow: np.ndarray = resize(torch.from_numpy(found)[None], sky.shape)[0].numpy()
     return glow
 
 
-def _sun_glow(photo: np.ndarray, sky: np.ndarray) -> np.ndarray:
+@lru_cache(maxsize=KEPT)
+def _sun_glow(size: tuple[int, int], picture: bytes, where: bytes) -> np.ndarray:
+    photo = np.frombuffer(picture, np.float32).reshape(3, *size) / 2 + 0.5
+    sky = np.frombuffer(where, bool).reshape(size)
     short, grey, white = min(sky.shape), photo.mean(0), photo.min(0)
     glow = np.zeros(sky.shape, np.float32)
     near = ndimage.binary_dilation(sky, iterations=max(1, round(0.03 * short)))
