@@ -22,7 +22,7 @@ SHORT_SIDE = 192  # of the grid
 WHITE, LESS = 0.9, 0.075  # of [0,1]: darkest channel of the whitest place, and by how much less in the sun around it
 AREA, ROUND = (1.5e-4, 0.08), 0.5  # of the photo, least and most, and of a circle that has its longer side
 SKY_AROUND = 0.4  # share of what is next to it
-RING, RINGS, NEAR = 0.01, 40, 8  # of the short side: their width; those that are looked at, and at which it is told
+RING, RINGS, NEAR = 0.01, 40, 8  # of the short side: their width; those looked at, and, beside a small sun, told by
 DROP = 0.1  # of [0,1]: brightness by which it fades
 UNEVEN = 0.075  # of that: median difference from a glow that is alike on all sides
 OVEREXPOSED, MORE_UNEVEN = 0.98, 0.14  # white of a sun that is, and what is allowed of its glow
@@ -52,10 +52,10 @@ def _sun_glow(size: tuple[int, int], picture: bytes, where: bytes) -> np.ndarray
     sky = np.frombuffer(where, bool).reshape(size)
     short, grey, white = min(sky.shape), photo.mean(0), photo.min(0)
     glow = np.zeros(sky.shape, np.float32)
-    near = ndimage.binary_dilation(sky, iterations=max(1, round(0.03 * short)))
-    if not near.any() or white[near].max() < WHITE:
+    around = ndimage.binary_dilation(sky, iterations=max(1, round(0.03 * short)))
+    if not around.any() or white[around].max() < WHITE:
         return glow
-    places, _ = ndimage.label(near & (white > white[near].max() - LESS))
+    places, _ = ndimage.label(around & (white > white[around].max() - LESS))
     for number, box in enumerate(ndimage.find_objects(places), 1):
         area, side = (places[box] == number).sum(), max(part.stop - part.start for part in box)
         if not AREA[0] <= area / sky.size <= AREA[1] or area < ROUND * math.pi / 4 * side**2:
@@ -63,7 +63,8 @@ def _sun_glow(size: tuple[int, int], picture: bytes, where: bytes) -> np.ndarray
         distance = ndimage.distance_transform_edt(places != number) / (RING * short)
         if sky[(distance > 0) & (distance < 1.2)].mean() > SKY_AROUND:
             overexposed = white[places == number].max() > OVEREXPOSED
-            slopes = _fading(grey, distance, sky, MORE_UNEVEN if overexposed else UNEVEN)
+            near = max(NEAR, round(side / 2 / (RING * short)))
+            slopes = _fading(grey, distance, sky, near, MORE_UNEVEN if overexposed else UNEVEN)
             steep = smoothstep(*SLOPE, slopes)
             steep[:EDGE] = steep[: 2 * EDGE].max()  # right beside the sun all is white
             steep = np.minimum.accumulate(steep)
@@ -71,23 +72,23 @@ def _sun_glow(size: tuple[int, int], picture: bytes, where: bytes) -> np.ndarray
     return glow.astype(np.float32)
 
 
-def _fading(grey: np.ndarray, distance: np.ndarray, sky: np.ndarray, most_uneven: float) -> np.ndarray:
+def _fading(grey: np.ndarray, distance: np.ndarray, sky: np.ndarray, near: int, most_uneven: float) -> np.ndarray:
     """By how much, over short sides, the sky darkens away from a white place, ring by ring; zeros if it is no sun.
 
-    distance: [h,w] from it, in widths of a ring. most_uneven: see UNEVEN.
+    distance: [h,w] from it, in widths of a ring. near: rings at which it is told. most_uneven: see UNEVEN.
     """
     rings = [grey[sky & (distance > k) & (distance <= k + 1)] for k in range(RINGS)]
-    if min(len(ring) for ring in rings[:NEAR]) < 4:
+    if min(len(ring) for ring in rings[:near]) < 4:
         return np.zeros(1)
     seen = [k for k, ring in enumerate(rings) if len(ring)]
     profile = np.interp(np.arange(RINGS), seen, [np.median(rings[k]) for k in seen])
     slopes: np.ndarray = -np.gradient(ndimage.gaussian_filter1d(profile, 0.7, mode="nearest"), RING)
-    drop = float(grey[distance == 0].mean() - profile[NEAR - 1])
-    around = sky & (distance > 1) & (distance <= NEAR)
+    drop = float(grey[distance == 0].mean() - profile[near - 1])
+    around = sky & (distance > 1) & (distance <= near)
     rest = grey[around] - np.interp(distance[around], np.arange(RINGS) + 0.5, profile)
     plane = np.stack((*np.nonzero(around), np.ones(len(rest))), 1)  # it is often lighter towards the horizon
     rest -= plane @ np.linalg.lstsq(plane, rest, rcond=None)[0]
     uneven = float(np.median(np.abs(rest)))
-    cloud = slopes[: NEAR - 2].min() < 0 or slopes[EDGE : 2 * NEAR].max() > max(STEEPEST, 1.2 * slopes[:EDGE].max())
-    narrow = slopes[NEAR - 3 : NEAR + 1].mean() < FAR_SLOPE
+    cloud = slopes[: near - 2].min() < 0 or slopes[EDGE : 2 * near].max() > max(STEEPEST, 1.2 * slopes[:EDGE].max())
+    narrow = slopes[near - 3 : near + 1].mean() < FAR_SLOPE
     return np.zeros(1) if cloud or narrow or drop < DROP or uneven > most_uneven * drop else slopes
