@@ -96,7 +96,7 @@ def hours(animator: Animator) -> None:
     """One photo at three hours of the day."""
     scene = animator.invert(EXAMPLES / "sea.jpg", size=480)
     loops = [animator.render(scene, style=style) for style in (None, "sunset", "night")]
-    moving_picture(loops, IMAGES / "hours.webp")
+    moving_picture(loops, IMAGES / "hours.webp", height=228)
 
 
 def wind_and_snow(animator: Animator) -> None:
