@@ -41,14 +41,15 @@ LAYERS = [
 RANK = {module: rank for rank, row in enumerate(LAYERS) for module in row}
 # what a stage may import of another: models of light and water
 PARTS_OF_STAGES = {
+    "bed": {"speed"},
     "loop": {"crossfade", "standing"},
     "mask": {"photo", "thin"},
     "displacement": {"swell"},
-    "motion": {"reflection", "speed", "stream", "swell"},
+    "motion": {"bed", "glow", "reflection", "speed", "stream", "swell"},
     "plants": {"mask"},
     "standing": {"swell"},
     "swash": {"reflection", "speed", "swell"},
-    "swell": {"reflection"},
+    "swell": {"bed", "reflection"},
 }
 MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
 
