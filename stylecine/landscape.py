@@ -65,7 +65,8 @@ def move_landscape(
         with stages.stage("plants"):
             if (found := plants.result()) is not None:
                 swaying, sway = found
-                swaying = swaying.before(moves if landscape.loop is None else landscape.loop.moving, plate)
+                if landscape.loop is not None:
+                    swaying = swaying.before(landscape.loop.moving, plate)
                 landscape = replace(landscape, swaying=swaying, plants=swaying.layer(sway))
     if landscape.loop is None and landscape.swaying is None and cloth is None and options.weather is None:
         raise NothingMoves("The plants that could sway are too small or held all around; give a mask, or a weather.")

@@ -6,19 +6,14 @@ has a colour of its own over some distance. In surf, which is white and rough, n
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import numpy as np
-import torch
 from scipy import ndimage
 from torch import Tensor
 
-from stylecine.ops.image import fit_short_side, resize
+from stylecine.ops.small_copy import SHORT_SIDE, find_in_small_copy
 from stylecine.ops.smoothstep import smoothstep
 from stylecine.stages.speed import mean_within
 
-KEPT = 8  # answers: one photo asks for fewer
-SHORT_SIDE = 192  # of the grid
 FINE, PATCH, WIDE = 0.003, 0.01, 0.04  # of the short side: standard deviations of Gaussians; patches lie between two
 WINDOW = 0.03  # of the short side: standard deviation of the window in which they are looked for
 AROUND = 0.08  # of the short side: the same of that in which their borders run upwards somewhere, or else are waves
@@ -35,27 +30,17 @@ SURF = 0.03, 0.08  # share of foam: in calm water at most, and in surf
 def standing_colours(photo: Tensor, water: np.ndarray) -> np.ndarray:
     """How much each place of open water, bool [h,w], belongs to a patch of colour that stands, [h,w] in [0,1].
 
-    photo: [3,H,W] in [-1,1]. Several stages, and every turn of a wind, ask for the same water, so the last answers are
-    kept.
+    photo: [3,H,W] in [-1,1].
     """
-    if not water.any():
-        return np.zeros(water.shape, np.float32)
-    size = fit_short_side((photo.shape[1], photo.shape[2]), SHORT_SIDE)
-    small = resize(photo, size).float().cpu().numpy()
-    inside = resize(torch.from_numpy(water)[None].float(), size)[0].numpy() > 0.5
-    found = _standing_colours(size, small.tobytes(), inside.tobytes())
-    return resize(torch.from_numpy(found)[None], water.shape)[0].numpy() * water
+    return find_in_small_copy(_standing_colours, photo, water) * water
 
 
-@lru_cache(maxsize=KEPT)
-def _standing_colours(size: tuple[int, int], picture: bytes, where: bytes) -> np.ndarray:
-    photo = np.frombuffer(picture, np.float32).reshape(3, *size) / 2 + 0.5
-    water = np.frombuffer(where, bool).reshape(size)
+def _standing_colours(photo: np.ndarray, water: np.ndarray) -> np.ndarray:
     core = ndimage.binary_erosion(water, iterations=BORDER, border_value=1)
     if not core.any():
-        return np.zeros(size, np.float32)
+        return np.zeros(water.shape, np.float32)
     inner = ndimage.binary_erosion(water, iterations=BORDER // 2, border_value=1)
-    short = min(size)
+    short = min(water.shape)
 
     def blur(field: np.ndarray, sigma: float) -> np.ndarray:
         return mean_within(field, inner, sigma * short)

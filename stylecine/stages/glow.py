@@ -7,18 +7,14 @@ its edge, where the slope is steepest, and has a texture.
 from __future__ import annotations
 
 import math
-from functools import lru_cache
 
 import numpy as np
-import torch
 from scipy import ndimage
 from torch import Tensor
 
-from stylecine.ops.image import fit_short_side, resize
+from stylecine.ops.small_copy import find_in_small_copy
 from stylecine.ops.smoothstep import smoothstep
 
-KEPT = 8  # answers: one photo asks for fewer
-SHORT_SIDE = 192  # of the grid
 WHITE, LESS = 0.9, 0.075  # of [0,1]: darkest channel of the whitest place, and by how much less in the sun around it
 AREA, ROUND = (1.5e-4, 0.08), 0.5  # of the photo, least and most, and of a circle that has its longer side
 SKY_AROUND = 0.4  # share of what is next to it
@@ -32,24 +28,11 @@ SLOPE = 0.3, 1.2  # brightness over short sides: of a glow that is hardly seen t
 
 
 def sun_glow(photo: Tensor, sky: np.ndarray) -> np.ndarray:
-    """How much each place is part of the sun's glow, [h,w] in [0,1].
-
-    photo: [3,H,W] in [-1,1]; sky: bool [h,w]. Each new loop of a photo asks for the same, so the last answers are kept.
-    """
-    if not sky.any():
-        return np.zeros(sky.shape, np.float32)
-    size = fit_short_side((photo.shape[1], photo.shape[2]), SHORT_SIDE)
-    small = resize(photo, size).float().cpu().numpy()
-    inside = resize(torch.from_numpy(sky)[None].float(), size)[0].numpy() > 0.5
-    found = _sun_glow(size, small.tobytes(), inside.tobytes())
-    glow: np.ndarray = resize(torch.from_numpy(found)[None], sky.shape)[0].numpy()
-    return glow
+    """How much each place is part of the sun's glow, [h,w] in [0,1]. photo: [3,H,W] in [-1,1]; sky: bool [h,w]."""
+    return find_in_small_copy(_sun_glow, photo, sky)
 
 
-@lru_cache(maxsize=KEPT)
-def _sun_glow(size: tuple[int, int], picture: bytes, where: bytes) -> np.ndarray:
-    photo = np.frombuffer(picture, np.float32).reshape(3, *size) / 2 + 0.5
-    sky = np.frombuffer(where, bool).reshape(size)
+def _sun_glow(photo: np.ndarray, sky: np.ndarray) -> np.ndarray:
     short, grey, white = min(sky.shape), photo.mean(0), photo.min(0)
     glow = np.zeros(sky.shape, np.float32)
     around = ndimage.binary_dilation(sky, iterations=max(1, round(0.03 * short)))

@@ -69,7 +69,7 @@ class MotionContext:
     red: np.ndarray  # [h,w], in which clouds stand out from a blue sky
     owner: np.ndarray  # [h,w]: class of each place, -1 where nothing moves
     streams: Streams
-    steered: np.ndarray  # bool [h,w]: streams that have an arrow
+    steered: np.ndarray  # bool [h,w]: streams that have an arrow, and the sky if it has one
     odds: np.ndarray  # [h,w]: log-odds that a stream runs as the network says, and not the other way
     held: np.ndarray  # [h,w] in [0,1]: how much stays where it is: water that mirrors its shore or shows its bed, glow
     wind: Wind | None = None  # which sky and smoke drift with, and open water follows; None: as predicted
@@ -165,10 +165,10 @@ def _context(photo: Tensor, layers: Tensor, directions: np.ndarray, arrows: list
     grey = grey_on(photo, grid)
     streams = find_streams(owner, open_water(owner, directions, grey))
     steered = np.isin(streams.number, [streams.number[a.row, a.column] for a in arrows]) & (streams.number > 0)
+    steered |= (owner == SKY) & any(owner[a.row, a.column] == SKY for a in arrows)
     odds = sense_odds(directions, streams, owner == WATER)
-    held = np.maximum(mirroring(grey, streams.open, owner < 0), standing_colours(photo, streams.open)) * ~steered
-    if not any(owner[a.row, a.column] == SKY for a in arrows):
-        held = np.where(owner == SKY, sun_glow(photo, owner == SKY), held)
+    held = np.maximum(mirroring(grey, streams.open, owner < 0), standing_colours(photo, streams.open))
+    held = np.where(owner == SKY, sun_glow(photo, owner == SKY), held) * ~steered
     return MotionContext(grey, grey_on(photo[:1], grid), owner, streams, steered, odds, held)
 
 
@@ -294,7 +294,8 @@ def _model_flow(directions: np.ndarray, context: MotionContext, pace: str) -> np
         here = context.owner == k
         if here.any():
             own = model(directions, here, context)
-            own = normalize_speed(own, here, _travel(k, own, here, context, pace), context.short)
+            travel = _travel(k, own, here, context, pace) * (1 - (1 - HELD_DRIFT) * context.held)
+            own = normalize_speed(own, here, travel, context.short)
             flow = np.where(here, own, flow)
     liquid = (context.owner >= 0) & (context.owner != SKY)
     if liquid.any():
@@ -317,11 +318,11 @@ def _travel(k: int, flow: np.ndarray, here: np.ndarray, context: MotionContext, 
         calm = open_water(context.owner, flow, context.grey)
         usual = water_travel(here, context.owner < 0, calm, context.grey, travel)
         usual = usual * np.where(context.streams.open, _pace(context.wind), 1.0)
-        return usual * np.where(context.toss_up, calmer, 1.0) * (1 - (1 - HELD_DRIFT) * context.held)
+        return usual * np.where(context.toss_up, calmer, 1.0)
     if k == FALLS:
         return falls_travel(here, flow, travel)
     if k == SKY:
-        return sky_travel(here, context.red, pace) * _pace(context.wind) * (1 - (1 - HELD_DRIFT) * context.held)
+        return sky_travel(here, context.red, pace) * _pace(context.wind)
     return travel.smoke * _rising_pace(context.wind)
 
 

@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 import torch
 from scipy import ndimage
-from torch import Tensor
 
 from stylecine.stages.bed import standing_colours
 
@@ -13,23 +12,19 @@ Y, X = np.mgrid[:HEIGHT, :WIDTH]
 PATCH = np.hypot(X - 180, Y - 120) < 22
 
 
-def sea(patch: np.ndarray | None = None, colour: tuple[float, ...] = WEED, waves: float = 0.06) -> np.ndarray:
+def sea(patch: np.ndarray | None = None, waves: float = 0.06) -> np.ndarray:
     """Turquoise water below a grey shore, whose waves are lighter and darker level lines: [3,192,288] in [0,1]."""
     noise = ndimage.gaussian_filter(np.random.default_rng(0).standard_normal((HEIGHT, WIDTH)), (1.2, 8))
     lines = 1 + waves * noise / noise.std()
     photo = np.where(WATER, np.array(TURQUOISE)[:, None, None] * lines, 0.4)
     if patch is not None:
         soft = ndimage.gaussian_filter(patch.astype(float), 2.0)
-        photo = photo + soft * (np.array(colour)[:, None, None] - photo)
+        photo = photo + soft * (np.array(WEED)[:, None, None] - photo)
     return photo.clip(0, 1)
 
 
 def found_in(photo: np.ndarray, water: np.ndarray = WATER) -> np.ndarray:
-    return standing_colours(as_tensor(photo), water)
-
-
-def as_tensor(photo: np.ndarray) -> Tensor:
-    return torch.from_numpy(photo.astype(np.float32)) * 2 - 1
+    return standing_colours(torch.from_numpy(photo.astype(np.float32)) * 2 - 1, water)
 
 
 def test_a_patch_of_weed_stands_and_the_water_around_it_does_not() -> None:
