@@ -27,7 +27,7 @@ from benchmarks.timing import now
 from stylecine import Animator, Cinemagraph
 from stylecine.ops import native
 
-TESTS = ["-m", "pytest", "-q", "-k", "gpu or cuda", "tests/ops", "tests/networks", "tests/stages", "tests/cloth"]
+TESTS = ["-m", "pytest", "-q", "-k", "gpu or cuda", "tests/ops", "tests/networks", "tests/picture", "tests/cloth"]
 TESTS += ["--ignore=tests/ops/test_cuda_sources.py"]
 SANITIZERS = ("memcheck", "racecheck", "initcheck", "synccheck")
 LIMIT = 3600  # seconds, of a step

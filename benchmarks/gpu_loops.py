@@ -21,7 +21,7 @@ from benchmarks.machine import ROOT, machine
 from benchmarks.tables import command_line, save, table, to_json, write
 from benchmarks.timing import now
 from stylecine import Animator, Cinemagraph, Scene
-from stylecine.wind_dial import WindDial
+from stylecine.engine.wind_dial import WindDial
 
 SECONDS = 2
 TIMES = (0, 17, 41)  # of the frames that are compared

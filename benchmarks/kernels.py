@@ -30,7 +30,7 @@ from benchmarks.moving import FRAMES, PHOTO, loop_of, setting
 from benchmarks.tables import command_line, save, table, to_json, write
 from benchmarks.timing import copy_bandwidth, median_seconds, rotating, threads, time_limit
 from stylecine import Animator
-from stylecine.cinemagraph import BATCH
+from stylecine.engine.cinemagraph import BATCH
 from stylecine.ops import compare, drape, integrate, native, recolour, render, splat, warp_features, weather
 
 logging.getLogger("torch._dynamo").setLevel(logging.ERROR)  # it logs what it could not compile

@@ -51,7 +51,7 @@ def main() -> None:
     began, start = time(), perf_counter()
     from benchmarks.moving import FPS, PHOTO
     from stylecine.commands.console import leave, peak_rss_mb
-    from stylecine.pipeline import animate
+    from stylecine.engine.pipeline import animate
 
     imported = perf_counter() - start
     size, seconds = (options.size, options.size), options.frames / FPS

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.tables import command_line
-from stylecine.loading import Networks
+from stylecine.engine.model_networks import Networks
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".heic")
 

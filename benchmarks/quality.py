@@ -35,6 +35,7 @@ from stylecine.ops import native
 from stylecine.options import CLASSES
 from stylecine.output.preview import write_previews
 from stylecine.output.video import read_video
+from stylecine.picture.loop import copies
 from stylecine.quality.measures import (
     GOALS,
     false_positive_area,
@@ -44,7 +45,6 @@ from stylecine.quality.measures import (
     passes,
     static_kept,
 )
-from stylecine.stages.loop import copies
 from stylecine.weights import find_model
 
 MEAN_GOALS = ("lpips", "psnr", "mask_iou")  # goals for the mean over the photos, not for each

@@ -13,7 +13,7 @@ import torch
 from benchmarks.timing import now, threads
 from stylecine import Cinemagraph
 from stylecine.ops import native
-from stylecine.stages.loop import frames
+from stylecine.picture.loop import frames
 
 MAX_BYTES = 400_000_000  # bytes of frames rendered in one pass: a little more than 120 frames of 1024x1024
 PASSES = 5

@@ -13,11 +13,11 @@ from PIL import Image
 
 from stylecine import Animator, Cinemagraph, Scene
 from stylecine.edits.strokes import stroke_distance
+from stylecine.movement.displacement import margin_for
 from stylecine.ops.image import to_tensor, to_uint8
 from stylecine.options import STYLES, RenderArguments
 from stylecine.output.preview import flow_picture, mask_overlay, time_slice
-from stylecine.stages.displacement import margin_for
-from stylecine.stages.plate import canvas, plain_plate
+from stylecine.picture.plate import canvas, plain_plate
 
 EXAMPLES, IMAGES, WILLOW = Path("examples"), Path("docs/images"), Path("tests/data/thin/willow-lake.avif")
 WIDTH = 800

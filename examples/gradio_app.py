@@ -12,8 +12,8 @@ from typing import Any
 from uuid import uuid4
 
 from stylecine import Animator, StylecineError
+from stylecine.machine.progress import Progress
 from stylecine.options import OPTIONS, PACES, STYLES
-from stylecine.progress import Progress
 
 AS_IT_IS = "as it is"
 SIZE = 720  # pixels of the short side

@@ -35,10 +35,11 @@ from stylecine.errors import (
 )
 
 if TYPE_CHECKING:
-    from stylecine.animator import Animator
-    from stylecine.cinemagraph import Cinemagraph
-    from stylecine.pipeline import animate, explain
-    from stylecine.scene import Scene
+    from stylecine.engine.animator import Animator
+    from stylecine.engine.cinemagraph import Cinemagraph
+    from stylecine.engine.pipeline import animate
+    from stylecine.engine.scene import Scene
+    from stylecine.explanation.explain import explain
 
 __version__ = "0.1.0"
 
@@ -73,8 +74,11 @@ __all__ = [
 
 # These need torch, which takes seconds to import: each is imported on first use.
 _MODULES = {
-    **{"animate": "pipeline", "explain": "pipeline"},
-    **{"Animator": "animator", "Scene": "scene", "Cinemagraph": "cinemagraph"},
+    "animate": "engine.pipeline",
+    "Animator": "engine.animator",
+    "Scene": "engine.scene",
+    "Cinemagraph": "engine.cinemagraph",
+    "explain": "explanation.explain",
 }
 
 

@@ -34,7 +34,7 @@ from stylecine.commands import (
 from stylecine.commands.arguments import Parser, Usage
 from stylecine.commands.console import complain, leave
 from stylecine.errors import StylecineError
-from stylecine.interrupts import Interrupts
+from stylecine.machine.interrupts import Interrupts
 
 COMMANDS = animate, explain, scene, edit, render, batch, models, convert, measure, report, doctor, studio, serve
 NEW_OBJECTS = 500_000  # before the garbage collector looks: imports make 300,000, all of which stay, a loop few

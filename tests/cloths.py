@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from stylecine.animator import Animator
 from stylecine.cloth.rest_shape import ClothNets, RestShape, estimate_rest_shape
+from stylecine.engine.animator import Animator
 from stylecine.ops.image import to_tensor
 
 HEIGHT, WIDTH = 96, 128

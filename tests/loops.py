@@ -5,15 +5,15 @@ import torch
 import torch.nn.functional as F
 from scipy import ndimage
 
+from stylecine.movement.displacement import integrate
+from stylecine.movement.swell import SECONDS, Swell
 from stylecine.ops.image import to_tensor
 from stylecine.options import Wind
 from stylecine.output.web_pack import pack
-from stylecine.stages.displacement import integrate
-from stylecine.stages.loop import Loop, laplacian_levels, make_loop
-from stylecine.stages.plate import canvas, plain_plate
-from stylecine.stages.style import Appearance
-from stylecine.stages.swell import SECONDS, Swell
-from stylecine.stages.weather import Weather, make_weather
+from stylecine.picture.loop import Loop, laplacian_levels, make_loop
+from stylecine.picture.plate import canvas, plain_plate
+from stylecine.picture.style import Appearance
+from stylecine.picture.weather import Weather, make_weather
 
 FPS = 30
 

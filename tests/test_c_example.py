@@ -14,7 +14,7 @@ import torch
 
 from cuda_ops import build_native
 from stylecine import animate
-from stylecine.cinemagraph import Cinemagraph
+from stylecine.engine.cinemagraph import Cinemagraph
 from stylecine.ops import native
 
 EXAMPLE = Path(__file__).parent.parent / "examples/c"

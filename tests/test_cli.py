@@ -117,7 +117,7 @@ def test_every_option_reaches_the_loop(
         seen.update(options, photo=photo)
         raise stylecine.NothingMoves("Enough seen.")
 
-    monkeypatch.setattr("stylecine.pipeline.animate", animate)
+    monkeypatch.setattr("stylecine.engine.pipeline.animate", animate)
     arguments = (
         f"animate {photo_file} --subject auto --wind 270,0.6 --mask m.png --motion v.npy"
         " --arrow 0.1,0.2,0.3,0.2 --arrow 0.5,.5,.6,.7"
@@ -237,7 +237,7 @@ def test_one_bar_shows_the_progress_of_the_whole(given: list[str], work: Path, m
 def test_an_impossible_output_is_reported_before_any_work(
     given: list[str], work: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("stylecine.pipeline.animate", lambda *_, **__: pytest.fail("work was done"))
+    monkeypatch.setattr("stylecine.engine.pipeline.animate", lambda *_, **__: pytest.fail("work was done"))
     output = ("-o loop.png --quality 20", "-o loop.gif --repeat 2", "-o frames --embed-report", "-o loop.tiff")
     for wrong in ("--quality 52", "--repeat 0", "--crop wide", "--codec x", "--fps 0.001 --seconds 3000", *output):
         assert main([*given, *wrong.split()]) == 2
@@ -425,7 +425,7 @@ def test_a_bug_is_one_line_and_exit_code_one(
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("first line\nsecond line")
 
-    monkeypatch.setattr("stylecine.pipeline.animate", broken)
+    monkeypatch.setattr("stylecine.engine.pipeline.animate", broken)
     assert main(given) == 1
     err = printed(capsys)[1]
     assert "Internal error" in err and "first line" in err and err.count("\n") == 1
@@ -440,7 +440,7 @@ def test_interrupt_is_130(
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("stylecine.pipeline.animate", interrupted)
+    monkeypatch.setattr("stylecine.engine.pipeline.animate", interrupted)
     assert main(given) == 130
     assert printed(capsys)[1].count("\n") == 1
 
@@ -639,7 +639,7 @@ def test_a_scene_is_rendered_with_its_edits(
 def test_metadata_that_a_scene_does_not_have_are_refused_before_the_work(
     scene_file: Path, work: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("stylecine.animator.Animator.from_pretrained", lambda *_: pytest.fail("work was done"))
+    monkeypatch.setattr("stylecine.engine.animator.Animator.from_pretrained", lambda *_: pytest.fail("work was done"))
     assert main(["render", str(scene_file), "--keep-metadata"]) == 2
     assert "use `stylecine animate --keep-metadata` with the photo" in printed(capsys)[1]
 

@@ -20,13 +20,13 @@ from benchmarks.machine import machine
 from benchmarks.photos import Photo, load_networks, photo_parser, read_label, selected_photos
 from benchmarks.tables import save, table
 from stylecine.edits.strokes import cover_region, fit_stroke
+from stylecine.engine.model_networks import Networks
 from stylecine.explanation.advice import LETTERS
-from stylecine.loading import Networks
 from stylecine.ops.image import to_tensor
+from stylecine.perception.doubt import Doubt, doubtful_regions
+from stylecine.perception.layers import moving, predict_layers, predict_probabilities
+from stylecine.picture.photo import load_photo
 from stylecine.server.worker import MAX_DOUBTS
-from stylecine.stages.doubt import Doubt, doubtful_regions
-from stylecine.stages.mask import moving, predict_layers, predict_probabilities
-from stylecine.stages.photo import load_photo
 
 EDGE = 0.05  # of the short side
 SIDES = ("moving", "standing")

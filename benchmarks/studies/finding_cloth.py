@@ -20,7 +20,7 @@ from benchmarks.photos import Photo, find_photos, read_label
 from benchmarks.tables import command_line, save, table
 from stylecine import Animator
 from stylecine.ops.image import to_tensor
-from stylecine.stages.photo import load_photo
+from stylecine.picture.photo import load_photo
 
 SHORT_SIDE = 512
 TILE = (320, 240)

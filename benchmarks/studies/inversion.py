@@ -25,8 +25,8 @@ from benchmarks.tables import save, table
 from stylecine import Animator
 from stylecine.networks.lpips import LPIPS
 from stylecine.ops.image import to_tensor
-from stylecine.stages.inversion import Inversion, invert, reconstruct
-from stylecine.stages.photo import load_photo
+from stylecine.picture.inversion import Inversion, invert, reconstruct
+from stylecine.picture.photo import load_photo
 from stylecine.weights import role_tensors
 
 CELLS = (1, 2)  # of F, in the shift test

@@ -18,11 +18,11 @@ from tqdm import tqdm
 from benchmarks.machine import machine
 from benchmarks.photos import Photo, load_networks, photo_parser, read_label, selected_photos
 from benchmarks.tables import save, table
-from stylecine.loading import Networks
+from stylecine.engine.model_networks import Networks
 from stylecine.ops.image import to_tensor
+from stylecine.perception.layers import moving, predict_layers
+from stylecine.picture.photo import load_photo
 from stylecine.quality.measures import boundary_f, false_positive_area, mask_iou
-from stylecine.stages.mask import moving, predict_layers
-from stylecine.stages.photo import load_photo
 
 NOTHING_LABELLED = 0.01  # of the photo: with less, nothing counts as moving
 FIGURES = ("iou", "iou_precise", "boundary_f", "classes", "false_area", "seconds")

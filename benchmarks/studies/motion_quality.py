@@ -30,13 +30,14 @@ from tqdm import tqdm
 from benchmarks.machine import machine
 from benchmarks.photos import Photo, find_photos, read_label
 from benchmarks.tables import command_line, save, table
-from stylecine.loading import Networks
+from stylecine.engine.model_networks import Networks
+from stylecine.movement.displacement import integrate, margin_for, to_canvas
+from stylecine.movement.motion import predict_motion
 from stylecine.ops.image import to_tensor
 from stylecine.options import CLASSES, FALLS, SKY, WATER
-from stylecine.stages.displacement import integrate, margin_for, to_canvas
-from stylecine.stages.mask import erode_moving_edges, predict_layers
-from stylecine.stages.motion import predict_motion
-from stylecine.stages.photo import load_photo
+from stylecine.perception.edges import erode_moving_edges
+from stylecine.perception.layers import predict_layers
+from stylecine.picture.photo import load_photo
 
 PERIOD, FPS = 120, 30.0  # the loop that displacements are taken from
 GROUPS = ("falls", "running water", "calm water", "calm water by axis", "water", "smoke", "sky by axis")

@@ -29,9 +29,9 @@ from stylecine import Animator
 from stylecine.networks.lpips import LPIPS, unit
 from stylecine.ops.image import push_pull, to_tensor
 from stylecine.ops.texture import copy_texture
-from stylecine.stages import plate as synthesis
-from stylecine.stages.inversion import invert
-from stylecine.stages.photo import load_photo
+from stylecine.picture import plate as synthesis
+from stylecine.picture.inversion import invert
+from stylecine.picture.photo import load_photo
 from stylecine.weights import role_tensors
 
 Fills = dict[str, Tensor]  # method -> filled photo [3,H,W]

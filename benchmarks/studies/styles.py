@@ -33,8 +33,8 @@ from stylecine.networks.lpips import LPIPS, AlexFeatures
 from stylecine.ops.image import to_tensor
 from stylecine.ops.recolour import recolour
 from stylecine.options import STYLES
-from stylecine.stages.photo import load_photo
-from stylecine.stages.style import StyleNets
+from stylecine.picture.photo import load_photo
+from stylecine.picture.style import StyleNets
 from stylecine.weights import STYLES as STYLES_ROLE
 from stylecine.weights import role_tensors
 

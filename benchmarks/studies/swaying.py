@@ -31,10 +31,10 @@ from benchmarks.machine import machine
 from benchmarks.photos import Photo, photo_parser, selected_photos
 from benchmarks.tables import save, table
 from stylecine import Animator
+from stylecine.movement.sway import GUSTS, gust_speed
 from stylecine.ops.image import LUMA, resize
 from stylecine.options import Wind
 from stylecine.quality.blockmatch import track
-from stylecine.stages.sway import GUSTS, gust_speed
 
 SIZE = 512
 STRENGTHS = (0.25, 0.5, 1.0)
@@ -44,7 +44,7 @@ EVERY = 2  # frames
 ALIKE = 0.8  # correlation of a block with its match, at least, in all frames
 FEWEST = 8  # blocks, or a photo tells nothing
 
-MEADOW = 0.5  # of `meadow` in stages/sway.py, at least
+MEADOW = 0.5  # of `meadow` in movement/sway.py, at least
 BESIDE = (8, 4, 70)  # pixels: blocks in about one row, at least and at most so far from each other
 SPEEDS = np.geomspace(20, 2000, 300)  # pixels a second: those that are tried
 

@@ -28,9 +28,11 @@ from benchmarks.tables import save, table
 from stylecine.networks.segmenter import Segmenter
 from stylecine.ops.image import to_tensor
 from stylecine.options import CLASSES, SKY
-from stylecine.stages.doubt import SMALLEST_TORN, torn_regions
-from stylecine.stages.mask import erode_moving_edges, follow_edges, predict_probabilities, soft_threshold
-from stylecine.stages.photo import load_photo
+from stylecine.perception.doubt import SMALLEST_TORN, torn_regions
+from stylecine.perception.edges import erode_moving_edges
+from stylecine.perception.layers import predict_probabilities
+from stylecine.perception.refine import follow_edges, soft_threshold
+from stylecine.picture.photo import load_photo
 
 PIECES = Path(__file__).with_suffix(".csv")
 SHORT_SIDE = 512

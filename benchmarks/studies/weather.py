@@ -28,7 +28,7 @@ from benchmarks.machine import machine
 from benchmarks.photos import Photo, photo_parser, selected_photos
 from benchmarks.tables import save, table
 from stylecine import Animator
-from stylecine.cinemagraph import Cinemagraph
+from stylecine.engine.cinemagraph import Cinemagraph
 from stylecine.options import WEATHERS
 from stylecine.output.video import read_video
 from stylecine.quality.measures import seam

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 import stylecine
-from stylecine.cinemagraph import Cinemagraph
+from stylecine.engine.cinemagraph import Cinemagraph
 
 
 def export(cinemagraph: Cinemagraph, folder: Path) -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from stylecine import Animator, Cinemagraph, MaskError, PhotoError, TooLarge
-from stylecine.memory import available_bytes
+from stylecine.machine.memory import available_bytes
 from stylecine.options import OPTIONS, PACES, STYLES, RenderOptions
 
 AS_IT_IS = "none"  # the style of the photo itself

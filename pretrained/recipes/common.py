@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # a checkout need 
 
 from data import Sample
 
-from stylecine.atomic import atomic_write
+from stylecine.machine.atomic import atomic_write
 from stylecine.ops.image import fast_dtype
 
 FLOAT8_MAX = 448.0  # of float8_e4m3fn

@@ -24,7 +24,7 @@ from train_generator import decode, load_stage
 
 from stylecine.ops.image import fit_short_side
 from stylecine.options import STYLES
-from stylecine.stages.style import StyleNets
+from stylecine.picture.style import StyleNets
 
 LABELS = Path(__file__).with_name("appearances.csv")  # id, appearance, and strength: 3 for textbook examples
 CLEAR, CLEAREST = 2, 3

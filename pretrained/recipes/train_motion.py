@@ -27,9 +27,9 @@ from labelled import View, look, photometric, read_small, tinted
 from safetensors.torch import load_file
 from torch import Tensor
 
+from stylecine.movement.motion import HINT_RADIUS, NETWORK_SHORT, UNIT, predict_motion
 from stylecine.networks.motionnet import MotionNet, cues
 from stylecine.networks.segmenter import Segmenter
-from stylecine.stages.motion import HINT_RADIUS, NETWORK_SHORT, UNIT, predict_motion
 
 SHAPES = ((NETWORK_SHORT, NETWORK_SHORT * 3 // 2), (NETWORK_SHORT * 3 // 2, NETWORK_SHORT), (320, 320))
 SHAPE_CHANCES = (0.6, 0.25, 0.15)

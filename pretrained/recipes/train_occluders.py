@@ -27,7 +27,7 @@ from train_plants import add_backbone, backbone_of
 from stylecine.networks.occludernet import OccluderNet
 from stylecine.ops.image import to_tensor
 from stylecine.options import FALLS, SKY, SMOKE, WATER
-from stylecine.stages.thin import thin_static
+from stylecine.perception.thin import thin_static
 
 LONG_SIDE = 960  # of the photos in memory
 SHAPES = ((416, 608), (608, 416), (512, 512))  # of composites
@@ -45,7 +45,7 @@ UNKNOWN = 255  # in labels: something thin that they have as moving
 
 
 def read_scenes(photos: Path, split: str) -> list[Sample]:
-    """Photos whose labels do not say what thin things are that `stages.thin` finds in what they have as moving."""
+    """Photos whose labels do not say what thin things are that `perception.thin` finds in what they have as moving."""
     samples = read_small(photos, split, LONG_SIDE)
     for sample in samples:
         sky, water = (torch.isin(sample.label, torch.tensor([k + 1 for k in kinds])) for kinds in

@@ -8,8 +8,8 @@ Labels are those of plant_labels.py. The backbone stays as it is, so what is tra
 train.txt and stills.txt; each view is used several times, and every batch replaces the oldest. Close-ups are few, so
 their plants are also pasted over other views. Every ninth photo is held out for choosing; its figures are in the log.
 `--soup`: export the mean of this run's weights and of those it went on from, which sees more than either (Wortsman et
-al. 2022). `--evaluate` measures what `stylecine.stages.plants` makes of the validation photos that somebody has decided
-about.
+al. 2022). `--evaluate` measures what `stylecine.perception.plants` makes of the validation photos that somebody has
+decided about.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from stylecine.networks.clothfinder import ClothFinder
 from stylecine.networks.plantnet import PlantNet
 from stylecine.networks.segmenter import Backbone, Segmenter
 from stylecine.ops.image import network_size, to_tensor
-from stylecine.stages.plants import predict_plants
+from stylecine.perception.plants import predict_plants
 from stylecine.weights import PRETRAINED, read_tensors
 
 LONG_SIDE = 800  # of the photos in memory

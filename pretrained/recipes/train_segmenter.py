@@ -36,7 +36,7 @@ from torch.nn.utils import parametrize
 
 from stylecine.networks.segmenter import Backbone, Segmenter
 from stylecine.ops.image import network_size
-from stylecine.stages.mask import SHORT_SIDE
+from stylecine.perception.layers import SHORT_SIDE
 
 SIZE = (352, 512)  # of the views to train on, and its transpose for upright photos
 PEAK, PEAK_BACKBONE = 1.2e-3, 2e-4  # learning rates

@@ -6,14 +6,14 @@ import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from stylecine.atomic import atomic_write, translate_os_errors
 from stylecine.batch.journal import Record
 from stylecine.batch.page import Credit, batch_page
 from stylecine.errors import OptionError, OutputError, StylecineError
+from stylecine.machine.atomic import atomic_write, translate_os_errors
 from stylecine.output.embed import shrunk, webp
 from stylecine.output.formats import PAGE, VIDEO, kind_of
 from stylecine.output.video import read_first_frame
-from stylecine.stages.photo import load_photo
+from stylecine.picture.photo import load_photo
 
 CREDITS = "credits.csv"  # beside the photos
 POSTER_WIDTH, POSTER_QUALITY = 480, 55

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, Self
 
 from stylecine import __version__
-from stylecine.atomic import lock_file, translate_os_errors
 from stylecine.batch.store import Store
 from stylecine.errors import OutputError
+from stylecine.machine.atomic import lock_file, translate_os_errors
 
 NAME = "batch.jsonl"
 RECORDS = ".batch"  # folder of the records in a store

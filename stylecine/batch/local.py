@@ -5,12 +5,12 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import Self
 
-from stylecine.atomic import remove_stale_temp
 from stylecine.batch.tasks import Task
-from stylecine.memory import available_bytes, needed_bytes
+from stylecine.machine.atomic import remove_stale_temp
+from stylecine.machine.memory import available_bytes, needed_bytes
+from stylecine.machine.threads import cores
+from stylecine.machine.workers import Job, WorkerPool
 from stylecine.options import check_device
-from stylecine.threads import cores
-from stylecine.workers import Job, WorkerPool
 
 ASPECT_RATIO = 1.5  # assumed of photos that are resized
 NATIVE_SIZE = 6000, 4000  # assumed of photos that are not

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any, Self
 
 from stylecine import __version__
-from stylecine.atomic import atomic_write, translate_os_errors
 from stylecine.batch.journal import Record
 from stylecine.batch.tasks import Task, failed
-from stylecine.cluster import PLACEMENT_TIMEOUT, check_version, connect
 from stylecine.errors import OptionError, StylecineError
+from stylecine.machine.atomic import atomic_write, translate_os_errors
+from stylecine.machine.cluster import PLACEMENT_TIMEOUT, check_version, connect
+from stylecine.machine.workers import ATTEMPTS, Job, PoolClosed, WorkerLost
 from stylecine.output.formats import ending_of
-from stylecine.workers import ATTEMPTS, Job, PoolClosed, WorkerLost
 
 ACTORS_PER_GPU = 4  # while some encode on the CPU, others use the GPU
 MAX_LOAD_FAILURES = 3  # consecutive actors that die while loading the model, after which no more are started
@@ -179,7 +179,7 @@ class _Actor:
         """Loads the networks; LOADED, or the error."""
         import torch
 
-        from stylecine.animator import Animator
+        from stylecine.engine.animator import Animator
 
         torch.set_num_threads(1)
         try:

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from stylecine import __version__
-from stylecine.atomic import atomic_write
 from stylecine.batch.journal import Record
 from stylecine.batch.page import batch_page
+from stylecine.machine.atomic import atomic_write
 
 PICTURES = ("thumbnail", "mask_thumbnail")
 

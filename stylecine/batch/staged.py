@@ -15,7 +15,7 @@ from stylecine.batch.journal import Record
 from stylecine.batch.store import Store, StoredFile
 from stylecine.batch.tasks import Backend, Task, digest_of, failed
 from stylecine.errors import StylecineError
-from stylecine.workers import Job, PoolClosed
+from stylecine.machine.workers import Job, PoolClosed
 
 AHEAD = 4  # photos that are fetched, and loops that are sent, beside those that are animated
 

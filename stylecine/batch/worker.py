@@ -13,10 +13,10 @@ import torch
 import torch.nn.functional as F
 
 from stylecine import __version__
-from stylecine.animator import Animator
 from stylecine.batch.journal import Record
 from stylecine.batch.tasks import Task, digest_of, failed, weights_of
-from stylecine.cinemagraph import Cinemagraph
+from stylecine.engine.animator import Animator
+from stylecine.engine.cinemagraph import Cinemagraph
 from stylecine.errors import StylecineError
 from stylecine.options import FILE_OPTIONS, OPTIONS, PHOTO_OPTIONS
 from stylecine.output.embed import shrunk, webp

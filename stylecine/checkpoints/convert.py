@@ -8,10 +8,10 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from stylecine.atomic import atomic_write, translate_os_errors
 from stylecine.checkpoints.nvidia import from_nvidia
 from stylecine.checkpoints.rosinality import from_rosinality
 from stylecine.errors import OptionError, OutputError, WeightsMalformed, WeightsNotFound
+from stylecine.machine.atomic import atomic_write, translate_os_errors
 from stylecine.networks.generator import Generator
 from stylecine.weights import FOLDER, models
 

@@ -18,7 +18,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stylecine.cloth.flutter import POWER, Propagation, estimate_propagation, flutter
-from stylecine.cloth.layer import ClothLayer, PaceHarmonics, periodic_weights
 from stylecine.cloth.lighting import shade
 from stylecine.cloth.rest_shape import SIDE, ClothNets, RestShape, Surface, mirror_normals
 from stylecine.errors import NothingMoves
@@ -26,6 +25,7 @@ from stylecine.ops.drape import TILE
 from stylecine.ops.image import blur, dilate, push_pull
 from stylecine.ops.smoothstep import smoothstep
 from stylecine.options import Wind
+from stylecine.picture.overlay import Overlay, PaceHarmonics, periodic_weights
 
 KEYFRAMES = 16  # phases of a gust at which fields are stored: waves of up to half as many cycles
 MAX_DISPLACEMENT = 0.08  # of the crop's side
@@ -59,7 +59,7 @@ def animate_cloth(
     cycles: int,
     period: int,
     progress: Callable[[int, int], None] | None = None,
-) -> ClothLayer:
+) -> Overlay:
     """The cloth layer of a loop of `period` frames with `cycles` gusts of a wind.
 
     progress: called with the steps done and in total while the pace is measured, which takes most of the time. Raises
@@ -77,7 +77,7 @@ def animate_cloth(
 
 
 @torch.no_grad()
-def preview_cloth(cloth: RestShape, nets: ClothNets, wind: Wind, like: ClothLayer) -> ClothLayer:
+def preview_cloth(cloth: RestShape, nets: ClothNets, wind: Wind, like: Overlay) -> Overlay:
     """An approximation of `animate_cloth`, many times as fast, to be shown while the wind still turns.
 
     Its fields have half the detail or less, and the pace is that of the same cloth in another wind, `like`. The
@@ -97,7 +97,7 @@ def _gustiness(cycles: int) -> float:
 
 def _layer(
     cloth: RestShape, gusts: Sequence[Tensor], wind: Wind, cycles: int, period: int, error: float = INVERSION_ERROR
-) -> ClothLayer:
+) -> Overlay:
     """At an even pace, from `predict_cycles`."""
     forward = _merge(gusts, cloth)
     forward[:, :2] *= _limit_overhang(forward[:, :2], cloth.outline, MAX_OVERHANG * max(cloth.photo.shape))
@@ -108,7 +108,7 @@ def _layer(
     keyframes = invert_displacement(forward, cloth.cell, error)
     active, reach = _active_area(keyframes, cloth)
     matte, background = cloth.matting.matte, cloth.matting.background
-    return ClothLayer(cloth.photo, background, matte, active, keyframes, cloth.cell, reach, cycles, period)
+    return Overlay(cloth.photo, background, matte, active, keyframes, cloth.cell, reach, cycles, period)
 
 
 def predict_cycles(
@@ -212,7 +212,7 @@ def _at_pace(keyframes: Tensor, pace: PaceHarmonics) -> Tensor:
     return torch.tensordot(weights, keyframes, 1)
 
 
-def _even_pace(layer: ClothLayer, progress: Callable[[int, int], None]) -> PaceHarmonics:
+def _even_pace(layer: Overlay, progress: Callable[[int, int], None]) -> PaceHarmonics:
     """How a gust has to change its pace for all of its steps to change frames about as much, above all the first: a
     loop should not halt or jump where it starts again.
 
@@ -239,13 +239,13 @@ def _even_pace(layer: ClothLayer, progress: Callable[[int, int], None]) -> PaceH
     return tuple(complex(h) for h in pace)
 
 
-def _step(layer: ClothLayer, t: float) -> float:
+def _step(layer: Overlay, t: float) -> float:
     """How much the frame of time t differs from the one before, summed over all values."""
     before, now = (layer.draw_over(layer.photo, moment) for moment in (t - 1, t))
     return float((torch.maximum(before, now) - torch.minimum(before, now)).sum(dtype=torch.int64))
 
 
-def _visibly_moves(layer: ClothLayer) -> bool:
+def _visibly_moves(layer: Overlay) -> bool:
     cloth = layer.matte > 127
     gust = layer.period / layer.cycles
     frames = [layer.draw_over(layer.photo, phase * gust) for phase in (0.125, 0.375, 0.625, 0.875)]
@@ -335,7 +335,7 @@ def _border_fade(gh: int, gw: int, distance: float) -> Tensor:
 
 
 def _active_area(keyframes: Tensor, cloth: RestShape) -> tuple[Tensor, Tensor]:
-    """`ClothLayer.active` and `ClothLayer.reach`."""
+    """`Overlay.active` and `Overlay.reach`."""
     matte, cell = cloth.matting.matte, cloth.cell
     height, width = matte.shape
     near = dilate(matte > 0, math.ceil((1 + GUSTINESS) * float(keyframes[:, :2].abs().amax())) + 2)

@@ -10,7 +10,7 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-from stylecine.stages.mask import follow_edges, mean_probability, soft_threshold
+from stylecine.perception.refine import follow_edges, mean_probability, soft_threshold
 
 SHORT_SIDES = (448, 640)  # of the network's inputs: large cloth is found in the first, small cloth in the second
 LIKELY, SURE = 0.5, 0.97  # probabilities

@@ -37,7 +37,7 @@ def run(options: argparse.Namespace, start: float) -> int:
         return animate_remotely(options, output, start)
     c2pa = arguments.credentials(options)
 
-    from stylecine.pipeline import animate
+    from stylecine.engine.pipeline import animate
 
     imported = perf_counter() - start
     check_files(output, options, c2pa)

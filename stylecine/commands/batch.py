@@ -137,10 +137,10 @@ def _check_gallery(options: argparse.Namespace, tasks: "Sequence[Task]") -> "dic
     if isinstance(options.source, str) or isinstance(options.output, str):
         raise Usage("--gallery needs photos and loops in folders of this machine, to which the page can link")
 
-    from stylecine.atomic import check_destination
     from stylecine.batch.gallery import check_gallery, read_credits
     from stylecine.commands.manifest import RESERVED
     from stylecine.errors import OutputError
+    from stylecine.machine.atomic import check_destination
 
     check_gallery(options.gallery, options.output, [*RESERVED, *(task.output for task in tasks)])
     inputs = (options.source, *(path for task in tasks for path in task.files.values()))
@@ -188,7 +188,7 @@ def _check_options(tasks: "Sequence[Task]") -> None:
     from stylecine.errors import StylecineError
     from stylecine.options import RenderOptions, check_inversion_options, check_live
     from stylecine.output.writing import check_format
-    from stylecine.stages.photo import checked_size
+    from stylecine.picture.photo import checked_size
 
     for task in tasks:
         values = task.options

@@ -17,7 +17,7 @@ from stylecine.errors import OptionError, OutputError, printable
 from stylecine.output.formats import files_of
 
 if TYPE_CHECKING:
-    from stylecine.cinemagraph import Cinemagraph
+    from stylecine.engine.cinemagraph import Cinemagraph
     from stylecine.output import VideoInfo
 
 # The stages of the work, and about the seconds that each takes.

@@ -36,7 +36,7 @@ def run(options: argparse.Namespace, start: float) -> int:
         raise OutputError(f"'{output}' does not end in .html; rename it.")
     protect_inputs(output, options)
 
-    from stylecine.pipeline import explain
+    from stylecine.explanation.explain import explain
 
     with Bar(SCENE | LOOP | EXPLANATION) as bar:
         made_with: Any = {"model": options.model, "device": options.device, **arguments.photo_options(options)}

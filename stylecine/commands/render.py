@@ -13,7 +13,7 @@ from stylecine.commands.saving import check_files, default_output, protect_input
 from stylecine.errors import StylecineWarning
 
 if TYPE_CHECKING:
-    from stylecine.scene import Scene
+    from stylecine.engine.scene import Scene
 
 
 def add_to(commands: Commands) -> None:
@@ -37,8 +37,8 @@ def run(options: argparse.Namespace, start: float) -> int:
     protect_inputs(output, options)
     c2pa = arguments.credentials(options)
 
-    from stylecine.animator import Animator
-    from stylecine.scene import Scene
+    from stylecine.engine.animator import Animator
+    from stylecine.engine.scene import Scene
 
     imported = perf_counter() - start
     check_files(output, options, c2pa)

@@ -12,7 +12,7 @@ from stylecine.errors import OutputError
 from stylecine.output.formats import PAGE, files_of, kind_of
 
 if TYPE_CHECKING:
-    from stylecine.cinemagraph import Cinemagraph
+    from stylecine.engine.cinemagraph import Cinemagraph
     from stylecine.output import VideoInfo
 
 

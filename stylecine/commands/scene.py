@@ -28,8 +28,8 @@ def add_to(commands: Commands) -> None:
 def run(options: argparse.Namespace, start: float) -> int:
     output = options.output or Path(options.photo.stem + ".cine")
 
-    from stylecine.animator import Animator
     from stylecine.edits.scene_file import check_suffix
+    from stylecine.engine.animator import Animator
 
     check_suffix(output)
     with Bar(SCENE) as bar:

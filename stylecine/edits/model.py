@@ -30,7 +30,7 @@ from stylecine.options import (
     check_number,
     check_style,
 )
-from stylecine.stages.photo import read_photo
+from stylecine.picture.photo import read_photo
 
 MODES = ("add", "erase", "freeze")
 MAX_EDITS = 1000
@@ -357,7 +357,7 @@ def _is_mask(where: Where) -> bool:
 
 
 def _read_mask(where: Where, size: tuple[int, int]) -> np.ndarray:
-    from stylecine.stages.mask import read_mask
+    from stylecine.picture.given_mask import read_mask
 
     try:
         return np.asarray(read_mask(where, size))

@@ -14,21 +14,21 @@ from PIL import Image
 from scipy import ndimage
 from torch import Tensor
 
-from stylecine.animator import Animator
-from stylecine.cinemagraph import Cinemagraph
 from stylecine.edits.apply import active_arrows
+from stylecine.engine.animator import Animator
+from stylecine.engine.cinemagraph import Cinemagraph
+from stylecine.engine.scene import Scene
 from stylecine.errors import NothingMoves, OptionError, WriterUnavailable
+from stylecine.machine.progress import Progress, Stages
+from stylecine.movement.motion import mirror_disagreement, toss_ups
 from stylecine.ops.arrows import GRID
 from stylecine.ops.image import fit_short_side, resize, to_tensor
 from stylecine.ops.regions import Region, connected_regions
 from stylecine.options import CLASSES, CLOTH, SKY, RenderOptions
 from stylecine.output.video import read_video, write_video
-from stylecine.progress import Progress, Stages
+from stylecine.perception.doubt import Doubt, doubtful_regions, torn_regions
+from stylecine.perception.layers import moving, predict_probabilities
 from stylecine.quality.measures import seam, vivid_share
-from stylecine.scene import Scene
-from stylecine.stages.doubt import Doubt, doubtful_regions, torn_regions
-from stylecine.stages.mask import moving, predict_probabilities
-from stylecine.stages.motion import mirror_disagreement, toss_ups
 
 MIN_REGION = 0.004  # of the photo
 MAX_REGIONS = 8

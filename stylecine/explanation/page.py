@@ -9,7 +9,7 @@ from pathlib import PurePath
 from typing import Any
 
 from stylecine import __version__
-from stylecine.caveats import MIN_PHOTO_LIKENESS
+from stylecine.engine.loop_warnings import MIN_PHOTO_LIKENESS
 from stylecine.errors import printable
 from stylecine.explanation.advice import (
     LETTERS,

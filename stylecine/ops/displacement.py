@@ -42,8 +42,8 @@ class Displacement:
     margin: int  # pixels
     stagger: Tensor | None = None  # [h,w] in [-1,1]: how many sub-cycles a place is ahead of the others
     stride: int = 4  # frames between two knots
-    standing: Tensor | None = None  # [h,w] in [0,1]: where coarse levels stay while fine ones run; see stages.standing
-    swell: Tensor | None = None  # [2,2,h,w]: cosine and sine part, (x, y), canvas pixels: see stages.swell
+    standing: Tensor | None = None  # [h,w] in [0,1]: where coarse levels stay while fine ones run: movement.standing
+    swell: Tensor | None = None  # [2,2,h,w]: cosine and sine part, (x, y), canvas pixels: see movement.swell
     swell_cycles: int = 0  # in a period
     min_ramp: float = 0.0  # frames, see `ramps`
 

@@ -21,8 +21,8 @@ from PIL import Image, UnidentifiedImageError
 from stylecine import __version__
 from stylecine.errors import OptionError, OutputError, WriterUnavailable, as_utf8, printable
 from stylecine.output.formats import FORMATS, POSTER, kind_of
-from stylecine.stages.photo import PhotoFile, encode_png
-from stylecine.stages.style import Appearance
+from stylecine.picture.photo import PhotoFile, encode_png
+from stylecine.picture.style import Appearance
 
 Credentials = tuple[str | os.PathLike[str], str | os.PathLike[str]]  # certificate chain, private key: PEM files
 

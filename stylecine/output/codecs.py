@@ -19,8 +19,8 @@ from pathlib import Path
 
 import av
 
-from stylecine.atomic import PathLike
 from stylecine.errors import OptionError, WriterUnavailable
+from stylecine.machine.atomic import PathLike
 from stylecine.output.formats import H264, VIDEO, endings_of
 
 REFERENCE_DISTANCE = 17  # frames from one reference frame of H.264 and H.265 to the next: 16 B frames, their maximum

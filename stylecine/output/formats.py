@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from os import fspath
 from pathlib import Path
 
-from stylecine.atomic import PathLike
+from stylecine.machine.atomic import PathLike
 
 
 @dataclass(frozen=True)

@@ -13,16 +13,16 @@ from typing import Any
 import numpy as np
 
 from stylecine import __version__
-from stylecine.atomic import Finish, PathLike, atomic_write, check_destination, translate_os_errors
-from stylecine.cloth.layer import ClothLayer
 from stylecine.errors import as_utf8
+from stylecine.machine.atomic import Finish, PathLike, atomic_write, check_destination, translate_os_errors
 from stylecine.output import VideoInfo
 from stylecine.output.embed import csp_hash, data_url
 from stylecine.output.formats import FORMATS
 from stylecine.output.web_pack import encode_image, first_frame, pack
-from stylecine.stages.loop import Loop
-from stylecine.stages.style import Appearance
-from stylecine.stages.weather import Weather
+from stylecine.picture.loop import Loop
+from stylecine.picture.overlay import Overlay
+from stylecine.picture.style import Appearance
+from stylecine.picture.weather import Weather
 
 QUALITY = FORMATS[".html"].qualities[1]  # of the images, as WebP
 # in order of their imports
@@ -41,8 +41,8 @@ def write_page(
     title: str,
     alt: str,
     quality: int | None = None,
-    cloth_layer: ClothLayer | None = None,
-    plant_layer: ClothLayer | None = None,
+    cloth_layer: Overlay | None = None,
+    plant_layer: Overlay | None = None,
     appearance: Appearance | None = None,
     weather: Weather | None = None,
     still: np.ndarray | None = None,

@@ -17,13 +17,13 @@ from PIL import Image, features
 from PIL.ExifTags import Base
 from scipy.ndimage import binary_opening
 
-from stylecine.atomic import Finish, PathLike, atomic_write, check_destination, translate_os_errors
 from stylecine.errors import OptionError, WriterUnavailable, printable
+from stylecine.machine.atomic import Finish, PathLike, atomic_write, check_destination, translate_os_errors
 from stylecine.options import check_frame, check_int, check_number
 from stylecine.output import VideoInfo
 from stylecine.output.formats import POSTER, Format, format_of, kind_of
 from stylecine.output.gif import changed_box, encode_gif
-from stylecine.stages.photo import encode_png
+from stylecine.picture.photo import encode_png
 
 Frames: TypeAlias = Sequence[np.ndarray]
 # frames, an open file, the duration of each in ticks, quality, comment

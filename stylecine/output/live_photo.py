@@ -12,8 +12,8 @@ from pathlib import Path
 from PIL import Image
 from PIL.ExifTags import IFD, Base
 
-from stylecine.atomic import PathLike
 from stylecine.errors import VideoError
+from stylecine.machine.atomic import PathLike
 from stylecine.output.exif import ASCII, directory, jpeg_exif
 from stylecine.output.formats import LIVE_PHOTO, ending_of, files_of
 from stylecine.output.origin import Origin

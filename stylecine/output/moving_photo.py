@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from stylecine.atomic import PathLike, atomic_write_all, check_destination, translate_os_errors
 from stylecine.errors import OptionError
+from stylecine.machine.atomic import PathLike, atomic_write_all, check_destination, translate_os_errors
 from stylecine.output import VideoInfo
 from stylecine.output.archive import write_zip
 from stylecine.output.exif import jpeg_exif

@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from PIL import Image, ImageDraw
 
-from stylecine.atomic import atomic_write
 from stylecine.errors import OutputError
+from stylecine.machine.atomic import atomic_write
 from stylecine.output.embed import shrunk
 from stylecine.quality.measures import Array, Frames
 

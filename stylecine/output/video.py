@@ -27,9 +27,9 @@ from av.video.reformatter import (
     VideoReformatter,
 )
 
-from stylecine.atomic import Finish, PathLike, atomic_write, check_destination, translate_os_errors
 from stylecine.errors import OptionError, OutputError, TooLarge, VideoError, printable
-from stylecine.memory import available_bytes
+from stylecine.machine.atomic import Finish, PathLike, atomic_write, check_destination, translate_os_errors
+from stylecine.machine.memory import available_bytes
 from stylecine.options import KEYFRAMES, check_frame, check_int, parse_duration
 from stylecine.output import VideoInfo
 from stylecine.output.codecs import REFERENCE_DISTANCE, Codec, Container, codec_for

@@ -20,7 +20,6 @@ from PIL import Image
 from safetensors.numpy import save
 from torch import Tensor
 
-from stylecine.cloth.layer import ClothLayer
 from stylecine.cloth.matting import on_grid
 from stylecine.ops.drape import TILE
 from stylecine.ops.image import mirrored, to_uint8
@@ -28,11 +27,12 @@ from stylecine.ops.pyramid import merge
 from stylecine.ops.spline import decoded
 from stylecine.options import CLASSES, CLOTH, check_live
 from stylecine.output.images import check_webp
-from stylecine.stages.crossfade import BEGIN_STEPS
-from stylecine.stages.loop import BANDS, Loop
-from stylecine.stages.photo import encode_png
-from stylecine.stages.style import Appearance
-from stylecine.stages.weather import Weather
+from stylecine.picture.crossfade import BEGIN_STEPS
+from stylecine.picture.loop import BANDS, Loop
+from stylecine.picture.overlay import Overlay
+from stylecine.picture.photo import encode_png
+from stylecine.picture.style import Appearance
+from stylecine.picture.weather import Weather
 
 FORMAT = 4  # increased when older players could not show all of a pack
 WEATHER_FORMAT = 5  # the same, of packs with weather
@@ -50,8 +50,8 @@ def pack(
     period: int,
     fps: float,
     *,
-    cloth_layer: ClothLayer | None = None,
-    plant_layer: ClothLayer | None = None,
+    cloth_layer: Overlay | None = None,
+    plant_layer: Overlay | None = None,
     appearance: Appearance | None = None,
     weather: Weather | None = None,
     still: np.ndarray | None = None,
@@ -114,8 +114,8 @@ def pack(
 def pack_wind(
     velocity: Tensor | None = None,
     swell: Tensor | None = None,
-    plant_layer: ClothLayer | None = None,
-    cloth_layer: ClothLayer | None = None,
+    plant_layer: Overlay | None = None,
+    cloth_layer: Overlay | None = None,
 ) -> bytes:
     """The bytes of a safetensors file with the arrays that another wind changes in a pack of the same loop: fields of
     its `Displacement`, the first of `rates` and the swell, and the motion of plants and cloth."""
@@ -132,7 +132,7 @@ def pack_wind(
 
 def first_frame(
     loop: Loop | None,
-    cloth_layer: ClothLayer | None,
+    cloth_layer: Overlay | None,
     appearance: Appearance | None = None,
     weather: Weather | None = None,
     still: np.ndarray | None = None,
@@ -253,7 +253,7 @@ def _layers(layers: Tensor, loop: Loop) -> np.ndarray:
     return (F.avg_pool2d(wide, cell)[0] * 255).round().to(torch.uint8).cpu().numpy()
 
 
-def _cloth(cloth_layer: ClothLayer, quality: int | None) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def _cloth(cloth_layer: Overlay, quality: int | None) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """The images of the cloth and its motion, and the facts about them.
 
     The matte is lossless, or pixels beside the cloth would become slightly cloth.
@@ -266,7 +266,7 @@ def _cloth(cloth_layer: ClothLayer, quality: int | None) -> tuple[dict[str, np.n
     return images | tensors, facts
 
 
-def _cloth_motion(cloth_layer: ClothLayer) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def _cloth_motion(cloth_layer: Overlay) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """The keyframes and where they change anything, and the facts about them.
 
     They are cropped to where they are needed and stored without the first, which is 0, as differences along rows,
@@ -291,7 +291,7 @@ def _cloth_motion(cloth_layer: ClothLayer) -> tuple[dict[str, np.ndarray], dict[
     return tensors, facts
 
 
-def _needed(cloth_layer: ClothLayer) -> Tensor:
+def _needed(cloth_layer: Overlay) -> Tensor:
     """The points of the cloth's grid that pixels of active tiles depend on, [gh,gw] of 0 and 1."""
     (gh, gw), cell = cloth_layer.keyframes.shape[2:], cloth_layer.cell
     wide = F.max_pool2d(cloth_layer.active.float()[None], max(1, cell // TILE), ceil_mode=True)
@@ -301,7 +301,7 @@ def _needed(cloth_layer: ClothLayer) -> Tensor:
     return F.max_pool2d(wide, 2 * SUPPORT + 1, 1, SUPPORT)[0]
 
 
-def _behind(cloth_layer: ClothLayer) -> np.ndarray:
+def _behind(cloth_layer: Overlay) -> np.ndarray:
     """The background where it differs from the photo, else transparent: uint8 [H,W,4]."""
     return _where_different(cloth_layer.background, cloth_layer.photo)
 
@@ -334,11 +334,11 @@ def _weather(weather: Weather) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     return tensors, facts | {"colours": colours}
 
 
-def _with_cloth(layers: Tensor, cloth_layer: ClothLayer | None) -> Tensor:
+def _with_cloth(layers: Tensor, cloth_layer: Overlay | None) -> Tensor:
     return layers if cloth_layer is None else torch.cat((layers, cloth_layer.matte[None].to(layers) / 255))
 
 
-def _on_grid(cloth_layer: ClothLayer) -> np.ndarray:
+def _on_grid(cloth_layer: Overlay) -> np.ndarray:
     """The matte on the grid of the cloth's own fields: uint8 [gh,gw]."""
     means = on_grid(cloth_layer.matte.float().cpu(), cloth_layer.cell)
     return means.round().to(torch.uint8).numpy()

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from stylecine.atomic import Finish, PathLike, check_destination, check_path
 from stylecine.errors import OptionError, OutputError
+from stylecine.machine.atomic import Finish, PathLike, check_destination, check_path
 from stylecine.output import VideoInfo, formats
 from stylecine.output.codecs import CONTAINERS
 from stylecine.output.crop import check_crop

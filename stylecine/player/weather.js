@@ -44,7 +44,7 @@ export class Weather {
     this.veil.write(opacity.map(value => Math.min(Math.max(value, 0), 1)));
   }
 
-  /** Those that are in the frame, as stages/weather.py computes them: x, y, the way to the end, radius, opacity, 0. */
+  /** Those that are in the frame, as picture/weather.py computes them: x, y, the way to the end, radius, opacity, 0. */
   #streaks(t) {
     const {paths, columns, width, height, period, exposure} = this, found = [];
     for (let i = 0; i < paths.length; i += columns) {

@@ -18,16 +18,16 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import httpx
 
-from stylecine.atomic import atomic_write, atomic_write_all, translate_os_errors
 from stylecine.errors import Cancelled, PhotoError, ServiceError, StylecineError, as_utf8, printable
+from stylecine.machine.atomic import atomic_write, atomic_write_all, translate_os_errors
 from stylecine.options import STYLES
 from stylecine.output.formats import ending_of, files_of, format_of
 from stylecine.output.images import FRAME
 from stylecine.output.live_photo import MEMBERS, is_live_photo
 
 if TYPE_CHECKING:
+    from stylecine.machine.progress import Progress
     from stylecine.options import Arrow
-    from stylecine.progress import Progress
 
 WAIT = 30  # seconds that the service may wait for a scene before it responds
 TIMEOUT = 90.0  # seconds without data after which a connection is closed

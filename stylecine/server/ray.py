@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stylecine import __version__
-from stylecine.atomic import atomic_write, translate_os_errors
-from stylecine.cluster import PLACEMENT_TIMEOUT, check_version, connect
 from stylecine.errors import OptionError, StylecineError
+from stylecine.machine.atomic import atomic_write, translate_os_errors
+from stylecine.machine.cluster import PLACEMENT_TIMEOUT, check_version, connect
+from stylecine.machine.workers import Handler
 from stylecine.server.store import hidden_paths
-from stylecine.workers import Handler
 
 if TYPE_CHECKING:
-    from stylecine.progress import Progress
+    from stylecine.machine.progress import Progress
 
 POLL = 0.1  # seconds between two reports of an actor's progress
 BESIDE = "beside"  # Ray's name for the threads of an actor beside the one that works

@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
 
-from stylecine.atomic import remove_stale_temp
 from stylecine.errors import Cancelled, StylecineError
+from stylecine.machine.atomic import remove_stale_temp
+from stylecine.machine.threads import cores
+from stylecine.machine.workers import Job, PoolClosed, TimeLimitExceeded, WorkerLost, WorkerPool
 from stylecine.options import OPTIONS, RenderOptions, check_live, period
 from stylecine.output.formats import PAGE, SERVED
 from stylecine.output.video import check_encoding
@@ -22,8 +24,6 @@ from stylecine.output.writing import check_output
 from stylecine.server.problems import Problem, not_found, problem_of
 from stylecine.server.settings import MAX_PICTURES, MAX_POINTS, Settings
 from stylecine.server.store import Row, Store, flush_to_disk, is_id, new_id, without_paths
-from stylecine.threads import cores
-from stylecine.workers import Job, PoolClosed, TimeLimitExceeded, WorkerLost, WorkerPool
 
 LOG = logging.getLogger("uvicorn.error")
 WORKER = "stylecine.server.worker:load"

@@ -20,8 +20,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from stylecine.atomic import lock_file
 from stylecine.errors import OutputError, StylecineError
+from stylecine.machine.atomic import lock_file
 
 LOG = logging.getLogger(__name__)
 VERSION = 1

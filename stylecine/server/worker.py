@@ -14,17 +14,22 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps
 
-from stylecine.animator import Animator
-from stylecine.atomic import atomic_write
-from stylecine.caveats import quality_warning
-from stylecine.cinemagraph import Cinemagraph
 from stylecine.edits.model import MAX_NAME, Edit, Paint, Speed, Style, to_json
 from stylecine.edits.scene_file import scene_size
 from stylecine.edits.strokes import cover_region
+from stylecine.engine.animator import Animator
+from stylecine.engine.cinemagraph import Cinemagraph
+from stylecine.engine.loop_warnings import quality_warning
+from stylecine.engine.resolve import resolve_style
+from stylecine.engine.scene import Scene
+from stylecine.engine.wind_dial import TurnedWind, WindDial
 from stylecine.errors import NothingMoves, PhotoError, TooLarge, printable
 from stylecine.explanation.evidence import gather
 from stylecine.explanation.page import explanation_html
 from stylecine.explanation.shell import Source
+from stylecine.machine.atomic import atomic_write
+from stylecine.machine.progress import Progress
+from stylecine.machine.threads import one_thread
 from stylecine.ops.image import to_tensor
 from stylecine.ops.recolour import recolour
 from stylecine.options import AUTO, CLASSES, FILE_OPTIONS, OPTIONS, PAINTS, STYLES, UNSTYLED, RenderOptions, check_wind
@@ -32,17 +37,12 @@ from stylecine.output.archive import write_zip
 from stylecine.output.formats import ending_of
 from stylecine.output.metadata import json_figures
 from stylecine.output.web_pack import pack_wind
-from stylecine.progress import Progress
+from stylecine.perception.doubt import doubtful_regions
+from stylecine.perception.layers import moving, predict_probabilities, require_motion
+from stylecine.picture.photo import encode_png, load_photo
 from stylecine.quality.measures import GOALS, seam
-from stylecine.resolve import resolve_style
-from stylecine.scene import Scene
 from stylecine.server.settings import MAX_PICTURES, MAX_POINTS
 from stylecine.server.store import hidden_paths
-from stylecine.stages.doubt import doubtful_regions
-from stylecine.stages.mask import moving, predict_probabilities, require_motion
-from stylecine.stages.photo import encode_png, load_photo
-from stylecine.threads import one_thread
-from stylecine.wind_dial import TurnedWind, WindDial
 
 CACHE_BYTES = 400e6  # of cached scenes; the most recently used one is always kept
 MAX_DOUBTS, MAX_OFFERS = 3, 2  # places that move, that stand still: more would not be looked at

@@ -12,15 +12,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stylecine import workers
-from stylecine.animator import Animator
 from stylecine.batch.journal import Journal
 from stylecine.batch.local import LocalPool, count_for
 from stylecine.batch.tasks import Task, run, run_tasks, weights_of
 from stylecine.batch.worker import animate_task
+from stylecine.engine.animator import Animator
 from stylecine.errors import OutputError, WeightsNotFound
+from stylecine.machine import workers
+from stylecine.machine.workers import Job, WorkerLost
 from stylecine.output.video import read_video
-from stylecine.workers import Job, WorkerLost
 from tests.cloths import flag_mask, flag_photo, with_stand_ins
 from tests.tasks import PLAIN, three_tasks
 

@@ -29,10 +29,10 @@ from stylecine.cloth.animate import (
     preview_cloth,
     relative_displacement,
 )
-from stylecine.cloth.layer import ClothLayer
 from stylecine.cloth.rest_shape import PREVIEW_GRID
+from stylecine.engine.wind_dial import WindDial
 from stylecine.options import Wind
-from stylecine.wind_dial import WindDial
+from stylecine.picture.overlay import Overlay
 from tests.cloths import CLOUD, FLAG, POLE, STAND_INS, flag_mask, flag_photo, rest_shape_of, with_stand_ins
 
 Options = dict[str, Any]
@@ -147,7 +147,7 @@ def test_the_mirrored_photo_in_the_mirrored_wind_is_the_mirrored_loop() -> None:
     right = animate_cloth(rest_shape_of(photo, mask), STAND_INS, Wind(30, 0.8), **length)
     left = animate_cloth(rest_shape_of(photo[:, ::-1], mask[:, ::-1]), STAND_INS, Wind(150, 0.8), **length)
 
-    def drawn(cloth_layer: ClothLayer) -> np.ndarray:
+    def drawn(cloth_layer: Overlay) -> np.ndarray:
         return cloth_layer.draw_over(cloth_layer.photo, 5).numpy().astype(int)
 
     assert np.abs(drawn(left)[:, ::-1] - drawn(right)).mean() < 0.5

@@ -10,8 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from stylecine import Animator, Cancelled, NothingMoves, Scene, StylecineWarning, TooLarge, animate, memory
+from stylecine import Animator, Cancelled, NothingMoves, Scene, StylecineWarning, TooLarge, animate
 from stylecine.cloth.find import cloth_probability, find_cloth, grow_regions, sure_pieces
+from stylecine.machine import memory
 from stylecine.ops.image import to_tensor
 from tests.cloths import FLAG, STAND_INS, flag_mask, flag_photo, with_stand_ins
 

@@ -63,7 +63,7 @@ def test_what_a_stroke_tears_off_is_to_be_frozen(
     animator: Animator, scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     certain = torch.tensor([0.95, 0.05, 0, 0, 0])[:, None, None].expand(5, 72, 96)
-    for module in ("stylecine.caveats", "stylecine.explanation.evidence"):
+    for module in ("stylecine.engine.loop_warnings", "stylecine.explanation.evidence"):
         monkeypatch.setattr(f"{module}.predict_probabilities", lambda photo, segmenter: certain)
     still = replace(scene, layers=torch.zeros_like(scene.layers))
     found = gather(animator, still.paint("sky", [[0.5, 0.25]], radius=0.2), RenderOptions(seconds=1))

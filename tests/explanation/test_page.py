@@ -22,7 +22,7 @@ from stylecine.explanation.shell import Shell, Source
 from stylecine.ops.regions import Region
 from stylecine.options import CLASSES, RenderOptions
 from stylecine.output.video import read_video
-from stylecine.stages.doubt import Doubt
+from stylecine.perception.doubt import Doubt
 from tests.pages import Read
 
 WATER = CLASSES.index("water")

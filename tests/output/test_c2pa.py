@@ -25,7 +25,7 @@ from stylecine.output.c2pa import MEDIA_TYPES, REPORT, SOURCE_TYPE, signer_for
 from stylecine.output.formats import FORMATS, files_of
 from stylecine.output.metadata import read_report
 from stylecine.output.video import read_video
-from stylecine.stages.photo import PhotoFile
+from stylecine.picture.photo import PhotoFile
 from tests.cloths import flag_mask, flag_photo, with_stand_ins
 from tests.loops import appearance_of
 

@@ -17,9 +17,9 @@ from safetensors.numpy import load
 
 import stylecine.output.html
 from stylecine import animate
-from stylecine.cinemagraph import Cinemagraph
 from stylecine.cli import main
 from stylecine.cloth.animate import animate_cloth
+from stylecine.engine.cinemagraph import Cinemagraph
 from stylecine.errors import OptionError
 from stylecine.options import Wind
 from stylecine.output.html import write_page

@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stylecine.atomic import atomic_write_all
 from stylecine.errors import OptionError, OutputError, VideoError
+from stylecine.machine.atomic import atomic_write_all
 from stylecine.output.moving_photo import write_moving_photo
 from stylecine.output.video import read_video
+from stylecine.picture.photo import load_photo
 from stylecine.quality.measures import psnr
-from stylecine.stages.photo import load_photo
 from tests.output.test_video import clip
 
 EXIFTOOL = pytest.mark.skipif(shutil.which("exiftool") is None, reason="exiftool is not installed")

@@ -19,8 +19,8 @@ from PIL import Image
 
 import stylecine
 import stylecine.output.video
-from stylecine.atomic import check_destination
 from stylecine.errors import OptionError, OutputError, StylecineError, TooLarge, VideoError, WriterUnavailable
+from stylecine.machine.atomic import check_destination
 from stylecine.output.codecs import CODECS, VIDEOS
 from stylecine.output.video import read_video, write_video
 from stylecine.quality.measures import measure_encoded, psnr, seam

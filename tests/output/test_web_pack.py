@@ -11,12 +11,12 @@ from PIL import Image
 from safetensors.numpy import load
 
 from stylecine.cloth.animate import animate_cloth
-from stylecine.cloth.layer import ClothLayer
 from stylecine.errors import OptionError
 from stylecine.ops.image import mirrored
 from stylecine.options import Wind, check_live
 from stylecine.output.web_pack import FORMAT, first_frame, pack, pack_wind, plate
-from stylecine.stages.loop import Loop
+from stylecine.picture.loop import Loop
+from stylecine.picture.overlay import Overlay
 from tests.cloths import STAND_INS, flag_mask, flag_photo, rest_shape_of
 from tests.loops import FPS, appearance_of, loop_of, packed, textured
 
@@ -128,7 +128,7 @@ def test_loops_that_shaders_cannot_play(loop: Loop) -> None:
 
 
 @pytest.fixture(scope="module")
-def cloth_layer() -> ClothLayer:
+def cloth_layer() -> Overlay:
     return animate_cloth(rest_shape_of(flag_photo(), flag_mask()), STAND_INS, Wind(0, 0.8), cycles=2, period=PERIOD)
 
 
@@ -137,7 +137,7 @@ def test_a_landscape_without_cloth_has_no_arrays_of_cloth(loop: Loop) -> None:
     assert facts(content)["format"] == FORMAT and "cloth" not in facts(content) and "matte" not in load(content)
 
 
-def test_cloth_is_quantized_below_the_visible(cloth_layer: ClothLayer) -> None:
+def test_cloth_is_quantized_below_the_visible(cloth_layer: Overlay) -> None:
     content = pack(None, PERIOD, FPS, cloth_layer=cloth_layer)
     tensors, told = load(content), facts(content)
     assert (told["format"], told["width"], told["height"], told["period"]) == (FORMAT, 128, 96, PERIOD)
@@ -159,7 +159,7 @@ def test_cloth_is_quantized_below_the_visible(cloth_layer: ClothLayer) -> None:
     assert not outside.any()
 
 
-def test_a_grid_coarser_than_tiles_has_what_the_active_ones_need(cloth_layer: ClothLayer) -> None:
+def test_a_grid_coarser_than_tiles_has_what_the_active_ones_need(cloth_layer: Overlay) -> None:
     active = torch.zeros(16, 20, dtype=torch.uint8)
     active[12, 16] = 1  # where the grid of 64 pixels has row 6, column 8
     coarse = replace(cloth_layer, keyframes=torch.ones(4, 3, 8, 10), cell=64, active=active)
@@ -170,7 +170,7 @@ def test_a_grid_coarser_than_tiles_has_what_the_active_ones_need(cloth_layer: Cl
     assert top <= 6 < top + rows and left <= 8 < left + columns
 
 
-def test_pictures_of_cloth(cloth_layer: ClothLayer) -> None:
+def test_pictures_of_cloth(cloth_layer: Overlay) -> None:
     for quality in (None, 80):
         tensors = load(pack(None, PERIOD, FPS, cloth_layer=cloth_layer, quality=quality))
         assert np.array_equal(opened(tensors["matte"]), cloth_layer.matte.numpy())  # or the sky would be a little cloth
@@ -181,7 +181,7 @@ def test_pictures_of_cloth(cloth_layer: ClothLayer) -> None:
     assert np.array_equal(joined, cloth_layer.background.numpy()) and not behind[0, 0].any()
 
 
-def test_another_wind_is_what_it_changes_in_a_pack(cloth_layer: ClothLayer) -> None:
+def test_another_wind_is_what_it_changes_in_a_pack(cloth_layer: Overlay) -> None:
     whole, wind = pack(None, PERIOD, FPS, cloth_layer=cloth_layer), pack_wind(cloth_layer=cloth_layer)
     kept = load(whole)
     changed = load(wind)
@@ -191,7 +191,7 @@ def test_another_wind_is_what_it_changes_in_a_pack(cloth_layer: ClothLayer) -> N
     assert facts(wind) == {"format": FORMAT, "scales": {}, "cloth": facts(whole)["cloth"]}
 
 
-def test_another_wind_for_a_landscape_with_plants(cloth_layer: ClothLayer) -> None:
+def test_another_wind_for_a_landscape_with_plants(cloth_layer: Overlay) -> None:
     loop = loop_of(flag_photo(), np.ones((96, 128), np.float32), 0.2)
     whole = pack(loop, PERIOD, FPS, plant_layer=cloth_layer)
     wind = pack_wind(loop.displacement.rates[0, 0], None, plant_layer=cloth_layer)
@@ -203,14 +203,14 @@ def test_another_wind_for_a_landscape_with_plants(cloth_layer: ClothLayer) -> No
     assert told["scales"] == {"velocity": known["scales"]["velocity"]}  # type: ignore[index]
 
 
-def test_cloth_is_one_more_layer(cloth_layer: ClothLayer) -> None:
+def test_cloth_is_one_more_layer(cloth_layer: Overlay) -> None:
     content = pack(None, PERIOD, FPS, cloth_layer=cloth_layer, layers=torch.zeros(4, 96, 128))
     (kept,) = load(content)["layers"]
     assert facts(content)["classes"] == ["cloth"] and kept.shape == (48, 64)
     assert kept[22, 34] == 255 and kept[1, 1] == 0
 
 
-def test_cloth_over_a_landscape(cloth_layer: ClothLayer) -> None:
+def test_cloth_over_a_landscape(cloth_layer: Overlay) -> None:
     photo = flag_photo()
     sky = np.zeros((96, 128), np.float32)
     sky[:12] = 1
@@ -246,7 +246,7 @@ def test_a_style_may_be_lost_or_extreme(loop: Loop) -> None:
         assert isinstance(style, dict) and load(content)["style"][3, 2, 2, 1, 0] * style["step"] == pytest.approx(kept)
 
 
-def test_images_and_their_digest_are_those_without_a_style(loop: Loop, cloth_layer: ClothLayer) -> None:
+def test_images_and_their_digest_are_those_without_a_style(loop: Loop, cloth_layer: Overlay) -> None:
     appearance = appearance_of(loop.photo, loop.moving)
     plain, styled = (packed(loop, given) for given in (None, appearance))
     assert np.array_equal(opened(load(styled)["photo"]), loop.photo.numpy())
@@ -260,7 +260,7 @@ def test_images_and_their_digest_are_those_without_a_style(loop: Loop, cloth_lay
     assert np.array_equal(opened(load(flag)["photo"]), cloth_layer.photo.numpy())
 
 
-def test_the_first_frame_is_in_the_style_unless_it_drifts(loop: Loop, cloth_layer: ClothLayer) -> None:
+def test_the_first_frame_is_in_the_style_unless_it_drifts(loop: Loop, cloth_layer: Overlay) -> None:
     for flowing, cloth in ((loop, None), (None, cloth_layer)):
         photo = first_frame(flowing, cloth)
         static = appearance_of(torch.from_numpy(photo), torch.zeros(photo.shape[:2]))

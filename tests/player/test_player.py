@@ -13,11 +13,11 @@ from safetensors.numpy import load, save
 
 from benchmarks.browser import CHROMIUM, PLAYER, Stage, chromium
 from stylecine.cloth.animate import animate_cloth, preview_cloth
-from stylecine.cloth.layer import ClothLayer
 from stylecine.options import WEATHERS, Wind
 from stylecine.output.web_pack import PLANTS_FORMAT, pack, pack_wind
-from stylecine.stages.crossfade import BEGIN_STEPS
-from stylecine.stages.loop import Loop, frame
+from stylecine.picture.crossfade import BEGIN_STEPS
+from stylecine.picture.loop import Loop, frame
+from stylecine.picture.overlay import Overlay
 from tests.cloths import STAND_INS, flag_mask, flag_photo, rest_shape_of
 from tests.loops import FPS, appearance_of, loop_of, packed, textured, weather_of
 
@@ -114,7 +114,7 @@ def test_long_loops_store_fewer_knots(stage: Stage, photo: np.ndarray, water: np
 # --- cloth
 
 
-def flag_in(wind: Wind, scale: int = 1) -> ClothLayer:
+def flag_in(wind: Wind, scale: int = 1) -> Overlay:
     """The flag of tests/cloths.py, `scale` times as large."""
     photo, mask = (enlarged(x, 96 * scale, 128 * scale) for x in (flag_photo(), flag_mask()))
     return animate_cloth(rest_shape_of(photo, mask), STAND_INS, wind, cycles=2, period=60)
@@ -136,7 +136,7 @@ def test_cloth_matches_the_engine(stage: Stage, degrees: float, scale: int) -> N
         assert np.array_equal(stage.frame(t), photo)
 
 
-def flag_over_sky() -> tuple[Loop, ClothLayer]:
+def flag_over_sky() -> tuple[Loop, Overlay]:
     cloth_layer, sky = flag_in(Wind(0, 1)), np.zeros((96, 128), np.float32)
     sky[:14] = 1
     loop = loop_of(textured(flag_photo()), sky, 0.2)
@@ -197,7 +197,7 @@ WIND = """content => {
 }"""
 
 
-def turn(stage: Stage, cloth_layer: ClothLayer) -> None:
+def turn(stage: Stage, cloth_layer: Overlay) -> None:
     stage.page.evaluate(WIND, base64.b64encode(pack_wind(cloth_layer=cloth_layer)).decode())
 
 

@@ -13,8 +13,8 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from stylecine.atomic import atomic_write
 from stylecine.errors import Cancelled, PhotoError, WeightsNotFound
+from stylecine.machine.atomic import atomic_write
 
 SHARES = {"sky": 0.5, "water": 0.25, "falls": 0.0, "smoke": 0.0, "cloth": 0.0}
 FACTS = {"width": 96, "height": 72, "moving": 0.75, "classes": SHARES, "warning": None}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from stylecine.threads import cores
+from stylecine.machine.threads import cores
 from tests.ray_cluster import address as address
 from tests.ray_cluster import on_loopback as on_loopback
 from tests.ray_cluster import processes_at

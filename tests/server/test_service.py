@@ -13,6 +13,7 @@ import pytest
 
 pytest.importorskip("fastapi")
 
+from stylecine.machine.workers import Job
 from stylecine.output.writing import check_output
 from stylecine.server import scenes
 from stylecine.server.problems import Problem
@@ -20,7 +21,6 @@ from stylecine.server.schemas import Animation
 from stylecine.server.service import STAGES, Service, _number_edits
 from stylecine.server.settings import Settings
 from stylecine.server.store import Row, Store
-from stylecine.workers import Job
 
 SCENE_RESULT = {"base": [], "width": 96, "height": 72, "moving": 0.5, "classes": {}, "warning": None}
 FULL = sqlite3.OperationalError("database or disk is full")

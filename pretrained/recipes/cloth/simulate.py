@@ -33,7 +33,7 @@ from cloth.wind import Wind, uneven_waves
 from cloth.xpbd import Cloth, area_vectors, stack_capsules
 from common import sheet
 
-from stylecine.atomic import atomic_write
+from stylecine.machine.atomic import atomic_write
 
 FRAMES, SUBSTEPS = 48, 10
 PHASES = 16

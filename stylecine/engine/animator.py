@@ -1,0 +1,342 @@
+"""The networks of one model, and what they do with a photo: invert it, preview and render its loop."""
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Unpack
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from stylecine.cloth.animate import animate_cloth
+from stylecine.cloth.find import FoundCloth, find_cloth
+from stylecine.cloth.rest_shape import RestShape, estimate_rest_shape
+from stylecine.edits.apply import damp_at_anchors
+from stylecine.edits.model import Style
+from stylecine.engine.cinemagraph import Cinemagraph
+from stylecine.engine.landscape import move_landscape
+from stylecine.engine.loop_warnings import cloth_warning, mask_warning
+from stylecine.engine.model_networks import Networks
+from stylecine.engine.resolve import MovingParts, look_for_cloth, resolve, resolve_style
+from stylecine.engine.scene import Latents, PendingLatents, Scene
+from stylecine.errors import NothingMoves, SceneError, StylecineWarning, WeightsNotFound
+from stylecine.machine.memory import check_memory, release_freed
+from stylecine.machine.progress import Progress, Stages
+from stylecine.machine.threads import another_thread
+from stylecine.movement.motion import predict_motion
+from stylecine.ops.image import fast_dtype, to_tensor, to_uint8
+from stylecine.options import (
+    CLOTH,
+    RenderArguments,
+    RenderOptions,
+    Size,
+    Wind,
+    check_int,
+    check_inversion_options,
+    check_wind,
+    format_size,
+)
+from stylecine.perception.edges import erode, erode_moving_edges
+from stylecine.perception.layers import moving, predict_layers
+from stylecine.perception.stream import import_ahead
+from stylecine.picture.inversion import ProgressCallback, invert, refinement_steps
+from stylecine.picture.overlay import Overlay
+from stylecine.picture.photo import MAX_SIDE, MIN_SIDE, Source, read_photo
+from stylecine.weights import ModelRecord
+
+ANCHOR_ROWS = 256  # of the grid on which anchors fix cloth
+
+
+@dataclass(frozen=True, eq=False)
+class _MovingCloth:
+    """Cloth at rest and in the wind. warning: why it does not move although it should."""
+
+    rest_shape: RestShape | None = None
+    layer: Overlay | None = None
+    warning: str = ""
+
+
+class Animator(Networks):
+    """The networks of one model on one device, for any number of photos."""
+
+    def __repr__(self) -> str:
+        return f"<Animator {self.model.name}, {self.device}>"
+
+    @torch.no_grad()
+    def invert(
+        self, photo: Source, *, size: Size = 1024, refine: int = 0, seed: int = 0, progress: Progress | None = None
+    ) -> Scene:
+        """The expensive part, once per photo: its latents, what moves in it and how. Parameters as in `animate`."""
+        stages = Stages(progress, self.device)
+        scene, image = self._empty_scene(photo, size, refine, seed, stages)
+        # Much of the layers' work uses one core, while inversion can use all.
+        with another_thread(self.device, "stylecine-layers") as begin:
+            layers_ahead = begin(lambda: predict_layers(image, self.segmenter, lambda: self.occluders))
+            motion_ahead = begin(lambda: predict_motion(image, layers_ahead.result(), self.motionnet))
+            scene = self._with_latents(scene, image, stages)
+            with stages.stage("mask"):
+                layers = layers_ahead.result()
+                eroded = erode(layers, image)
+            with stages.stage("motion"):
+                motion = motion_ahead.result()
+        release_freed()
+        return replace(scene, layers=layers, mask=moving(layers), eroded=eroded, motion=motion)
+
+    @torch.no_grad()
+    def begin(
+        self,
+        photo: Source,
+        *,
+        size: Size = 1024,
+        refine: int = 0,
+        seed: int = 0,
+        preview: bool = False,
+        needs_latents: Callable[[np.ndarray], bool] | None = None,
+        progress: Progress | None = None,
+    ) -> Scene:
+        """As `invert`, in about two thirds of the time: the latents are found by `complete`, or when something needs
+        them, as `save` does and loops with warp dfw or a detail below 1.
+
+        preview: whether a small loop comes first, for which less has to be known. needs_latents: asked about the photo
+        uint8 [H,W,3]; where it says so, the latents are found at once.
+        """
+        stages = Stages(progress, self.device)
+        scene, image = self._empty_scene(photo, size, refine, seed, stages)
+        with stages.stage("mask"), another_thread(self.device, "stylecine-imports") as begin:
+            begin(import_ahead)
+            layers = predict_layers(image, self.segmenter, lambda: self.occluders)
+        with another_thread(self.device, "stylecine-edges") as begin:
+            eroded_ahead = None if preview else begin(lambda: erode(layers, image))
+            with stages.stage("motion"):
+                motion = predict_motion(image, layers, self.motionnet)
+            if needs_latents is not None:
+                with stages.stage("inversion"):
+                    doubtful = needs_latents(scene.photo)
+                scene = self._with_latents(scene, image, stages) if doubtful else scene
+            with stages.stage("mask"):
+                eroded = None if eroded_ahead is None else eroded_ahead.result()
+        if not preview:
+            release_freed()
+        return replace(scene, layers=layers, mask=moving(layers), eroded=eroded, motion=motion)
+
+    @torch.no_grad()
+    def complete(self, scene: Scene, *, progress: Progress | None = None) -> Scene:
+        """A scene of `begin` as `invert` would have made it."""
+        if scene.is_inverted:
+            return scene
+        stages = Stages(progress, self.device)
+        stages.timings.update(scene.timings)
+        image = to_tensor(scene.photo).to(self.device)
+        scene = self._with_latents(scene, image, stages)
+        release_freed()
+        return scene
+
+    def _empty_scene(self, photo: Source, size: Size, refine: int, seed: int, stages: Stages) -> tuple[Scene, Tensor]:
+        """A scene in which nothing moves, without latents, and its photo [3,H,W] in [-1,1]."""
+        check_inversion_options(refine, seed)
+        refine = refinement_steps(self.has_encoder, refine)
+        with stages.stage("photo"):
+            picture, source = read_photo(photo, size)
+            check_memory(picture.shape[1], picture.shape[0], self.device)
+        nothing = torch.zeros(0)
+        scene = Scene(
+            photo=picture,
+            inversion=PendingLatents(partial(_find_latents, self.model, self.device, picture, refine, seed)),
+            layers=nothing,
+            mask=nothing,
+            motion=nothing,
+            model=self.model,
+            source=source,
+            settings={"size": format_size(size), "refine": refine, "seed": seed},
+            timings=stages.timings,
+        )
+        return scene, to_tensor(picture).to(self.device)
+
+    def _with_latents(self, scene: Scene, image: Tensor, stages: Stages) -> Scene:
+        refine, seed = scene.settings["refine"], scene.settings["seed"]
+        with stages.stage("inversion", max(1, refine)) as step:
+            latents = self._latents(image, refine, seed, step)
+        return replace(scene, inversion=latents, timings=stages.timings)
+
+    def _latents(self, photo: Tensor, refine: int, seed: int, progress: ProgressCallback | None = None) -> Latents:
+        """Of a photo [3,H,W] in [-1,1]."""
+        generator, dtype = self.generator.seeded(seed), fast_dtype(self.device)
+        inverted = invert(photo, generator, self.encoder, refine=refine, dtype=dtype, progress=progress)
+        reconstruction = to_uint8(inverted.reconstruction).cpu().numpy()
+        return Latents(reconstruction, inverted.w_plus, _half_precision(inverted.feature))
+
+    def preview(
+        self, scene: Scene, *, size: int = 256, progress: Progress | None = None, **options: Unpack[RenderArguments]
+    ) -> Cinemagraph:
+        """A small, quick loop of a scene, its edits included: short side `size`, 64 or more. Otherwise as `render`.
+
+        Only the photo and what moves are shrunk; nothing is inverted again.
+        """
+        short = check_int("size", size, MIN_SIDE, MAX_SIDE)
+        return self.render_with(RenderOptions.create(**options), scene, short=short, progress=progress)
+
+    def render(
+        self, scene: Scene, *, progress: Progress | None = None, **options: Unpack[RenderArguments]
+    ) -> Cinemagraph:
+        """The cheap part, once per change of mind: the loop of a scene, its edits included.
+
+        options: those of `RenderOptions`, as `animate` documents them; what is given comes on top of the edits.
+        Raises as `animate` does. Warns with a StylecineWarning if the scene was made with another model.
+        """
+        return self.render_with(RenderOptions.create(**options), scene, progress=progress)
+
+    @torch.no_grad()
+    def render_with(
+        self,
+        options: RenderOptions,
+        scene: Scene,
+        *,
+        short: int | None = None,
+        found: FoundCloth | None = None,
+        progress: Progress | None = None,
+    ) -> Cinemagraph:
+        """`render` with all options in one value. short: `preview`'s size. found: what `find_cloth` found before."""
+        if not isinstance(scene, Scene):
+            raise SceneError(f"A loop is made of a scene, as invert() or Scene.load() returns it, not of {scene!r}.")
+        self._check_model(scene, options.warp)
+        stages = Stages(progress, self.device)
+        stages.timings.update(scene.timings)
+        style = resolve_style(options, scene.edits)
+        with stages.stage("motion"):
+            found = look_for_cloth(scene, options, found, self)
+            parts = resolve(scene, options, found, self, short)
+        cloth = self._move_cloth(parts, options, stages)
+        landscape = move_landscape(parts, cloth.layer, options, self, stages)
+        if short is None:  # a preview is to be quick
+            release_freed()
+        loop = Cinemagraph(
+            loop=landscape.loop,
+            scene=parts.scene,
+            layers=landscape.layers,
+            mask=_moving(landscape.moves, landscape.plants, cloth.layer),
+            motion=landscape.flow,
+            period=options.period,
+            fps=options.fps,
+            settings=options.describe() | ({} if found is None else {"mask": "found"}),
+            timings=stages.timings,
+            progress=progress,
+            edits=scene.edits,
+            rest_shape=cloth.rest_shape,
+            swaying=landscape.swaying,
+            cloth_layer=cloth.layer,
+            plant_layer=landscape.plants,
+            mask_warning=mask_warning(parts, landscape.layers, landscape.moves, options, self),
+            cloth_warning=cloth.warning or cloth_warning(scene, options, found, self, preview=short is not None),
+        )
+        if style is not None:
+            with stages.stage("style"):
+                (grid,) = self.style_grids(scene.photo, [style])
+            loop = loop.styled(grid, style.strength, style.drift)
+        if options.weather is None:
+            return loop
+        with stages.stage("weather"):
+            return loop.in_weather(options.weather, options.weather_strength, options.wind, options.speed)
+
+    def _move_cloth(self, parts: MovingParts, options: RenderOptions, stages: Stages) -> _MovingCloth:
+        """Raises NothingMoves if no cloth can move, unless the landscape does."""
+        if parts.cloth is None:
+            return _MovingCloth()
+        with stages.stage("cloth") as step:
+            try:
+                rest_shape = self._estimate_rest_shape(parts.photo, parts.cloth, parts.edits)
+                length = {"cycles": options.gusts, "period": options.period}
+                layer = animate_cloth(rest_shape, self.cloth_nets, options.wind or Wind(), **length, progress=step)
+            except NothingMoves as error:
+                if options.subject == CLOTH or not (parts.layers.any() or parts.plants is not None):
+                    raise
+                return _MovingCloth(warning=f"Only the landscape moves. {error}")
+        return _MovingCloth(rest_shape, layer)
+
+    def find_cloth(self, photo: Tensor) -> FoundCloth | None:
+        """Flags, banners and hung cloth in a photo [3,H,W] in [-1,1]; None where the model finds none for sure."""
+        return find_cloth(photo, self.finder)
+
+    @torch.no_grad()
+    def turn_wind(
+        self, loop: Cinemagraph, wind: Wind | Sequence[float], *, progress: Progress | None = None
+    ) -> Cinemagraph:
+        """A loop with its cloth in another wind, as `render` would make it, in a fraction of the time; a landscape and
+        its plants keep theirs.
+
+        wind: as in `animate`. Raises OptionError for what is no wind, NothingMoves if no cloth moves.
+        """
+        wind = check_wind(wind)
+        cloth, layer = _moving_cloth(loop)
+        stages = Stages(progress, self.device)
+        with stages.stage("cloth") as step:
+            length = {"cycles": layer.cycles, "period": layer.period}
+            layer = animate_cloth(cloth, self.cloth_nets, wind, **length, progress=step)
+        photo = to_tensor(loop.scene.photo).to(self.device)
+        return replace(
+            loop,
+            mask=_moving(erode_moving_edges(loop.layers, photo), loop.plant_layer, layer),
+            settings={**loop.settings, "wind": [wind.degrees, wind.strength]},
+            timings={**loop.timings, **stages.timings},
+            progress=progress,
+            cloth_layer=layer,
+        )
+
+    @torch.no_grad()
+    def style_grids(self, photo: np.ndarray, styles: Sequence[Style]) -> list[Tensor]:
+        """The recolouring of a photo uint8 [H,W,3] by each of some styles: grids for `ops.recolour`.
+
+        They fit frames of any size. Raises OptionError for a name that the model does not know.
+        """
+        nets = self.style_nets
+        others = [nets.w_plus_of(style.name, style.picture) for style in styles]
+        return nets.grids(torch.from_numpy(photo.copy()).to(self.device), others)
+
+    def _estimate_rest_shape(self, photo: Tensor, cloth: Tensor, edits: tuple[Any, ...]) -> RestShape:
+        """cloth [2,H,W]: cloth and what is frozen."""
+        columns = round(ANCHOR_ROWS * cloth.shape[2] / cloth.shape[1])
+        kept = damp_at_anchors(np.ones((ANCHOR_ROWS, columns), np.float32), edits)
+        mobility = torch.from_numpy(kept).to(self.device) if (kept < 1).any() else None
+        return estimate_rest_shape(photo, cloth[0], self.cloth_nets, frozen=cloth[1], mobility=mobility)
+
+    def _check_model(self, scene: Scene, warp: str) -> None:
+        """Warns if the scene comes from another model; WeightsNotFound where its generator has to run again."""
+        if scene.made_with(self.model):
+            return
+        wanted = f"The scene was made with the model '{scene.model.name}'"
+        if warp == "dfw":
+            raise WeightsNotFound(
+                f"{wanted}, whose weights are not those of '{self.model.name}'; warp dfw needs them,"
+                " so load that model, or use warp msdfw."
+            )
+        warnings.warn(
+            f"{wanted}, whose weights are not those of '{self.model.name}'; what edits change may move differently.",
+            StylecineWarning,
+            stacklevel=5,  # the caller of render or preview
+        )
+
+
+@torch.no_grad()
+def _find_latents(model: ModelRecord, device: torch.device, photo: np.ndarray, refine: int, seed: int) -> Latents:
+    """With networks that are loaded for it: a scene that kept those that made it would keep their memory."""
+    return Animator.from_record(model, device)._latents(to_tensor(photo).to(device), refine, seed)
+
+
+def _moving(landscape: Tensor, *layers: Overlay | None) -> Tensor:
+    """How much each pixel moves, [H,W], of the landscape and with what is drawn over it."""
+    for layer in layers:
+        landscape = landscape if layer is None else torch.maximum(landscape, layer.reach)
+    return landscape
+
+
+def _moving_cloth(loop: Cinemagraph) -> tuple[RestShape, Overlay]:
+    if loop.rest_shape is None or loop.cloth_layer is None:
+        raise NothingMoves(loop.cloth_warning or "There is no cloth in this loop that a wind could move; paint it.")
+    return loop.rest_shape, loop.cloth_layer
+
+
+def _half_precision(feature: Tensor) -> Tensor:
+    """F as a .cine file keeps it: in half precision, unless its values are too large for that."""
+    half = feature.half().float()
+    return half if torch.isfinite(half).all() else feature

@@ -1,0 +1,428 @@
+"""The finished loop: frames, measures and files, each computed on demand."""
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
+from numbers import Real
+from os import PathLike
+from pathlib import Path
+from typing import Any, Self, overload
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from stylecine import __version__
+from stylecine.cloth.rest_shape import RestShape
+from stylecine.edits.model import Edit, Paint, to_option
+from stylecine.engine.loop_warnings import MIN_MOVING_SHARE, quality_warning
+from stylecine.engine.plants import SwayingPlants
+from stylecine.engine.scene import Scene
+from stylecine.errors import OptionError
+from stylecine.machine.atomic import Finish
+from stylecine.machine.memory import release_freed
+from stylecine.machine.progress import Progress, Stages
+from stylecine.movement.displacement import moving_points
+from stylecine.ops.readback import read_back
+from stylecine.ops.recolour import Recolouring, recolour_
+from stylecine.options import CLASSES, CLOTH, SKY, Wind, check_live
+from stylecine.output import VideoInfo
+from stylecine.output.c2pa import Credentials, signer_for
+from stylecine.output.crop import Crop, CroppedFrames, Window, check_crop, crop_window
+from stylecine.output.formats import PAGE, kind_of
+from stylecine.output.html import write_page
+from stylecine.output.metadata import json_figures, json_value, model_facts, utf8_texts, versions
+from stylecine.output.notebook import loop_html
+from stylecine.output.origin import Origin, read_origin
+from stylecine.output.web_pack import pack
+from stylecine.output.writing import check_output, frame_times, has_codec, write_output
+from stylecine.picture.loop import copies as render_copies
+from stylecine.picture.loop import frames as render_frames
+from stylecine.picture.overlay import Overlay
+from stylecine.picture.style import Appearance
+from stylecine.picture.weather import Weather, make_weather
+from stylecine.quality.measures import measure_loop
+
+BATCH = 4  # frames that are rendered at once
+MAX_BATCH_BYTES = 50_000_000
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Cinemagraph:
+    """A seamless loop of N = `len(c)` frames; `c[t]` renders one for any real t, and frame N is frame 0.
+
+    Attributes:
+        scene: the inverted photo that it was made from.
+        layers: soft maps of what moves, by class (sky, water, falls, smoke), float32 [K,H,W] in [0,1].
+        mask: their union with cloth and plants: how much each pixel moves, float32 [H,W] in [0,1]; where it is 0 frames
+            have the photo's own bytes, or those of its style, behind the weather.
+        motion: the motion field of the landscape, speed included: [2,h,w], pixels of its own grid per 1/30 s; 0 where
+            only cloth or plants move.
+        period: N, frames in the loop. fps: frames per second.
+        settings: the options it was made with; "given", "found", "from motion" or "painted" for mask and motion.
+        timings: seconds by stage, from the photo on; `save` adds "video".
+        edits: the scene's edits.
+        loop: what landscape frames are rendered from, None if no landscape moves. cloth_layer: the same for cloth;
+            plant_layer: for plants that sway.
+        appearance: the other light and colours that finished frames are shown in; None for the photo's own.
+        weather: what falls or drifts in front of it all; None for none.
+        rest_shape: of the cloth, from which another wind animates it. swaying: the same of plants.
+        mask_warning: where a given or painted mask tears static things off; "" if nowhere.
+        cloth_warning: why painted cloth stands still beside a moving landscape, or how sure it is that what was found
+            is cloth; "" if neither.
+    """
+
+    loop: Any  # a Loop or None; callers that render a landscape know that it is there
+    scene: Scene
+    layers: Tensor
+    mask: Tensor
+    motion: Tensor
+    period: int
+    fps: float
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    timings: dict[str, float] = field(default_factory=dict)
+    progress: Progress | None = None
+    edits: tuple[Edit, ...] = ()
+    cloth_layer: Overlay | None = None
+    plant_layer: Overlay | None = None
+    rest_shape: RestShape | None = None
+    swaying: SwayingPlants | None = None
+    mask_warning: str = ""
+    cloth_warning: str = ""
+    appearance: Appearance | None = None
+    weather: Weather | None = None
+
+    def __repr__(self) -> str:
+        return f"<Cinemagraph {self.width}x{self.height}, {len(self)} frames, {self.fps:g} fps, of {self.scene!r}>"
+
+    @property
+    def width(self) -> int:
+        return int(self.scene.photo.shape[1])
+
+    @property
+    def height(self) -> int:
+        return int(self.scene.photo.shape[0])
+
+    def __len__(self) -> int:
+        return self.period
+
+    @overload
+    def __getitem__(self, t: float) -> np.ndarray: ...
+    @overload
+    def __getitem__(self, t: slice) -> list[np.ndarray]: ...
+    def __getitem__(self, t: Any) -> Any:
+        """The frame uint8 [H,W,3] at time t in frames: any finite number, taken modulo `len(self)`.
+
+        A slice gives the list of its frames, with the bounds of a sequence: loop[0:3], loop[::2].
+        """
+        if isinstance(t, slice):
+            return list(self.frames(range(*t.indices(len(self)))))
+        return next(self.frames([t]))
+
+    def frames(self, times: Sequence[float]) -> Iterator[np.ndarray]:
+        """The frames at these times, as `c[t]` for each of them; quicker, since a few are made at once.
+
+        A GPU makes the next few while the caller has these.
+        """
+        for t in times:
+            _check_time(t)
+        most = max(1, min(BATCH, MAX_BATCH_BYTES // (3 * self.width * self.height)))
+        batches = (times[begin : begin + most] for begin in range(0, len(times), most))
+        made = (frame for batch in batches for frame in self._render([float(t) % self.period for t in batch]))
+        yield from read_back(made, self.mask.device, ahead=most)
+
+    @torch.inference_mode()
+    def _render(self, times: Sequence[float]) -> list[Tensor]:
+        phases = [t / self.period for t in times]
+        made = self._render_dry(times, self.appearance.recolouring(phases) if self.appearance else None)
+        if self.weather:
+            shares = [self.appearance.share(phase) for phase in phases] if self.appearance else [0.0] * len(times)
+            self.weather.draw_over_(made, times, shares)
+        return list(made)
+
+    def _render_dry(self, times: Sequence[float], recolouring: Recolouring | None) -> Tensor:
+        """Frames [n,H,W,3] without weather."""
+        if self.loop is not None and not self.overlays:
+            return render_frames(self._landscape, times, recolouring)
+        if self.loop is None:
+            made = self._backdrop.expand(len(times), -1, -1, -1).clone()
+        else:
+            made = render_frames(self._landscape, times)
+        for layer in self.overlays:
+            layer.draw_over_(made, times)
+        return made if recolouring is None else recolour_(made, recolouring)
+
+    @torch.inference_mode()
+    def _copies(self, t: float) -> list[np.ndarray]:
+        """The two copies of the landscape that frame t mixes, each a frame of its own, without a style."""
+        made = render_copies(replace(self.loop, photo=self._static_photo), t)
+        for layer in self.overlays:
+            layer.draw_over_(made, [t] * len(made))
+        return [frame.cpu().numpy() for frame in made]
+
+    def styled(self, grid: Tensor, strength: float, drift: bool) -> Self:
+        """The same loop in another appearance: see `picture.style.Appearance`."""
+        look = Appearance(grid, strength, drift, self._static_photo, self.mask)
+        return replace(self, appearance=look, timings=dict(self.timings))  # each is saved on its own
+
+    def in_weather(self, kind: str, strength: float, wind: Wind | None, speed: float = 1.0) -> Self:
+        """The same loop in snow, rain or fog: see `picture.weather`. wind: of it; None is the default one."""
+        photo = self._static_photo
+        shown = self.appearance.farthest if self.appearance else photo
+        sky = self.scene.layers[SKY].to(photo.device)
+        weather = make_weather(kind, strength, wind, photo, shown, sky, period=self.period, fps=self.fps, speed=speed)
+        return replace(self, weather=weather, timings=dict(self.timings))  # each is saved on its own
+
+    @property
+    def overlays(self) -> tuple[Overlay, ...]:
+        """What moves in the wind over the landscape, in the order in which it is drawn."""
+        return tuple(layer for layer in (self.plant_layer, self.cloth_layer) if layer is not None)
+
+    @cached_property
+    def _landscape(self) -> Any:
+        return replace(self.loop, photo=self._backdrop)
+
+    @cached_property
+    def _backdrop(self) -> Tensor:
+        return self.appearance.backdrop if self.appearance else self._static_photo
+
+    @cached_property
+    def _static_photo(self) -> Tensor:
+        """uint8 [H,W,3]: where nothing moves, and behind the cloth if nothing else does."""
+        if self.loop is not None:
+            photo: Tensor = self.loop.photo
+            return photo
+        return torch.from_numpy(self.scene.photo.copy()).to(self.mask.device)
+
+    @cached_property
+    def tinted(self) -> Tensor:
+        """`layers`, and the cloth as another one if there is any, and then plants: what `mask_overlay` shows over the
+        photo."""
+        cloth, plants = (None if x is None else x.reach for x in (self.cloth_layer, self.plant_layer))
+        if plants is None:
+            return self.layers if cloth is None else torch.cat((self.layers, cloth[None]))
+        return torch.cat((self.layers, torch.stack((torch.zeros_like(plants) if cloth is None else cloth, plants))))
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        """The frames of one loop, rendered on demand."""
+        return self.frames(range(len(self)))
+
+    @property
+    def seam(self) -> float:
+        """The step from the last frame to the first over the median step: 1 if the seam is invisible."""
+        return self.measures["seam"]
+
+    @property
+    def pulse(self) -> dict[str, float]:
+        """How much fine contrast varies over the loop: {"tiles", "global"}; 0 is not at all."""
+        return {name: self.measures[f"pulse_{name}"] for name in ("tiles", "global")}
+
+    @property
+    def moved(self) -> dict[str, float]:
+        """{"error", "travel"}: how much pixels deviate from `motion`, and how far they move in a loop.
+
+        Of the landscape; NaN without one, since cloth has no steady motion.
+        """
+        return {"error": self.measures["moved_error"], "travel": self.measures["travel"]}
+
+    @cached_property
+    def measures(self) -> dict[str, float]:
+        """Every figure of `stylecine.quality.measures.measure_loop`, computed in one pass on first use.
+
+        They are about the motion, hence of the frames before a style changes their colours, and without weather.
+        """
+        return measure_loop(
+            replace(self, appearance=None, weather=None),
+            self.scene.photo,
+            self.mask.cpu(),
+            self.motion.cpu(),
+            self.fps,
+            flowing=self.flowing.cpu(),
+            copies=None if self.loop is None else self._copies,
+        )
+
+    @property
+    def flowing(self) -> Tensor:
+        """[H,W] in [0,1]: how much each pixel follows `motion`. Cloth and plants do not, nor does water that rocks in
+        place."""
+        flowing = self.mask
+        if self.loop is not None:
+            flowing = flowing * ~self.loop.displacement.rocks(self.height, self.width)
+        for layer in self.overlays:
+            flowing = flowing * (layer.reach == 0)
+        return flowing
+
+    @property
+    def warning(self) -> str:
+        """One line that says why this loop may disappoint; "" if there is no reason."""
+        if self.cloth_warning or self.cloth_layer is not None:  # the rest is about landscapes
+            return self.cloth_warning
+        if self.loop is None:  # plants or weather alone move, as they should
+            return ""
+        painted = any(isinstance(edit, Paint) for edit in self.edits)
+        return self.mask_warning or quality_warning(
+            self.scene,
+            self.mask,
+            predicted=self.settings["mask"] == "found" and not painted,
+            generated=self.settings["warp"] == "dfw" or self.settings["detail"] < 1,
+        )
+
+    def report(self) -> dict[str, Any]:
+        """Everything known about it, field by field in docs/provenance.md; ready for `json.dumps`.
+
+        Computes the inversion's score (about a second); includes `measures` only if they were computed before.
+        """
+        scene = self.scene
+        told = {
+            "stylecine": __version__,
+            "photo": scene.source.facts if scene.source else None,
+            "width": self.width,
+            "height": self.height,
+            "frames": len(self),
+            "fps": json_value(self.fps),
+            "settings": {name: json_value(value) for name, value in {**scene.settings, **self.settings}.items()},
+            "edits": [to_option(edit) for edit in self.edits],
+            "model": model_facts(scene.model),
+            "device": str(self.mask.device),
+            "versions": versions(self.mask.device),
+            "seconds": dict(self.timings),
+            "inversion": json_figures(scene.score | {"likeness": scene.likeness}),
+            "measures": json_figures(self.__dict__.get("measures")),
+            "warning": self.warning or None,
+        }
+        return dict(utf8_texts(told))
+
+    @property
+    def _origin(self) -> Origin:
+        """Raises OptionError if there is no file of the photo to read it from."""
+        photo = self.scene.source
+        if photo is None or not photo.content:
+            raise OptionError(
+                "Scene files and pixels have no metadata to keep; animate the photo itself, or omit keep_metadata."
+            )
+        return read_origin(photo.content)
+
+    def live(self) -> bytes:
+        """The web pack from which stylecine/player plays the loop in a browser, at any frame rate: docs/player.md.
+
+        Raises OptionError for warp dfw and sampling splat, which no shader plays.
+        """
+        return pack(
+            self.loop,
+            self.period,
+            self.fps,
+            cloth_layer=self.cloth_layer,
+            plant_layer=self.plant_layer,
+            appearance=self.appearance,
+            weather=self.weather,
+            still=self.scene.photo,
+            layers=self.layers,
+        )
+
+    def _repr_html_(self) -> str:
+        """The loop at a modest size, as a video inside of the HTML, for a notebook."""
+        caption = f"{len(self)} frames of {self.width}x{self.height}, {self.fps:g} a second"
+        return loop_html(self.__getitem__, len(self), self.fps, caption)
+
+    def save(
+        self,
+        path: str | PathLike[str],
+        quality: int | None = None,
+        codec: str | None = None,
+        repeat: int = 1,
+        duration: float | str | None = None,
+        keyframes: str = "first",
+        crop: str | None = None,
+        embed_report: bool = False,
+        c2pa: Credentials | None = None,
+        progress: Progress | None = None,
+        keep_metadata: bool = False,
+    ) -> VideoInfo:
+        """Writes the loop as a video or animated image, or its first frame as a poster, completely or not at all.
+
+        path: its ending decides the format: .mp4 and .webm are videos; .gif, .webp, .avif and .apng are animated images
+            that loop forever; .html is a page that plays the loop; .livephoto is a Live Photo of two files,
+            .livephoto.zip an archive of them, .MP.jpg a Motion Photo; .png is the first frame; without an ending it is
+            a new folder of frame-0000.png and so on.
+        quality: on the format's own scale (docs/formats.md). codec, repeat: for videos, which codec, and how many times
+            the file holds the loop, for players that play a file once. duration: instead of repeat, how long the video
+            lasts, in seconds or as "10m"; rounded up to whole loops, which is logged. keyframes: "first" frame of the
+            loop or "all", for players that halt where it starts again.
+        crop: an aspect ratio such as "9:16": the largest such window, placed where most moves; "9:16@0.3,0.5" centres
+            it there, in fractions of width and height.
+        embed_report: put `report()`, as JSON, into the comment field of the file's metadata.
+        c2pa: (certificate chain, private key), PEM files: sign the file with C2PA, `report()` included.
+        progress: called as (stage, done, total); returning False cancels, which leaves nothing. Default: the function
+            that was given to `animate`.
+        keep_metadata: put when, where and with what camera the photo was taken into an .mp4, a Live Photo or a Motion
+            Photo, so that it sorts beside the photo; by default nothing of that leaves the photo.
+        Raises OutputError, OptionError or Cancelled.
+        """
+        video: Any = {"codec": codec, "repeat": repeat, "duration": duration, "keyframes": keyframes}
+        kept: Any = {"embed_report": embed_report, "keep_metadata": keep_metadata}
+        check_output(path, fps=self.fps, quality=quality, **video, crop=crop, **kept)
+        kind, origin = kind_of(path), self._origin if keep_metadata else None
+        if kind is PAGE:
+            check_live(self.settings["warp"], self.settings["sampling"])
+        window = self._crop_window(check_crop(crop), even=has_codec(path)) if crop is not None else None
+        signer = signer_for(path, c2pa) if c2pa else None
+        report = self.report() if embed_report or signer else {}
+        comment = json.dumps(report, allow_nan=False) if embed_report else ""
+        finish = None
+        if signer:
+            moving = ["sky, water or mist"] * (self.loop is not None)
+            moving += [*["plants"] * (self.plant_layer is not None), *["cloth"] * (self.cloth_layer is not None)]
+            facts: Any = {"moving": moving, "detail": self.settings["detail"], "appearance": self.appearance}
+            facts |= {"weather": self.settings["weather"] if self.weather else ""}
+            photo: Any = {"source": self.scene.source, "pixels": self.scene.photo}
+            finish = partial(signer.sign, path=path, report=report, **photo, **facts)
+        stages = Stages(progress or self.progress)
+        release_freed()  # what measures and warnings took is for the encoder
+        if kind is PAGE:
+            with stages.stage("video", cancel_at_end=False) as step:
+                info = self._save_page(path, quality, finish=lambda _: step(1, 1))
+        else:
+            times, rate = frame_times(path, self.period, self.fps)
+            with stages.stage("video", len(times), cancel_at_end=False) as step:
+                frames = CroppedFrames(self, times, window, step)
+                described: Any = {"comment": comment, "origin": origin, "finish": finish}
+                info = write_output(frames, path, rate, quality=quality, **video, **described)
+        self.timings["video"] = stages.timings["video"]
+        return replace(info, window=window)
+
+    def _save_page(self, path: str | PathLike[str], quality: int | None, finish: Finish) -> VideoInfo:
+        shares = zip(CLASSES, self.layers.mean(dim=(1, 2)).tolist(), strict=True)
+        moving = [*(name for name, share in shares if share > MIN_MOVING_SHARE), *([CLOTH] if self.cloth_layer else [])]
+        moving += ["plants"] if self.plant_layer else []
+        moving += [str(self.settings["weather"])] if self.weather else []
+        description, title = ", ".join(["Photo in motion", *moving]), Path(path).stem
+        return write_page(
+            self.loop,
+            self.period,
+            self.fps,
+            path,
+            title=title,
+            alt=description,
+            quality=quality,
+            cloth_layer=self.cloth_layer,
+            plant_layer=self.plant_layer,
+            appearance=self.appearance,
+            weather=self.weather,
+            still=self.scene.photo,
+            finish=finish,
+        )
+
+    def _crop_window(self, crop: Crop, *, even: bool) -> Window:
+        moves = moving_points(self.mask, self.motion) * self.motion.norm(dim=0)
+        for layer in self.overlays:
+            moves = moves + moving_points(layer.reach, self.motion) * moves.amax().clamp_min(1)
+        return crop_window(crop, self.width, self.height, moves.cpu().numpy(), even=even)
+
+
+def _check_time(t: Any) -> None:
+    if not isinstance(t, Real):
+        raise TypeError(f"A time is a number of frames or a slice of them, not {t!r}.")
+    if not math.isfinite(t):
+        raise IndexError(f"A time is a finite number of frames, not {t!r}.")

@@ -1,0 +1,193 @@
+"""The loop of what moves in a landscape: its plate and displacement, put together from the stages."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from stylecine.engine.model_networks import Networks
+from stylecine.engine.plants import SwayingPlants, find_swaying
+from stylecine.engine.resolve import MovingParts, is_predicted
+from stylecine.errors import NothingMoves, TooLarge
+from stylecine.machine.progress import Stages
+from stylecine.machine.threads import another_thread
+from stylecine.movement.displacement import Displacement, integrate, margin_for
+from stylecine.movement.standing import predict_standing
+from stylecine.movement.swash import Swash, predict_swash
+from stylecine.movement.sway import Sway
+from stylecine.movement.swell import predict_swell
+from stylecine.ops.image import fast_dtype, to_tensor, to_uint8
+from stylecine.options import SKY, RenderOptions
+from stylecine.perception.edges import Eroded, erode
+from stylecine.picture.inversion import SLACK, invert
+from stylecine.picture.loop import Loop, laplacian_levels, make_loop
+from stylecine.picture.overlay import Overlay
+from stylecine.picture.plate import Plate, canvas, coarse_side, feature_plate, plain_plate
+
+
+@dataclass(frozen=True, eq=False)
+class MovingLandscape:
+    """layers [K,H,W], how much each pixel moves [H,W], flow [2,h,w], their loop, if anything moves, the plants over it
+    that sway in a wind, if any do, and how they do in this one."""
+
+    layers: Tensor
+    moves: Tensor
+    flow: Tensor
+    loop: Loop | None = None
+    swaying: SwayingPlants | None = None
+    plants: Overlay | None = None
+
+
+def move_landscape(
+    parts: MovingParts, cloth: Overlay | None, options: RenderOptions, nets: Networks, stages: Stages
+) -> MovingLandscape:
+    """Everything that moves except the cloth, which covers it."""
+    layers = parts.layers if cloth is None else parts.layers * (1 - cloth.footprint)
+    eroded = parts.scene.eroded
+    if eroded is None or not torch.equal(layers, eroded.layers.to(layers.device)):
+        eroded = erode(layers, parts.photo)
+    moves = eroded.moves.to(layers.device, copy=True)  # the loop keeps its own
+    flow, swash = parts.flow, None
+    if parts.cloth is None and is_predicted(options, parts.edits):
+        swash = predict_swash(parts.photo, layers, flow, parts.scene.frozen.to(nets.device))
+    if swash is not None:
+        moves, flow = swash.widen(moves), flow * swash.drift
+    landscape, plate = MovingLandscape(layers, moves, flow), None
+    # Plants need one core, and the loop not always all others.
+    with another_thread(nets.device, "stylecine-plants") as begin:
+        plants = begin(lambda: _predict_plants(parts, cloth, landscape, eroded, options))
+        if moves.any() or (cloth is None and parts.plants is None and options.weather is None):
+            loop, plate = _make_loop(parts, landscape, swash, options, nets, stages)
+            landscape = replace(landscape, loop=loop)
+        if parts.plants is None or options.wind is None:
+            return landscape
+        with stages.stage("plants"):
+            if (found := plants.result()) is not None:
+                swaying, sway = found
+                if landscape.loop is not None:
+                    swaying = swaying.before(landscape.loop.moving, plate)
+                landscape = replace(landscape, swaying=swaying, plants=swaying.layer(sway))
+    if landscape.loop is None and landscape.swaying is None and cloth is None and options.weather is None:
+        raise NothingMoves("The plants that could sway are too small or held all around; give a mask, or a weather.")
+    return landscape
+
+
+def _predict_plants(
+    parts: MovingParts, cloth: Overlay | None, landscape: MovingLandscape, eroded: Eroded, options: RenderOptions
+) -> tuple[SwayingPlants, Sway] | None:
+    """The plants that sway, and how they do in this wind; None where none can."""
+    if parts.plants is None or options.wind is None:
+        return None
+    plants, held = parts.plants
+    if cloth is not None:
+        plants, held = plants * (1 - cloth.footprint), held.maximum(cloth.footprint)
+    swaying = find_swaying(
+        parts.photo,
+        plants,
+        landscape.layers,
+        landscape.moves,
+        held > 0,
+        eroded.thin.to(parts.photo.device),
+        period=options.period,
+        seconds=options.seconds * options.speed,
+    )
+    return None if swaying is None else (swaying, swaying.motion.in_wind(options.wind))
+
+
+def _make_loop(
+    parts: MovingParts,
+    landscape: MovingLandscape,
+    swash: Swash | None,
+    options: RenderOptions,
+    nets: Networks,
+    stages: Stages,
+) -> tuple[Loop, Tensor | None]:
+    """The loop, and, if plants may sway before it, its plate within the photo [3,H,W]."""
+    scene, photo = parts.scene, parts.photo
+    layers, moves, flow = landscape.layers, landscape.moves, landscape.flow
+    refine = scene.settings["refine"] if options.warp == "dfw" and not nets.has_encoder else 0
+    sky = moves * (layers[SKY] > 0) > 0
+    margin = margin_for(flow, moves, options.period, options.fps, sky)
+    # The displacement uses one core, and the plate not always all others.
+    with another_thread(nets.device, "stylecine-displacement") as begin:
+        displaced = begin(lambda: _displace(photo, landscape, swash, options, margin, sky))
+        with stages.stage("plate", max(1, refine)) as step:
+            shown = photo
+            if options.detail < 1 and options.warp != "pixel":
+                shown = torch.lerp(to_tensor(scene.reconstruction).to(nets.device), photo, options.detail)
+            plate = _make_plate(parts, shown, moves, margin, options, nets, refine, step)
+    with stages.stage("loop"):
+        whole = None if plate.whole is None else laplacian_levels(plate.whole)
+        behind = None
+        if parts.plants is not None:
+            (height, width), image = moves.shape, plate.image if plate.whole is None else plate.whole
+            behind = image[:, margin : margin + height, margin : margin + width]
+        levels, feature, resynthesise = laplacian_levels(plate.image), plate.feature, plate.resynthesise
+        del plate  # as large as all levels
+        loop = make_loop(
+            to_uint8(shown).cpu().numpy(),
+            moves,
+            levels,
+            displaced.result(),
+            fps=options.fps,
+            sampling=options.sampling,
+            feature=feature,
+            resynthesise=resynthesise,
+            whole=whole,
+        )
+    return loop, behind
+
+
+@torch.no_grad()
+def _displace(
+    photo: Tensor, landscape: MovingLandscape, swash: Swash | None, options: RenderOptions, margin: int, sky: Tensor
+) -> Displacement:
+    layers, flow, given = landscape.layers, landscape.flow, options.motion is not None
+    swell = None if given else predict_swell(photo, layers, flow, options.wind)
+    if swash is not None:
+        swell = swash.add_to(swell)
+    return integrate(
+        flow,
+        landscape.moves,
+        period=options.period,
+        fps=options.fps,
+        margin=margin,
+        sky=sky,
+        swell=swell,
+        standing=None if given else predict_standing(photo, layers, flow),
+    )
+
+
+def _make_plate(
+    parts: MovingParts,
+    shown: Tensor,
+    moves: Tensor,
+    margin: int,
+    options: RenderOptions,
+    nets: Networks,
+    refine: int,
+    progress: Callable[[int, int], None],
+) -> Plate:
+    """The moving part of `shown` [3,H,W], continued behind static things and past the frame."""
+    wide, visible = canvas(parts.photo, moves, margin)
+    shown = wide if shown is parts.photo else canvas(shown, moves, margin)[0]
+    if options.warp != "dfw":
+        generates = options.warp == "msdfw" and not parts.quick
+        return plain_plate(shown, visible, _continue(wide, visible, nets) if generates else None)
+    if min(moves.shape) > SLACK * nets.generator.resolution:
+        fits = nets.generator.resolution
+        raise TooLarge(f"The photo is too large for warp dfw with this model; use size={fits} or msdfw.")
+    generator = nets.generator.seeded(parts.scene.settings["seed"])
+    side = min(visible.shape)  # as it is: F is to be as fine as the plate
+    hidden = invert(wide, generator, nets.encoder, visible=visible, side=side, refine=refine, progress=progress)
+    return feature_plate(wide, visible, hidden.reconstruction, options.detail, generator, hidden.w_plus, hidden.feature)
+
+
+def _continue(photo: Tensor, visible: Tensor, nets: Networks) -> Tensor | None:
+    """A photo [3,Hc,Wc] continued where visible is 0; None if that is nowhere, or without an encoder."""
+    if not nets.has_encoder or bool((visible > 0).all()):
+        return None
+    side = coarse_side(visible)
+    dtype = fast_dtype(photo.device)
+    return invert(photo, nets.generator, nets.encoder, visible=visible, side=side, dtype=dtype).reconstruction

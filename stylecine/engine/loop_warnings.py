@@ -1,0 +1,100 @@
+"""Why a loop may disappoint, in one line."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from stylecine.cloth.find import FoundCloth, find_cloth
+from stylecine.edits.model import Paint
+from stylecine.engine.model_networks import Networks
+from stylecine.engine.resolve import MovingParts, is_cloth_marked
+from stylecine.engine.scene import Scene, likeness
+from stylecine.ops.image import box_means, fast_dtype, fit_short_side, resize, to_tensor, to_uint8
+from stylecine.options import AUTO, SKY, RenderOptions
+from stylecine.perception.doubt import torn_regions
+from stylecine.perception.layers import predict_probabilities
+from stylecine.picture.inversion import invert
+
+MIN_PHOTO_LIKENESS = 29.0  # dB: photos are above, text, noise and patterns below (docs/notes/networks.md)
+MIN_KNOWN_LIKENESS = 31.5  # dB: below it what the generator adds differs visibly from the photo
+# The likeness of six crops of a photo, side by side, is known in a tenth of a second. For 90 photos, noise, patterns
+# and text it was up to 6 dB higher than that of the whole.
+CROP, CROPS, MIN_CROPS_LIKENESS = 128, (2, 3), 35.0
+MIN_MOVING_SHARE = 0.01  # of the frame: landscapes have 0.16 or more of sky and water
+# Levels of 255 by which moving pixels differ from their surroundings, in the mean; over how many pixels, at a short
+# side of 512. Clear and white skies have less.
+MIN_RELIEF, RELIEF_REACH = 1.0, 12
+MAX_TORN = 3  # places that a warning names
+
+
+def quality_warning(scene: Scene, mask: Tensor, *, predicted: bool, generated: bool) -> str:
+    """Of loops of a scene; "" if there is no reason.
+
+    mask [H,W]: what moves; predicted: by the segmenter alone. generated: frames show the generator's output.
+    """
+    if predicted and float(mask.mean()) < MIN_MOVING_SHARE:
+        return "Hardly any sky or water was found, so hardly anything moves; give a mask, or paint what should move."
+    if predicted and relief(scene.photo, mask) < MIN_RELIEF:
+        return "What moves is nearly plain, such as a clear sky, so hardly any motion is seen; try another photo."
+    # A scene without latents is one that `is_surely_known`, or that says so when it has them.
+    if predicted and scene.is_inverted and scene.likeness < MIN_PHOTO_LIKENESS:
+        return "This may not be a photo of a landscape, so the wrong parts may move; give a mask, or paint what should."
+    if generated and scene.likeness < MIN_KNOWN_LIKENESS:
+        return "The model does not know pictures like this, so what it adds may look wrong; try detail 1 and msdfw."
+    return ""
+
+
+@torch.no_grad()
+def is_surely_known(photo: np.ndarray, nets: Networks) -> bool:
+    """Whether `quality_warning` would not speak of the likeness of a photo uint8 [H,W,3], found without its latents."""
+    height, width = photo.shape[:2]
+    rows, columns = CROPS if width >= height else reversed(CROPS)
+    if height < rows * CROP or width < columns * CROP:
+        return False
+    tops, lefts = (
+        [(side - CROP) * (2 * i + 1) // (2 * n) for i in range(n)] for side, n in ((height, rows), (width, columns))
+    )
+    crops = np.vstack([np.hstack([photo[y : y + CROP, x : x + CROP] for x in lefts]) for y in tops])
+    image = to_tensor(crops).to(nets.device)
+    made = invert(image, nets.generator, nets.encoder, dtype=fast_dtype(nets.device)).reconstruction
+    return likeness(to_uint8(made).cpu().numpy(), crops) >= MIN_CROPS_LIKENESS
+
+
+def relief(photo: np.ndarray, mask: Tensor) -> float:
+    """By how much, in levels of 255, moving pixels differ from the moving pixels around them: root mean square.
+
+    photo: uint8 [H,W,3]. mask: [H,W]; counts where it is above 0.5.
+    """
+    size = fit_short_side(mask.shape, 512)
+    grey = resize(torch.from_numpy(photo.astype(np.float32).mean(-1))[None], size)
+    here = (resize(mask[None].float().cpu(), size) > 0.5).float()
+    mean, share = box_means(torch.cat((grey * here, here)), RELIEF_REACH)
+    difference = (grey - mean / share.clamp(min=1e-6)) * here
+    return float((difference.square().sum() / here.sum().clamp(min=1)).sqrt())
+
+
+def mask_warning(parts: MovingParts, layers: Tensor, moves: Tensor, options: RenderOptions, nets: Networks) -> str:
+    """Where something that seems static drifts with the sky because somebody has said so, except in previews.
+
+    layers [K,H,W], and how much each pixel moves [H,W]: of the landscape.
+    """
+    added = any(isinstance(edit, Paint) and edit.mode == "add" for edit in parts.edits)
+    if parts.quick or not (added or options.mask is not None) or not layers[SKY].any():
+        return ""
+    torn = torn_regions(predict_probabilities(parts.photo, nets.segmenter), layers, moves)
+    if not torn:
+        return ""
+    places = " and ".join("{:.2f},{:.2f}".format(*region.centre) for region in torn[:MAX_TORN])
+    return f"Something static seems to drift with the sky around {places}; freeze it, or correct the mask there."
+
+
+def cloth_warning(
+    scene: Scene, options: RenderOptions, found: FoundCloth | None, nets: Networks, *, preview: bool
+) -> str:
+    """That unmarked cloth moves, or, except in previews, that unmarked cloth may be here and stands still."""
+    if found is not None:
+        return found.warning
+    if options.subject != AUTO or preview or is_cloth_marked(options, scene.edits):
+        return ""
+    still = find_cloth(to_tensor(scene.photo).to(nets.device), nets.finder)
+    return "" if still is None else still.still_warning

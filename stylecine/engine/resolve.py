@@ -1,0 +1,270 @@
+"""What moves in a scene, and how: what was given comes before what was edited, and that before what was predicted."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from stylecine.cloth.find import FoundCloth, find_cloth
+from stylecine.edits.apply import active_arrows, damp_at_anchors, edited_cloth, edited_flow
+from stylecine.edits.model import Anchor, Edit, Paint, Speed, Style
+from stylecine.engine.model_networks import Networks
+from stylecine.engine.scene import Latents, PendingLatents, Scene
+from stylecine.errors import MaskError, NothingMoves
+from stylecine.movement.displacement import moving_points
+from stylecine.movement.motion import predict_motion, read_motion
+from stylecine.movement.sway import MIN_PLANTS
+from stylecine.networks.motionnet import MotionNet
+from stylecine.ops.image import resize, to_tensor
+from stylecine.options import CLOTH, MIN_LAYER_ALPHA, OPTIONS, Arrow, RenderOptions, Wind, format_size
+from stylecine.perception.layers import apply_mask, moving, require_motion
+from stylecine.picture.given_mask import read_mask
+from stylecine.picture.photo import load_photo
+
+MIN_GIVEN_SPEED = 0.05  # pixels of a given motion's own grid per 1/30 s: without a mask, what is faster moves
+MIN_SPEED = 1e-3  # pixels of the flow's grid per 1/30 s: slower motion cannot be seen
+
+
+@dataclass(frozen=True, eq=False)
+class MovingParts:
+    """What is to move in a scene, at the loop's size.
+
+    scene: of that size; quick: smaller than its photo. photo [3,H,W] in [-1,1]. layers [K,H,W] and flow [2,h,w]: of the
+    landscape. cloth: and what is frozen, [2,H,W]; None if no cloth is to move. plants: how much each place sways in
+    the wind, and what is frozen or anchored, [2,H,W]; None if none does.
+    """
+
+    scene: Scene
+    quick: bool
+    photo: Tensor
+    edits: tuple[Edit, ...]
+    layers: Tensor
+    flow: Tensor
+    cloth: Tensor | None
+    plants: Tensor | None
+
+
+def resolve(
+    scene: Scene, options: RenderOptions, found: FoundCloth | None, nets: Networks, short: int | None = None
+) -> MovingParts:
+    """What moves, and how: in the whole scene, then shrunk to a `short` side. found: as of `look_for_cloth`."""
+    photo = to_tensor(scene.photo).to(nets.device)
+    cloth = resolve_cloth(scene, options, nets.device, None if found is None else found.mask)
+    plants = resolve_plants(scene, options, nets)
+    try:
+        optional = cloth is not None or plants is not None or options.weather is not None
+        layers, flow = resolve_landscape(scene, photo, options, nets.motionnet, optional=optional)
+    except NothingMoves as error:
+        marked = short is not None or is_cloth_marked(options, scene.edits)
+        if still := None if marked else find_cloth(photo, nets.finder):
+            raise NothingMoves(f"{error} {still.still_warning}") from None
+        raise
+    edits, whole = scene.edits, scene.photo.shape
+    if short is not None:
+        scene, layers, cloth, plants = _shrink(scene, layers, cloth, plants, short)
+        photo = to_tensor(scene.photo).to(nets.device)
+    return MovingParts(scene, scene.photo.shape != whole, photo, edits, layers, flow * options.speed, cloth, plants)
+
+
+def resolve_plants(scene: Scene, options: RenderOptions, nets: Networks) -> Tensor | None:
+    """How much each place sways in the wind, and how much it is frozen or anchored, [2,H,W] in [0,1]; None without a
+    wind, or plants, or where a mask or a motion says what moves."""
+    windy = options.wind is not None and options.wind.strength > 0
+    if not windy or options.subject == CLOTH or options.mask is not None or options.motion is not None:
+        return None
+    plants = nets.plants_in(scene.photo)
+    if plants is None:
+        return None
+    mobile = 1 - scene.frozen
+    if any(isinstance(edit, Anchor) for edit in scene.edits):
+        mobile = torch.from_numpy(damp_at_anchors(mobile.numpy(), scene.edits)).to(mobile)
+    mobile = mobile.to(plants.device)
+    plants = plants * mobile
+    return torch.stack((plants, 1 - mobile)) if float((plants > 0.5).float().mean()) >= MIN_PLANTS else None
+
+
+def look_for_cloth(scene: Scene, options: RenderOptions, found: FoundCloth | None, nets: Networks) -> FoundCloth | None:
+    """What was found before, or is found now; None where nobody asks for it, or has said where it is."""
+    if options.subject != CLOTH or is_cloth_marked(options, scene.edits):
+        return None
+    return found or find_cloth(to_tensor(scene.photo).to(nets.device), nets.finder)
+
+
+def is_cloth_marked(options: RenderOptions, edits: Sequence[Edit]) -> bool:
+    """Whether a mask or paint says where cloth is."""
+    painted = any(isinstance(edit, Paint) and edit.mode == "add" and edit.what == CLOTH for edit in edits)
+    return options.mask is not None or painted
+
+
+def resolve_cloth(
+    scene: Scene, options: RenderOptions, device: torch.device, found: Tensor | None = None
+) -> Tensor | None:
+    """Cloth and what is frozen, [2,H,W] in [0,1]; None where no cloth is to move.
+
+    found: [H,W] in [0,1], the cloth of `Animator.find_cloth`, if it is needed.
+
+    Raises MaskError if the subject is cloth and nothing says where it is, NothingMoves if all of it is frozen or
+    erased.
+    """
+    if options.subject == "landscape":
+        return None
+    frozen = scene.frozen.to(device)
+    if options.subject == CLOTH and options.mask is not None:
+        cloth = read_mask(options.mask, _size(scene)).to(device) * (1 - frozen)
+    elif found is not None:
+        cloth = torch.from_numpy(edited_cloth(_size(scene), scene.edits, found.cpu().numpy())).to(device)
+    else:
+        cloth = scene.edited_cloth.to(device)
+    if (cloth > 0.5).any():
+        return torch.stack((cloth, frozen))
+    if options.subject != CLOTH:
+        return None
+    if found is not None or is_cloth_marked(options, scene.edits):
+        raise NothingMoves("All that cloth is frozen or erased, so nothing would move; undo that.")
+    raise cloth_not_marked()
+
+
+def cloth_not_marked() -> MaskError:
+    return MaskError(
+        "No cloth was found with certainty; give a mask that is white where the cloth is, or paint it:"
+        " scene.paint('cloth', stroke), or stylecine edit --add cloth:STROKE."
+    )
+
+
+def resolve_landscape(
+    scene: Scene, photo: Tensor, options: RenderOptions, network: MotionNet, *, optional: bool
+) -> tuple[Tensor, Tensor]:
+    """The layers [K,H,W] and flow [2,h,w] of the landscape.
+
+    photo [3,H,W] in [-1,1] on the device to work on. optional: all zeros, not NothingMoves, if nothing moves.
+    """
+    if options.subject != CLOTH:
+        try:
+            return _resolve_landscape(scene, photo, options, network)
+        except NothingMoves:
+            if not optional:
+                raise
+    return torch.zeros_like(scene.layers, device=photo.device), torch.zeros_like(scene.motion, device=photo.device)
+
+
+def resolve_style(options: RenderOptions, edits: Sequence[Edit]) -> Style | None:
+    """What was given, or else the last that was edited; None for the photo's own appearance."""
+    if options.style is not None:
+        style = options.style
+        given = style if isinstance(style, Style) else Style.create(style, options.style_strength, options.style_drift)
+        return given if given.strength else None
+    style = next((edit for edit in reversed(edits) if isinstance(edit, Style)), None)
+    return style if style and style.strength else None
+
+
+def is_predicted(options: RenderOptions, edits: Sequence[Edit]) -> bool:
+    """Whether nobody has said what moves or how, only, perhaps, what does not."""
+    return options.mask is None and options.motion is None and not options.arrows and freezes_only(edits)
+
+
+def freezes_only(edits: Sequence[Edit]) -> bool:
+    """Whether edits change nothing about the motion but what is static."""
+    return all(isinstance(edit, Style) or (isinstance(edit, Paint) and edit.mode == "freeze") for edit in edits)
+
+
+def _resolve_landscape(
+    scene: Scene, photo: Tensor, options: RenderOptions, network: MotionNet
+) -> tuple[Tensor, Tensor]:
+    given = None if options.motion is None else read_motion(options.motion).to(photo.device)
+    mask = options.mask
+    if mask is None and given is not None:
+        try:
+            moves = (given.norm(dim=0) > MIN_GIVEN_SPEED).float()  # on the motion's own grid, of any shape
+            mask = read_mask(resize(moves[None], _size(scene))[0].clamp(0, 1), _size(scene))
+        except NothingMoves:
+            raise NothingMoves(
+                f"The motion is almost nowhere faster than {MIN_GIVEN_SPEED}, so nothing would move; give a faster one."
+            ) from None
+    layers = _resolve_layers(scene, mask, photo.device)
+    arrows = (*active_arrows(scene.edits, layers.cpu().numpy()), *options.arrows)
+    flow = _predict_flow(scene, photo, layers, arrows, network, options) if given is None else given
+    if not (flow.norm(dim=0)[moving_points(moving(layers), flow)] > MIN_SPEED).any():
+        if options.mask is not None and given is not None:
+            raise NothingMoves("The motion is zero where the mask is white, so nothing would move.")
+        raise NothingMoves(_why_still(scene.edits, arrows if given is None else options.arrows, options.wind))
+    if options.wind is not None and options.wind.strength == 0:  # what it no longer drives is static
+        layers = layers * (resize(flow.norm(dim=0)[None], layers.shape[1:]) > MIN_SPEED)
+    return layers, flow
+
+
+def _resolve_layers(scene: Scene, mask: object, device: torch.device) -> Tensor:
+    layers = scene.edited_layers.to(device, copy=True)  # the loop keeps its own
+    if mask is not None:
+        layers = apply_mask(layers, read_mask(mask, _size(scene)).to(device))
+        layers = layers * (1 - scene.frozen.to(device))
+        layers = torch.where(layers < MIN_LAYER_ALPHA, 0, layers)
+        if not layers.any():
+            raise NothingMoves("All that would move is frozen; undo the freeze, or give another mask or motion.")
+    elif any(isinstance(edit, Paint) for edit in scene.edits):
+        if not (layers > 0.5).any():
+            raise NothingMoves("The edits leave nothing that moves; undo one, or add some sky or water.")
+    else:
+        require_motion(scene.mask)
+    return layers
+
+
+def _predict_flow(
+    scene: Scene, photo: Tensor, layers: Tensor, arrows: Sequence[Arrow], network: MotionNet, options: RenderOptions
+) -> Tensor:
+    """The scene's flow, predicted anew if layers, arrows or pace differ from the scene's, and steered by its edits."""
+    flow = scene.motion.to(photo.device)
+    same = options.mask is None and not arrows and options.pace == OPTIONS["pace"]["default"] and options.wind is None
+    if not same or not torch.equal(layers, scene.layers.to(photo.device)):
+        flow = predict_motion(photo, layers, network, arrows, options.pace, options.wind)
+    return torch.from_numpy(edited_flow(flow.cpu().numpy(), layers.cpu().numpy(), scene.edits)).to(photo.device)
+
+
+def _why_still(edits: Sequence[Edit], arrows: Sequence[Arrow], wind: Wind | None) -> str:
+    """What to say where something could move but does not."""
+    if wind is not None and wind.strength == 0:
+        return "In a calm nothing here moves; give the wind a strength above 0."
+    kinds = {type(edit) for edit in edits}
+    named = {"arrows": len(arrows) > 0, "anchors": Anchor in kinds, "speeds": Speed in kinds}
+    causes = [name for name, there in named.items() if there]
+    if not causes:
+        return "What could move has no motion, so nothing would; give arrows, or a motion."
+    return f"The {' and '.join(causes)} hold everything still, so nothing would move; change or undo them."
+
+
+def _shrink(
+    scene: Scene, layers: Tensor, cloth: Tensor | None, plants: Tensor | None, short: int
+) -> tuple[Scene, Tensor, Tensor | None, Tensor | None]:
+    """A scene with those layers, without edits, at a `short` side, its layers, what is cloth and frozen, and what is
+    plants and held, [2,H,W] each.
+
+    Its latents stay those of the whole photo. Raises NothingMoves if nothing is left of what moves.
+    """
+    photo = load_photo(scene.photo, short)
+
+    def latents() -> Latents:
+        return replace(scene.latents, reconstruction=load_photo(scene.reconstruction, short))
+
+    def small(maps: Tensor) -> Tensor:
+        made = F.interpolate(maps[None], photo.shape[:2], mode="bilinear", align_corners=False, antialias=True)[0]
+        return torch.where(made < MIN_LAYER_ALPHA, 0, made).clamp(max=1)
+
+    layers, cloth = small(layers), None if cloth is None else small(cloth)
+    plants = None if plants is None else small(plants)
+    if not layers.any() and plants is None and (cloth is None or not cloth[0].any()):
+        raise NothingMoves(f"What moves is too small to be seen at a size of {short}; ask for a larger preview.")
+    shrunk = replace(
+        scene,
+        photo=photo,
+        inversion=latents() if scene.is_inverted else PendingLatents(latents),
+        layers=layers.clone(),
+        mask=moving(layers),
+        edits=(),
+        settings={**scene.settings, "size": format_size(short)},
+    )
+    return shrunk, layers, cloth, plants
+
+
+def _size(scene: Scene) -> tuple[int, int]:
+    return scene.photo.shape[0], scene.photo.shape[1]

@@ -1,0 +1,264 @@
+"""An inverted photo: its latents, what moves in it and how, and the edits of that."""
+
+import operator
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from os import PathLike
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Self
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from stylecine.edits.apply import Editable
+from stylecine.edits.model import Edit
+from stylecine.edits.scene_file import Cine, read_cine, write_cine
+from stylecine.machine.memory import check_memory
+from stylecine.machine.progress import Progress, Stages
+from stylecine.networks.lpips import LPIPS
+from stylecine.ops.image import to_tensor
+from stylecine.output.metadata import model_facts
+from stylecine.output.notebook import image_html
+from stylecine.output.preview import mask_overlay
+from stylecine.perception.edges import Eroded
+from stylecine.perception.layers import moving
+from stylecine.picture.photo import PhotoFile
+from stylecine.quality.measures import psnr
+from stylecine.weights import (
+    CLOTH,
+    OCCLUDERS,
+    PLANTS,
+    ROLES,
+    STYLES,
+    FileRecord,
+    ModelRecord,
+    find_model,
+    models,
+    models_folder,
+    role_tensors,
+)
+
+EXACT = 1e-4  # square of levels: no difference
+
+
+@dataclass(frozen=True, eq=False)
+class Latents:
+    """What a generator knows of a photo: `reconstruction`, `w_plus` and `feature` of a scene."""
+
+    reconstruction: np.ndarray
+    w_plus: Tensor
+    feature: Tensor
+
+
+class PendingLatents:
+    """Latents that are found when something first needs them: most loops are made without any."""
+
+    def __init__(self, find: Callable[[], Latents]) -> None:
+        self._find = find
+        self.found: Latents | None = None
+
+    def get(self) -> Latents:
+        if self.found is None:
+            self.found = self._find()
+        return self.found
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Scene(Editable):
+    """What `Animator.invert` predicts from one photo, and all that `Animator.render` needs; immutable.
+
+    `paint`, `push`, `anchor`, `speed` and `style` return a scene with one more edit, `undo` one without the last;
+    predictions stay as they are, and edits are applied when the scene is rendered.
+
+    Attributes:
+        photo: the photo, oriented, in sRGB and sized, uint8 [H,W,3].
+        inversion: its latents, or how to find them.
+        layers: soft maps of what can move, float32 [K,H,W] in [0,1]: sky, water, falls, smoke.
+        mask: how much each pixel moves, 1 − Π(1 − layer), float32 [H,W] in [0,1].
+        motion: Eulerian motion field, float32 [2,h,w], pixels of its own grid per 1/30 s, x right, y down.
+        eroded: what of the layers moves in a loop, without a rim along static things; None where that is found later.
+        model: record of the weights that made it.
+        edits: in order.
+        source: the photo's file; None for pixels.
+        settings: the options it was inverted with.
+        timings: seconds by stage.
+    """
+
+    photo: np.ndarray
+    inversion: Latents | PendingLatents
+    layers: Tensor
+    mask: Tensor
+    motion: Tensor
+    model: ModelRecord
+    eroded: Eroded | None = None
+    edits: tuple[Edit, ...] = ()
+    source: PhotoFile | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    timings: dict[str, float] = field(default_factory=dict)
+
+    def made_with(self, model: ModelRecord) -> bool:
+        """Whether a model has the same weights, to the byte, as the one that made the scene."""
+        digests = ({r: w["sha256"] for r, w in _facts(m)["weights"].items()} for m in (self.model, model))
+        return self.model is model or operator.eq(*digests)
+
+    def __repr__(self) -> str:
+        height, width = self.photo.shape[:2]
+        name = (self.source and self.source.name) or "pixels"
+        moves = 100 * float((self.mask > 0).float().mean())
+        return f"<Scene {name}, {width}x{height}, {moves:.0f}% moves, {len(self.edits)} edits>"
+
+    @property
+    def is_inverted(self) -> bool:
+        """Whether the latents are there already; otherwise what needs them waits about a second."""
+        return isinstance(self.inversion, Latents) or self.inversion.found is not None
+
+    @property
+    def latents(self) -> Latents:
+        return self.inversion if isinstance(self.inversion, Latents) else self.inversion.get()
+
+    @property
+    def reconstruction(self) -> np.ndarray:
+        """The generator's output G(F, w+), without the residual, uint8 [H,W,3]."""
+        return self.latents.reconstruction
+
+    @property
+    def w_plus(self) -> Tensor:
+        """Style vectors, float32 [L,512]."""
+        return self.latents.w_plus
+
+    @property
+    def feature(self) -> Tensor:
+        """Features at the injection layer, float32 [C,h,w]."""
+        return self.latents.feature
+
+    @cached_property
+    def score(self) -> dict[str, float]:
+        """How close `reconstruction` is to `photo`: {"lpips" (0 is equal), "psnr" (dB)}; computed on first use."""
+        own = self.model.files.get("lpips")  # the model of a scene from a file may be missing
+        judge = self.model if own and own.path.is_file() else find_model("default")
+        with torch.inference_mode():
+            network = LPIPS.from_tensors(role_tensors(judge, "lpips"))
+            distance = network(to_tensor(self.photo)[None], to_tensor(self.reconstruction)[None])
+        return {"lpips": float(distance), "psnr": psnr(self.reconstruction, self.photo)}
+
+    @cached_property
+    def likeness(self) -> float:
+        """PSNR in dB of `reconstruction` to `photo`, both shrunk by 4: how well coarse shapes are reconstructed.
+
+        After the best affine change of all colours, as global colour, which w+ determines, is not measured.
+        Shows in milliseconds whether the generator knows pictures like this one. LPIPS does not: text and bricks score
+        better than much foliage.
+        """
+        return likeness(self.reconstruction, self.photo)
+
+    @property
+    def predicted_layers(self) -> np.ndarray:
+        return self.layers.cpu().numpy()
+
+    @cached_property
+    def edited_layers(self) -> Tensor:
+        """`layers` after the edits, float32 [K,H,W] in [0,1]."""
+        return torch.from_numpy(self.edited[0]).to(self.layers.device)
+
+    @cached_property
+    def frozen(self) -> Tensor:
+        """How much each pixel is frozen, float32 [H,W] in [0,1]; where it is 1 nothing moves."""
+        return torch.from_numpy(self.edited[1]).to(self.layers.device)
+
+    @cached_property
+    def edited_cloth(self) -> Tensor:
+        """How much of each pixel was painted as cloth, float32 [H,W] in [0,1]."""
+        return torch.from_numpy(self.cloth).to(self.layers.device)
+
+    def _repr_html_(self) -> str:
+        """The photo with what moves tinted by class, edits included, for a notebook."""
+        height, width = self.photo.shape[:2]
+        count = len(self.edits) or "no"
+        caption = f"{width}x{height}, {count} edit{'' if count == 1 else 's'}"
+        shown = torch.cat((self.edited_layers, self.edited_cloth[None]))
+        return image_html(mask_overlay(self.photo, shown), caption)
+
+    def save(self, path: str | PathLike[str], *, progress: Progress | None = None) -> Path:
+        """Writes a .cine file, whole or not at all; the photo's own file is kept as name and checksum only.
+
+        A scene loaded from it renders bit-identical frames. progress: as in `animate`, but also called by other
+        threads. Raises OutputError, SceneError, Cancelled.
+        """
+        tensors = {name: getattr(self, name).cpu().numpy() for name in ("layers", "motion", "w_plus", "feature")}
+        cine = Cine(
+            photo=self.photo,
+            reconstruction=self.reconstruction,
+            **tensors,
+            model=_facts(self.model),
+            source={"name": self.source.name, "sha256": self.source.sha256} if self.source else None,
+            settings={name: self.settings[name] for name in ("size", "refine", "seed")},
+            edits=self.edits,
+        )
+        with Stages(progress).stage("saving", cancel_at_end=False) as report:
+            return write_cine(cine, path, partial(report, 0, 1))
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> Self:
+        """The scene in a .cine file, on the CPU. Safe with untrusted files. Raises SceneError, TooLarge.
+
+        The model need not be installed until its generator is needed, which is to render with warp "dfw".
+        """
+        cine = read_cine(path)
+        height, width = cine.photo.shape[:2]
+        check_memory(width, height, remedy="make the scene again with")
+        layers = torch.from_numpy(cine.layers)
+        return cls(
+            photo=cine.photo,
+            inversion=Latents(cine.reconstruction, torch.from_numpy(cine.w_plus), torch.from_numpy(cine.feature)),
+            layers=layers,
+            mask=moving(layers),
+            motion=torch.from_numpy(cine.motion),
+            model=_record(cine.model),
+            edits=cine.edits,
+            source=PhotoFile(cine.source["name"], b"", cine.source["sha256"]) if cine.source else None,
+            settings=dict(cine.settings),
+        )
+
+
+def likeness(reconstruction: np.ndarray, photo: np.ndarray) -> float:
+    """`Scene.likeness` of two pictures uint8 [H,W,3]."""
+    height, width = (side // 4 * 4 for side in photo.shape[:2])  # whole blocks only
+    ours, truth = (Image.fromarray(image[:height, :width]) for image in (reconstruction, photo))
+    made, wanted = (np.asarray(image.reduce(4), np.float64).reshape(-1, 3) for image in (ours, truth))
+    made = np.column_stack((made, np.ones(len(made))))
+    error = np.square(made @ np.linalg.lstsq(made, wanted, rcond=None)[0] - wanted).mean()
+    return float(10 * np.log10(255**2 / max(error, EXACT)))
+
+
+def _facts(model: ModelRecord) -> dict[str, Any]:
+    """The record of a model in a .cine file, without what a scene does not need: its occluders are in its layers, and
+    cloth, plants and styles come later."""
+    public = model_facts(model)
+    others = (OCCLUDERS, *CLOTH, PLANTS, STYLES)
+    files = {role: facts for role, facts in public["weights"].items() if role not in others}
+    weights = {role: {name: facts[name] for name in ("sha256", "licence")} for role, facts in files.items()}
+    return public | {"resolution": model.resolution, "injection": model.injection, "weights": weights}
+
+
+def _record(facts: Mapping[str, Any]) -> ModelRecord:
+    """The record of the model that a .cine file names: the installed one, if all weights are the same.
+
+    Otherwise each weight file is that of any model with the same checksum, or a path that does not exist.
+    """
+    known = models()
+    for model in known:
+        if model.name == facts["name"] and model.installed and _facts(model) == facts:
+            return model
+    installed = {file.sha256: file for model in known for file in model.files.values() if file.sha256}
+    absent = models_folder() / "not-installed"
+    files = {
+        role: installed.get(of["sha256"]) or FileRecord(absent / f"{role}.safetensors", of["licence"], of["sha256"])
+        for role, of in facts["weights"].items()
+        if role in ROLES
+    }
+    texts = {name: facts[name] for name in ("name", "resolution", "injection", "licence", "source")}
+    return ModelRecord(**texts, files=MappingProxyType(files))

@@ -1,0 +1,101 @@
+"""What follows the wind while it is being turned: roughly, and many times as fast as the loop in that wind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from stylecine.cloth.animate import preview_cloth
+from stylecine.edits.model import Anchor, Push, Speed
+from stylecine.engine.cinemagraph import Cinemagraph
+from stylecine.engine.model_networks import Networks
+from stylecine.engine.resolve import freezes_only
+from stylecine.errors import NothingMoves
+from stylecine.movement.displacement import swell_on, velocity_on
+from stylecine.movement.motion import motion_in_any_wind
+from stylecine.movement.swash import Swash, predict_swash
+from stylecine.movement.swell import predict_swell
+from stylecine.ops.image import to_tensor
+from stylecine.options import Wind, check_wind
+from stylecine.picture.overlay import Overlay
+
+GRID = 128  # short side of the landscape's flow: half of that of a loop
+
+
+@dataclass(frozen=True, eq=False)
+class TurnedWind:
+    """What another wind changes in a loop: the landscape's velocity [2,gh,gw] and swell [2,2,gh,gw], as its
+    `Displacement` has them, and its plants and cloth. None is what there is none of, or what no wind changes."""
+
+    velocity: Tensor | None = None
+    swell: Tensor | None = None
+    plant_layer: Overlay | None = None
+    cloth_layer: Overlay | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class WindDial:
+    """A loop whose wind is turned, and the networks that it was made with."""
+
+    loop: Cinemagraph
+    nets: Networks
+
+    @torch.inference_mode()
+    def turn(self, wind: Wind | Sequence[float]) -> TurnedWind:
+        """The loop in another wind, given as in `animate`, approximately.
+
+        Fields have half the detail or less, and places repeat as often as before. What was given, edited or steered by
+        arrows keeps its way. Raises OptionError for what is no wind, NothingMoves where nothing follows it.
+        """
+        wind, loop = check_wind(wind), self.loop
+        velocity, swell = self._landscape(wind)
+        plants = None if loop.swaying is None else loop.swaying.roughly_in_wind(wind)
+        cloth = None
+        if loop.rest_shape is not None and loop.cloth_layer is not None:
+            cloth = preview_cloth(loop.rest_shape, self.nets.cloth_nets, wind, loop.cloth_layer)
+        if velocity is None and plants is None and cloth is None:
+            raise NothingMoves(loop.cloth_warning or "Nothing in this loop follows the wind before it is made anew.")
+        return TurnedWind(velocity, swell, plants, cloth)
+
+    def _landscape(self, wind: Wind) -> tuple[Tensor | None, Tensor | None]:
+        """Velocity and swell."""
+        if self._flow_in is None:
+            return None, None
+        displacement = self.loop.loop.displacement
+        flow, size = self._flow_in(wind), (self.loop.height, self.loop.width)
+        swell = None if displacement.swell is None else predict_swell(self._photo, self.loop.layers, flow, wind)
+        if self._swash is not None:
+            flow, swell = flow * self._swash.drift, self._swash.add_to(swell)
+        grid = displacement.sub_cycle.shape
+        place = {"cell": displacement.cell, "margin": displacement.margin}
+        velocity = velocity_on(grid, flow * self.loop.settings["speed"], size, **place, fps=self.loop.fps)
+        return velocity, None if swell is None else swell_on(grid, swell, size, **place)
+
+    @cached_property
+    def _flow_in(self) -> Callable[[Wind | None], Tensor] | None:
+        """None where the flow is not simply what the networks predict."""
+        loop = self.loop
+        edited = any(isinstance(edit, (Anchor, Push, Speed)) for edit in loop.edits)
+        if loop.loop is None or edited or loop.settings["arrows"] or loop.settings["motion"] != "found":
+            return None
+        return motion_in_any_wind(
+            self._photo, loop.layers, self.nets.motionnet, pace=str(loop.settings["pace"]), short=GRID
+        )
+
+    @cached_property
+    def _swash(self) -> Swash | None:
+        loop = self.loop
+        if self._flow_in is None or loop.cloth_layer is not None or loop.settings["mask"] != "found":
+            return None
+        if not freezes_only(loop.edits):
+            return None
+        frozen = loop.scene.frozen.to(self.nets.device)
+        return predict_swash(self._photo, loop.layers, self._flow_in(None), frozen)
+
+    @cached_property
+    def _photo(self) -> Tensor:
+        return to_tensor(self.loop.scene.photo).to(self.nets.device)

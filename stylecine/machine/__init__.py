@@ -1,0 +1,1 @@
+"""What the computer has and does: processes, threads, memory, files, interrupts, progress."""

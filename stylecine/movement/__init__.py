@@ -1,0 +1,1 @@
+"""How it moves: directions, speeds, waves, and how far each place has come after t frames."""

@@ -1,0 +1,195 @@
+"""From the motion field to displacements: how far matter has moved after t frames, and how often each place repeats."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from scipy import ndimage
+from scipy.special import ndtr
+from torch import Tensor
+
+from stylecine.movement.swell import Swell
+from stylecine.ops import integrate as ops
+from stylecine.ops.displacement import Displacement
+
+# Frames between two knots: as many as matter moves by so many points of the grid, within limits
+KNOT_TRAVEL, MIN_STRIDE, MAX_STRIDE = 4.0, 4, 12
+STEP = 2  # frames of an integration step
+GRID = 256  # largest short side of the displacement's grid
+# What a region may travel in one sub-cycle, in short sides of the photo: with longer ways the two copies show content
+# from too far away to look plausible, which in a large region is farther than in a small one.
+MIN_TRAVEL, MAX_TRAVEL, TRAVEL_OF_EXTENT = 0.06, 0.09, 0.2
+# A sky moves as one: nothing in it is uncovered but at the frame's rim, so it goes on for as long as nobody can tell
+# the sub-cycle from the loop. In short sides, and in seconds.
+SKY_TRAVEL, SKY_SECONDS = 0.3, 6.0
+MAX_SUB_CYCLES = 8
+SUB_CYCLES_PER_SECOND = 1.5  # at most
+MAX_STAGGER = 0.45  # sub-cycles by which a place may be ahead of the others, or behind
+MIN_RAMP = 1.2  # seconds in which that sets in, and ceases
+STAGGER_SCALE = 0.1  # of the short side: standard deviation of the Gaussian that makes the noise smooth
+MIN_SWELL_LOOP = 1.0  # seconds: shorter loops have no swell
+
+
+def integrate(
+    flow: Tensor,
+    moving: Tensor,
+    *,
+    period: int,
+    fps: float,
+    margin: int,
+    sky: Tensor | None = None,
+    swell: Swell | None = None,
+    standing: Tensor | None = None,
+) -> Displacement:
+    """Displacement over a photo with `margin` pixels around it, for a loop of `period` frames at `fps`.
+
+    flow: [2,h,w] over the photo, in pixels of its own grid per 1/30 s, of any grid size; replicated past the border.
+    moving: [H,W] in [0,1], what moves of the photo. sky: bool [H,W], what of that is sky. swell: on the flow's
+    grid; loops of less than a second have none. standing: [h,w] in [0,1] on that grid; see movement.standing.
+    The grid of the result has a short side of at most 256.
+    """
+    size = moving.shape[0], moving.shape[1]
+    cell = int(2 ** max(0, math.ceil(math.log2(min(size) / GRID))))
+    grid = math.ceil((size[0] + 2 * margin) / cell), math.ceil((size[1] + 2 * margin) / cell)
+    velocity = velocity_on(grid, flow, size, cell=cell, margin=margin, fps=fps)
+    sub_cycles = count_sub_cycles(flow, moving, period, fps, sky)
+    counts = tuple(int(k) for k in sub_cycles.unique())
+    sub_cycles = to_canvas(sub_cycles[None].float(), grid, cell, size, margin, "nearest")[0].round().long()
+    stride = choose_stride(velocity)
+    knots = max(2, math.ceil(period / counts[0] / stride) + 1)
+    positions, rates = ops.integrate(torch.stack((velocity, -velocity)), knots, stride, stride // STEP)
+    stagger = make_stagger(sub_cycles, min(size) / cell)
+    if standing is not None:
+        standing = to_canvas(standing[None], grid, cell, size, margin)[0]
+    moved = Displacement(
+        positions,
+        rates,
+        sub_cycles,
+        counts,
+        period,
+        cell,
+        margin,
+        stagger,
+        stride,
+        standing,
+        min_ramp=MIN_RAMP * fps,
+    )
+    if swell is None or period / fps < MIN_SWELL_LOOP:
+        return moved
+    parts = swell_on(grid, swell, size, cell=cell, margin=margin)
+    cycles = max(1, round(period / fps / swell.seconds))
+    return replace(moved, swell=parts, swell_cycles=cycles)
+
+
+def velocity_on(
+    grid: tuple[int, int], flow: Tensor, size: tuple[int, int], *, cell: int, margin: int, fps: float
+) -> Tensor:
+    """A flow over a photo of `size` on the canvas's grid: [2,gh,gw], points of it per frame."""
+    return to_canvas(in_photo_pixels(flow, size), grid, cell, size, margin) * (30 / fps / cell)
+
+
+def swell_on(grid: tuple[int, int], swell: Swell, size: tuple[int, int], *, cell: int, margin: int) -> Tensor:
+    """`Displacement.swell` of a swell on a flow's grid."""
+    return torch.stack([to_canvas(in_photo_pixels(part, size), grid, cell, size, margin) for part in swell.parts])
+
+
+def choose_stride(velocity: Tensor) -> int:
+    """Frames between two knots of a loop whose matter moves by velocity [2,gh,gw], points of the grid per frame: slow
+    ways are smooth, and a long loop of a slow sky would otherwise have many knots."""
+    frames = KNOT_TRAVEL / max(float(velocity.norm(dim=0).nan_to_num(0.0, 0.0, 0.0).max()), 1e-6)
+    return int(STEP * (min(max(frames, MIN_STRIDE), MAX_STRIDE) // STEP))
+
+
+def make_stagger(sub_cycles: Tensor, short: float) -> Tensor | None:
+    """How many sub-cycles each place is ahead of the others: [h,w], smooth noise; None where nothing repeats.
+
+    Places that repeat within the loop would otherwise all show the photo at once each time: a whole fall would throb,
+    a whole sky start again. All phases are as frequent, and matter is stretched by little where they differ. short: the
+    photo's short side in points of the grid.
+    """
+    if int(sub_cycles.max()) < 2:
+        return None
+    noise = np.random.default_rng(0).standard_normal(tuple(sub_cycles.shape))
+    smooth = ndimage.gaussian_filter(noise, STAGGER_SCALE * short)
+    even = 2 * ndtr(smooth / smooth.std()) - 1  # uniform in [-1, 1]
+    stagger = torch.from_numpy((MAX_STAGGER * even).astype(np.float32)).to(sub_cycles.device)
+    return torch.where(sub_cycles > 1, stagger, 0.0)
+
+
+def count_sub_cycles(flow: Tensor, moving: Tensor, period: int, fps: float, sky: Tensor | None = None) -> Tensor:
+    """How many times each place repeats within the loop: int64 [h,w] on the flow's grid, 1 to 8.
+
+    Constant over a connected region of `moving` [H,W] > 0 (static places take that of the nearest region), so that
+    neighbouring places that move have the same age. In a sub-cycle the fast tenth of a region travels 6% to 9% of the
+    short side, the farther the longer the region is in the direction of its flow; of a region that is mostly
+    `sky`, bool [H,W], up to 30%, in six seconds at most.
+    """
+    velocity = in_photo_pixels(flow, (moving.shape[0], moving.shape[1])).cpu().numpy()
+    speed, short = np.hypot(*velocity), min(moving.shape)
+    support = moving_points(moving, flow).cpu().numpy()
+    # Two grid points of clearance: displacements of different ages must not be interpolated where it moves.
+    labels, regions = ndimage.label(ndimage.binary_dilation(support, iterations=2), structure=np.ones((3, 3)))
+    most = max(1, min(MAX_SUB_CYCLES, int(SUB_CYCLES_PER_SECOND * period / fps)))
+    point = moving.shape[0] / flow.shape[1] / short, moving.shape[1] / flow.shape[2] / short  # its height and width
+    count = np.ones(regions + 1, dtype=np.int64)
+    is_sky = np.zeros_like(support) if sky is None else moving_points(sky, flow).cpu().numpy()
+    for label in range(1, regions + 1):
+        here = (labels == label) & support
+        travel = np.percentile(speed[here], 90) * period * 30 / fps / short
+        if is_sky[here].mean() > 0.5:
+            least = max(travel / SKY_TRAVEL, period / fps / SKY_SECONDS)
+        else:
+            least = travel / np.clip(TRAVEL_OF_EXTENT * _extent(here, velocity, point), MIN_TRAVEL, MAX_TRAVEL)
+        count[label] = np.clip(math.ceil(least), 1, most)
+    if regions:
+        nearest = ndimage.distance_transform_edt(labels == 0, return_distances=False, return_indices=True)
+        labels = labels[tuple(nearest)]
+    return torch.from_numpy(count[labels]).to(flow.device)
+
+
+def _extent(here: np.ndarray, velocity: np.ndarray, point: tuple[float, float]) -> float:
+    """How long a region [h,w] is in the direction of its flow, in units of `point`, a grid point's height and width."""
+    rows, columns = np.nonzero(here)
+    x, y = (np.abs(v[here]).mean() for v in velocity)
+    across, down = (np.ptp(columns) + 1) * point[1], (np.ptp(rows) + 1) * point[0]
+    return float((x * across + y * down) / max(math.hypot(x, y), 1e-9))
+
+
+def margin_for(flow: Tensor, moving: Tensor, period: int, fps: float, sky: Tensor | None = None) -> int:
+    """Pixels that the plate needs around the photo: what the longest sub-cycle brings in over the border.
+
+    A multiple of 16, at least 32; at most a quarter of the short side, beyond which the border is replicated.
+    """
+    speed = in_photo_pixels(flow, (moving.shape[0], moving.shape[1])).norm(dim=0) * moving_points(moving, flow)
+    travel = float((speed / count_sub_cycles(flow, moving, period, fps, sky)).max()) * period * 30 / fps
+    return 16 * math.ceil(min(max(travel, 16), min(moving.shape) / 4) / 16) + 16
+
+
+def in_photo_pixels(flow: Tensor, size: tuple[int, int]) -> Tensor:
+    """A flow [2,h,w] in pixels of its own grid, converted to pixels of a photo of `size` (H, W), on the same grid."""
+    ratio = torch.tensor([size[1] / flow.shape[2], size[0] / flow.shape[1]], device=flow.device)
+    return flow * ratio[:, None, None]
+
+
+def moving_points(moving: Tensor, flow: Tensor) -> Tensor:
+    """Bool [h,w]: which points of the flow's grid hold anything that moves."""
+    return F.adaptive_max_pool2d((moving > 0).float()[None, None], flow.shape[1:])[0, 0] > 0
+
+
+def to_canvas(
+    field: Tensor,
+    grid: tuple[int, int],
+    cell: int,
+    size: tuple[int, int],
+    margin: int,
+    mode: str = "bilinear",
+) -> Tensor:
+    """A field [C,h,w] over a photo of `size`, sampled at a canvas grid's cell centres; values are not scaled."""
+    x = ((torch.arange(grid[1], device=field.device) + 0.5) * cell - margin) / size[1] * 2 - 1
+    y = ((torch.arange(grid[0], device=field.device) + 0.5) * cell - margin) / size[0] * 2 - 1
+    points = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1)[None]
+    return F.grid_sample(field[None], points, mode=mode, padding_mode="border", align_corners=False)[0]

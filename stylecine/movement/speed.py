@@ -1,0 +1,126 @@
+"""How fast matter travels: by what it is, how steep, how white, how large in the picture and how near.
+
+TRAVEL was set from three sources: the motion fields published with StyleCineGAN (11.5% of the short side in four
+seconds in the median, 23% at most), films from a tripod (a waterfall 64% to 121%, a river 7% in its median and 17% in
+its quick parts), and the hand-drawn arrows of the training photos, by which running water has 0.7 and smoke 0.65 of the
+speed of falls and of clouds beside it.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from scipy import ndimage
+
+from stylecine.ops.means import mean_within
+from stylecine.ops.smoothstep import smoothstep
+from stylecine.perception.foam import foam
+
+
+class Travel(NamedTuple):
+    """Travel in four seconds, in short sides: medians over a region, but of falls at their feet."""
+
+    sky: float
+    open_water: float  # seas, lakes and ponds, whose swell is stronger than their drift
+    running_water: float
+    white_water: float  # rapids
+    falls: float
+    smoke: float
+
+
+TRAVEL = {
+    "calm": Travel(0.050, 0.030, 0.060, 0.12, 0.20, 0.045),
+    "natural": Travel(0.120, 0.060, 0.150, 0.30, 0.50, 0.105),
+    "lively": Travel(0.200, 0.095, 0.250, 0.45, 0.75, 0.170),
+}
+# Half-way through a loop a sky shows clouds from two places, one travel apart. If the two differ by more than UNLIKE,
+# root mean square of [-1, 1], clouds are seen twice, so a sky of small or bright clouds goes slower, down to MIN_SKY.
+UNLIKE, MIN_SKY = 0.1, 0.3
+CLOUD_SCALES = 0.008, 0.1  # of the short side: the band of clouds' contrast
+FALL_ACCELERATION = 3.0  # speed at a fall's foot over that at its lip, before differences are halved
+FOOT = 1.22  # speed at a fall's foot over the median speed, after that
+# What falls through this much of the short side falls at the table's speed at its foot; a lower fall is farther away,
+# or has less way to gain speed, a higher one more.
+USUAL_FALL, LEAST_FALL, MOST_FALL = 0.33, 0.8, 1.4
+STEEP, FLAT = 0.85, 0.55  # sine of the slope: steeper is a fall, flatter are rapids
+FALL_REACH = 0.05  # of the short side: what is this near a fall beats with it
+BEAT, BEAT_FRAMES = 0.05, 10  # of [0,1]: by how much brightness may change along the way in half a sub-cycle of a fall
+BEAT_SCALE, MIN_STEADY = 0.015, 0.25  # of the short side: finer texture does not beat; the least factor on a speed
+AT_BANK, IN_MIDSTREAM = 0.65, 1.1  # speed of running water there over the table's
+BANK_REACH = 0.08  # of the short side: banks and rocks are felt no farther into wide water
+
+
+def sky_travel(sky: np.ndarray, red: np.ndarray, pace: str) -> float:
+    """Travel of the `sky`, bool [h,w], whose clouds go sideways; red [h,w] in [-1,1], pace a key of TRAVEL."""
+    short = min(sky.shape)
+    fine, wide = (mean_within(red[None], sky, scale * short, "reflect")[0] for scale in CLOUD_SCALES)
+    clouds = np.where(sky, fine - wide, 0.0)
+    like = _likeness_length(clouds, sky, round(TRAVEL["natural"].sky * short)) / (TRAVEL["natural"].sky * short)
+    return TRAVEL[pace].sky * min(max(like, MIN_SKY), 1.0)
+
+
+def _likeness_length(clouds: np.ndarray, sky: np.ndarray, most: int) -> int:
+    """How many columns, at most `most`, clouds may be moved and still be like those that were there."""
+    for shift in range(1, most):
+        both = sky[:, shift:] & sky[:, :-shift]
+        if both.any() and np.square(clouds[:, shift:] - clouds[:, :-shift])[both].mean() > UNLIKE**2:
+            return shift
+    return most
+
+
+def water_travel(here: np.ndarray, static: np.ndarray, calm: np.ndarray, grey: np.ndarray, table: Travel) -> np.ndarray:
+    """Travel [h,w] of water: `here` bool [h,w], of which `calm` is open; `static`, what does not move; grey [h,w] in
+    [-1,1]. Running water is slower along banks and around rocks than in midstream."""
+    running = table.running_water + (table.white_water - table.running_water) * foam(here & ~calm, grey)
+    return np.where(calm, table.open_water, running * _across(static))
+
+
+def _across(static: np.ndarray) -> np.ndarray:
+    """Speed over the mean, [h,w], by the parabola of a flow in a channel. The photo's own border is no bank."""
+    reach = BANK_REACH * min(static.shape)
+    if not static.any():
+        return np.full(static.shape, IN_MIDSTREAM)
+    distance = ndimage.distance_transform_edt(~static)
+    half_width = np.clip(ndimage.maximum_filter(distance, 2 * round(reach) + 1), 1, reach)
+    place = np.clip(distance / half_width, 0, 1)
+    return AT_BANK + (IN_MIDSTREAM - AT_BANK) * place * (2 - place)
+
+
+def falls_travel(here: np.ndarray, directions: np.ndarray, table: Travel) -> np.ndarray:
+    """Median travel [h,w] of each fall in `here`, bool [h,w], by its height; of rapids where it is no steeper."""
+    falls, count = ndimage.label(here, structure=np.ones((3, 3)))
+    travel, short = np.full(here.shape, table.falls / FOOT), min(here.shape)
+    for i in range(1, count + 1):
+        inside = falls == i
+        height = np.ptp(np.nonzero(inside)[0]) + 1
+        x, y = (float(np.abs(d[inside]).mean()) for d in directions)
+        steep = smoothstep(FLAT, STEEP, y / max(math.hypot(x, y), 1e-9))
+        foot = table.falls * min(max(height / short / USUAL_FALL, LEAST_FALL), MOST_FALL)
+        travel[inside] = table.white_water + steep * (foot / FOOT - table.white_water)
+    return travel
+
+
+def fall_acceleration(here: np.ndarray) -> np.ndarray:
+    """Factor on the speed within each fall: 1 at the lip, FALL_ACCELERATION at the foot."""
+    falls, _ = ndimage.label(here, structure=np.ones((3, 3)))
+    factor = np.ones(here.shape)
+    for i, (rows, _) in enumerate(ndimage.find_objects(falls), 1):
+        depth = (np.arange(here.shape[0]) - rows.start) / (rows.stop - rows.start)
+        factor = np.where(falls == i, (1 + (FALL_ACCELERATION - 1) * depth)[:, None], factor)
+    return factor
+
+
+def steadiness(flow: np.ndarray, falls: np.ndarray, grey: np.ndarray) -> np.ndarray:
+    """Factor [h,w] on the speed in and around falls: below 1 where the picture gets much brighter or darker along the
+    way, as at a fall's foot. Each sub-cycle would bring the white of the fall there and take it away again, a beat.
+
+    flow [2,h,w] in pixels per 1/30 s, falls bool [h,w], grey [h,w] in [-1,1].
+    """
+    short = min(falls.shape)
+    down, right = np.gradient(ndimage.gaussian_filter((grey + 1) / 2, BEAT_SCALE * short))
+    change = np.abs(right * flow[0] + down * flow[1]) * BEAT_FRAMES
+    factor = np.clip(BEAT / np.maximum(change, 1e-9), MIN_STEADY, 1)
+    near = np.clip(4 * ndimage.gaussian_filter(falls.astype(np.float64), FALL_REACH * short), 0, 1)
+    return 1 - near * (1 - ndimage.gaussian_filter(factor, BEAT_SCALE * short))

@@ -1,0 +1,93 @@
+"""The swell of open water beside its drift: waves towards the viewer that repeat exactly after every cycle.
+
+A lake or sea that only drifts would carry its glints away; in nature they rock in place. Reflections of the shore would
+slide from under it, and be seen twice: calm water that mirrors its shore rocks and does not drift
+(perception/reflection.py).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy import ndimage
+from torch import Tensor
+
+from stylecine.ops.smoothstep import smoothstep
+from stylecine.options import Wind
+from stylecine.perception.bed import standing_colours
+from stylecine.perception.reflection import HELD_DRIFT, mirroring
+from stylecine.perception.water import class_map, grey_on, open_water
+
+AMPLITUDE = 0.003  # of the short side, for the nearest water
+WAVELENGTH = 0.16  # of the short side, there
+FAR_SCALE, FAR_MIRROR = 0.15, 0.22  # of both, at the horizon; where all water mirrors its shore, which is seen there
+SHORE, MIRROR_SHORE = 0.08, 0.045  # of the short side: over this distance from the shore the swell sets in
+WAVES = ((0.0, 0.5, 0.0), (0.45, 0.3, 1.3), (-0.55, 0.2, 4.1))  # direction (radians), share, phase
+RIPPLING = 3.2  # times the height, where it mirrors the shore: a reflection moves by more than its water
+SECONDS, RIPPLE_SECONDS = 2.0, 1.3  # about one cycle; where any of the water mirrors its shore
+FULL_DRIFT = 0.02  # of the short side in 4 s: water that drifts slower has less swell, and none where it is held still
+
+
+@dataclass(frozen=True, eq=False)
+class Swell:
+    """parts: [2,2,h,w] in pixels of a flow's grid, weighted by the cosine and the sine of the cycle's angle; each is x
+    and y of an offset at which the picture is read. seconds: about one cycle."""
+
+    parts: Tensor
+    seconds: float
+
+
+def predict_swell(photo: Tensor, layers: Tensor, flow: Tensor, wind: Wind | None = None) -> Swell | None:
+    """The swell on the grid of a flow [2,h,w]; None without open water. In a wind it runs downwind, as high as that is
+    strong; otherwise towards the viewer.
+    photo: [3,H,W] in [-1,1], layers [4,H,W] as `mask.predict_layers` makes them. Waves get shorter
+    and lower towards the far end of the water, as perspective has it, and vanish at shores.
+    """
+    h, w = flow.shape[1:]
+    drift = flow.cpu().numpy()
+    owner = class_map(layers, (h, w))
+    grey = grey_on(photo, (h, w))
+    water = open_water(owner, drift, grey)
+    if not water.any():
+        return None
+    short = min(h, w)
+    mirror = mirroring(grey, water, owner < 0)
+    mirrors = float(mirror[water].mean())
+    near = _nearness(water, FAR_SCALE + (FAR_MIRROR - FAR_SCALE) * mirrors)
+    shore = (SHORE + (MIRROR_SHORE - SHORE) * mirrors) * short
+    x, y = (np.arange(w) + 0.5) / short, np.cumsum(2 * math.pi / (WAVELENGTH * near) / short)
+    height = AMPLITUDE * (1 + (RIPPLING - 1) * mirror) * short * near[:, None] * _shore_fade(water, shore)
+    held = np.maximum(mirror, standing_colours(photo, water))
+    full_drift = FULL_DRIFT * (1 - (1 - HELD_DRIFT) * held) * short / 120
+    height = height * np.clip(np.hypot(*drift) / full_drift, 0, 1)
+    downwind = 0.0
+    if wind is not None:
+        height, downwind = height * wind.pace, wind.angle + math.pi / 2
+    parts = np.zeros((2, 2, h, w))
+    for direction, share, phase in WAVES:
+        direction += downwind
+        at = y[:, None] * math.cos(direction) + x * (2 * math.pi / WAVELENGTH * math.sin(direction)) + phase
+        # Water moves in circles: sideways a quarter cycle after up and down, and less, as it is seen from above.
+        cosine, sine = np.cos(at), np.sin(at)
+        parts[0] += share * height * np.stack((0.5 * sine * math.sin(direction), cosine))
+        parts[1] += share * height * np.stack((-0.5 * cosine * math.sin(direction), sine))
+    seconds = RIPPLE_SECONDS if mirror.max() > 0.5 else SECONDS
+    return Swell(torch.from_numpy(parts.astype(np.float32)).to(flow.device), seconds)
+
+
+def _nearness(water: np.ndarray, least: float) -> np.ndarray:
+    """Scale of each row by perspective: `least` at the far end of the water, 1 at the near one."""
+    rows = np.nonzero(water)[0]
+    far, close = np.percentile(rows, [1, 99])
+    depth = (np.arange(water.shape[0]) - far) / max(close - far, 0.25 * min(water.shape))
+    return least + (1 - least) * np.clip(depth, 0, 1)
+
+
+def _shore_fade(water: np.ndarray, reach: float) -> np.ndarray:
+    """0 off the water, 1 from `reach` pixels inside it; the photo's own border is no shore."""
+    distance = ndimage.distance_transform_edt(water) if not water.all() else np.full(water.shape, reach)
+    fade = smoothstep(0, reach, distance)
+    return ndimage.gaussian_filter(fade, 0.2 * reach, mode="nearest") * water

@@ -1,0 +1,146 @@
+"""What of the moving layers moves for sure: not a rim along static things, nor the sun, stars and what is thin."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from scipy import ndimage
+from torch import Tensor
+
+from stylecine.machine.threads import one_thread
+from stylecine.ops.image import dilate
+from stylecine.options import SKY, WATER
+from stylecine.perception.layers import moving
+from stylecine.perception.thin import thin_static
+
+RIM = 0.0015  # of the short side: this far inside what moves its border stands still
+EDGE_SEARCH = 0.012  # of the short side: this near the border an edge in the photo is taken for its true place
+EDGE_FACTOR = 2.5  # times the 90th percentile of the edge strength in what moves: an edge, not texture
+OPEN_SKY = 0.03  # of the short side: this far from static things the sky is nothing but sky
+STAR_RINGS = (0.003, 0.0045, 0.007)  # of the short side: a star is brighter than all that is at one of these distances
+SUN_WHITE, SUN_CONTRAST = 0.85, 0.35  # of [-1, 1]: the sun's darkest channel, and how far its surroundings stay below
+MAX_DISC, MAX_ROUND = 0.005, 0.02  # of the photo: the sun is smaller, or burnt out, and round: it has
+ROUND = 0.65  # of a circle that has its longer side
+MAX_PARTS = 12  # as white as it, in a sky in which small ones are discs
+STAR, EVEN = 0.12, 0.4  # of [-1, 1]: by this, at least; share of that by which the sky around it differs
+RING = 16  # directions from a star in which the sky is looked at; another star may be in one of them
+
+
+@dataclass(frozen=True, eq=False)
+class Eroded:
+    """layers: [4,H,W]. moves: `moving` of them, eroded along static things, [H,W]. thin: those that are thin, bool
+    [H,W]."""
+
+    layers: Tensor
+    moves: Tensor
+    thin: Tensor
+
+
+def erode_moving_edges(layers: Tensor, photo: Tensor) -> Tensor:
+    """layers [4,H,W] -> `moving` [H,W] of them, eroded along static things, as by `erode`."""
+    return erode(layers, photo).moves
+
+
+@torch.no_grad()
+@one_thread()
+def erode(layers: Tensor, photo: Tensor) -> Eroded:
+    """What of layers [4,H,W] moves for sure in a photo [3,H,W] in [-1,1].
+
+    Masks are never quite at the edge; a ridge's outermost pixels would be torn off and drift into the sky. So a thin
+    rim is removed; where the photo [3,H,W] has an edge near the border that is much stronger than the texture of what
+    moves, everything up to that edge; and thin static things before it, the sun and stars.
+    """
+    mask = moving(layers)
+    short = min(mask.shape)
+    static = mask == 0
+    classes = layers.max(0).indices
+    sky, water = ((mask > 0) & (classes == k) for k in (SKY, WATER))
+    open_sky = sky & ~dilate(static, round(OPEN_SKY * short))
+    thin = thin_static(photo, sky, water)
+    if bool(open_sky.any()):
+        static |= _bright_in_sky(photo, sky, open_sky)
+    static |= thin
+    near = dilate(static, round(EDGE_SEARCH * short)) & ~static
+    strength = _edge_strength(photo)
+    edges = torch.zeros_like(static)
+    for layer in layers:
+        inside = (layer > 0) & ~near
+        if bool(inside.any()):
+            texture = strength[inside][:: max(1, int(inside.sum()) // 10_000)].quantile(0.9)
+            edges |= (layer > 0) & near & (strength > EDGE_FACTOR * texture + 0.02)
+    gap = max(1, round(EDGE_SEARCH * short / 2))
+    closed = ~dilate(~dilate(static | edges, gap), gap)
+    still = dilate(static | (closed & near), max(1, round(RIM * short)))
+    return Eroded(layers, torch.where(still, 0.0, mask), thin)
+
+
+def _bright_in_sky(photo: Tensor, sky: Tensor, open_sky: Tensor) -> Tensor:
+    """bool [H,W]: sun, moon and stars, which clouds pass, and which would be seen twice in the middle of a loop.
+
+    A disc is white, as bright as anything in the sky, small or round, and much whiter than the sky around it, whatever
+    its own class. Stars are points in a dark sky, brighter than an even ring around them.
+    """
+    bright, white = torch.zeros_like(open_sky), photo.amin(0)
+    near_sky = dilate(sky, round(OPEN_SKY * min(sky.shape)))
+    whitest = float(white[near_sky].max())
+    if whitest > SUN_WHITE:
+        for disc in _discs(near_sky & (white > whitest - 0.15)):
+            around = dilate(disc, 3 + round(1.5 * math.sqrt(float(disc.sum()) / math.pi))) & ~disc
+            if float(sky[around].float().mean()) > 0.5 and float(white[around].mean()) < whitest - SUN_CONTRAST:
+                bright |= dilate(disc, 2)
+    grey = photo.mean(0)
+    night = float(grey[open_sky][:: max(1, int(open_sky.sum()) // 20_000)].median()) < 0
+    return bright | _stars(grey, sky) if night else bright
+
+
+def _stars(grey: Tensor, sky: Tensor) -> Tensor:
+    """Bool [H,W]: points of `grey` [H,W] in the sky, brighter than an even ring around them.
+
+    A streak or an edge of cloud crosses the ring in two directions, another star in one; the smallest ring counts.
+    """
+    radii = [max(2.0, share * min(grey.shape)) for share in STAR_RINGS]
+    reach = round(radii[-1])
+    wide = F.pad(grey[None], (reach,) * 4, mode="replicate")[0]
+    width, values = wide.shape[1], wide.flatten()
+    rows, columns = torch.nonzero(sky & (grey >= dilate(grey, 1)), as_tuple=True)
+    peaks = (rows + reach) * width + columns + reach
+    angles = torch.arange(RING, device=grey.device) * (2 * math.pi / RING)
+    found = torch.zeros_like(sky)
+    for radius in radii:
+        ring = ((angles.sin() * radius).round() * width + (angles.cos() * radius).round()).long()
+        lower = values[peaks, None] - values[peaks[:, None] + ring[:: RING // 4]] > STAR
+        likely = peaks[lower.sum(1) >= 3]  # most are not, and need no sorting
+        around = values[likely[:, None] + ring].sort(1).values
+        height = values[likely] - around[:, -2]
+        stars = likely[(height > STAR) & (around[:, -2] - around[:, 1] < EVEN * height)]
+        centres = torch.zeros_like(wide, dtype=torch.bool)
+        centres.view(-1)[stars] = True
+        found |= dilate(centres, max(1, round(radius - 1)))[reach:-reach, reach:-reach]
+        peaks = peaks[~torch.isin(peaks, stars)]
+    return found & sky
+
+
+def _discs(places: Tensor) -> list[Tensor]:
+    """Connected components of bool [H,W] that are round, or small unless there are over MAX_PARTS of all sizes."""
+    labels, count = ndimage.label(places.cpu().numpy())
+    sizes = np.bincount(labels.ravel(), minlength=count + 1)
+    found = []
+    for n, box in enumerate(ndimage.find_objects(labels), 1):
+        circle = math.pi / 4 * max(side.stop - side.start for side in box) ** 2
+        small = count <= MAX_PARTS and sizes[n] <= MAX_DISC * places.numel()
+        large = MAX_DISC * places.numel() < sizes[n] <= MAX_ROUND * places.numel()
+        if small or (large and sizes[n] > ROUND * circle):
+            found.append(torch.from_numpy(labels == n).to(places.device))
+    return found
+
+
+def _edge_strength(photo: Tensor) -> Tensor:
+    """[3,H,W] -> [H,W]: largest difference across two pixels, in any channel, at a place and its neighbours."""
+    padded = F.pad(photo[None], (1, 1, 1, 1), mode="replicate")[0]
+    across = (padded[:, 1:-1, 2:] - padded[:, 1:-1, :-2]).abs().amax(0)
+    down = (padded[:, 2:, 1:-1] - padded[:, :-2, 1:-1]).abs().amax(0)
+    return dilate(torch.maximum(across, down), 1)

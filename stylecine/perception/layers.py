@@ -1,0 +1,218 @@
+"""What moves: soft layers of sky, water, falls and smoke, predicted from the photo or within a given mask."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from scipy import ndimage
+from torch import Tensor
+
+from stylecine.errors import NothingMoves
+from stylecine.machine.threads import another_thread
+from stylecine.networks.occludernet import OccluderNet
+from stylecine.networks.segmenter import Segmenter
+from stylecine.ops.image import box_means, dilate, fast_dtype, fit_short_side, network_size, resize
+from stylecine.options import CLASSES, FALLS, MIN_LAYER_ALPHA, SKY, SMOKE, WATER
+from stylecine.perception.refine import both_ways, crf_refine, follow_edges, mean_probability, soft_threshold
+
+FLAT = 4 / 127.5  # a photo whose channels span less than four levels has nothing in it
+SHORT_SIDE = 640  # of what the network sees
+MIN_REGION = 0.0015  # of the photo: smaller moving regions are errors
+LIKELY, CERTAIN = 0.4, 0.96  # probabilities that something stands before water and sky
+CERTAIN_IN_SKY = 0.75  # which has no reflections of twigs
+LIKELY_IN_FALLS = 0.7  # which look like rock in places
+POSSIBLE, FRINGE = 0.25, 0.004  # probability that suffices so near, in short sides, to what is found, but in falls
+CERTAIN_IF_SMALL, SMALL = 0.75, 0.06  # of short side, at most: stones, boats and birds, which float free in water
+OCCLUDER = 0.02  # of the short side: half the width, at most, of what is likely and counts
+SURE = 0.8  # mean probability of a region's moving: those below are left standing, most are errors
+MIN_ISLAND = 0.008  # of the photo: and so, mostly, are smaller ones beside one that is ten times as large
+WHITE, BURNT_OUT = 0.94, 0.85  # of [-1,1]; share of a region that is as white, so that only twigs would be seen to move
+MIN_MOVING = 0.005  # of the photo
+CLASS_SMOOTHING = 0.03  # of the short side: over this distance places take the class of their neighbourhood
+CLASS_REACH = 0.1  # of the short side: how far a predicted class extends to places that the user added
+
+
+@torch.inference_mode()
+def predict_layers(
+    photo: Tensor, segmenter: Segmenter, load_occluders: Callable[[], OccluderNet | None] | None = None
+) -> Tensor:
+    """photo [3,H,W] in [-1,1] -> layers [4,H,W] in [0,1], in the order of CLASSES.
+
+    Each place belongs to the likeliest class of its neighbourhood alone, so `moving` of the result is the value of that
+    layer. The network's prediction, at a short side of 640, is made consistent among places of similar colour, and
+    follows the photo's own edges at full size; low probabilities become exactly 0. What the network of `load_occluders`
+    finds before water and sky stands still; it is loaded beside the segmenter's work.
+    """
+    if float(photo.amax((1, 2)).sub(photo.amin((1, 2))).max()) < FLAT:
+        return photo.new_zeros((len(CLASSES), *photo.shape[-2:]))  # one colour: no motion could be seen
+    # No network keeps all cores busy by itself.
+    with another_thread(photo.device, "stylecine-occluders") as begin:
+        occluded_ahead = None if load_occluders is None else begin(lambda: _occluder_probability(photo, load_occluders))
+        own = _class_probabilities(photo, segmenter)
+        probabilities = crf_refine(own, photo)
+        occluded = None if occluded_ahead is None else occluded_ahead.result()
+    smooth = box_means(probabilities[1:], max(1, round(CLASS_SMOOTHING * min(probabilities.shape[1:]))))
+    smooth = _put_sky_above_water(smooth, probabilities[0] < 0.5)
+    classes = resize(smooth, photo.shape[-2:]).max(0).indices  # many times as fast as argmax
+    mask = soft_threshold(follow_edges(1 - probabilities[:1], photo))
+    evidence = _evidence(photo, 1 - own[0], classes == FALLS)
+    mask = _remove_errors(mask, *evidence)
+    if occluded is not None and bool((mask > 0).any()):
+        mask = _remove_errors(torch.where(_occluded(occluded, classes), 0.0, mask), *evidence)
+    return _split_by_class(mask, classes)
+
+
+@torch.inference_mode()
+def predict_probabilities(photo: Tensor, segmenter: Segmenter) -> Tensor:
+    """photo [3,H,W] in [-1,1] -> probabilities [5,h,w], summing to 1: static, then CLASSES; what `predict_layers`
+    decides on. Its short side is 640."""
+    return crf_refine(_class_probabilities(photo, segmenter), photo)
+
+
+@torch.inference_mode()
+def _occluder_probability(photo: Tensor, load_occluders: Callable[[], OccluderNet | None]) -> Tensor | None:
+    """[H,W]: that something stands before water or sky; None without a network."""
+    occluders = load_occluders()
+    if occluders is None:
+        return None
+    probability = mean_probability(photo, occluders, (SHORT_SIDE,), shown=SHORT_SIDE)[None]
+    return torch.maximum(resize(probability, photo.shape[-2:])[0], follow_edges(probability, photo))
+
+
+def _occluded(seen: Tensor, classes: Tensor) -> Tensor:
+    """Bool [H,W]: what stands before water and sky, for sure; and what is thin, likely, and fastened to it, or small.
+
+    seen: [H,W], probabilities. classes: [H,W]. What is long and floats free in water may be a reflection of twigs; of
+    large areas the segmenter knows more.
+    """
+    likely, certain = seen > torch.where(classes == FALLS, LIKELY_IN_FALLS, LIKELY), seen > CERTAIN
+    reach = round(OCCLUDER * min(likely.shape))
+    large = dilate(~dilate(~likely, reach), 2 * reach)
+    sure = certain | ((classes == SKY) & (seen > CERTAIN_IN_SKY))
+    found = certain | (likely & ~large & _fastened_or_small(likely, sure, seen))
+    beside = dilate(found, max(1, round(FRINGE * min(likely.shape)))) & (classes != FALLS)
+    return found | (beside & (seen > POSSIBLE))
+
+
+def _fastened_or_small(likely: Tensor, sure: Tensor, seen: Tensor) -> Tensor:
+    """Bool [H,W]: the connected parts of `likely` in which something is sure, or which are small and of which the
+    highest probability is above CERTAIN_IF_SMALL. seen: [H,W], probabilities."""
+    regions, count = ndimage.label(dilate(likely, 1).cpu().numpy(), structure=np.ones((3, 3)))
+    kept = np.zeros(count + 1, bool)
+    kept[regions[sure.cpu().numpy()]] = True
+    highest, inside = np.zeros(count + 1), regions > 0
+    np.maximum.at(highest, regions[inside], seen.cpu().numpy()[inside])
+    for n, box in enumerate(ndimage.find_objects(regions), 1):
+        small = max(side.stop - side.start for side in box) <= SMALL * min(likely.shape)
+        kept[n] |= small and highest[n] > CERTAIN_IF_SMALL
+    return torch.from_numpy(kept[regions]).to(likely.device)
+
+
+def moving(layers: Tensor) -> Tensor:
+    """layers [K,H,W] -> [H,W] in [0,1]: 1 - prod(1 - layer)."""
+    return 1 - (1 - layers).prod(0)
+
+
+def require_motion(mask: Tensor) -> Tensor:
+    """mask [H,W] as it is; NothingMoves if less than 0.5% of the photo moves."""
+    if (mask > 0.5).float().mean() < MIN_MOVING:
+        raise NothingMoves(
+            "Nothing in this photo seems to move; give a mask that is white where it should move, a wind if it shows"
+            " plants, or a weather such as snow."
+        )
+    return mask
+
+
+def apply_mask(layers: Tensor, mask: Tensor) -> Tensor:
+    """layers [4,H,W] whose `moving` is `mask` [H,W] in [0,1].
+
+    Classes are those of `layers`; a place without one takes that of the nearest place, or is water if none is near.
+    """
+    grid = fit_short_side(layers.shape[-2:], 256)
+    coarse = F.adaptive_avg_pool2d(layers[None], grid)[0]
+    known = coarse.amax(0) > 0.1
+    classes = coarse.argmax(0)
+    if bool(known.any()):
+        distance, nearest = ndimage.distance_transform_edt(~known.cpu().numpy(), return_indices=True)
+        y, x = torch.from_numpy(nearest).to(classes.device)
+        far = torch.from_numpy(distance > CLASS_REACH * min(grid)).to(classes.device)
+        classes = torch.where(far, WATER, classes[y.long(), x.long()])
+    else:
+        classes = torch.full_like(classes, WATER)
+    full = F.interpolate(classes[None, None].float(), layers.shape[-2:], mode="nearest")[0, 0].long()
+    return _split_by_class(mask, torch.where(layers.amax(0) > 0, layers.max(0).indices, full))
+
+
+def _class_probabilities(photo: Tensor, segmenter: Segmenter) -> Tensor:
+    """[5,h,w], summing to 1, static first: the mean over the photo and its mirror image."""
+    size = network_size(photo.shape[-2:], SHORT_SIDE)
+    dtype = fast_dtype(photo.device)
+    small = resize(photo, size)
+    with torch.autocast(photo.device.type, dtype, enabled=dtype != torch.float32):
+        straight, mirrored = (x[0].float().softmax(0) for x in both_ways(segmenter, small))
+    return (straight + mirrored.flip(2)) / 2
+
+
+def _put_sky_above_water(classes: Tensor, moves: Tensor) -> Tensor:
+    """Probabilities [4,h,w] of what `moves`, bool [h,w], in which no water lies over sky: water between sky and sky is
+    a cloud seen from above, and sky right below water is a reflection."""
+    found = torch.where(moves, classes.argmax(0), -1).cpu().numpy()
+    classes = classes.clone()
+    for wrong, right, sides in ((WATER, SKY, (-1, 1)), (SKY, WATER, (-1,))):
+        regions, count = ndimage.label(found == wrong)
+        misplaced = np.ones(count + 1, bool)
+        misplaced[0] = False
+        for side in sides:
+            misplaced &= _borders_on(found, regions, count, side, (SKY, SMOKE) if right == SKY else (WATER,))
+        here = misplaced[regions]
+        found[here] = right
+        places = torch.from_numpy(here).to(classes.device)
+        classes[right] += torch.where(places, classes[wrong], 0.0)
+        classes[wrong] = torch.where(places, 0.0, classes[wrong])
+    return classes
+
+
+def _borders_on(found: np.ndarray, regions: np.ndarray, count: int, side: int, kinds: tuple[int, ...]) -> np.ndarray:
+    """Bool [count + 1]: regions of [h,w] whose border above (side -1) or below (1) lies mostly at these classes."""
+    beyond, other = np.roll(found, -side, axis=0), np.roll(regions, -side, axis=0)
+    edge = 0 if side < 0 else -1
+    beyond[edge], other[edge] = -1, 0  # the photo's own border
+    border = np.where(other != regions, regions, 0)
+    length = np.bincount(border.ravel(), minlength=count + 1)
+    touching = np.bincount(border[np.isin(beyond, kinds)], minlength=count + 1)
+    mostly: np.ndarray = touching > 0.5 * length
+    return mostly
+
+
+def _evidence(photo: Tensor, probability: Tensor, falls: Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What `_remove_errors` decides by, [h,w] each: the network's probability, and how much is white, and in falls."""
+    grid = fit_short_side(photo.shape[-2:], 512)
+    white, falling = (F.adaptive_avg_pool2d(x[None, None].float(), grid) for x in (photo.amin(0) > WHITE, falls))
+    return resize(probability[None], grid)[0].cpu().numpy(), white[0, 0].cpu().numpy(), falling[0, 0].cpu().numpy()
+
+
+def _remove_errors(mask: Tensor, probability: np.ndarray, white: np.ndarray, falling: np.ndarray) -> Tensor:
+    """Small islands of motion, regions of which the network was not sure, and burnt-out ones become static; small
+    static islands and side falls stay as they are. All but the mask as from `_evidence`."""
+    grid = probability.shape[0], probability.shape[1]
+    moves = F.adaptive_max_pool2d(mask[None, None], grid)[0, 0].cpu().numpy() > MIN_LAYER_ALPHA
+    labels, count = ndimage.label(moves)
+    weight = F.adaptive_avg_pool2d(mask[None, None], grid)[0, 0].cpu().numpy()
+
+    def total(share: np.ndarray) -> np.ndarray:
+        return np.bincount(labels.ravel(), share.ravel(), count + 1)
+
+    area = total(weight)
+    sure, burnt_out = total(weight * probability) >= SURE * area, total(weight * white) > BURNT_OUT * area
+    fall = total(weight * falling) > 0.5 * area
+    least = np.where(fall, MIN_REGION * moves.size, min(MIN_ISLAND * moves.size, 0.1 * float(area[1:].max(initial=0))))
+    kept = (area >= np.maximum(least, MIN_REGION * moves.size)) & sure & ~burnt_out
+    keep = torch.from_numpy(kept[labels] & moves).to(mask.device)
+    return mask * F.interpolate(keep[None, None].float(), mask.shape, mode="nearest")[0, 0]
+
+
+def _split_by_class(mask: Tensor, classes: Tensor) -> Tensor:
+    return torch.stack([torch.where(classes == k, mask, 0.0) for k in range(len(CLASSES))])

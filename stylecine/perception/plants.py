@@ -1,0 +1,37 @@
+"""Which plants sway in the wind: crowns, bushes, grass, reeds and flowers that are near enough for it to be seen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from stylecine.ops.smoothstep import smoothstep
+from stylecine.perception.refine import crf_refine, follow_edges, mean_probability
+
+SHORT_SIDES = (320, 448, 640)  # of what the network sees: in each, other things are as large as those it learnt from
+LOWEST, HIGHEST = 0.3, 0.6  # probabilities: what is below stands still, what is above sways fully
+AGREEMENT, CELLS = 4.0, 2500  # weight of places of similar colour beside a place's own prediction; grid they agree on
+SURE = 0.7  # probability above which no other place counts, or lone trees in a wide landscape would be outvoted
+
+PlantFinder = Callable[[Tensor], Tensor]  # photos [N,3,H,W] in [-1,1] -> logits [N,1,h,w], as PlantNet
+
+
+@torch.inference_mode()
+def predict_plants(photo: Tensor, net: PlantFinder) -> Tensor:
+    """photo [3,H,W] in [-1,1] -> how much each place sways, [H,W] in [0,1].
+
+    The network's prediction is made consistent among places of similar colour and follows the photo's own edges at full
+    size; low probabilities become exactly 0. It does not know what else moves: twigs before the sky and reeds in water
+    belong to those layers as well.
+    """
+    own = plant_probability(photo, net)
+    agreed = crf_refine(torch.stack([1 - own, own]), photo, AGREEMENT, CELLS)[1]
+    probability = torch.where(own > SURE, torch.maximum(own, agreed), agreed)
+    return smoothstep(LOWEST, HIGHEST, follow_edges(probability[None], photo))
+
+
+def plant_probability(photo: Tensor, net: PlantFinder) -> Tensor:
+    """[h,w]: the mean over three sizes of the photo and their mirror images; h or w is 160."""
+    return mean_probability(photo, net, SHORT_SIDES, shown=SHORT_SIDES[-1])

@@ -1,0 +1,1 @@
+"""From the photo to a frame: reading, inversion, the plate, the loop, style and weather."""

@@ -1,0 +1,44 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from stylecine import Animator
+from stylecine.engine.loop_warnings import MIN_PHOTO_LIKENESS, is_surely_known
+from stylecine.picture.photo import load_photo
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+SIZE = 480, 320
+
+
+@pytest.fixture(scope="module")
+def default() -> Animator:
+    return Animator.from_pretrained("default", "cpu")
+
+
+def text() -> np.ndarray:
+    page = Image.new("RGB", SIZE, "white")
+    for y in range(0, SIZE[1], 14):
+        ImageDraw.Draw(page).text((4, y), "the quick brown fox jumps over the lazy dog " * 4, fill="black")
+    return np.array(page)
+
+
+def noise() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (SIZE[1], SIZE[0], 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("name", ["lake", "sea"])
+def test_the_generator_surely_knows_a_landscape(default: Animator, name: str) -> None:
+    photo = load_photo(EXAMPLES / f"{name}.jpg", 320)
+    assert is_surely_known(photo, default)
+    assert is_surely_known(np.ascontiguousarray(photo.transpose(1, 0, 2)), default), "upright"
+    assert default.complete(default.begin(photo)).likeness > MIN_PHOTO_LIKENESS
+    assert not is_surely_known(photo[:200], default), "too small to tell"
+
+
+@pytest.mark.parametrize("picture", [text, noise])
+def test_it_does_not_surely_know_what_gets_a_warning(default: Animator, picture: Callable[[], np.ndarray]) -> None:
+    assert not is_surely_known(picture(), default)
+    assert default.invert(picture()).likeness < MIN_PHOTO_LIKENESS

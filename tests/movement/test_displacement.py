@@ -1,0 +1,179 @@
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from stylecine.movement.displacement import count_sub_cycles, integrate, margin_for
+from stylecine.movement.swell import Swell
+from stylecine.ops.displacement import Moment
+from stylecine.ops.integrate import look_up
+
+
+def constant(x: float, y: float, h: int = 32, w: int = 32) -> torch.Tensor:
+    return torch.tensor([x, y])[:, None, None].expand(2, h, w)
+
+
+def whirl(n: int, speed: float) -> torch.Tensor:
+    """A smooth flow that is not linear, with still corners."""
+    c = (torch.arange(n) + 0.5) / n * math.pi
+    y, x = torch.meshgrid(c, c, indexing="ij")
+    return speed * torch.stack((x.sin() * y.cos(), -x.cos() * y.sin()))
+
+
+def test_travel_is_flow_times_time_at_any_grid_size_and_frame_rate():
+    moving = torch.ones(64, 128)
+    # 0.5 and 0.25 px of a 32*32 grid are 2 and 0.5 px of the photo; 6 frames at 15 fps are 12/30 s.
+    moved = integrate(constant(0.5, 0.25), moving, period=20, fps=15, margin=16)
+    torch.testing.assert_close(moved.forward(6)[:, 20, 20], torch.tensor([24.0, 6.0]))
+    torch.testing.assert_close(moved.backward(6)[:, 20, 20], torch.tensor([-24.0, -6.0]))
+
+
+@pytest.mark.parametrize(("size", "cell"), [((64, 90), 1), ((256, 300), 1), ((257, 300), 2), ((1024, 1025), 4)])
+def test_the_grid_has_a_short_side_of_at_most_256(size, cell):
+    moved = integrate(constant(0.1, 0), torch.ones(size), period=4, fps=30, margin=32)
+    assert moved.cell == cell
+    assert moved.sub_cycles.shape == (-(-(size[0] + 64) // cell), -(-(size[1] + 64) // cell))
+
+
+def test_between_knots_time_is_real_and_the_path_smooth():
+    moved = integrate(whirl(64, 0.4), torch.ones(64, 64), period=24, fps=30, margin=16)
+    fine = [moved.forward(t)[:, 40, 50] for t in np.arange(0, 24.01, 0.25)]
+    path = torch.stack(fine)
+    steps = path.diff(dim=0).norm(dim=1)
+    assert steps.min() > 0 and (steps.diff().abs() < 0.1 * steps[1:]).all()
+    assert moved.forward(0).abs().max() == 0
+
+
+def test_hermite_agrees_with_steps_of_a_quarter_frame():
+    flow, moving = whirl(64, 0.1), torch.ones(64, 64)
+    moved = integrate(flow, moving, period=36, fps=30, margin=0)
+    quarter = integrate(flow / 4, moving, period=36 * 4, fps=30, margin=0)
+    for t in (2, 5.5, 13, 22.75, 35):
+        assert (moved.forward(t) - quarter.forward(t * 4)).abs().max() < 1e-3
+
+
+def test_backward_integration_undoes_forward_integration():
+    moved = integrate(whirl(64, 0.4), torch.ones(64, 64), period=24, fps=30, margin=0)
+    there = moved.forward(20)
+    back = look_up(moved.backward(20)[None], there[None])[0]
+    assert (there + back)[:, 4:-4, 4:-4].abs().max() < 0.1
+
+
+def test_flow_is_replicated_past_the_border():
+    flow = constant(0, 0).clone()
+    flow[0, :, -1] = 1
+    moved = integrate(flow, torch.ones(32, 32), period=8, fps=30, margin=32)
+    torch.testing.assert_close(moved.forward(4)[:, 40, 90], torch.tensor([4.0, 0.0]))
+
+
+def test_sub_cycles_are_constant_in_a_region_and_grow_with_speed():
+    moving = torch.zeros(128, 128)
+    moving[:40], moving[60:] = 1, 1
+    flow = constant(0.02, 0, 64, 64).clone()
+    flow[0, 40:] = 0.5
+    count = count_sub_cycles(flow, moving, period=120, fps=30)
+    assert (count[:20] == 1).all()
+    assert (count[30:] == 6).all(), "also where that region's flow is slow"
+
+
+def test_a_sub_cycle_is_never_shorter_than_two_thirds_of_a_second():
+    for frames, most in ((30, 1), (39, 1), (40, 2), (119, 5), (120, 6), (600, 8)):
+        assert (count_sub_cycles(constant(9, 0), torch.ones(64, 64), period=frames, fps=30) == most).all()
+
+
+@pytest.mark.parametrize("fps", [5, 12, 15, 24, 60])
+@pytest.mark.parametrize("seconds", [1, 2, 4])
+def test_a_preview_and_its_export_have_the_same_sub_cycles_at_any_frame_rate(fps, seconds):
+    exported = count_sub_cycles(constant(9, 0), torch.ones(64, 64), period=30 * seconds, fps=30)
+    assert torch.equal(count_sub_cycles(constant(9, 0), torch.ones(64, 64), period=fps * seconds, fps=fps), exported)
+
+
+def test_each_place_has_its_own_number_of_sub_cycles():
+    moving = torch.zeros(64, 64)
+    moving[:20], moving[40:] = 1, 1
+    flow = constant(0.005, 0, 64, 64).clone()
+    flow[0, 32:] = 0.08
+    moved = integrate(flow, moving, period=120, fps=30, margin=16)
+    assert moved.counts == (1, 2)
+    moved = replace(moved, stagger=None)
+    moment = moved.moment(75)
+    torch.testing.assert_close(torch.tensor(moment.phases), torch.tensor([0.625, 0.25]))
+    passed, sources = moved.phase_map(moment)[0][0], moved.sources(moment)
+    assert passed[20, 40] == 0.625 and passed[70, 40] == 0.25
+    torch.testing.assert_close(sources[[0, 2], 70, 40], torch.tensor([-0.08 * 15, 0.08 * 45]), atol=1e-4, rtol=0)
+    torch.testing.assert_close(moved.targets(moment)[[0, 2], 70, 40], -sources[[0, 2], 70, 40])
+
+
+def test_a_region_travels_farther_in_a_sub_cycle_the_longer_it_is_in_the_direction_of_its_flow():
+    moving = torch.zeros(128, 128)
+    moving[:, :30] = 1
+    down, across = constant(0, 0.2), constant(0.2, 0)  # 0.75 of the short side in 120 frames
+    assert int(count_sub_cycles(down, moving, period=120, fps=30).max()) == 6
+    assert int(count_sub_cycles(across / 2, moving, period=120, fps=30).max()) == 6
+    assert int(count_sub_cycles(down / 2, moving, period=120, fps=30).max()) == 5
+
+
+@pytest.mark.parametrize(("seconds", "count"), [(4, 1), (6, 1), (8, 2), (12, 2), (30, 5)])
+def test_a_sky_goes_on_for_up_to_six_seconds(seconds: int, count: int) -> None:
+    moving, sky = torch.zeros(128, 128), torch.zeros(128, 128, dtype=torch.bool)
+    moving[:40], moving[80:], sky[:60] = 1, 1, True
+    flow = constant(0.03 * 32 / 30, 0)  # 3% of the short side a second
+    counts = count_sub_cycles(flow, moving, period=30 * seconds, fps=30, sky=sky)
+    assert (counts[:10] == count).all()
+    if seconds > 4:
+        assert (counts[-10:] > count).all(), "of water different things are seen meanwhile"
+    assert int(count_sub_cycles(8 * flow, moving, 30 * seconds, 30, sky)[0, 0]) > count, "nor does a storm"
+
+
+def test_places_that_repeat_often_are_out_of_step_except_where_the_loop_begins_and_ends():
+    moved = integrate(constant(0.2, 0), torch.ones(128, 128), period=120, fps=30, margin=32)
+    assert moved.stagger is not None and moved.ramps == (36.0,), "1.2 s, as a sub-cycle is shorter"
+    counts = moved.stagger.histc(5, -0.45, 0.45)
+    assert counts.sum() == moved.stagger.numel() and counts.min() > 0.4 * counts.max(), "each phase is as frequent"
+    begin, middle, end = (moved.phase_map(moved.moment(t))[0] for t in (0.0, 60.0, 119.999))
+    assert begin.std() == 0 and end.std() < 1e-4
+    assert middle.max() - middle.min() > 0.8
+    slow = integrate(constant(0.02, 0), torch.ones(128, 128), period=120, fps=30, margin=32)
+    assert slow.stagger is None
+
+
+def test_sources_are_continuous_where_a_place_enters_its_next_sub_cycle():
+    """Fields are interpolated, so copy A has to be the same copy on both sides of that border."""
+    moved = integrate(constant(0.2, 0), torch.ones(128, 128), period=120, fps=30, margin=32)
+    for t in (55, 60, 65):
+        phase, swapped = moved.phase_map(moved.moment(t))
+        assert swapped.any() and not swapped.all()
+        jumps = moved.sources(moved.moment(t))[[0, 2]].diff(dim=2).abs()
+        share = torch.where(swapped, 1 - phase[0], phase[0])  # of copy B in a linear crossfade
+        weights = torch.stack((1 - share, share))
+        assert jumps.max() > 31 > 8 > (jumps * torch.maximum(weights[:, :, 1:], weights[:, :, :-1])).max()
+
+
+def test_the_swell_displaces_both_copies_equally_and_is_zero_at_either_end():
+    flow, moving = constant(0.05, 0), torch.ones(128, 128)
+    swell = torch.zeros(2, 2, 32, 32)
+    swell[0, 1], swell[1, 0] = 0.25, 0.5  # pixels of a grid of 4 photo pixels
+    moved = integrate(flow, moving, period=120, fps=30, margin=32, swell=Swell(swell, 2.0))
+    assert moved.swell_cycles == 2 and all(moved.moment(t).swell == (0, 0) for t in (0, 60, 120))
+    calm = moved.uniform(0.25)
+    wavy = replace(calm, swell=moved.moment(15).swell)
+    swayed = moved.sources(wavy) - moved.sources(calm)
+    torch.testing.assert_close(swayed[:2], swayed[2:])
+    torch.testing.assert_close(swayed[:2, 60, 60], torch.tensor([2.0, -1.0]), atol=1e-4, rtol=0)  # a quarter cycle
+    torch.testing.assert_close(moved.targets(wavy) - moved.targets(calm), -swayed)
+
+
+def test_no_cycle_of_the_swell_is_shorter_than_a_second():
+    flow, moving = constant(0.05, 0), torch.ones(128, 128)
+    for frames, cycles in ((29, 0), (30, 1), (60, 1), (90, 2), (120, 2), (300, 5)):
+        moved = integrate(flow, moving, period=frames, fps=30, margin=32, swell=Swell(torch.ones(2, 2, 32, 32), 2.0))
+        assert (moved.swell_cycles, moved.swell is not None) == (cycles, cycles > 0)
+        assert moved.swell_offset(Moment((), (), (0.5, 0.5))).any() == (cycles > 0)
+
+
+def test_the_margin_holds_the_longest_travel():
+    moving = torch.ones(128, 128)
+    assert margin_for(constant(0, 0), moving, 120, 30) == 32
+    assert margin_for(constant(0.05, 0), moving, 120, 30) == 32  # 24 px in 3 sub-cycles

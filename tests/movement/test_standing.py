@@ -1,0 +1,32 @@
+import torch
+
+from stylecine.movement.standing import predict_standing, standing_share
+from stylecine.options import FALLS, WATER
+
+PLAIN = torch.zeros(3, 128, 160)  # a photo in which nothing is mirrored
+DOWN = torch.tensor([0.0, 0.05])[:, None, None].expand(2, 128, 160)
+
+
+def layers_of(kind: int, columns: slice) -> torch.Tensor:
+    layers = torch.zeros(4, 128, 160)
+    layers[kind, 40:, columns] = 1
+    return layers
+
+
+def test_waves_stand_where_water_runs():
+    for kind in (WATER, FALLS):
+        standing = predict_standing(PLAIN, layers_of(kind, slice(60, 100)), DOWN)
+        assert standing is not None
+        assert standing[60:, 66:94].min() > 0.99 and standing[:, :50].max() < 0.01
+        assert 0.2 < float(standing[80, 60]) < 0.8, "softly at its edge"
+
+
+def test_a_sea_and_a_photo_without_water_have_none():
+    assert predict_standing(PLAIN, layers_of(WATER, slice(0, 160)), DOWN) is None
+    assert predict_standing(PLAIN, torch.zeros(4, 128, 160), DOWN) is None
+
+
+def test_coarse_levels_stand_and_fine_ones_run_in_a_photo_of_any_size():
+    assert [standing_share(scale, 512) for scale in (1, 2, 4, 16)] == [0, 0, 0, 1]
+    assert 0.5 < standing_share(8, 512) == standing_share(16, 1024) < 0.8
+    assert [standing_share(scale, 64) for scale in (1, 2, 8)] == [0, 0, 1], "of the smallest photo, too"

@@ -1,0 +1,105 @@
+import numpy as np
+import pytest
+import torch
+
+from stylecine.movement.swell import predict_swell
+from stylecine.perception.bed import standing_colours
+from stylecine.perception.reflection import HELD_DRIFT
+from stylecine.perception.water import open_water
+
+SKY, WATER, FALLS = range(3)
+PLAIN = torch.zeros(3, 128, 160)  # a photo in which nothing is mirrored
+GREY = PLAIN[0].numpy()
+
+
+def landscape(water: slice = slice(40, 128), columns: slice = slice(0, 160)) -> torch.Tensor:
+    """Layers [4,128,160]: sky above, water below it."""
+    layers = torch.zeros(4, 128, 160)
+    layers[SKY, :40] = 1
+    layers[WATER, water, columns] = 1
+    return layers
+
+
+def drift(speed: float = 0.05) -> torch.Tensor:
+    return torch.tensor([speed, 0.0])[:, None, None].expand(2, 128, 160)
+
+
+def downward() -> torch.Tensor:
+    return drift().flip(0)
+
+
+def owner(layers: torch.Tensor) -> np.ndarray:
+    return np.where(layers.amax(0) > 0, layers.argmax(0), -1)
+
+
+def parts(photo: torch.Tensor, layers: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
+    swell = predict_swell(photo, layers, flow)
+    assert swell is not None
+    return swell.parts
+
+
+def test_open_water_reaches_across_the_picture_or_lies_level_and_meets_no_fall():
+    assert open_water(owner(landscape()), downward().numpy(), GREY).sum() == 88 * 160, "a sea that comes in"
+    narrow = landscape(columns=slice(60, 100))
+    assert open_water(owner(narrow), drift().numpy(), GREY).sum() == 88 * 40, "a pond"
+    assert not open_water(owner(narrow), downward().numpy(), GREY).any(), "a stream"
+    pool = landscape()
+    pool[:, 40:60, 70:90] = 0
+    pool[FALLS, 40:60, 70:90] = 1
+    assert not open_water(owner(pool), drift().numpy(), GREY).any(), "a pool below a fall"
+
+
+def test_no_swell_without_open_water():
+    assert predict_swell(PLAIN, landscape(columns=slice(60, 100)), downward()) is None
+
+
+def test_water_moves_up_and_down_more_than_sideways_and_more_when_near():
+    swell = parts(PLAIN, landscape(), drift())
+    reach = swell.square().sum(0).sqrt()  # over the cycle, x and y
+    assert reach[1].mean() > 3 * reach[0].mean()
+    assert reach[1, 110:120].mean() > 2 * reach[1, 55:65].mean()
+    assert 0.1 < float(reach[1].max()) < 0.01 * 128
+
+
+def test_no_swell_on_land_or_at_the_shore():
+    layers = landscape()
+    layers[WATER, 80:100, 60:90] = 0  # a rock
+    swell = parts(PLAIN, layers, drift())
+    assert swell[..., :40, :].abs().max() == 0 and swell[..., 80:100, 60:90].abs().max() == 0
+    assert swell[..., 79, 60:90].abs().max() < 0.05 * swell.abs().max()
+    assert swell[..., -1, 5:50].abs().max() > 0.3 * swell.abs().max(), "the photo's border is no shore"
+
+
+def test_the_picture_is_nowhere_folded():
+    swell = parts(PLAIN, landscape(), drift())
+    for part in (swell[0], swell[1], (swell[0] + swell[1]) * 2**-0.5):
+        for axis in (0, 1):
+            assert torch.gradient(2 * part[axis], dim=1 - axis)[0].abs().max() < 0.7
+
+
+def test_water_that_is_held_still_has_no_swell():
+    held = drift().clone()
+    held[:, 90:110, 60:90] = 0
+    assert parts(PLAIN, landscape(), held)[..., 90:110, 60:90].abs().max() == 0
+    assert parts(PLAIN, landscape(), drift(0)).abs().max() == 0
+
+
+@pytest.mark.parametrize("size", [(64, 80), (200, 250)])
+def test_the_swell_is_on_the_flows_grid_with_the_same_reach(size):
+    flow = torch.nn.functional.interpolate(drift()[None], size)[0] * size[0] / 128
+    swell = parts(PLAIN, landscape(), flow)
+    assert swell.shape == (2, 2, *size)
+    reach = float(parts(PLAIN, landscape(), drift()).abs().max()) / 128
+    assert float(swell.abs().max()) / size[0] == pytest.approx(reach, rel=0.2)
+
+
+def test_water_that_shows_its_bed_rocks_as_high_as_the_rest_although_it_does_not_drift():
+    photo = torch.tensor([-0.8, 0.4, 0.5])[:, None, None].expand(3, 128, 160).clone()
+    y, x = torch.meshgrid(torch.arange(128), torch.arange(160), indexing="ij")
+    patch = (y - 100) ** 2 + (x - 80) ** 2 < 14**2
+    photo[:, patch] = torch.tensor([-0.8, -0.4, -0.1])[:, None]
+    bed = torch.from_numpy(standing_colours(photo, landscape()[WATER].numpy() > 0))
+    flow, border = drift() * (1 - (1 - HELD_DRIFT) * bed), bed > 0.9
+    usual = parts(PLAIN, landscape(), drift())[..., border].abs().mean()
+    held, plain = (parts(picture, landscape(), flow)[..., border].abs().mean() for picture in (photo, PLAIN))
+    assert held > 0.9 * usual and plain < 0.25 * usual

@@ -1,0 +1,68 @@
+"""What sways, with a stand-in for the network that takes what is green for plants."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from stylecine.perception.plants import plant_probability, predict_plants
+
+
+def green_sways(photos: Tensor) -> Tensor:
+    return 12 * F.avg_pool2d(photos[:, 1:2] - photos[:, :1].maximum(photos[:, 2:]), 4)
+
+
+@pytest.fixture
+def bush() -> Tensor:
+    """A green disc on brown ground, [3,96,128] in [-1,1]."""
+    photo = torch.tensor([0.2, -0.1, -0.4])[:, None, None].repeat(1, 96, 128)
+    photo[:, disc()] = torch.tensor([-0.6, 0.4, -0.6])[:, None]
+    return photo
+
+
+def disc() -> Tensor:
+    y, x = torch.meshgrid(torch.arange(96), torch.arange(128), indexing="ij")
+    return (y - 50) ** 2 + (x - 70) ** 2 < 30**2
+
+
+def test_it_follows_the_bush(bush: Tensor) -> None:
+    sways = predict_plants(bush, green_sways)
+    assert sways.shape == (96, 128) and sways.min() >= 0 and sways.max() <= 1
+    ours = sways > 0.5
+    assert (ours & disc()).sum() / (ours | disc()).sum() > 0.95
+
+
+def test_the_ground_stands_exactly_still(bush: Tensor) -> None:
+    assert predict_plants(bush, green_sways)[:10].max() == 0
+
+
+def test_what_has_the_colour_of_a_bush_sways_with_it(bush: Tensor) -> None:
+    def misses_the_middle(photos: Tensor) -> Tensor:
+        logits = green_sways(photos).clamp(-4, 4)
+        rows = torch.linspace(0, 96, logits.shape[2])[:, None]
+        return torch.where((rows - 50).abs() < 4, -1.0, logits)
+
+    assert plant_probability(bush, misses_the_middle)[81:85, 100:133].max() < 0.3
+    assert predict_plants(bush, misses_the_middle)[48:52, 60:80].min() > 0.9
+
+
+def test_a_lone_tree_that_the_network_is_sure_of_is_not_outvoted() -> None:
+    photo = torch.tensor([-0.6, 0.4, -0.6])[:, None, None].repeat(1, 96, 128)
+
+    def middle_sways(photos: Tensor) -> Tensor:
+        y, x = torch.meshgrid(*(torch.linspace(-1, 1, n // 4) for n in photos.shape[2:]), indexing="ij")
+        return torch.where((y**2 + x**2 < 0.01)[None, None], 3.0, -3.0)
+
+    assert predict_plants(photo, middle_sways)[46:50, 62:66].min() == 1
+
+
+def test_a_mirrored_photo_gives_the_mirrored_probability(bush: Tensor) -> None:
+    def left_sways(photos: Tensor) -> Tensor:
+        return green_sways(photos) + torch.linspace(3, -3, photos.shape[3] // 4)
+
+    ours = plant_probability(bush, left_sways)
+    assert torch.allclose(ours.flip(1), plant_probability(bush.flip(2), left_sways), atol=1e-4)
+
+
+def test_a_long_panorama_is_seen_whole(bush: Tensor) -> None:
+    assert predict_plants(bush.repeat(1, 1, 8), green_sways).shape == (96, 1024)
