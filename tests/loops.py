@@ -10,6 +10,7 @@ from stylecine.movement.swell import SECONDS, Swell
 from stylecine.ops.image import to_tensor
 from stylecine.options import Wind
 from stylecine.output.web_pack import pack
+from stylecine.perception.depth import judge_depth
 from stylecine.picture.loop import Loop, laplacian_levels, make_loop
 from stylecine.picture.plate import canvas, plain_plate
 from stylecine.picture.style import Appearance
@@ -34,10 +35,10 @@ def loop_of(
     across = torch.linspace(0, speed / 2, width // 2).expand(height // 2, -1)
     flow = torch.stack((across, -0.3 * across)).contiguous()
     parts = 0.4 * torch.randn(2, 2, *flow.shape[1:], generator=torch.Generator().manual_seed(1))
-    waves = Swell(parts, SECONDS) if swell else None
+    waves = [Swell(parts, SECONDS)] if swell else []
     stands = across / across.max() if standing else None
     wide, visible = canvas(image, moves, margin)
-    displacement = integrate(flow, moves, period=period, fps=FPS, margin=margin, swell=waves, standing=stands)
+    displacement = integrate(flow, moves, period=period, fps=FPS, margin=margin, swells=waves, standing=stands)
     return make_loop(photo, moves, laplacian_levels(plain_plate(wide, visible).image), displacement, fps=FPS)
 
 
@@ -57,8 +58,8 @@ def weather_of(kind: str, photo: torch.Tensor, *, period: int = 60, strength: fl
     sky = torch.zeros(photo.shape[:2])
     sky[: len(sky) // 3] = 1
     blue = photo * torch.tensor([0.4, 0.6, 1.0])
-    length = {"period": period, "fps": FPS}
-    return make_weather(kind, strength, Wind(0, 0.8), photo, blue.to(torch.uint8), sky, **length)
+    depth, length = judge_depth(photo, sky), {"period": period, "fps": FPS}
+    return make_weather(kind, strength, Wind(0, 0.8), photo, blue.to(torch.uint8), depth, **length)
 
 
 def textured(photo: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ import stylecine
 
 PACKAGE = Path(stylecine.__file__).parent
 
-# From the bottom up: a module imports only from earlier rows or from its own room. A room is a folder, or a loose module.
+# From the bottom up: a module imports only from earlier rows or from its own room, a folder or a loose module.
 LAYERS = [
     {"errors"},
     {"options", "weights"},

@@ -62,6 +62,16 @@ class Editable:
         return places
 
     @cached_property
+    def added(self) -> np.ndarray:
+        """Where the user says that the landscape moves, bool [H,W]: painted, and not erased or frozen later."""
+        places = np.zeros(self.photo.shape[:2], bool)
+        for edit in self.edits:
+            if isinstance(edit, Paint):
+                part, here = places[edit.area.window], edit.area.values > 127
+                part[here] = edit.mode == "add" and edit.what != CLOTH
+        return places
+
+    @cached_property
     def cloth(self) -> np.ndarray:
         """What was painted as cloth, edits included, float32 [H,W] in [0,1]; cloth is never predicted."""
         return edited_cloth(self.photo.shape[:2], self.edits)

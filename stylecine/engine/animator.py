@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Unpack
@@ -38,9 +39,10 @@ from stylecine.options import (
     check_wind,
     format_size,
 )
-from stylecine.perception.edges import erode, erode_moving_edges
-from stylecine.perception.layers import moving, predict_layers
-from stylecine.perception.stream import import_ahead
+from stylecine.perception.edges import erode
+from stylecine.perception.layers import moving
+from stylecine.perception.look import look
+from stylecine.perception.scenery import Scenery
 from stylecine.picture.inversion import ProgressCallback, invert, refinement_steps
 from stylecine.picture.overlay import Overlay
 from stylecine.picture.photo import MAX_SIDE, MIN_SIDE, Source, read_photo
@@ -71,18 +73,9 @@ class Animator(Networks):
         """The expensive part, once per photo: its latents, what moves in it and how. Parameters as in `animate`."""
         stages = Stages(progress, self.device)
         scene, image = self._empty_scene(photo, size, refine, seed, stages)
-        # Much of the layers' work uses one core, while inversion can use all.
-        with another_thread(self.device, "stylecine-layers") as begin:
-            layers_ahead = begin(lambda: predict_layers(image, self.segmenter, lambda: self.occluders))
-            motion_ahead = begin(lambda: predict_motion(image, layers_ahead.result(), self.motionnet))
-            scene = self._with_latents(scene, image, stages)
-            with stages.stage("mask"):
-                layers = layers_ahead.result()
-                eroded = erode(layers, image)
-            with stages.stage("motion"):
-                motion = motion_ahead.result()
-        release_freed()
-        return replace(scene, layers=layers, mask=moving(layers), eroded=eroded, motion=motion)
+        with another_thread(self.device, "stylecine-look") as begin:  # much of it uses one core; inversion uses all
+            ahead = begin(lambda: look(image, self))
+            return self._with_what_moves(self._with_latents(scene, image, stages), ahead, stages)
 
     @torch.no_grad()
     def begin(
@@ -104,22 +97,21 @@ class Animator(Networks):
         """
         stages = Stages(progress, self.device)
         scene, image = self._empty_scene(photo, size, refine, seed, stages)
-        with stages.stage("mask"), another_thread(self.device, "stylecine-imports") as begin:
-            begin(import_ahead)
-            layers = predict_layers(image, self.segmenter, lambda: self.occluders)
-        with another_thread(self.device, "stylecine-edges") as begin:
-            eroded_ahead = None if preview else begin(lambda: erode(layers, image))
-            with stages.stage("motion"):
-                motion = predict_motion(image, layers, self.motionnet)
+        with another_thread(self.device, "stylecine-look") as begin:
+            ahead = begin(lambda: look(image, self, edges=not preview))
             if needs_latents is not None:
                 with stages.stage("inversion"):
                     doubtful = needs_latents(scene.photo)
                 scene = self._with_latents(scene, image, stages) if doubtful else scene
-            with stages.stage("mask"):
-                eroded = None if eroded_ahead is None else eroded_ahead.result()
-        if not preview:
-            release_freed()
-        return replace(scene, layers=layers, mask=moving(layers), eroded=eroded, motion=motion)
+            return self._with_what_moves(scene, ahead, stages)
+
+    def _with_what_moves(self, scene: Scene, ahead: Future[Scenery], stages: Stages) -> Scene:
+        with stages.stage("mask"):
+            scenery = ahead.result()
+        with stages.stage("motion"):
+            motion = predict_motion(scenery)
+        release_freed()
+        return replace(scene, layers=scenery.layers, mask=moving(scenery.layers), scenery=scenery, motion=motion)
 
     @torch.no_grad()
     def complete(self, scene: Scene, *, progress: Progress | None = None) -> Scene:
@@ -214,7 +206,8 @@ class Animator(Networks):
         loop = Cinemagraph(
             loop=landscape.loop,
             scene=parts.scene,
-            layers=landscape.layers,
+            layers=landscape.scenery.layers,
+            scenery=landscape.scenery,
             mask=_moving(landscape.moves, landscape.plants, cloth.layer),
             motion=landscape.flow,
             period=options.period,
@@ -227,7 +220,7 @@ class Animator(Networks):
             swaying=landscape.swaying,
             cloth_layer=cloth.layer,
             plant_layer=landscape.plants,
-            mask_warning=mask_warning(parts, landscape.layers, landscape.moves, options, self),
+            mask_warning=mask_warning(parts, landscape.moves, options, self),
             cloth_warning=cloth.warning or cloth_warning(scene, options, found, self, preview=short is not None),
         )
         if style is not None:
@@ -249,7 +242,7 @@ class Animator(Networks):
                 length = {"cycles": options.gusts, "period": options.period}
                 layer = animate_cloth(rest_shape, self.cloth_nets, options.wind or Wind(), **length, progress=step)
             except NothingMoves as error:
-                if options.subject == CLOTH or not (parts.layers.any() or parts.plants is not None):
+                if options.subject == CLOTH or not (parts.scenery.layers.any() or parts.plants is not None):
                     raise
                 return _MovingCloth(warning=f"Only the landscape moves. {error}")
         return _MovingCloth(rest_shape, layer)
@@ -276,7 +269,7 @@ class Animator(Networks):
         photo = to_tensor(loop.scene.photo).to(self.device)
         return replace(
             loop,
-            mask=_moving(erode_moving_edges(loop.layers, photo), loop.plant_layer, layer),
+            mask=_moving(erode(loop.layers, photo).moves, loop.plant_layer, layer),
             settings={**loop.settings, "wind": [wind.degrees, wind.strength]},
             timings={**loop.timings, **stages.timings},
             progress=progress,

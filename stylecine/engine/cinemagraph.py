@@ -27,7 +27,7 @@ from stylecine.machine.progress import Progress, Stages
 from stylecine.movement.displacement import moving_points
 from stylecine.ops.readback import read_back
 from stylecine.ops.recolour import Recolouring, recolour_
-from stylecine.options import CLASSES, CLOTH, SKY, Wind, check_live
+from stylecine.options import CLASSES, CLOTH, Wind, check_live
 from stylecine.output import VideoInfo
 from stylecine.output.c2pa import Credentials, signer_for
 from stylecine.output.crop import Crop, CroppedFrames, Window, check_crop, crop_window
@@ -38,6 +38,7 @@ from stylecine.output.notebook import loop_html
 from stylecine.output.origin import Origin, read_origin
 from stylecine.output.web_pack import pack
 from stylecine.output.writing import check_output, frame_times, has_codec, write_output
+from stylecine.perception.scenery import Scenery
 from stylecine.picture.loop import copies as render_copies
 from stylecine.picture.loop import frames as render_frames
 from stylecine.picture.overlay import Overlay
@@ -64,6 +65,7 @@ class Cinemagraph:
         settings: the options it was made with; "given", "found", "from motion" or "painted" for mask and motion.
         timings: seconds by stage, from the photo on; `save` adds "video".
         edits: the scene's edits.
+        scenery: what is seen in the photo, the edits included, at the loop's size.
         loop: what landscape frames are rendered from, None if no landscape moves. cloth_layer: the same for cloth;
             plant_layer: for plants that sway.
         appearance: the other light and colours that finished frames are shown in; None for the photo's own.
@@ -85,6 +87,7 @@ class Cinemagraph:
     timings: dict[str, float] = field(default_factory=dict)
     progress: Progress | None = None
     edits: tuple[Edit, ...] = ()
+    scenery: Scenery | None = None
     cloth_layer: Overlay | None = None
     plant_layer: Overlay | None = None
     rest_shape: RestShape | None = None
@@ -171,8 +174,9 @@ class Cinemagraph:
         """The same loop in snow, rain or fog: see `picture.weather`. wind: of it; None is the default one."""
         photo = self._static_photo
         shown = self.appearance.farthest if self.appearance else photo
-        sky = self.scene.layers[SKY].to(photo.device)
-        weather = make_weather(kind, strength, wind, photo, shown, sky, period=self.period, fps=self.fps, speed=speed)
+        assert self.scenery is not None  # without one nobody knows what is far away
+        seen = photo, shown, self.scenery.depth
+        weather = make_weather(kind, strength, wind, *seen, period=self.period, fps=self.fps, speed=speed)
         return replace(self, weather=weather, timings=dict(self.timings))  # each is saved on its own
 
     @property

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from stylecine.engine.model_networks import Networks
 from stylecine.engine.plants import SwayingPlants, find_swaying
-from stylecine.engine.resolve import MovingParts, is_predicted
+from stylecine.engine.resolve import MovingParts
 from stylecine.errors import NothingMoves, TooLarge
 from stylecine.machine.progress import Stages
 from stylecine.machine.threads import another_thread
@@ -19,7 +19,9 @@ from stylecine.movement.sway import Sway
 from stylecine.movement.swell import predict_swell
 from stylecine.ops.image import fast_dtype, to_tensor, to_uint8
 from stylecine.options import SKY, RenderOptions
-from stylecine.perception.edges import Eroded, erode
+from stylecine.perception.edges import Eroded
+from stylecine.perception.look import find_edges
+from stylecine.perception.scenery import Scenery
 from stylecine.picture.inversion import SLACK, invert
 from stylecine.picture.loop import Loop, laplacian_levels, make_loop
 from stylecine.picture.overlay import Overlay
@@ -28,10 +30,11 @@ from stylecine.picture.plate import Plate, canvas, coarse_side, feature_plate, p
 
 @dataclass(frozen=True, eq=False)
 class MovingLandscape:
-    """layers [K,H,W], how much each pixel moves [H,W], flow [2,h,w], their loop, if anything moves, the plants over it
-    that sway in a wind, if any do, and how they do in this one."""
+    """The scenery without what cloth covers, its edges, how much each pixel moves [H,W], flow [2,h,w], their loop, if
+    anything moves, the plants over it that sway in a wind, if any do, and how they do in this one."""
 
-    layers: Tensor
+    scenery: Scenery
+    eroded: Eroded
     moves: Tensor
     flow: Tensor
     loop: Loop | None = None
@@ -43,20 +46,18 @@ def move_landscape(
     parts: MovingParts, cloth: Overlay | None, options: RenderOptions, nets: Networks, stages: Stages
 ) -> MovingLandscape:
     """Everything that moves except the cloth, which covers it."""
-    layers = parts.layers if cloth is None else parts.layers * (1 - cloth.footprint)
-    eroded = parts.scene.eroded
-    if eroded is None or not torch.equal(layers, eroded.layers.to(layers.device)):
-        eroded = erode(layers, parts.photo)
-    moves = eroded.moves.to(layers.device, copy=True)  # the loop keeps its own
-    flow, swash = parts.flow, None
-    if parts.cloth is None and is_predicted(options, parts.edits):
-        swash = predict_swash(parts.photo, layers, flow, parts.scene.frozen.to(nets.device))
+    scenery = parts.scenery
+    if cloth is not None:
+        scenery = replace(scenery, layers=scenery.layers * (1 - cloth.footprint), eroded=None)
+    eroded = scenery.eroded or find_edges(parts.photo, scenery)
+    moves = eroded.moves.to(nets.device, copy=True)  # the loop keeps its own
+    flow, swash = parts.flow * options.speed, predict_swash(scenery)
     if swash is not None:
         moves, flow = swash.widen(moves), flow * swash.drift
-    landscape, plate = MovingLandscape(layers, moves, flow), None
+    landscape, plate = MovingLandscape(scenery, eroded, moves, flow), None
     # Plants need one core, and the loop not always all others.
     with another_thread(nets.device, "stylecine-plants") as begin:
-        plants = begin(lambda: _predict_plants(parts, cloth, landscape, eroded, options))
+        plants = begin(lambda: _predict_plants(parts, cloth, landscape, options))
         if moves.any() or (cloth is None and parts.plants is None and options.weather is None):
             loop, plate = _make_loop(parts, landscape, swash, options, nets, stages)
             landscape = replace(landscape, loop=loop)
@@ -74,7 +75,7 @@ def move_landscape(
 
 
 def _predict_plants(
-    parts: MovingParts, cloth: Overlay | None, landscape: MovingLandscape, eroded: Eroded, options: RenderOptions
+    parts: MovingParts, cloth: Overlay | None, landscape: MovingLandscape, options: RenderOptions
 ) -> tuple[SwayingPlants, Sway] | None:
     """The plants that sway, and how they do in this wind; None where none can."""
     if parts.plants is None or options.wind is None:
@@ -85,10 +86,10 @@ def _predict_plants(
     swaying = find_swaying(
         parts.photo,
         plants,
-        landscape.layers,
+        landscape.scenery.layers,
         landscape.moves,
         held > 0,
-        eroded.thin.to(parts.photo.device),
+        landscape.eroded.thin.to(parts.photo.device),
         period=options.period,
         seconds=options.seconds * options.speed,
     )
@@ -105,13 +106,13 @@ def _make_loop(
 ) -> tuple[Loop, Tensor | None]:
     """The loop, and, if plants may sway before it, its plate within the photo [3,H,W]."""
     scene, photo = parts.scene, parts.photo
-    layers, moves, flow = landscape.layers, landscape.moves, landscape.flow
+    layers, moves, flow = landscape.scenery.layers, landscape.moves, landscape.flow
     refine = scene.settings["refine"] if options.warp == "dfw" and not nets.has_encoder else 0
     sky = moves * (layers[SKY] > 0) > 0
     margin = margin_for(flow, moves, options.period, options.fps, sky)
     # The displacement uses one core, and the plate not always all others.
     with another_thread(nets.device, "stylecine-displacement") as begin:
-        displaced = begin(lambda: _displace(photo, landscape, swash, options, margin, sky))
+        displaced = begin(lambda: _displace(landscape, swash, options, margin, sky))
         with stages.stage("plate", max(1, refine)) as step:
             shown = photo
             if options.detail < 1 and options.warp != "pixel":
@@ -141,21 +142,22 @@ def _make_loop(
 
 @torch.no_grad()
 def _displace(
-    photo: Tensor, landscape: MovingLandscape, swash: Swash | None, options: RenderOptions, margin: int, sky: Tensor
+    landscape: MovingLandscape, swash: Swash | None, options: RenderOptions, margin: int, sky: Tensor
 ) -> Displacement:
-    layers, flow, given = landscape.layers, landscape.flow, options.motion is not None
-    swell = None if given else predict_swell(photo, layers, flow, options.wind)
+    scenery, given = landscape.scenery, options.motion is not None
+    swells = [] if given else predict_swell(scenery, landscape.flow / options.speed, options.wind)
     if swash is not None:
-        swell = swash.add_to(swell)
+        swells.append(swash.swell)
     return integrate(
-        flow,
+        landscape.flow,
         landscape.moves,
         period=options.period,
         fps=options.fps,
         margin=margin,
         sky=sky,
-        swell=swell,
-        standing=None if given else predict_standing(photo, layers, flow),
+        swells=swells,
+        speed=options.speed,
+        standing=None if given else predict_standing(scenery),
     )
 
 

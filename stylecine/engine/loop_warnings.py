@@ -12,7 +12,6 @@ from stylecine.engine.scene import Scene, likeness
 from stylecine.ops.image import box_means, fast_dtype, fit_short_side, resize, to_tensor, to_uint8
 from stylecine.options import AUTO, SKY, RenderOptions
 from stylecine.perception.doubt import torn_regions
-from stylecine.perception.layers import predict_probabilities
 from stylecine.picture.inversion import invert
 
 MIN_PHOTO_LIKENESS = 29.0  # dB: photos are above, text, noise and patterns below (docs/notes/networks.md)
@@ -73,15 +72,15 @@ def relief(photo: np.ndarray, mask: Tensor) -> float:
     return float((difference.square().sum() / here.sum().clamp(min=1)).sqrt())
 
 
-def mask_warning(parts: MovingParts, layers: Tensor, moves: Tensor, options: RenderOptions, nets: Networks) -> str:
+def mask_warning(parts: MovingParts, moves: Tensor, options: RenderOptions, nets: Networks) -> str:
     """Where something that seems static drifts with the sky because somebody has said so, except in previews.
 
-    layers [K,H,W], and how much each pixel moves [H,W]: of the landscape.
+    moves [H,W]: how much each pixel does, in the landscape.
     """
     added = any(isinstance(edit, Paint) and edit.mode == "add" for edit in parts.edits)
-    if parts.quick or not (added or options.mask is not None) or not layers[SKY].any():
+    if parts.quick or not (added or options.mask is not None) or not parts.scenery.layers[SKY].any():
         return ""
-    torn = torn_regions(predict_probabilities(parts.photo, nets.segmenter), layers, moves)
+    torn = torn_regions(nets.probabilities(parts.photo, parts.scenery), parts.scenery.layers, moves)
     if not torn:
         return ""
     places = " and ".join("{:.2f},{:.2f}".format(*region.centre) for region in torn[:MAX_TORN])

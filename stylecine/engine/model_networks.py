@@ -26,7 +26,9 @@ from stylecine.networks.plantnet import PlantNet
 from stylecine.networks.segmenter import Segmenter
 from stylecine.ops.image import to_tensor
 from stylecine.options import check_device
+from stylecine.perception.layers import predict_probabilities
 from stylecine.perception.plants import predict_plants
+from stylecine.perception.scenery import Scenery
 from stylecine.picture.style import StyleNets
 from stylecine.weights import FINDER, OCCLUDERS, PLANTS, STYLES, ModelRecord, find_model, role_tensors
 
@@ -130,6 +132,12 @@ class Networks:
             plants = predict_plants(to_tensor(photo).to(self.device), self.plant_net)
             last = self.__dict__["_plants"] = weakref.ref(photo), plants
         return last[1]
+
+    def probabilities(self, photo: Tensor, scenery: Scenery | None) -> Tensor:
+        """[5,h,w] of static and of CLASSES in a photo [3,H,W] in [-1,1]: those that were seen, or else seen now."""
+        if scenery is not None and scenery.probabilities is not None:
+            return scenery.probabilities
+        return predict_probabilities(photo, self.segmenter)
 
     @cached_property
     def style_nets(self) -> StyleNets:

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from stylecine.cloth.find import FoundCloth, find_cloth
@@ -16,10 +15,11 @@ from stylecine.errors import MaskError, NothingMoves
 from stylecine.movement.displacement import moving_points
 from stylecine.movement.motion import predict_motion, read_motion
 from stylecine.movement.sway import MIN_PLANTS
-from stylecine.networks.motionnet import MotionNet
 from stylecine.ops.image import resize, to_tensor
-from stylecine.options import CLOTH, MIN_LAYER_ALPHA, OPTIONS, Arrow, RenderOptions, Wind, format_size
+from stylecine.options import CLOTH, MIN_LAYER_ALPHA, OPTIONS, SKY, Arrow, RenderOptions, Wind, format_size
 from stylecine.perception.layers import apply_mask, moving, require_motion
+from stylecine.perception.look import perceive
+from stylecine.perception.scenery import Scenery, shrink_maps, shrunk
 from stylecine.picture.given_mask import read_mask
 from stylecine.picture.photo import load_photo
 
@@ -31,16 +31,17 @@ MIN_SPEED = 1e-3  # pixels of the flow's grid per 1/30 s: slower motion cannot b
 class MovingParts:
     """What is to move in a scene, at the loop's size.
 
-    scene: of that size; quick: smaller than its photo. photo [3,H,W] in [-1,1]. layers [K,H,W] and flow [2,h,w]: of the
-    landscape. cloth: and what is frozen, [2,H,W]; None if no cloth is to move. plants: how much each place sways in
-    the wind, and what is frozen or anchored, [2,H,W]; None if none does.
+    scene: of that size; quick: smaller than its photo. photo [3,H,W] in [-1,1]. scenery: of the landscape, as the user
+    has corrected it; flow: of it, [2,h,w], before `options.speed`. cloth: and what is frozen, [2,H,W]; None if no cloth
+    is to move. plants: how much each place sways in the wind, and what is frozen or anchored, [2,H,W]; None if none
+    does.
     """
 
     scene: Scene
     quick: bool
     photo: Tensor
     edits: tuple[Edit, ...]
-    layers: Tensor
+    scenery: Scenery
     flow: Tensor
     cloth: Tensor | None
     plants: Tensor | None
@@ -55,17 +56,16 @@ def resolve(
     plants = resolve_plants(scene, options, nets)
     try:
         optional = cloth is not None or plants is not None or options.weather is not None
-        layers, flow = resolve_landscape(scene, photo, options, nets.motionnet, optional=optional)
+        scenery, flow = resolve_landscape(scene, photo, options, nets, optional=optional, edges=short is None)
     except NothingMoves as error:
         marked = short is not None or is_cloth_marked(options, scene.edits)
         if still := None if marked else find_cloth(photo, nets.finder):
             raise NothingMoves(f"{error} {still.still_warning}") from None
         raise
-    edits, whole = scene.edits, scene.photo.shape
-    if short is not None:
-        scene, layers, cloth, plants = _shrink(scene, layers, cloth, plants, short)
-        photo = to_tensor(scene.photo).to(nets.device)
-    return MovingParts(scene, scene.photo.shape != whole, photo, edits, layers, flow * options.speed, cloth, plants)
+    if cloth is not None or not is_predicted(options, scene.edits):
+        scenery = replace(scenery, beach=None)  # surf runs up where nobody has said what moves
+    parts = MovingParts(scene, False, photo, scene.edits, scenery, flow, cloth, plants)
+    return parts if short is None else _shrink(parts, short, options)
 
 
 def resolve_plants(scene: Scene, options: RenderOptions, nets: Networks) -> Tensor | None:
@@ -134,19 +134,52 @@ def cloth_not_marked() -> MaskError:
 
 
 def resolve_landscape(
-    scene: Scene, photo: Tensor, options: RenderOptions, network: MotionNet, *, optional: bool
-) -> tuple[Tensor, Tensor]:
-    """The layers [K,H,W] and flow [2,h,w] of the landscape.
+    scene: Scene, photo: Tensor, options: RenderOptions, nets: Networks, *, optional: bool, edges: bool = True
+) -> tuple[Scenery, Tensor]:
+    """The scenery of what moves in the landscape, and its flow [2,h,w].
 
-    photo [3,H,W] in [-1,1] on the device to work on. optional: all zeros, not NothingMoves, if nothing moves.
+    photo [3,H,W] in [-1,1] on the device to work on. optional: layers and flow of zeros, not NothingMoves, if nothing
+    moves. edges: whether those of what moves are looked for as well.
     """
     if options.subject != CLOTH:
         try:
-            return _resolve_landscape(scene, photo, options, network)
+            return _resolve_landscape(scene, photo, options, nets, edges)
         except NothingMoves:
             if not optional:
                 raise
-    return torch.zeros_like(scene.layers, device=photo.device), torch.zeros_like(scene.motion, device=photo.device)
+    scenery = corrected(scene, photo, torch.zeros_like(scene.layers, device=photo.device), (), nets, edges)
+    return scenery, torch.zeros(2, *scenery.grid, device=photo.device)
+
+
+def corrected(
+    scene: Scene, photo: Tensor, layers: Tensor, arrows: Sequence[Arrow], nets: Networks, edges: bool = True
+) -> Scenery:
+    """What is seen in a scene of which a user has said what moves: layers [4,H,W], arrows, and its edits.
+
+    Looked at again only where the user has changed something. The last answer is kept with the scene, since the
+    studio asks for loops of several sizes.
+    """
+    seen, held = scene.scenery, scene.frozen if scene.frozen.any() else None
+    said = len(arrows) > 0 or held is not None or bool(scene.added.any())
+    if seen is not None and not said and torch.equal(layers, seen.layers.to(layers.device)):
+        return seen
+    last: tuple[Sequence[Arrow], Scenery] | None = scene.__dict__.get("_corrected")
+    if last is not None and last[0] == tuple(arrows) and torch.equal(layers, last[1].layers):
+        return last[1]
+    freed = torch.from_numpy(scene.added).to(photo.device) if scene.added.any() else None
+    found = perceive(
+        photo,
+        layers,
+        nets.motionnet,
+        arrows=arrows,
+        held=None if held is None else held.to(photo.device),
+        freed=freed,
+        sky=torch.maximum(scene.layers[SKY], scene.edited_layers[SKY]).to(photo.device),
+        probabilities=None if seen is None else seen.probabilities,
+        edges=edges,
+    )
+    scene.__dict__["_corrected"] = tuple(arrows), found
+    return found
 
 
 def resolve_style(options: RenderOptions, edits: Sequence[Edit]) -> Style | None:
@@ -170,8 +203,8 @@ def freezes_only(edits: Sequence[Edit]) -> bool:
 
 
 def _resolve_landscape(
-    scene: Scene, photo: Tensor, options: RenderOptions, network: MotionNet
-) -> tuple[Tensor, Tensor]:
+    scene: Scene, photo: Tensor, options: RenderOptions, nets: Networks, edges: bool
+) -> tuple[Scenery, Tensor]:
     given = None if options.motion is None else read_motion(options.motion).to(photo.device)
     mask = options.mask
     if mask is None and given is not None:
@@ -184,14 +217,16 @@ def _resolve_landscape(
             ) from None
     layers = _resolve_layers(scene, mask, photo.device)
     arrows = (*active_arrows(scene.edits, layers.cpu().numpy()), *options.arrows)
-    flow = _predict_flow(scene, photo, layers, arrows, network, options) if given is None else given
+    scenery = corrected(scene, photo, layers, arrows if given is None else (), nets, edges)
+    flow = _predict_flow(scene, scenery, options) if given is None else given
     if not (flow.norm(dim=0)[moving_points(moving(layers), flow)] > MIN_SPEED).any():
         if options.mask is not None and given is not None:
             raise NothingMoves("The motion is zero where the mask is white, so nothing would move.")
         raise NothingMoves(_why_still(scene.edits, arrows if given is None else options.arrows, options.wind))
     if options.wind is not None and options.wind.strength == 0:  # what it no longer drives is static
         layers = layers * (resize(flow.norm(dim=0)[None], layers.shape[1:]) > MIN_SPEED)
-    return layers, flow
+        scenery = replace(scenery, layers=layers, eroded=None)
+    return scenery, flow
 
 
 def _resolve_layers(scene: Scene, mask: object, device: torch.device) -> Tensor:
@@ -210,15 +245,13 @@ def _resolve_layers(scene: Scene, mask: object, device: torch.device) -> Tensor:
     return layers
 
 
-def _predict_flow(
-    scene: Scene, photo: Tensor, layers: Tensor, arrows: Sequence[Arrow], network: MotionNet, options: RenderOptions
-) -> Tensor:
-    """The scene's flow, predicted anew if layers, arrows or pace differ from the scene's, and steered by its edits."""
-    flow = scene.motion.to(photo.device)
-    same = options.mask is None and not arrows and options.pace == OPTIONS["pace"]["default"] and options.wind is None
-    if not same or not torch.equal(layers, scene.layers.to(photo.device)):
-        flow = predict_motion(photo, layers, network, arrows, options.pace, options.wind)
-    return torch.from_numpy(edited_flow(flow.cpu().numpy(), layers.cpu().numpy(), scene.edits)).to(photo.device)
+def _predict_flow(scene: Scene, scenery: Scenery, options: RenderOptions) -> Tensor:
+    """The scene's flow, or that of a corrected scenery, of another pace or wind; steered by the edits."""
+    usual = options.pace == OPTIONS["pace"]["default"] and options.wind is None and not scenery.arrows
+    same = usual and torch.equal(scenery.layers, scene.layers.to(scenery.layers.device))
+    flow = scene.motion if same else predict_motion(scenery, options.pace, options.wind)
+    steered = edited_flow(flow.cpu().numpy(), scenery.layers.cpu().numpy(), scene.edits)
+    return torch.from_numpy(steered).to(scenery.layers.device)
 
 
 def _why_still(edits: Sequence[Edit], arrows: Sequence[Arrow], wind: Wind | None) -> str:
@@ -233,37 +266,36 @@ def _why_still(edits: Sequence[Edit], arrows: Sequence[Arrow], wind: Wind | None
     return f"The {' and '.join(causes)} hold everything still, so nothing would move; change or undo them."
 
 
-def _shrink(
-    scene: Scene, layers: Tensor, cloth: Tensor | None, plants: Tensor | None, short: int
-) -> tuple[Scene, Tensor, Tensor | None, Tensor | None]:
-    """A scene with those layers, without edits, at a `short` side, its layers, what is cloth and frozen, and what is
-    plants and held, [2,H,W] each.
+def _shrink(parts: MovingParts, short: int, options: RenderOptions) -> MovingParts:
+    """The same at a `short` side: everything that is known of the whole photo is shrunk, nothing is looked at anew.
 
     Its latents stay those of the whole photo. Raises NothingMoves if nothing is left of what moves.
     """
-    photo = load_photo(scene.photo, short)
+    scene, photo = parts.scene, load_photo(parts.scene.photo, short)
+    size = photo.shape[0], photo.shape[1]
 
     def latents() -> Latents:
         return replace(scene.latents, reconstruction=load_photo(scene.reconstruction, short))
 
-    def small(maps: Tensor) -> Tensor:
-        made = F.interpolate(maps[None], photo.shape[:2], mode="bilinear", align_corners=False, antialias=True)[0]
-        return torch.where(made < MIN_LAYER_ALPHA, 0, made).clamp(max=1)
-
-    layers, cloth = small(layers), None if cloth is None else small(cloth)
-    plants = None if plants is None else small(plants)
-    if not layers.any() and plants is None and (cloth is None or not cloth[0].any()):
+    scenery = shrunk(parts.scenery, short)
+    cloth, plants = (None if maps is None else shrink_maps(maps, size) for maps in (parts.cloth, parts.plants))
+    moves = scenery.layers.any() or plants is not None or (cloth is not None and cloth[0].any())
+    if not moves and options.weather is None:
         raise NothingMoves(f"What moves is too small to be seen at a size of {short}; ask for a larger preview.")
-    shrunk = replace(
+    layers = shrink_maps(scene.layers, size)
+    small = replace(
         scene,
         photo=photo,
         inversion=latents() if scene.is_inverted else PendingLatents(latents),
-        layers=layers.clone(),
+        layers=layers,
         mask=moving(layers),
-        edits=(),
+        scenery=None,
+        edits=(),  # they are in the scenery, and their strokes would not fit
         settings={**scene.settings, "size": format_size(short)},
     )
-    return shrunk, layers, cloth, plants
+    quick = small.photo.shape != scene.photo.shape
+    tensor = to_tensor(photo).to(parts.photo.device)
+    return replace(parts, scene=small, quick=quick, photo=tensor, scenery=scenery, cloth=cloth, plants=plants)
 
 
 def _size(scene: Scene) -> tuple[int, int]:

@@ -24,8 +24,8 @@ from stylecine.ops.image import to_tensor
 from stylecine.output.metadata import model_facts
 from stylecine.output.notebook import image_html
 from stylecine.output.preview import mask_overlay
-from stylecine.perception.edges import Eroded
 from stylecine.perception.layers import moving
+from stylecine.perception.scenery import Scenery
 from stylecine.picture.photo import PhotoFile
 from stylecine.quality.measures import psnr
 from stylecine.weights import (
@@ -80,7 +80,7 @@ class Scene(Editable):
         layers: soft maps of what can move, float32 [K,H,W] in [0,1]: sky, water, falls, smoke.
         mask: how much each pixel moves, 1 − Π(1 − layer), float32 [H,W] in [0,1].
         motion: Eulerian motion field, float32 [2,h,w], pixels of its own grid per 1/30 s, x right, y down.
-        eroded: what of the layers moves in a loop, without a rim along static things; None where that is found later.
+        scenery: all that was seen in the photo; None for a scene from a file, until it is rendered.
         model: record of the weights that made it.
         edits: in order.
         source: the photo's file; None for pixels.
@@ -94,7 +94,7 @@ class Scene(Editable):
     mask: Tensor
     motion: Tensor
     model: ModelRecord
-    eroded: Eroded | None = None
+    scenery: Scenery | None = None
     edits: tuple[Edit, ...] = ()
     source: PhotoFile | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,14 +13,13 @@ from stylecine.cloth.animate import preview_cloth
 from stylecine.edits.model import Anchor, Push, Speed
 from stylecine.engine.cinemagraph import Cinemagraph
 from stylecine.engine.model_networks import Networks
-from stylecine.engine.resolve import freezes_only
 from stylecine.errors import NothingMoves
 from stylecine.movement.displacement import swell_on, velocity_on
-from stylecine.movement.motion import motion_in_any_wind
-from stylecine.movement.swash import Swash, predict_swash
+from stylecine.movement.motion import predict_motion
+from stylecine.movement.swash import predict_swash
 from stylecine.movement.swell import predict_swell
-from stylecine.ops.image import to_tensor
 from stylecine.options import Wind, check_wind
+from stylecine.perception.scenery import Scenery, coarsened
 from stylecine.picture.overlay import Overlay
 
 GRID = 128  # short side of the landscape's flow: half of that of a loop
@@ -63,39 +62,27 @@ class WindDial:
 
     def _landscape(self, wind: Wind) -> tuple[Tensor | None, Tensor | None]:
         """Velocity and swell."""
-        if self._flow_in is None:
+        if self._scenery is None:
             return None, None
-        displacement = self.loop.loop.displacement
-        flow, size = self._flow_in(wind), (self.loop.height, self.loop.width)
-        swell = None if displacement.swell is None else predict_swell(self._photo, self.loop.layers, flow, wind)
-        if self._swash is not None:
-            flow, swell = flow * self._swash.drift, self._swash.add_to(swell)
+        loop, speed = self.loop, self.loop.settings["speed"]
+        displacement, size = loop.loop.displacement, (loop.height, loop.width)
+        flow, swash = predict_motion(self._scenery, loop.settings["pace"], wind), predict_swash(self._scenery)
+        if swash is not None:
+            flow = flow * swash.drift
+        swells = [] if displacement.swell is None else predict_swell(self._scenery, flow, wind)
+        if swash is not None:
+            swells.append(swash.swell)
         grid = displacement.sub_cycle.shape
         place = {"cell": displacement.cell, "margin": displacement.margin}
-        velocity = velocity_on(grid, flow * self.loop.settings["speed"], size, **place, fps=self.loop.fps)
-        return velocity, None if swell is None else swell_on(grid, swell, size, **place)
+        velocity = velocity_on(grid, flow * speed, size, **place, fps=loop.fps)
+        return velocity, swell_on(grid, swells[0], size, **place) if swells else None
 
     @cached_property
-    def _flow_in(self) -> Callable[[Wind | None], Tensor] | None:
+    def _scenery(self) -> Scenery | None:
         """None where the flow is not simply what the networks predict."""
         loop = self.loop
         edited = any(isinstance(edit, (Anchor, Push, Speed)) for edit in loop.edits)
         if loop.loop is None or edited or loop.settings["arrows"] or loop.settings["motion"] != "found":
             return None
-        return motion_in_any_wind(
-            self._photo, loop.layers, self.nets.motionnet, pace=str(loop.settings["pace"]), short=GRID
-        )
-
-    @cached_property
-    def _swash(self) -> Swash | None:
-        loop = self.loop
-        if self._flow_in is None or loop.cloth_layer is not None or loop.settings["mask"] != "found":
-            return None
-        if not freezes_only(loop.edits):
-            return None
-        frozen = loop.scene.frozen.to(self.nets.device)
-        return predict_swash(self._photo, loop.layers, self._flow_in(None), frozen)
-
-    @cached_property
-    def _photo(self) -> Tensor:
-        return to_tensor(self.loop.scene.photo).to(self.nets.device)
+        assert loop.scenery is not None
+        return coarsened(loop.scenery, GRID)

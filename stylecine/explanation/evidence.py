@@ -14,20 +14,18 @@ from PIL import Image
 from scipy import ndimage
 from torch import Tensor
 
-from stylecine.edits.apply import active_arrows
 from stylecine.engine.animator import Animator
 from stylecine.engine.cinemagraph import Cinemagraph
 from stylecine.engine.scene import Scene
 from stylecine.errors import NothingMoves, OptionError, WriterUnavailable
 from stylecine.machine.progress import Progress, Stages
-from stylecine.movement.motion import mirror_disagreement, toss_ups
-from stylecine.ops.arrows import GRID
 from stylecine.ops.image import fit_short_side, resize, to_tensor
 from stylecine.ops.regions import Region, connected_regions
 from stylecine.options import CLASSES, CLOTH, SKY, RenderOptions
 from stylecine.output.video import read_video, write_video
 from stylecine.perception.doubt import Doubt, doubtful_regions, torn_regions
-from stylecine.perception.layers import moving, predict_probabilities
+from stylecine.perception.layers import moving
+from stylecine.perception.look import perceive
 from stylecine.quality.measures import seam, vivid_share
 
 MIN_REGION = 0.004  # of the photo
@@ -109,10 +107,12 @@ def gather(
     stages = Stages(progress, animator.device)
     photo = to_tensor(scene.photo).to(animator.device)
     layers = (scene.edited_layers if loop is None else loop.layers).to(animator.device)
-    grid = fit_short_side(photo.shape[1:], GRID)
+    scenery = scene.scenery if loop is None else loop.scenery
     with stages.stage("evidence"):
-        probabilities = predict_probabilities(photo, animator.segmenter)
-        disagreement = resize(mirror_disagreement(photo, layers, animator.motionnet)[None], grid)[0]
+        if scenery is None:
+            scenery = perceive(photo, layers, animator.motionnet, edges=False)
+        probabilities = animator.probabilities(photo, scenery)
+    grid = scenery.grid
     small, video, measures, vivid = list[np.ndarray](), b"", dict[str, float](), None
     if loop is not None:
         with stages.stage("video", len(loop)) as step:
@@ -127,11 +127,8 @@ def gather(
     moving_regions = list[tuple[Region, Motion]]()
     if loop is not None:
         flow = resize(loop.motion, grid).cpu().numpy() * _flow_scale(loop)
-        undecided = np.zeros(grid, bool)
-        if options.motion is None and options.subject != CLOTH:
-            arrows = (*active_arrows(scene.edits, layers.cpu().numpy()), *options.arrows)
-            undecided = toss_ups(photo, layers, animator.motionnet, arrows).cpu().numpy()
-        moving_regions = _moving(small_layers, coarse, flow, disagreement.cpu().numpy(), undecided, vivid, scene)
+        undecided = scenery.toss_up & (options.motion is None)
+        moving_regions = _moving(small_layers, coarse, flow, scenery.disagreement, undecided, vivid, scene)
     doubtful = [] if loop is None else torn_regions(probabilities, loop.layers, loop.mask)
     if predicted:
         doubtful += doubtful_regions(probabilities, moving(layers), painted)
@@ -143,7 +140,7 @@ def gather(
         layers=layers.cpu(),
         predicted=predicted,
         probabilities=probabilities.cpu(),
-        disagreement=disagreement.cpu(),
+        disagreement=torch.from_numpy(scenery.disagreement),
         vivid=vivid,
         moving=moving_regions,
         doubtful=doubtful,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -42,14 +43,16 @@ def integrate(
     fps: float,
     margin: int,
     sky: Tensor | None = None,
-    swell: Swell | None = None,
+    swells: Sequence[Swell] = (),
+    speed: float = 1.0,
     standing: Tensor | None = None,
 ) -> Displacement:
     """Displacement over a photo with `margin` pixels around it, for a loop of `period` frames at `fps`.
 
     flow: [2,h,w] over the photo, in pixels of its own grid per 1/30 s, of any grid size; replicated past the border.
-    moving: [H,W] in [0,1], what moves of the photo. sky: bool [H,W], what of that is sky. swell: on the flow's
-    grid; loops of less than a second have none. standing: [h,w] in [0,1] on that grid; see movement.standing.
+    moving: [H,W] in [0,1], what moves of the photo. sky: bool [H,W], what of that is sky. swells: on the flow's
+    grid, each with a clock of its own; loops of less than a second have none. speed: factor on all motion.
+    standing: [h,w] in [0,1] on that grid; see movement.standing.
     The grid of the result has a short side of at most 256.
     """
     size = moving.shape[0], moving.shape[1]
@@ -78,10 +81,11 @@ def integrate(
         standing,
         min_ramp=MIN_RAMP * fps,
     )
-    if swell is None or period / fps < MIN_SWELL_LOOP:
+    if not swells or period / fps < MIN_SWELL_LOOP:
         return moved
+    swell = swells[0]
     parts = swell_on(grid, swell, size, cell=cell, margin=margin)
-    cycles = max(1, round(period / fps / swell.seconds))
+    cycles = max(1, round(period / fps * speed / swell.seconds))
     return replace(moved, swell=parts, swell_cycles=cycles)
 
 

@@ -14,9 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage
 
-from stylecine.ops.means import mean_within
 from stylecine.ops.smoothstep import smoothstep
-from stylecine.perception.foam import foam
 
 
 class Travel(NamedTuple):
@@ -35,10 +33,8 @@ TRAVEL = {
     "natural": Travel(0.120, 0.060, 0.150, 0.30, 0.50, 0.105),
     "lively": Travel(0.200, 0.095, 0.250, 0.45, 0.75, 0.170),
 }
-# Half-way through a loop a sky shows clouds from two places, one travel apart. If the two differ by more than UNLIKE,
-# root mean square of [-1, 1], clouds are seen twice, so a sky of small or bright clouds goes slower, down to MIN_SKY.
-UNLIKE, MIN_SKY = 0.1, 0.3
-CLOUD_SCALES = 0.008, 0.1  # of the short side: the band of clouds' contrast
+STILL_DRIFT = 0.02  # of its usual speed, at which what stands drifts: less than a pixel in a loop
+MIN_SKY = 0.3  # of its usual speed: a sky of small or bright clouds goes no slower
 FALL_ACCELERATION = 3.0  # speed at a fall's foot over that at its lip, before differences are halved
 FOOT = 1.22  # speed at a fall's foot over the median speed, after that
 # What falls through this much of the short side falls at the table's speed at its foot; a lower fall is farther away,
@@ -52,28 +48,17 @@ AT_BANK, IN_MIDSTREAM = 0.65, 1.1  # speed of running water there over the table
 BANK_REACH = 0.08  # of the short side: banks and rocks are felt no farther into wide water
 
 
-def sky_travel(sky: np.ndarray, red: np.ndarray, pace: str) -> float:
-    """Travel of the `sky`, bool [h,w], whose clouds go sideways; red [h,w] in [-1,1], pace a key of TRAVEL."""
-    short = min(sky.shape)
-    fine, wide = (mean_within(red[None], sky, scale * short, "reflect")[0] for scale in CLOUD_SCALES)
-    clouds = np.where(sky, fine - wide, 0.0)
-    like = _likeness_length(clouds, sky, round(TRAVEL["natural"].sky * short)) / (TRAVEL["natural"].sky * short)
+def sky_travel(cloud_reach: int, short: int, pace: str) -> float:
+    """Travel of a sky whose clouds may move by `cloud_reach` of the `short` side's cells and look the same: a sky of
+    small or bright clouds goes slower, down to MIN_SKY, or they would be seen twice. pace: a key of TRAVEL."""
+    like = cloud_reach / (TRAVEL["natural"].sky * short)
     return TRAVEL[pace].sky * min(max(like, MIN_SKY), 1.0)
 
 
-def _likeness_length(clouds: np.ndarray, sky: np.ndarray, most: int) -> int:
-    """How many columns, at most `most`, clouds may be moved and still be like those that were there."""
-    for shift in range(1, most):
-        both = sky[:, shift:] & sky[:, :-shift]
-        if both.any() and np.square(clouds[:, shift:] - clouds[:, :-shift])[both].mean() > UNLIKE**2:
-            return shift
-    return most
-
-
-def water_travel(here: np.ndarray, static: np.ndarray, calm: np.ndarray, grey: np.ndarray, table: Travel) -> np.ndarray:
-    """Travel [h,w] of water: `here` bool [h,w], of which `calm` is open; `static`, what does not move; grey [h,w] in
-    [-1,1]. Running water is slower along banks and around rocks than in midstream."""
-    running = table.running_water + (table.white_water - table.running_water) * foam(here & ~calm, grey)
+def water_travel(static: np.ndarray, calm: np.ndarray, foam: np.ndarray, table: Travel) -> np.ndarray:
+    """Travel [h,w] of water: `static`, what does not move, and `calm`, what lies open, bool [h,w]; foam [h,w] in [0,1].
+    Running water is slower along banks and around rocks than in midstream."""
+    running = table.running_water + (table.white_water - table.running_water) * foam
     return np.where(calm, table.open_water, running * _across(static))
 
 
@@ -112,14 +97,14 @@ def fall_acceleration(here: np.ndarray) -> np.ndarray:
     return factor
 
 
-def steadiness(flow: np.ndarray, falls: np.ndarray, grey: np.ndarray) -> np.ndarray:
+def steadiness(flow: np.ndarray, falls: np.ndarray, slope: np.ndarray) -> np.ndarray:
     """Factor [h,w] on the speed in and around falls: below 1 where the picture gets much brighter or darker along the
     way, as at a fall's foot. Each sub-cycle would bring the white of the fall there and take it away again, a beat.
 
-    flow [2,h,w] in pixels per 1/30 s, falls bool [h,w], grey [h,w] in [-1,1].
+    flow [2,h,w] in pixels per 1/30 s, falls bool [h,w], slope [2,h,w]: change of brightness, in [0,1], per pixel.
     """
     short = min(falls.shape)
-    down, right = np.gradient(ndimage.gaussian_filter((grey + 1) / 2, BEAT_SCALE * short))
+    right, down = slope
     change = np.abs(right * flow[0] + down * flow[1]) * BEAT_FRAMES
     factor = np.clip(BEAT / np.maximum(change, 1e-9), MIN_STEADY, 1)
     near = np.clip(4 * ndimage.gaussian_filter(falls.astype(np.float64), FALL_REACH * short), 0, 1)

@@ -16,25 +16,20 @@ from scipy import ndimage
 from torch import Tensor
 
 from stylecine.options import FALLS, WATER
-from stylecine.perception.water import class_map, grey_on, open_water
+from stylecine.perception.scenery import Scenery
 
 RUNS, STANDS = 1 / 112, 1 / 48  # pixels of a level, in short sides of the photo: finer ones run, coarser ones stand
 FINEST = 2.0  # pixels: levels as fine run in the smallest photo, too
 SOFT = 1.5  # points of the grid
 
 
-def predict_standing(photo: Tensor, layers: Tensor, flow: Tensor) -> Tensor | None:
-    """How much coarse structure stands, [h,w] in [0,1] on the grid of a flow [2,h,w]; None without running water.
-    photo: [3,H,W] in [-1,1], layers [4,H,W] as `mask.predict_layers` makes them."""
-    h, w = flow.shape[1:]
-    owner = class_map(layers, (h, w))
-    runs = (owner == WATER) | (owner == FALLS)
-    if runs.any():
-        runs &= ~open_water(owner, flow.cpu().numpy(), grey_on(photo, (h, w)))
+def predict_standing(scenery: Scenery) -> Tensor | None:
+    """How much coarse structure stands, [h,w] in [0,1] on the scenery's grid; None without running water."""
+    runs = ((scenery.owner == WATER) | (scenery.owner == FALLS)) & ~scenery.streams.open
     if not runs.any():
         return None
     soft = ndimage.gaussian_filter(runs.astype(np.float32), SOFT, mode="nearest")
-    return torch.from_numpy(soft).to(flow.device)
+    return torch.from_numpy(soft).to(scenery.layers.device)
 
 
 def standing_share(scale: int, short: int) -> float:

@@ -15,11 +15,10 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
+from stylecine.movement.speed import STILL_DRIFT
 from stylecine.ops.smoothstep import smoothstep
 from stylecine.options import Wind
-from stylecine.perception.bed import standing_colours
-from stylecine.perception.reflection import HELD_DRIFT, mirroring
-from stylecine.perception.water import class_map, grey_on, open_water
+from stylecine.perception.scenery import Scenery
 
 AMPLITUDE = 0.003  # of the short side, for the nearest water
 WAVELENGTH = 0.16  # of the short side, there
@@ -27,7 +26,7 @@ FAR_SCALE, FAR_MIRROR = 0.15, 0.22  # of both, at the horizon; where all water m
 SHORE, MIRROR_SHORE = 0.08, 0.045  # of the short side: over this distance from the shore the swell sets in
 WAVES = ((0.0, 0.5, 0.0), (0.45, 0.3, 1.3), (-0.55, 0.2, 4.1))  # direction (radians), share, phase
 RIPPLING = 3.2  # times the height, where it mirrors the shore: a reflection moves by more than its water
-SECONDS, RIPPLE_SECONDS = 2.0, 1.3  # about one cycle; where any of the water mirrors its shore
+SECONDS, RIPPLE_SECONDS = 2.0, 1.3  # about one cycle; of water that mirrors its shore
 FULL_DRIFT = 0.02  # of the short side in 4 s: water that drifts slower has less swell, and none where it is held still
 
 
@@ -40,28 +39,30 @@ class Swell:
     seconds: float
 
 
-def predict_swell(photo: Tensor, layers: Tensor, flow: Tensor, wind: Wind | None = None) -> Swell | None:
-    """The swell on the grid of a flow [2,h,w]; None without open water. In a wind it runs downwind, as high as that is
-    strong; otherwise towards the viewer.
-    photo: [3,H,W] in [-1,1], layers [4,H,W] as `mask.predict_layers` makes them. Waves get shorter
-    and lower towards the far end of the water, as perspective has it, and vanish at shores.
+def predict_swell(scenery: Scenery, flow: Tensor, wind: Wind | None = None) -> list[Swell]:
+    """The swell of the open water of a scenery whose flow is [2,h,w], at its own speed: that of seas and lakes, and
+    that of water that mirrors its shore, each at its own pace; none without open water.
+
+    In a wind it runs downwind, as high as that is strong; otherwise towards the viewer. Waves get shorter and lower
+    towards the far end of the water, as perspective has it, and vanish at shores.
     """
-    h, w = flow.shape[1:]
     drift = flow.cpu().numpy()
-    owner = class_map(layers, (h, w))
-    grey = grey_on(photo, (h, w))
-    water = open_water(owner, drift, grey)
-    if not water.any():
-        return None
-    short = min(h, w)
-    mirror = mirroring(grey, water, owner < 0)
+    mirrors = scenery.streams.open & (scenery.still.mirror > 0.5)
+    waters = (scenery.streams.open & ~mirrors, SECONDS), (mirrors, RIPPLE_SECONDS)
+    made = ((_waves(scenery, water, drift, wind), seconds) for water, seconds in waters if water.any())
+    return [Swell(torch.from_numpy(parts).to(flow.device), seconds) for parts, seconds in made]
+
+
+def _waves(scenery: Scenery, water: np.ndarray, drift: np.ndarray, wind: Wind | None) -> np.ndarray:
+    """`Swell.parts` of some of the open water, bool [h,w]."""
+    (h, w), short, still = scenery.grid, scenery.short, scenery.still
+    mirror = np.where(water, still.mirror, 0.0)
     mirrors = float(mirror[water].mean())
     near = _nearness(water, FAR_SCALE + (FAR_MIRROR - FAR_SCALE) * mirrors)
     shore = (SHORE + (MIRROR_SHORE - SHORE) * mirrors) * short
     x, y = (np.arange(w) + 0.5) / short, np.cumsum(2 * math.pi / (WAVELENGTH * near) / short)
     height = AMPLITUDE * (1 + (RIPPLING - 1) * mirror) * short * near[:, None] * _shore_fade(water, shore)
-    held = np.maximum(mirror, standing_colours(photo, water))
-    full_drift = FULL_DRIFT * (1 - (1 - HELD_DRIFT) * held) * short / 120
+    full_drift = FULL_DRIFT * (1 - (1 - STILL_DRIFT) * np.maximum(mirror, still.bed)) * short / 120
     height = height * np.clip(np.hypot(*drift) / full_drift, 0, 1)
     downwind = 0.0
     if wind is not None:
@@ -74,8 +75,7 @@ def predict_swell(photo: Tensor, layers: Tensor, flow: Tensor, wind: Wind | None
         cosine, sine = np.cos(at), np.sin(at)
         parts[0] += share * height * np.stack((0.5 * sine * math.sin(direction), cosine))
         parts[1] += share * height * np.stack((-0.5 * cosine * math.sin(direction), sine))
-    seconds = RIPPLE_SECONDS if mirror.max() > 0.5 else SECONDS
-    return Swell(torch.from_numpy(parts.astype(np.float32)).to(flow.device), seconds)
+    return parts.astype(np.float32)
 
 
 def _nearness(water: np.ndarray, least: float) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,15 +41,15 @@ class Eroded:
     thin: Tensor
 
 
-def erode_moving_edges(layers: Tensor, photo: Tensor) -> Tensor:
-    """layers [4,H,W] -> `moving` [H,W] of them, eroded along static things, as by `erode`."""
-    return erode(layers, photo).moves
-
-
 @torch.no_grad()
 @one_thread()
-def erode(layers: Tensor, photo: Tensor) -> Eroded:
+def erode(
+    layers: Tensor, photo: Tensor, freed: Tensor | None = None, starts: Sequence[tuple[float, float]] = ()
+) -> Eroded:
     """What of layers [4,H,W] moves for sure in a photo [3,H,W] in [-1,1].
+
+    freed: bool [H,W], where nothing stands. starts: places (x, y), in fractions, of which the same is true, together
+    with all that stands there in one piece.
 
     Masks are never quite at the edge; a ridge's outermost pixels would be torn off and drift into the sky. So a thin
     rim is removed; where the photo [3,H,W] has an edge near the border that is much stronger than the texture of what
@@ -61,9 +62,13 @@ def erode(layers: Tensor, photo: Tensor) -> Eroded:
     sky, water = ((mask > 0) & (classes == k) for k in (SKY, WATER))
     open_sky = sky & ~dilate(static, round(OPEN_SKY * short))
     thin = thin_static(photo, sky, water)
-    if bool(open_sky.any()):
-        static |= _bright_in_sky(photo, sky, open_sky)
-    static |= thin
+    stands = thin | _bright_in_sky(photo, sky, open_sky) if bool(open_sky.any()) else thin
+    if freed is not None:
+        stands &= ~freed
+    for start in starts:
+        stands &= ~_piece_at(stands, start)
+    thin &= stands
+    static |= stands
     near = dilate(static, round(EDGE_SEARCH * short)) & ~static
     strength = _edge_strength(photo)
     edges = torch.zeros_like(static)
@@ -76,6 +81,16 @@ def erode(layers: Tensor, photo: Tensor) -> Eroded:
     closed = ~dilate(~dilate(static | edges, gap), gap)
     still = dilate(static | (closed & near), max(1, round(RIM * short)))
     return Eroded(layers, torch.where(still, 0.0, mask), thin)
+
+
+def _piece_at(places: Tensor, point: tuple[float, float]) -> Tensor:
+    """Bool [H,W]: the connected part of bool [H,W] at a point (x, y), in fractions; nothing where there is none."""
+    height, width = places.shape
+    row, column = min(height - 1, max(0, int(point[1] * height))), min(width - 1, max(0, int(point[0] * width)))
+    if not bool(places[row, column]):
+        return torch.zeros_like(places)
+    labels, _ = ndimage.label(places.cpu().numpy(), structure=np.ones((3, 3)))
+    return torch.from_numpy(labels == labels[row, column]).to(places.device)
 
 
 def _bright_in_sky(photo: Tensor, sky: Tensor, open_sky: Tensor) -> Tensor:

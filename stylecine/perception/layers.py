@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -35,11 +36,19 @@ CLASS_SMOOTHING = 0.03  # of the short side: over this distance places take the 
 CLASS_REACH = 0.1  # of the short side: how far a predicted class extends to places that the user added
 
 
+class Segmented(NamedTuple):
+    """What moves: layers [4,H,W] in [0,1], in the order of CLASSES, and the probabilities [5,h,w] that were decided
+    on, summing to 1, static first; None of a photo of one colour."""
+
+    layers: Tensor
+    probabilities: Tensor | None
+
+
 @torch.inference_mode()
-def predict_layers(
+def segment(
     photo: Tensor, segmenter: Segmenter, load_occluders: Callable[[], OccluderNet | None] | None = None
-) -> Tensor:
-    """photo [3,H,W] in [-1,1] -> layers [4,H,W] in [0,1], in the order of CLASSES.
+) -> Segmented:
+    """What moves in a photo [3,H,W] in [-1,1].
 
     Each place belongs to the likeliest class of its neighbourhood alone, so `moving` of the result is the value of that
     layer. The network's prediction, at a short side of 640, is made consistent among places of similar colour, and
@@ -47,7 +56,7 @@ def predict_layers(
     finds before water and sky stands still; it is loaded beside the segmenter's work.
     """
     if float(photo.amax((1, 2)).sub(photo.amin((1, 2))).max()) < FLAT:
-        return photo.new_zeros((len(CLASSES), *photo.shape[-2:]))  # one colour: no motion could be seen
+        return Segmented(photo.new_zeros((len(CLASSES), *photo.shape[-2:])), None)  # no motion could be seen
     # No network keeps all cores busy by itself.
     with another_thread(photo.device, "stylecine-occluders") as begin:
         occluded_ahead = None if load_occluders is None else begin(lambda: _occluder_probability(photo, load_occluders))
@@ -62,13 +71,13 @@ def predict_layers(
     mask = _remove_errors(mask, *evidence)
     if occluded is not None and bool((mask > 0).any()):
         mask = _remove_errors(torch.where(_occluded(occluded, classes), 0.0, mask), *evidence)
-    return _split_by_class(mask, classes)
+    return Segmented(_split_by_class(mask, classes), probabilities)
 
 
 @torch.inference_mode()
 def predict_probabilities(photo: Tensor, segmenter: Segmenter) -> Tensor:
-    """photo [3,H,W] in [-1,1] -> probabilities [5,h,w], summing to 1: static, then CLASSES; what `predict_layers`
-    decides on. Its short side is 640."""
+    """photo [3,H,W] in [-1,1] -> probabilities [5,h,w], summing to 1: static, then CLASSES; what `segment` decides
+    on. Its short side is 640."""
     return crf_refine(_class_probabilities(photo, segmenter), photo)
 
 

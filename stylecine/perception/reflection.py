@@ -23,7 +23,6 @@ STRETCHES = (0.85, 1.0, 1.18)
 NOISE = 6 / 127.5  # of [-1, 1]: standard deviation below which a window is plain
 PLAIN = 0.1 * NOISE  # mean deviation of water in which nothing is mirrored
 CORRELATED = (0.3, 0.7)  # correlations at which a window begins to be a reflection, and is one for sure
-HELD_DRIFT = 0.02  # of its usual speed, at which what is held drifts: less than a pixel in a loop
 WAVY = 0.78  # share of a sea's squared gradients that is vertical; of calm water's they are fewer
 CALM, MAX_WAVY = 1.5, 0.08  # how much that counts beside the share of reflections, and the most that it counts against
 SOME = (0.15, 0.3)  # share of reflections without which no water is calm, and with which it may be

@@ -19,7 +19,6 @@ from itertools import pairwise
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from stylecine.ops.image import LUMA, fit_short_side, resize
@@ -27,6 +26,7 @@ from stylecine.ops.readback import enqueued
 from stylecine.ops.smoothstep import smoothstep
 from stylecine.ops.weather import Precipitation, weather_
 from stylecine.options import Wind
+from stylecine.perception.depth import Depth
 
 SEED = 20  # of everything that is drawn by lot: the same weather for the same photo
 MAX_FALL = 12.0  # short sides that a drop falls in one cycle
@@ -63,9 +63,6 @@ FOG_WIND = 0.16  # the same, of a wind of strength 1
 CYCLES = 6  # of a wave, at most
 HAZY = 0.8  # brightness of the fog, at least, of the brightest in the picture
 PATCHY = 0.3  # of the fog's opacity, that its waves change
-STANDS = 0.12  # of the height: what reaches up from the horizon by this much
-BEHIND = 1.5  # times as far as it seems to be: where the ground behind it is hidden
-ALIKE = 0.06  # of the width: columns that are alike
 SHADE = 0.16  # of the brightest in the picture: what is darker lies in the shade
 SHADED = 0.2  # of the fog's brightness is lost where all of the picture does
 
@@ -159,7 +156,7 @@ def make_weather(
     wind: Wind | None,
     photo: Tensor,
     styled: Tensor,
-    sky: Tensor,
+    depth: Depth,
     *,
     period: int,
     fps: float,
@@ -167,7 +164,7 @@ def make_weather(
 ) -> Weather:
     """The weather of a loop.
 
-    kind: "snow", "rain" or "fog". photo, and how it looks in its style: uint8 [H,W,3]. sky: [H,W] in [0,1].
+    kind: "snow", "rain" or "fog". photo, and how it looks in its style: uint8 [H,W,3].
     """
     height, width = photo.shape[:2]
     rng = torch.Generator().manual_seed(SEED)
@@ -178,8 +175,8 @@ def make_weather(
     paths = torch.zeros(0, 12)
     if falling is not None:
         paths = _paths(falling, strength, across, (height, width), seconds, rng)
-    depth = (falling.veil if falling else FOG) * strength
-    far = 1 - torch.exp(-depth * distance(photo, sky))
+    density = (falling.veil if falling else FOG) * strength
+    far = 1 - torch.exp(-density * depth.at((height, width)))
     waves, cycles = _waves(across, (height, width), seconds, rng)
     return Weather(
         paths,
@@ -188,7 +185,7 @@ def make_weather(
         (far * 255).round().to(torch.uint8),
         period,
         (falling.exposure if falling else 0.0) * fps,
-        (light(photo, sky, kind), light(styled, sky, kind)),
+        (light(photo, depth.sky, kind), light(styled, depth.sky, kind)),
     )
 
 
@@ -260,61 +257,6 @@ def _waves(
         here, back = count == n, count == -n
         planes += [cosine[here | back].sum(0), sine[here].sum(0) - sine[back].sum(0)]
     return torch.stack(planes), cycles
-
-
-def distance(photo: Tensor, sky: Tensor) -> Tensor:
-    """How far away pixels are, [H,W] in [0,1], 1 at the horizon: judged by the place in a photo uint8 [H,W,3], the sky
-    [H,W], and haze."""
-    size = fit_short_side(sky.shape, 256)
-    small, above = resize(photo.permute(2, 0, 1).float() / 255, size), resize(sky[None].float(), size)[0]
-    horizon = _horizon(above)
-    rows = (torch.arange(size[0], device=sky.device) + 0.5) / size[0]
-    below = ((rows - horizon) / (1 - horizon)).clamp(0, 1)[:, None]
-    ground = (1 - below) ** 2.2 * 0.9 + 0.04
-    hazy = 0.2 + 0.75 * _haze(small, above)
-    # what stands above the horizon is as far as it is hazy, and hides what is farther
-    ground = ground.minimum(_hidden_from(hazy, above, (rows < horizon) & (rows > horizon - STANDS)))
-    standing = smoothstep(0.0, 0.1, horizon + 0.04 - rows)[:, None]
-    land = torch.lerp(ground, hazy.minimum(ground + 0.06), standing)
-    air = 1 - 0.35 * ((horizon - rows) / max(horizon, 0.2)).clamp(0, 1)[:, None]
-    land = resize(land[None], sky.shape)[0]
-    air = resize(air.expand(size)[None], sky.shape)[0]
-    return torch.lerp(land, air, sky.float())
-
-
-def _horizon(sky: Tensor) -> float:
-    """The row of the horizon, as a fraction of the height, from the sky [h,w] in [0,1]."""
-    share = (sky > 0.5).float()
-    if float(share.mean()) < 0.02:
-        return 0.0
-    rows = torch.arange(1, len(sky) + 1, device=sky.device)[:, None] / len(sky)
-    lowest = (share * rows).amax(0)
-    return float(lowest[lowest > 0].quantile(0.8).clamp(0.05, 0.85))
-
-
-def _hidden_from(hazy: Tensor, sky: Tensor, rows: Tensor) -> Tensor:
-    """[w]: the distance from which on the ground is hidden by what stands in these rows above the horizon, 1 where the
-    sky is seen in them. hazy, sky: [h,w]. rows: bool [h]."""
-    if not rows.any():
-        return hazy.new_ones(hazy.shape[1])
-    sky, hazy = sky[rows].clamp(0, 1), hazy[rows]
-    land = (1 - sky).sum(0)
-    away = ((1 - sky) * hazy).sum(0) / land.clamp_min(1e-3)
-    free = smoothstep(0.1, 0.6, sky.mean(0))
-    hidden = torch.lerp((BEHIND * away).clamp_max(1), torch.ones_like(free), free)
-    reach = max(1, round(ALIKE * len(hidden)))
-    padded = F.pad(hidden[None, None], (reach, reach), mode="replicate")
-    return F.avg_pool1d(F.avg_pool1d(padded, reach + 1, 1), reach + 1, 1)[0, 0]
-
-
-def _haze(photo: Tensor, sky: Tensor) -> Tensor:
-    """The dark channel of what is not sky, over its brightest: [h,w] in [0,1]."""
-    dark = photo.amin(0)
-    dark = torch.where(sky > 0.5, 1.0, dark)
-    dark = -F.max_pool2d(-dark[None, None], 9, 1, 4)[0, 0]
-    weight = (1 - sky).clamp_min(1e-3)
-    smooth = F.avg_pool2d(torch.stack((dark * weight, weight))[None], 17, 1, 8, count_include_pad=False)[0]
-    return (smooth[0] / smooth[1] * 1.2).clamp(0, 1)
 
 
 def light(picture: Tensor, sky: Tensor, kind: str) -> Light:

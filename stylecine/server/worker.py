@@ -5,7 +5,7 @@ import shutil
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, is_dataclass, replace
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ from stylecine.output.formats import ending_of
 from stylecine.output.metadata import json_figures
 from stylecine.output.web_pack import pack_wind
 from stylecine.perception.doubt import doubtful_regions
-from stylecine.perception.layers import moving, predict_probabilities, require_motion
+from stylecine.perception.layers import moving, require_motion
 from stylecine.picture.photo import encode_png, load_photo
 from stylecine.quality.measures import GOALS, seam
 from stylecine.server.settings import MAX_PICTURES, MAX_POINTS
@@ -194,7 +194,7 @@ class Worker:
         what stands still."""
         scene = self._edited(request)
         photo = to_tensor(scene.photo).to(self.animator.device)
-        probabilities = predict_probabilities(photo, self.animator.segmenter)
+        probabilities = self.animator.probabilities(photo, scene.scenery)
         found = doubtful_regions(probabilities, moving(scene.edited_layers), scene.painted)
         frozen, offered = ([doubt for doubt in found if doubt.moving == moves] for moves in (True, False))
         doubts = []
@@ -330,6 +330,8 @@ def _arrays(value: Any) -> Iterator[Any]:
         yield from (array for item in value.values() for array in _arrays(item))
     elif isinstance(value, tuple | list):
         yield from (array for item in value for array in _arrays(item))
+    elif is_dataclass(value):
+        yield from _arrays(vars(value))
 
 
 def _check_side(side: int, most: int) -> None:

@@ -1,10 +1,12 @@
 import torch
 
 from stylecine.movement.standing import predict_standing, standing_share
+from stylecine.movement.swell import predict_swell
 from stylecine.options import FALLS, WATER
+from tests.seen import Everywhere, seen
 
 PLAIN = torch.zeros(3, 128, 160)  # a photo in which nothing is mirrored
-DOWN = torch.tensor([0.0, 0.05])[:, None, None].expand(2, 128, 160)
+DOWN = Everywhere(0, 1)
 
 
 def layers_of(kind: int, columns: slice) -> torch.Tensor:
@@ -15,15 +17,21 @@ def layers_of(kind: int, columns: slice) -> torch.Tensor:
 
 def test_waves_stand_where_water_runs():
     for kind in (WATER, FALLS):
-        standing = predict_standing(PLAIN, layers_of(kind, slice(60, 100)), DOWN)
+        standing = predict_standing(seen(PLAIN, layers_of(kind, slice(60, 100)), DOWN))
         assert standing is not None
         assert standing[60:, 66:94].min() > 0.99 and standing[:, :50].max() < 0.01
         assert 0.2 < float(standing[80, 60]) < 0.8, "softly at its edge"
 
 
 def test_a_sea_and_a_photo_without_water_have_none():
-    assert predict_standing(PLAIN, layers_of(WATER, slice(0, 160)), DOWN) is None
-    assert predict_standing(PLAIN, torch.zeros(4, 128, 160), DOWN) is None
+    assert predict_standing(seen(PLAIN, layers_of(WATER, slice(0, 160)), DOWN)) is None
+    assert predict_standing(seen(PLAIN, torch.zeros(4, 128, 160), DOWN)) is None
+
+
+def test_water_is_either_open_or_runs_whatever_an_arrow_says():
+    for arrow in ((0.5, 0.6, 0.5, 0.7), (0.5, 0.6, 0.6, 0.6)):  # along the river, and across
+        river = seen(PLAIN, layers_of(WATER, slice(60, 100)), DOWN, [arrow])
+        assert predict_standing(river) is not None and predict_swell(river, torch.ones(2, 128, 160)) == []
 
 
 def test_coarse_levels_stand_and_fine_ones_run_in_a_photo_of_any_size():

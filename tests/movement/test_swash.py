@@ -5,6 +5,7 @@ from scipy import ndimage
 
 from stylecine.movement.displacement import integrate
 from stylecine.movement.swash import AMPLITUDE, Swash, predict_swash
+from tests.seen import Everywhere, seen
 
 SKY, WATER = range(2)
 SHORT, WIDTH = 192, 256
@@ -35,8 +36,8 @@ def drift() -> torch.Tensor:
     return torch.tensor([0.05, 0.0])[:, None, None].expand(2, SHORT, WIDTH)
 
 
-def swash_of(photo: torch.Tensor, held: torch.Tensor = NOBODY) -> Swash | None:
-    return predict_swash(photo, layers(), drift(), held)
+def swash_of(photo: torch.Tensor, held: torch.Tensor = NOBODY, moves: torch.Tensor | None = None) -> Swash | None:
+    return predict_swash(seen(photo, layers() if moves is None else moves, Everywhere(1, 0), held=held))
 
 
 @pytest.fixture(scope="module")
@@ -84,8 +85,8 @@ def test_the_lights_of_a_calm_lake_are_no_foam() -> None:
     photo[:, HORIZON : EDGE - 25] = photo[:, :HORIZON].flip(1)[:, : EDGE - 25 - HORIZON]
     no_sky = layers()
     no_sky[SKY] = 0
-    assert predict_swash(beach(), no_sky, drift(), NOBODY) is not None
-    assert predict_swash(photo, no_sky, drift(), NOBODY) is None
+    assert swash_of(beach(), moves=no_sky) is not None
+    assert swash_of(photo, moves=no_sky) is None
 
 
 def test_things_on_the_beach_stand_still():
@@ -111,7 +112,7 @@ def test_what_is_held_stands_still():
 def test_a_loop_begins_with_the_photo_and_runs_up_and_back(swash):
     moves = swash.widen(layers().amax(0))
     assert moves[EDGE + 5, 128] == 1 and moves[-1].max() == 0
-    loop = integrate(drift() * swash.drift, moves, period=120, fps=30, margin=32, swell=swash.add_to(None))
+    loop = integrate(drift() * swash.drift, moves, period=120, fps=30, margin=32, swells=[swash.swell])
     at = (EDGE + 32) // loop.cell, (128 + 32) // loop.cell
     heights = [float(loop.swell_offset(loop.moment(t))[1][at]) for t in (0, 30, 60, 90)]
     assert heights[0] == 0 and abs(heights[2]) < 1e-4

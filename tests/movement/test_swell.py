@@ -2,10 +2,11 @@ import numpy as np
 import pytest
 import torch
 
-from stylecine.movement.swell import predict_swell
+from stylecine.movement.speed import STILL_DRIFT
+from stylecine.movement.swell import RIPPLE_SECONDS, SECONDS, predict_swell
 from stylecine.perception.bed import standing_colours
-from stylecine.perception.reflection import HELD_DRIFT
 from stylecine.perception.water import open_water
+from tests.seen import Everywhere, seen
 
 SKY, WATER, FALLS = range(3)
 PLAIN = torch.zeros(3, 128, 160)  # a photo in which nothing is mirrored
@@ -33,8 +34,7 @@ def owner(layers: torch.Tensor) -> np.ndarray:
 
 
 def parts(photo: torch.Tensor, layers: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
-    swell = predict_swell(photo, layers, flow)
-    assert swell is not None
+    (swell,) = predict_swell(seen(photo, layers, Everywhere(1, 0)), flow)
     return swell.parts
 
 
@@ -50,7 +50,8 @@ def test_open_water_reaches_across_the_picture_or_lies_level_and_meets_no_fall()
 
 
 def test_no_swell_without_open_water():
-    assert predict_swell(PLAIN, landscape(columns=slice(60, 100)), downward()) is None
+    stream = seen(PLAIN, landscape(columns=slice(60, 100)), Everywhere(0, 1))
+    assert predict_swell(stream, downward()) == []
 
 
 def test_water_moves_up_and_down_more_than_sideways_and_more_when_near():
@@ -85,12 +86,27 @@ def test_water_that_is_held_still_has_no_swell():
 
 
 @pytest.mark.parametrize("size", [(64, 80), (200, 250)])
-def test_the_swell_is_on_the_flows_grid_with_the_same_reach(size):
+def test_the_swell_reaches_as_far_in_a_photo_of_any_size(size):
+    photo, layers = (torch.nn.functional.interpolate(x[None], size)[0] for x in (PLAIN, landscape()))
     flow = torch.nn.functional.interpolate(drift()[None], size)[0] * size[0] / 128
-    swell = parts(PLAIN, landscape(), flow)
+    swell = parts(photo, layers, flow)
     assert swell.shape == (2, 2, *size)
     reach = float(parts(PLAIN, landscape(), drift()).abs().max()) / 128
     assert float(swell.abs().max()) / size[0] == pytest.approx(reach, rel=0.2)
+
+
+def test_a_pond_that_mirrors_its_shore_leaves_the_sea_its_own_waves() -> None:
+    """Each has a clock of its own, and the pond's waves do not change the sea's."""
+    random = torch.Generator().manual_seed(0)
+    wood = torch.rand(1, 10, 20, generator=random).repeat_interleave(4, 1).repeat_interleave(3, 2)
+    photo, layers = PLAIN.clone(), landscape(slice(40, 70))
+    photo[:, 80:100, 50:110], photo[:, 100:120, 50:110] = wood[:, :20], wood[:, :20].flip(1)
+    sea = predict_swell(seen(photo, layers, Everywhere(1, 0)), drift())
+    layers[WATER, 100:120, 50:110] = 1
+    waters = predict_swell(seen(photo, layers, Everywhere(1, 0)), drift())
+    assert [water.seconds for water in waters] == [SECONDS, RIPPLE_SECONDS]
+    assert torch.equal(waters[0].parts, sea[0].parts)
+    assert waters[1].parts[..., :100, :].abs().max() == 0 < waters[1].parts.abs().max()
 
 
 def test_water_that_shows_its_bed_rocks_as_high_as_the_rest_although_it_does_not_drift():
@@ -99,7 +115,7 @@ def test_water_that_shows_its_bed_rocks_as_high_as_the_rest_although_it_does_not
     patch = (y - 100) ** 2 + (x - 80) ** 2 < 14**2
     photo[:, patch] = torch.tensor([-0.8, -0.4, -0.1])[:, None]
     bed = torch.from_numpy(standing_colours(photo, landscape()[WATER].numpy() > 0))
-    flow, border = drift() * (1 - (1 - HELD_DRIFT) * bed), bed > 0.9
+    flow, border = drift() * (1 - (1 - STILL_DRIFT) * bed), bed > 0.9
     usual = parts(PLAIN, landscape(), drift())[..., border].abs().mean()
     held, plain = (parts(picture, landscape(), flow)[..., border].abs().mean() for picture in (photo, PLAIN))
     assert held > 0.9 * usual and plain < 0.25 * usual

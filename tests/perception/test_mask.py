@@ -13,8 +13,8 @@ from PIL import Image
 from torch import Tensor, nn
 
 from stylecine.errors import MaskError, NothingMoves, TooLarge
-from stylecine.perception.edges import erode_moving_edges
-from stylecine.perception.layers import apply_mask, moving, predict_layers, predict_probabilities, require_motion
+from stylecine.perception.edges import erode
+from stylecine.perception.layers import apply_mask, moving, predict_probabilities, require_motion, segment
 from stylecine.perception.mask import CLASSES
 from stylecine.perception.refine import CRF_CELLS, _crf_grid, crf_refine
 from stylecine.picture.given_mask import read_mask
@@ -59,7 +59,7 @@ def landscape() -> tuple[Tensor, Tensor]:
 
 def test_layers_follow_the_edges_of_the_photo() -> None:
     photo, sky = landscape()
-    layers = predict_layers(photo, BlueIsSky())
+    layers = segment(photo, BlueIsSky()).layers
     assert layers.shape == (4, H, W) and layers.min() >= 0 and layers.max() <= 1
     predicted = moving(layers) > 0.5
     assert (predicted & sky).sum() / (predicted | sky).sum() > 0.99
@@ -78,7 +78,7 @@ def test_probabilities_are_those_before_the_decision() -> None:
 
 def test_static_pixels_are_exactly_zero() -> None:
     photo, sky = landscape()
-    moves = moving(predict_layers(photo, BlueIsSky()))
+    moves = moving(segment(photo, BlueIsSky()).layers)
     far = nn.functional.max_pool2d(sky[None].float(), 7, 1, 3)[0] == 0
     assert (moves[far] == 0).float().mean() == 1
     assert not bool(((moves > 0) & (moves < 0.02)).any())
@@ -86,29 +86,29 @@ def test_static_pixels_are_exactly_zero() -> None:
 
 def test_a_photo_of_one_colour_is_no_sky() -> None:
     flat = torch.tensor([0.0, 0.4, 0.9])[:, None, None].expand(3, H, W) + 0.005 * torch.rand(3, H, W)
-    assert moving(predict_layers(flat, BlueIsSky())).max() == 0
+    assert moving(segment(flat, BlueIsSky()).layers).max() == 0
 
 
 def test_specks_do_not_move() -> None:
     photo, _ = landscape()
     photo[:, 170:174, 40:44] = torch.tensor([0.0, 0.4, 0.9])[:, None, None]
-    assert moving(predict_layers(photo, BlueIsSky()))[160:185, 30:55].max() == 0
+    assert moving(segment(photo, BlueIsSky()).layers)[160:185, 30:55].max() == 0
 
 
 def test_small_islands_move_only_without_a_large_one_beside_them() -> None:
     photo, sky = landscape()
     blue = torch.tensor([0.0, 0.4, 0.9])[:, None, None]
     photo[:, 165:181, 40:59] = blue  # 0.6% of the photo
-    assert moving(predict_layers(photo, BlueIsSky()))[150:, 20:80].max() == 0
+    assert moving(segment(photo, BlueIsSky()).layers)[150:, 20:80].max() == 0
     photo[:] = torch.where(sky, torch.tensor([-0.5, -0.6, -0.8])[:, None, None], photo)
-    assert moving(predict_layers(photo, BlueIsSky()))[165:181, 40:59].mean() > 0.5
+    assert moving(segment(photo, BlueIsSky()).layers)[165:181, 40:59].mean() > 0.5
 
 
 def test_a_region_moves_only_if_the_network_is_sure_of_it_as_a_whole() -> None:
     photo, sky = landscape()
     below = int(sky.nonzero()[:, 0].max()) + 1
     photo[:, below + 10 :, 20:120] = torch.tensor([0.0, 0.4, 0.9])[:, None, None]
-    layers = predict_layers(photo, Unsure(BlueIsSky(), below))  # type: ignore[arg-type]
+    layers = segment(photo, Unsure(BlueIsSky(), below)).layers  # type: ignore[arg-type]
     assert moving(layers)[sky].mean() > 0.9 and moving(layers)[below:].max() == 0
     probabilities = predict_probabilities(photo, Unsure(BlueIsSky(), below))  # type: ignore[arg-type]
     assert (1 - probabilities[0])[-4:, probabilities.shape[2] // 4].min() > 0.6, "offered in case it does move"
@@ -117,11 +117,11 @@ def test_a_region_moves_only_if_the_network_is_sure_of_it_as_a_whole() -> None:
 def test_a_burnt_out_sky_stands_still_as_only_twigs_before_it_would_be_seen_to_move() -> None:
     photo, sky = landscape()
     photo[:, sky] = 0.9
-    assert moving(predict_layers(photo, BlueIsSky())).amax() > 0.9
+    assert moving(segment(photo, BlueIsSky()).layers).amax() > 0.9
     photo[:, sky] = 0.99
-    assert moving(predict_layers(photo, BlueIsSky())).amax() == 0
+    assert moving(segment(photo, BlueIsSky()).layers).amax() == 0
     photo[:, :40] = 0.5
-    assert moving(predict_layers(photo, BlueIsSky())).amax() > 0.9, "nearly half of it has clouds"
+    assert moving(segment(photo, BlueIsSky()).layers).amax() > 0.9, "nearly half of it has clouds"
 
 
 def test_what_is_found_before_the_sky_stands_still() -> None:
@@ -138,8 +138,8 @@ def test_what_is_found_before_the_sky_stands_still() -> None:
         logits[0, 0][here.flip(1) if mirrored else here] = 6.0
         return logits
 
-    moves = moving(predict_layers(photo, BlueIsSky(), lambda: post))  # type: ignore[arg-type]
-    assert moving(predict_layers(photo, BlueIsSky()))[25:55, 51:53].min() > 0.9, "without the network it moves"
+    moves = moving(segment(photo, BlueIsSky(), lambda: post).layers)  # type: ignore[arg-type]
+    assert moving(segment(photo, BlueIsSky()).layers)[25:55, 51:53].min() > 0.9, "without the network it moves"
     assert moves[25:55, 51:53].max() == 0 and moves[25:55, 60:].min() > 0.9
 
 
@@ -156,7 +156,7 @@ def test_a_boat_stands_still_and_a_reflection_of_a_twig_does_not() -> None:
             logits[..., rows, columns] = 2.0
         return nn.functional.interpolate(logits, (h // 2, w // 2), mode="bilinear", antialias=True)
 
-    moves = moving(predict_layers(lake, Swapped(0.5, 1), lambda: both))  # type: ignore[arg-type]
+    moves = moving(segment(lake, Swapped(0.5, 1), lambda: both).layers)  # type: ignore[arg-type]
     assert moves[boat][1:-1, 1:-1].max() == 0 and moves[twig].min() > 0.9
 
 
@@ -179,9 +179,9 @@ def test_no_water_lies_over_the_sky() -> None:
     """Clouds seen from above look like the sea, and a lake with clouds in it like the sky."""
     blue = torch.tensor([0.0, 0.4, 0.9])[:, None, None] + 0.1 * torch.rand(3, H, W)
     sky, water = CLASSES.index("sky"), CLASSES.index("water")
-    from_above = predict_layers(blue, Swapped(0.3, 0.6))  # type: ignore[arg-type]
+    from_above = segment(blue, Swapped(0.3, 0.6)).layers  # type: ignore[arg-type]
     assert from_above[water].max() == 0 and from_above[sky].mean() > 0.9
-    lake = predict_layers(blue, Swapped(0.5, 1))  # type: ignore[arg-type]
+    lake = segment(blue, Swapped(0.5, 1)).layers  # type: ignore[arg-type]
     assert lake[sky, : H // 2 - 10].mean() > 0.9 and lake[water, H // 2 + 10 :].mean() > 0.9, "as nature has it"
 
 
@@ -190,7 +190,7 @@ def test_sky_below_water_is_its_reflection() -> None:
     photo[:, 20:] = torch.tensor([-0.5, -0.6, -0.8])[:, None, None]  # the sky, a hill, a lake
     photo[:, 80:] = torch.tensor([0.0, 0.4, 0.9])[:, None, None]
     photo += 0.05 * torch.rand(3, H, W)
-    layers = predict_layers(photo, Swapped(0.4, 0.7))  # type: ignore[arg-type]
+    layers = segment(photo, Swapped(0.4, 0.7)).layers  # type: ignore[arg-type]
     assert layers[CLASSES.index("sky"), 90:].max() == 0 and layers[CLASSES.index("water"), 90:].mean() > 0.9
 
 
@@ -397,7 +397,7 @@ def test_static_objects_keep_their_edges() -> None:
     photo[:, 200:] = -0.5
     layers = torch.zeros(4, 400, 400)
     layers[0, :204] = 1
-    still = erode_moving_edges(layers, photo) == 0
+    still = erode(layers, photo).moves == 0
     assert still[198:].all()
     assert not still[:190].any()
 
@@ -438,7 +438,7 @@ def sky_over_ground(things: list[tuple[slice, slice]]) -> tuple[torch.Tensor, to
 def test_a_mast_in_the_sky_is_static() -> None:
     mast = (slice(100, 300), slice(200, 203))
     photo, layers = sky_over_ground([mast])
-    moves = erode_moving_edges(layers, photo)
+    moves = erode(layers, photo).moves
     assert (moves[mast] == 0).all()
     assert (moves[:290, :190] == 1).all()
     assert (moves[:290, 212:] == 1).all()
@@ -447,7 +447,7 @@ def test_a_mast_in_the_sky_is_static() -> None:
 def test_a_bird_moves_with_the_sky() -> None:
     bird = (slice(100, 103), slice(200, 206))
     photo, layers = sky_over_ground([bird])
-    assert (erode_moving_edges(layers, photo)[:290] == 1).all()
+    assert (erode(layers, photo).moves[:290] == 1).all()
 
 
 def disc(radius: float) -> torch.Tensor:
@@ -458,7 +458,7 @@ def disc(radius: float) -> torch.Tensor:
 def test_the_sun_is_static_and_its_glow_is_not() -> None:
     photo, layers = sky_over_ground([])
     photo[:, disc(9)] = 1.0
-    moves = erode_moving_edges(layers, photo)
+    moves = erode(layers, photo).moves
     assert (moves[disc(9)] == 0).all()
     assert (moves[:290][~disc(24)[:290]] == 1).all()
 
@@ -468,25 +468,25 @@ def test_the_sun_is_static_in_any_class() -> None:
     photo[:, disc(9)] = 1.0
     falls = CLASSES.index("falls")
     layers[:, disc(12)] = nn.functional.one_hot(torch.tensor(falls), 4).float()[:, None]
-    assert (erode_moving_edges(layers, photo)[disc(9)] == 0).all()
+    assert (erode(layers, photo).moves[disc(9)] == 0).all()
 
 
 def test_the_sun_is_static_where_it_is_burnt_out() -> None:
     photo, layers = sky_over_ground([])
     photo[:, disc(26)] = 1.0
-    assert (erode_moving_edges(layers, photo)[disc(26)] == 0).all()
+    assert (erode(layers, photo).moves[disc(26)] == 0).all()
 
 
 def test_a_long_white_cloud_is_not_the_sun() -> None:
     photo, layers = sky_over_ground([])
     photo[:, 100:116, 100:220] = 1.0
-    assert (erode_moving_edges(layers, photo)[:290] == 1).all()
+    assert (erode(layers, photo).moves[:290] == 1).all()
 
 
 def test_a_large_white_cloud_is_not_the_sun() -> None:
     photo, layers = sky_over_ground([])
     photo[:, disc(60)] = 1.0
-    assert (erode_moving_edges(layers, photo)[:290] == 1).all()
+    assert (erode(layers, photo).moves[:290] == 1).all()
 
 
 @pytest.mark.parametrize(("sky", "stands"), [(-0.6, True), (0.4, False)])
@@ -494,7 +494,7 @@ def test_stars_are_static(sky: float, stands: bool) -> None:
     photo, layers = sky_over_ground([])
     photo[:, :300] = sky
     photo[:, 100, 100] = photo[:, 200, 300] = sky + 0.4
-    still = erode_moving_edges(layers, photo)[:290] == 0
+    still = erode(layers, photo).moves[:290] == 0
     assert bool(still[100, 100] and still[200, 300]) == stands
     assert still.float().mean() < 0.001
 
@@ -503,7 +503,7 @@ def test_streaks_and_edges_of_clouds_at_night_are_no_stars() -> None:
     photo, layers = sky_over_ground([])
     photo[:, :300] = -0.6
     photo[:, 100:103, 50:200] = photo[:, 150:250, 250:350] = -0.1
-    assert (erode_moving_edges(layers, photo)[:290] == 1).all()
+    assert (erode(layers, photo).moves[:290] == 1).all()
 
 
 def test_texture_is_not_an_edge() -> None:
@@ -512,4 +512,4 @@ def test_texture_is_not_an_edge() -> None:
     photo = torch.rand(3, 400, 400) - 0.5
     layers = torch.zeros(4, 400, 400)
     layers[1, :200] = 1
-    assert (erode_moving_edges(layers, photo)[:196] == 1).all()
+    assert (erode(layers, photo).moves[:196] == 1).all()

@@ -9,6 +9,7 @@ from stylecine.ops.displacement import Displacement
 from stylecine.options import CLASSES
 from stylecine.perception.reflection import mirroring
 from stylecine.perception.water import open_water
+from tests.seen import Everywhere, seen
 
 HEIGHT, WIDTH, SHORE = 160, 240, 70
 
@@ -85,9 +86,10 @@ def swaying(speed: float, mirrors: bool) -> Displacement:
     """The displacement of a lake in a loop of four seconds."""
     layers, flow = torch.zeros(4, HEIGHT, WIDTH), torch.zeros(2, HEIGHT, WIDTH)
     layers[1], flow[0] = torch.from_numpy(WATER), torch.from_numpy(WATER) * speed * HEIGHT / 120
-    swell = predict_swell(torch.from_numpy(lake(mirrors=mirrors)).expand(3, -1, -1), layers, flow)
-    assert swell is not None and swell.seconds == (RIPPLE_SECONDS if mirrors else SECONDS)
-    return integrate(flow, layers[1], period=120, fps=30, margin=32, swell=swell)
+    photo = torch.from_numpy(lake(mirrors=mirrors)).expand(3, -1, -1)
+    (swell,) = predict_swell(seen(photo, layers, Everywhere(1, 0)), flow)
+    assert swell.seconds == (RIPPLE_SECONDS if mirrors else SECONDS)
+    return integrate(flow, layers[1], period=120, fps=30, margin=32, swells=[swell])
 
 
 def test_water_that_mirrors_its_shore_rocks_and_does_not_drift() -> None:

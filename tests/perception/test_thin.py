@@ -11,8 +11,8 @@ from torch import Tensor
 
 from stylecine.engine.model_networks import Networks
 from stylecine.ops.image import to_tensor
-from stylecine.perception.edges import erode_moving_edges
-from stylecine.perception.layers import predict_layers
+from stylecine.perception.edges import erode
+from stylecine.perception.layers import segment
 from stylecine.perception.thin import thin_static, top_hats
 from stylecine.picture.photo import load_photo
 
@@ -131,8 +131,8 @@ def networks() -> Networks:
 def test_hand_marked_posts_masts_cables_and_branches_stand_still(networks: Networks, name: str) -> None:
     """Where the mask is 0 every frame has the photo's own bytes: nothing is displaced there."""
     photo = to_tensor(load_photo(next(MARKED.glob(f"{name}.*"))))
-    layers = predict_layers(photo, networks.segmenter, lambda: networks.occluders)
-    moves = erode_moving_edges(layers, photo).numpy() > 0
+    layers = segment(photo, networks.segmenter, lambda: networks.occluders).layers
+    moves = erode(layers, photo).moves.numpy() > 0
     share = np.concatenate([moves[points_along(line, moves.shape)] for line in LINES[name]["lines"]]).mean()
     assert share < MISSED.get(name, 0.05)
 

@@ -7,7 +7,8 @@ from torch import Tensor
 
 from stylecine.ops.image import LUMA
 from stylecine.options import WEATHERS, Wind
-from stylecine.picture.weather import CYCLES, MAX_FALL, SNOW, Weather, distance, light, make_weather
+from stylecine.perception.depth import judge_depth
+from stylecine.picture.weather import CYCLES, MAX_FALL, SNOW, Weather, light, make_weather
 
 HEIGHT, WIDTH, PERIOD = 96, 144, 60
 SHORT = min(HEIGHT, WIDTH)
@@ -23,7 +24,7 @@ def scenery() -> tuple[Tensor, Tensor]:
 
 def weather_in(kind: str, wind: Wind | None = CALM, strength: float = 0.5, period: int = PERIOD) -> Weather:
     photo, sky = scenery()
-    return make_weather(kind, strength, wind, photo, photo, sky, period=period, fps=30)
+    return make_weather(kind, strength, wind, photo, photo, judge_depth(photo, sky), period=period, fps=30)
 
 
 def shown(weather: Weather, t: float) -> Tensor:
@@ -85,7 +86,8 @@ def test_twice_the_speed_makes_streaks_twice_as_long() -> None:
     photo, sky = scenery()
 
     def length(speed: float) -> float:
-        weather = make_weather("rain", 0.5, CALM, photo, photo, sky, period=PERIOD, fps=30, speed=speed)
+        depth = judge_depth(photo, sky)
+        weather = make_weather("rain", 0.5, CALM, photo, photo, depth, period=PERIOD, fps=30, speed=speed)
         return float(weather.streaks([5], HEIGHT, WIDTH)[0][:, 3].abs().median())
 
     assert length(2) == pytest.approx(2 * length(1), rel=0.1)
@@ -108,29 +110,6 @@ def test_long_loops_have_no_more_to_draw_at_once() -> None:
     short, long = (len(weather_in("rain", period=n).streaks([3], HEIGHT, WIDTH)[0]) for n in (60, 1800))
     assert long == pytest.approx(short, rel=0.25)
     assert max(weather_in("fog", period=1800).cycles) <= CYCLES
-
-
-def test_distance_grows_towards_the_horizon_and_what_stands_before_the_sky_is_nearer() -> None:
-    photo, sky = scenery()
-    sky[30:48, 60:70], photo[30:48, 60:70] = 0, torch.tensor([10, 20, 5], dtype=torch.uint8)  # a tree
-    far = distance(photo, sky)
-    column = far[48:, 10]
-    assert (column[3:].diff() <= 1e-3).all() and column[0] > 0.7 and column[-1] < 0.15
-    assert far[35, 65] < 0.5 < far[35, 20]
-
-
-def test_what_reaches_up_from_the_horizon_hides_the_ground_behind_it() -> None:
-    photo, sky = scenery()
-    sky[20:48, :60], photo[20:48, :60] = 0, torch.tensor([10, 20, 5], dtype=torch.uint8)  # a dark hedge
-    far = distance(photo, sky)
-    assert far[49, 10] < 0.5 < 0.7 < far[49, 120]
-    assert far[30:, 10].diff().abs().max() < 0.05, "no band of fog at its foot"
-
-
-def test_distance_without_a_sky_goes_from_top_to_bottom() -> None:
-    photo, _ = scenery()
-    far = distance(photo, torch.zeros(HEIGHT, WIDTH))
-    assert far[0].mean() > 0.8 and far[-1].mean() < 0.1
 
 
 def test_rain_is_lighter_than_the_land_and_darker_than_the_sky() -> None:

@@ -1,0 +1,103 @@
+"""Where surf runs up a beach: foam along the water's edge, and smooth sand beside it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from stylecine.ops.smoothstep import smoothstep
+from stylecine.options import WATER
+
+REACH = 0.07  # of the short side: so far from the edge, on either side, a beach is looked at
+SMOOTH = 0.03  # of the short side: over this distance edge, foam and sand are looked at as a whole
+FOAMY, SANDY = (0.15, 0.5), (0.75, 0.95)  # shares of the water and of the ground at the edge: no swash, all of it
+ROUGH = 0.035  # of [0, 1]: sand has less fine contrast
+MIN_BRIGHTNESS, MIN_BEACH = 0.22, 0.02  # of [0, 1]; of the photo
+
+
+@dataclass(frozen=True, eq=False)
+class Beach:
+    """On the grid, [h,w]: `level`, the distance from the water's edge in units of REACH, below 0 in the water;
+    `surely` in [0,1], that surf runs up there; `free`, bool, what may move."""
+
+    level: np.ndarray
+    surely: np.ndarray
+    free: np.ndarray
+
+
+def find_beach(
+    owner: np.ndarray,
+    water: np.ndarray,
+    mirrors: np.ndarray,
+    foam: np.ndarray,
+    grey: np.ndarray,
+    free: np.ndarray,
+) -> Beach | None:
+    """None without a beach.
+
+    owner: class of each place, -1 where nothing moves. water: bool, of which the open part. mirrors: in [0,1], how
+    surely it mirrors its shore: the lights of a calm lake are no foam. foam: in [0,1]. grey: in [-1,1]. free: bool,
+    what the user does not hold. All [h,w].
+    """
+    ground = owner < 0
+    if not water.any() or not ground.any():
+        return None
+    short = min(owner.shape)
+    distance = ndimage.distance_transform_edt(~water) - ndimage.distance_transform_edt(water)
+    level = ndimage.gaussian_filter(distance, 0.4 * SMOOTH * short, mode="nearest") / (REACH * short)
+    surely = _foamy(water, foam, level)
+    if surely.max() < 0.5:
+        return None
+    surely = surely * _sandy(ground & free, grey, owner, level)
+    if not free.all():  # it fades towards what is held, or the picture would tear there
+        surely = surely * smoothstep(0, 1, ndimage.distance_transform_edt(free) / (REACH * short) - 0.3)
+    surely = surely * (1 - _of_nearest_water(mirrors, water))
+    return Beach(level, surely, free) if surely.max() >= 0.5 else None
+
+
+def _of_nearest_water(values: np.ndarray, water: np.ndarray) -> np.ndarray:
+    rows, columns = ndimage.distance_transform_edt(~water, return_distances=False, return_indices=True)
+    nearest: np.ndarray = values[rows, columns]
+    return nearest
+
+
+def _foamy(water: np.ndarray, foam: np.ndarray, level: np.ndarray) -> np.ndarray:
+    """How foamy the water along the edge is, [h,w] in [0,1]."""
+    return smoothstep(*FOAMY, _share(foam, water & (level > -1), min(water.shape)))
+
+
+def _sandy(ground: np.ndarray, grey: np.ndarray, owner: np.ndarray, level: np.ndarray) -> np.ndarray:
+    """How smooth and free of things the ground along the edge is, [h,w] in [0,1]."""
+    short = min(ground.shape)
+    brightness = (grey + 1) / 2
+    # the step of the foam's edge itself is not the sand's
+    inland = ndimage.binary_erosion(ground, iterations=max(1, round(0.012 * short)), border_value=1)
+    weight = ndimage.gaussian_filter(inland.astype(np.float64), 0.01 * short) + 1e-3
+    local = ndimage.gaussian_filter(brightness * inland, 0.01 * short) / weight
+    rough = np.sqrt(ndimage.gaussian_filter(inland * (brightness - local) ** 2, 0.01 * short) / weight)
+    smooth = _beaches(ground & (rough < ROUGH) & (brightness > MIN_BRIGHTNESS))
+    sandy = smoothstep(*SANDY, _share(smooth.astype(np.float64), ground & (level > 0.2) & (level < 1.2), short))
+    things = ground & ~smooth & (level > 0.2) | (owner >= 0) & (owner != WATER)
+    if things.any():
+        clear = ndimage.distance_transform_edt(~ndimage.binary_opening(things)) / (REACH * short)
+        sandy = sandy * smoothstep(0, 1, clear - 0.3)
+    return sandy
+
+
+def _beaches(smooth: np.ndarray) -> np.ndarray:
+    """The regions of bool [h,w] that are large and reach the photo's lower half: the rest are rocks and walls."""
+    labels, _ = ndimage.label(ndimage.binary_opening(smooth, iterations=2))
+    large = [
+        i
+        for i, (rows, _columns) in enumerate(ndimage.find_objects(labels), 1)
+        if (labels == i).mean() > MIN_BEACH and rows.stop > smooth.shape[0] * 0.6
+    ]
+    return ndimage.binary_dilation(np.isin(labels, large), iterations=3) & smooth
+
+
+def _share(values: np.ndarray, where: np.ndarray, short: int) -> np.ndarray:
+    """Gaussian mean of `values` over `where`; 0 far from it."""
+    weight = ndimage.gaussian_filter(where.astype(np.float64), SMOOTH * short)
+    return ndimage.gaussian_filter(values * where, SMOOTH * short) / (weight + 1e-3)

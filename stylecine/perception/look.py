@@ -1,0 +1,118 @@
+"""From a photo to its `Scenery`: every network and detector looks at it here, once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from stylecine.machine.threads import another_thread
+from stylecine.networks.motionnet import MotionNet
+from stylecine.networks.occludernet import OccluderNet
+from stylecine.networks.segmenter import Segmenter
+from stylecine.ops.arrows import GRID
+from stylecine.ops.image import fit_short_side, resize, to_uint8
+from stylecine.options import FALLS, SKY, WATER, Arrow
+from stylecine.perception.beach import find_beach
+from stylecine.perception.bed import standing_colours
+from stylecine.perception.clouds import cloud_reach
+from stylecine.perception.depth import judge_depth
+from stylecine.perception.directions import PlacedArrow, place_arrows, predict_directions
+from stylecine.perception.edges import Eroded, erode
+from stylecine.perception.falls import fall_texture
+from stylecine.perception.foam import foam
+from stylecine.perception.glow import sun_glow
+from stylecine.perception.layers import segment
+from stylecine.perception.reflection import mirroring
+from stylecine.perception.scenery import Scenery, Still
+from stylecine.perception.stream import find_streams, import_ahead, sense_odds
+from stylecine.perception.water import class_map, grey_on, open_water
+
+
+class Nets(Protocol):
+    """The networks that look at photos; `occluders` may be missing, and is read when it is first asked for."""
+
+    @property
+    def segmenter(self) -> Segmenter: ...
+    @property
+    def motionnet(self) -> MotionNet: ...
+    @property
+    def occluders(self) -> OccluderNet | None: ...
+
+
+@torch.inference_mode()
+def look(photo: Tensor, nets: Nets, *, edges: bool = True) -> Scenery:
+    """What a photo [3,H,W] in [-1,1] shows. edges: whether to look for those of what moves, too."""
+    with another_thread(photo.device, "stylecine-imports") as begin:
+        begin(import_ahead)
+        layers, probabilities = segment(photo, nets.segmenter, lambda: nets.occluders)
+    return perceive(photo, layers, nets.motionnet, probabilities=probabilities, edges=edges)
+
+
+@torch.inference_mode()
+def perceive(
+    photo: Tensor,
+    layers: Tensor,
+    motionnet: MotionNet,
+    *,
+    arrows: Sequence[Arrow] = (),
+    held: Tensor | None = None,
+    freed: Tensor | None = None,
+    sky: Tensor | None = None,
+    probabilities: Tensor | None = None,
+    edges: bool = True,
+) -> Scenery:
+    """What a photo [3,H,W] in [-1,1] shows of which the layers [4,H,W] are known.
+
+    What a user has said comes before what is seen: arrows, as in `animate`; held: [H,W] in [0,1], what must not move;
+    freed: bool [H,W], what moves although it seems to stand. sky: [H,W], if not that of the layers. Raises MotionError
+    for an arrow that starts where nothing moves.
+    """
+    grid = fit_short_side(photo.shape[-2:], GRID)
+    placed = place_arrows(layers, arrows, grid)
+    with another_thread(photo.device, "stylecine-edges") as begin:
+        eroded = begin(lambda: erode(layers, photo, freed, _starts(placed, grid))) if edges else None
+        directions, disagreement = predict_directions(motionnet, photo, layers, placed, grid)
+        owner, grey = class_map(layers, grid), grey_on(photo, grid)
+        water, falls, in_sky = (owner == k for k in (WATER, FALLS, SKY))
+        streams = find_streams(owner, open_water(owner, directions, grey))
+        steered = np.isin(streams.number, [streams.number[a.row, a.column] for a in placed]) & (streams.number > 0)
+        steered |= in_sky & any(in_sky[a.row, a.column] for a in placed)
+        still = Still(
+            mirror=mirroring(grey, streams.open, owner < 0) * ~steered,
+            bed=standing_colours(photo, streams.open) * ~steered,
+            glow=sun_glow(photo, in_sky) * (in_sky & ~steered),
+        )
+        white = np.where(streams.open, foam(streams.open, grey), foam(water & ~streams.open, grey))
+        free = np.ones(grid, bool) if held is None else resize(held[None], grid)[0].cpu().numpy() < 0.01
+        return Scenery(
+            layers=layers,
+            eroded=None if eroded is None else eroded.result(),
+            probabilities=probabilities,
+            owner=owner,
+            directions=directions,
+            disagreement=disagreement,
+            streams=streams,
+            odds=sense_odds(directions, streams, water),
+            still=still,
+            foam=white,
+            beach=find_beach(owner, streams.open, still.mirror, white, grey, free),
+            cloud_reach=cloud_reach(in_sky, grey_on(photo[:1], grid)) if in_sky.any() else 0,
+            falls=fall_texture(falls, grey) if falls.any() else None,
+            depth=judge_depth(to_uint8(photo), layers[SKY] if sky is None else sky),
+            arrows=placed,
+            steered=steered,
+            freed=freed,
+        )
+
+
+def find_edges(photo: Tensor, scenery: Scenery) -> Eroded:
+    """What of a scenery's layers moves for sure, in its photo [3,H,W] in [-1,1]: `Scenery.eroded`."""
+    return erode(scenery.layers, photo, scenery.freed, _starts(scenery.arrows, scenery.grid))
+
+
+def _starts(arrows: Sequence[PlacedArrow], grid: tuple[int, int]) -> list[tuple[float, float]]:
+    return [((a.column + 0.5) / grid[1], (a.row + 0.5) / grid[0]) for a in arrows]
