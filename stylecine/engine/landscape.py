@@ -154,7 +154,8 @@ def _displace(
         fps=options.fps,
         margin=margin,
         sky=sky,
-        swell=swell,
+        swells=() if swell is None else (swell,),
+        speed=options.speed,
         standing=None if given else predict_standing(photo, layers, flow),
     )
 

@@ -28,7 +28,7 @@ GRID = 128  # short side of the landscape's flow: half of that of a loop
 
 @dataclass(frozen=True, eq=False)
 class TurnedWind:
-    """What another wind changes in a loop: the landscape's velocity [2,gh,gw] and swell [2,2,gh,gw], as its
+    """What another wind changes in a loop: the landscape's velocity [2,gh,gw] and swell [2K,2,gh,gw], as its
     `Displacement` has them, and its plants and cloth. None is what there is none of, or what no wind changes."""
 
     velocity: Tensor | None = None
@@ -65,15 +65,17 @@ class WindDial:
         """Velocity and swell."""
         if self._flow_in is None:
             return None, None
-        displacement = self.loop.loop.displacement
+        displacement, speed = self.loop.loop.displacement, self.loop.settings["speed"]
         flow, size = self._flow_in(wind), (self.loop.height, self.loop.width)
         swell = None if displacement.swell is None else predict_swell(self._photo, self.loop.layers, flow, wind)
         if self._swash is not None:
             flow, swell = flow * self._swash.drift, self._swash.add_to(swell)
         grid = displacement.sub_cycle.shape
         place = {"cell": displacement.cell, "margin": displacement.margin}
-        velocity = velocity_on(grid, flow * self.loop.settings["speed"], size, **place, fps=self.loop.fps)
-        return velocity, None if swell is None else swell_on(grid, swell, size, **place)
+        velocity = velocity_on(grid, flow * speed, size, **place, fps=self.loop.fps)
+        swells = () if swell is None or displacement.swell is None else (swell,)
+        seconds = displacement.period / self.loop.fps * speed
+        return velocity, swell_on(grid, swells, displacement.swell_cycles, seconds, size, **place)
 
     @cached_property
     def _flow_in(self) -> Callable[[Wind | None], Tensor] | None:

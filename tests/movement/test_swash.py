@@ -111,7 +111,7 @@ def test_what_is_held_stands_still():
 def test_a_loop_begins_with_the_photo_and_runs_up_and_back(swash):
     moves = swash.widen(layers().amax(0))
     assert moves[EDGE + 5, 128] == 1 and moves[-1].max() == 0
-    loop = integrate(drift() * swash.drift, moves, period=120, fps=30, margin=32, swell=swash.add_to(None))
+    loop = integrate(drift() * swash.drift, moves, period=120, fps=30, margin=32, swells=[swash.add_to(None)])
     at = (EDGE + 32) // loop.cell, (128 + 32) // loop.cell
     heights = [float(loop.swell_offset(loop.moment(t))[1][at]) for t in (0, 30, 60, 90)]
     assert heights[0] == 0 and abs(heights[2]) < 1e-4

@@ -87,7 +87,7 @@ def swaying(speed: float, mirrors: bool) -> Displacement:
     layers[1], flow[0] = torch.from_numpy(WATER), torch.from_numpy(WATER) * speed * HEIGHT / 120
     swell = predict_swell(torch.from_numpy(lake(mirrors=mirrors)).expand(3, -1, -1), layers, flow)
     assert swell is not None and swell.seconds == (RIPPLE_SECONDS if mirrors else SECONDS)
-    return integrate(flow, layers[1], period=120, fps=30, margin=32, swell=swell)
+    return integrate(flow, layers[1], period=120, fps=30, margin=32, swells=[swell])
 
 
 def test_water_that_mirrors_its_shore_rocks_and_does_not_drift() -> None:
