@@ -188,14 +188,15 @@ class Arguments:
         # A copy of weight 0 may not be read, and its NaN then not seen.
         begin = self.uniform(*grid) * (0.0 if self.kind == "non-finite" else self.choice(0.0, 0.5))
         crossfade = self.layout(self.damaged(torch.stack((begin, 1 / (1 - begin)))))
-        swell = self.damaged(self.smooth(2, 2, *grid)) if self.chance(50) else None
+        clocks = self.choice(0, 0, 1, 2, 4)
+        swell = self.damaged(self.smooth(2 * clocks, 2, *grid)) if clocks else None
         # It swaps copies, and NaN in one of them would again depend on interpolation.
         stagger = 2 * self.uniform(*grid) - 1 if self.kind != "non-finite" and self.chance(50) else None
         standing = self.uniform(*grid) if self.kind != "non-finite" and self.chance(50) else None
         shares = [self.choice(0.0, 0.4, 1.0) for _ in range(count)]
         frames = self.choice(1, 1, 2, 5)
         shifts = [[self.draw(st.floats(0, 1)) for _ in range(kinds)] for _ in range(frames)]
-        swell_phases = [(self.draw(st.floats(-2, 0)), self.draw(st.floats(-1, 1))) for _ in range(frames)]
+        swell_weights = [[self.draw(st.floats(-2, 1)) for _ in range(2 * clocks)] for _ in range(frames)]
         moving = self.uniform(h, w) * (self.uniform(h, w) < self.choice(0.0, 0.5, 1.0))
         moving = (moving * 2).clamp(max=1)
         photo = self.levels(h, w, 3)
@@ -212,7 +213,7 @@ class Arguments:
         arrays = photo, moving, levels, positions, rates, sub_cycle, angle, contrast_gain, crossfade
         options: dict[str, Any] = {
             **{"stride": 4.0, "lengths": lengths, "phases": phases, "cell": cell, "margin": margin},
-            **{"stagger": stagger, "shifts": shifts, "swell": swell, "swell_phases": swell_phases},
+            **{"stagger": stagger, "shifts": shifts, "swell": swell, "swell_weights": swell_weights},
             **{"generated": generated, "standing": standing, "standing_shares": shares},
         }
 

@@ -39,7 +39,8 @@ static inline int check(const stylecine_render_args *args, char *message) {
     if (4 * level.h * level.w > INT32_MAX) return no("the canvas is too large");
     if (!(level.standing >= 0 && level.standing <= 1)) return no("a level's share in what stands is in [0,1]");
   }
-  if ((args->stagger && !args->shift) || (args->swell && !args->swell_phase))
+  if (args->clocks < 0 || args->clocks > 4) return no("clocks is 0 to 4");
+  if ((args->stagger && !args->shift) || (args->clocks && (!args->swell || !args->swell_weights)))
     return no("an array other than swell, generated, stagger, standing and recolouring is NULL");
   for (int i = 0; i < args->sub_cycles; ++i)
     if (!(args->length[i] > 0 && args->length[i] <= (args->knots - 1) * args->stride * 1.0001f))
@@ -59,7 +60,7 @@ static inline int check(const stylecine_render_args *args, char *message) {
 
 namespace STYLECINE_SET {
 
-constexpr int kMaxLevels = 8, kMaxSubCycles = 8, kPhases = 3;
+constexpr int kMaxLevels = 8, kMaxSubCycles = 8, kMaxClocks = 4, kPhases = 3;
 constexpr float kLinearBelow = 0.015f;  // radians: copies at a smaller angle are mixed linearly
 
 // Cubic Hermite interpolation between two knots, in pixels of the canvas.
@@ -118,7 +119,7 @@ STYLECINE_INLINE float sine(float x) {
   return x * (1 + y * (-1.66666547e-1f + y * (8.33217968e-3f + y * (-1.95125553e-4f + y * 2.60052530e-6f))));
 }
 
-// The swell's displacement of both copies; `weights` are those of its two parts.
+// What one clock of the swell displaces both copies by; `weights` are those of its two parts.
 STYLECINE_INLINE float swell_offset(const float *weights, const float *swell, int64_t step) {
   return weights[0] * swell[0] + weights[1] * swell[step];
 }

@@ -156,7 +156,7 @@ void compose(const uint8_t *photo, const float *moving, const float *sum, int64_
 
 // A frame of a call: its numbers in the arrays of stylecine_render_args.
 struct Frame {
-  const float *phase, *shift, *swell_phase;
+  const float *phase, *shift, *swell_weights;
   const float *generated;
   uint8_t *out;
   float *fields;  // its workspace
@@ -166,7 +166,7 @@ Frame frame_of(const stylecine_render_args &args, int64_t i, float *fields) {
   const int64_t height = args.height + 2 * int64_t(args.margin), width = args.width + 2 * int64_t(args.margin);
   return {args.phase + i * args.sub_cycles,
           args.stagger ? args.shift + i * args.sub_cycles : nullptr,
-          args.swell ? args.swell_phase + i * 2 : nullptr,
+          args.clocks ? args.swell_weights + i * 2 * args.clocks : nullptr,
           args.generated ? args.generated + i * 3 * height * width : nullptr,
           args.out + i * 3 * args.height * args.width,
           fields};
@@ -411,13 +411,14 @@ void fill_block(const stylecine_render_args &args, const Plan &plan, const Frame
       a[x] = cycles.swapped[x] ? source[1][x] : source[0][x];
       b[x] = cycles.swapped[x] ? source[0][x] : source[1][x];
     }
-    if (!args.swell) continue;
-    const float *swell = args.swell + axis * points + at;
-    const float weights[2] = {frame.swell_phase[0], frame.swell_phase[1]};
-    STYLECINE_INDEPENDENT
-    for (int64_t x = 0; x < n; ++x) {
-      const float offset = swell_offset(weights, swell + x, 2 * points);
-      a[x] += offset, b[x] += offset;
+    for (int k = 0; k < args.clocks; ++k) {
+      const float *swell = args.swell + (4 * k + axis) * points + at;
+      const float weights[2] = {frame.swell_weights[2 * k], frame.swell_weights[2 * k + 1]};
+      STYLECINE_INDEPENDENT
+      for (int64_t x = 0; x < n; ++x) {
+        const float offset = swell_offset(weights, swell + x, 2 * points);
+        a[x] += offset, b[x] += offset;
+      }
     }
   }
   for (int level = 0; level < args.levels; ++level) {

@@ -21,7 +21,7 @@ struct Frames {
   stylecine_render_args args;
   stylecine_level level[kMaxLevels];
   float length[kMaxSubCycles];
-  float phase[BATCH][kMaxSubCycles], shift[BATCH][kMaxSubCycles], swell_phase[BATCH][2];
+  float phase[BATCH][kMaxSubCycles], shift[BATCH][kMaxSubCycles], swell_weights[BATCH][2 * kMaxClocks];
   Plan plan;
   float *workspace;
   int64_t first;  // of the frames
@@ -51,7 +51,9 @@ __global__ void fill(const __grid_constant__ Frames frames) {
       const Moment then =
           moment(frames.length[sub_cycle] * (is_a ? phase : 1 - phase), args.stride, args.knots, float(args.cell));
       float source = displaced(then, positions + at, rates + at, 4 * points);
-      if (args.swell) source += swell_offset(frames.swell_phase[n], args.swell + axis % 2 * points + i, 2 * points);
+      for (int k = 0; k < args.clocks; ++k)
+        source +=
+            swell_offset(frames.swell_weights[n] + 2 * k, args.swell + (4 * k + axis % 2) * points + i, 2 * points);
       workspace[axis * points + i] = sources[axis] = source;
     }
     const float share = copy_b_share(phase, args.crossfade + i, points);
@@ -213,7 +215,8 @@ Frames frames_of(const stylecine_render_args &args, int64_t first, float *worksp
       frames.phase[n][i] = args.phase[(first + n) * args.sub_cycles + i];
       if (args.stagger) frames.shift[n][i] = args.shift[(first + n) * args.sub_cycles + i];
     }
-    for (int i = 0; i < 2 && args.swell; ++i) frames.swell_phase[n][i] = args.swell_phase[2 * (first + n) + i];
+    const int parts = 2 * args.clocks;
+    for (int i = 0; i < parts; ++i) frames.swell_weights[n][i] = args.swell_weights[(first + n) * parts + i];
   }
   return frames;
 }

@@ -19,7 +19,7 @@
 extern "C" {
 #endif
 
-#define STYLECINE_ABI 14      /* changes whenever anything in this file changes for callers */
+#define STYLECINE_ABI 15      /* changes whenever anything in this file changes for callers */
 #define STYLECINE_MESSAGE 256 /* bytes that `message` must have room for */
 
 #if defined(_WIN32)
@@ -198,8 +198,10 @@ typedef struct {
                                  beginning, and for B at its end */
   const float *crossfade;     /* [2,gh,gw]: the phase at which copy A begins to give way to B, and the pace per
                                  sub-cycle, 1 or more */
-  const float *swell;         /* [2,2,gh,gw]: two parts of a displacement of both copies, canvas pixels; or NULL */
-  const float *swell_phase;   /* host [frames,2]: weights of its two parts; not read without swell */
+  int32_t clocks;             /* number of different paces of the swell, 0 to 4 */
+  const float *swell;         /* [clocks,2,2,gh,gw]: a displacement of both copies for each clock, in two parts, x and y,
+                                 canvas pixels; not read without clocks */
+  const float *swell_weights; /* host [frames,clocks,2]: weights of the parts; not read without clocks */
   const float *generated; /* [frames, 3, height + 2 margin, width + 2 margin] in [-1,1]: the generator's image of warped
                              features, added to the levels; or NULL */
   const float *stagger;   /* [gh,gw] in [-1,1]: how many sub-cycles each place is ahead of `phase`; or NULL */

@@ -1,12 +1,14 @@
 """Small loops of any photo, with known drift, and another appearance of them."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 import torch.nn.functional as F
 from scipy import ndimage
 
 from stylecine.movement.displacement import integrate
-from stylecine.movement.swell import SECONDS, Swell
+from stylecine.movement.swell import Swell
 from stylecine.ops.image import to_tensor
 from stylecine.options import Wind
 from stylecine.output.web_pack import pack
@@ -26,16 +28,17 @@ def loop_of(
     *,
     period: int = 60,
     margin: int = 32,
-    swell: bool = False,
+    swells: Sequence[float] = (),
     standing: bool = False,
 ) -> Loop:
-    """A loop whose moving pixels drift at `speed` (pixels per 1/30 s) at the right border, and not at the left."""
+    """A loop whose moving pixels drift at `speed` (pixels per 1/30 s) at the right border, and not at the left. swells:
+    seconds of each."""
     height, width = moving.shape
     image, moves = to_tensor(photo), torch.from_numpy(moving.astype(np.float32))
     across = torch.linspace(0, speed / 2, width // 2).expand(height // 2, -1)
     flow = torch.stack((across, -0.3 * across)).contiguous()
-    parts = 0.4 * torch.randn(2, 2, *flow.shape[1:], generator=torch.Generator().manual_seed(1))
-    waves = [Swell(parts, SECONDS)] if swell else []
+    noise = torch.Generator().manual_seed(1)
+    waves = [Swell(0.4 * torch.randn(2, 2, *flow.shape[1:], generator=noise), seconds) for seconds in swells]
     stands = across / across.max() if standing else None
     wide, visible = canvas(image, moves, margin)
     displacement = integrate(flow, moves, period=period, fps=FPS, margin=margin, swells=waves, standing=stands)

@@ -36,12 +36,12 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def cinemagraph(photo: np.ndarray, water: np.ndarray, drift: np.ndarray, small_model: Path) -> Cinemagraph:
-    """A loop that also has a swell, as recognised open water does, and a stagger and waves that stand, as quick water
-    does."""
+    """A loop that also has a swell of two clocks, as recognised open water and a beach do, and a stagger and waves that
+    stand, as quick water does."""
     made = animate(photo, mask=water, motion=drift, model=str(small_model), size=None, seconds=0.4, fps=30)
-    swell = torch.randn(2, 2, *made.loop.displacement.sub_cycle.shape, generator=torch.Generator().manual_seed(0))
+    swell = torch.randn(4, 2, *made.loop.displacement.sub_cycle.shape, generator=torch.Generator().manual_seed(0))
     stagger = torch.rand(made.loop.displacement.sub_cycle.shape, generator=torch.Generator().manual_seed(1)) - 0.5
-    own = {"swell": swell, "swell_cycles": 2, "stagger": stagger, "min_ramp": 5.0, "standing": stagger.abs()}
+    own = {"swell": swell, "swell_cycles": (2, 3), "stagger": stagger, "min_ramp": 5.0, "standing": stagger.abs()}
     displacement = replace(made.loop.displacement, **own)
     shares = tuple(i / 4 for i in range(len(made.loop.splines)))
     return replace(made, loop=replace(made.loop, displacement=displacement, standing_shares=shares))

@@ -28,7 +28,8 @@ def export(cinemagraph: Cinemagraph, folder: Path) -> None:
         "contrast_gain": loop.contrast_gain,
         "crossfade": loop.crossfade,
     } | {f"level_{i}": spline for i, spline in enumerate(loop.splines)}
-    arrays |= {} if displacement.swell is None else {"swell": displacement.swell}
+    if displacement.swell is not None:
+        arrays |= {"swell": displacement.swell, "swell_cycles": torch.tensor(displacement.swell_cycles).float()}
     arrays |= {} if displacement.stagger is None else {"stagger": displacement.stagger}
     if displacement.standing is not None:
         arrays |= {"standing": displacement.standing, "standing_share": torch.tensor(loop.standing_shares)}
@@ -39,7 +40,7 @@ def export(cinemagraph: Cinemagraph, folder: Path) -> None:
         np.save(folder / f"{name}.npy", array.cpu().contiguous().numpy())
     (folder / "loop.txt").write_text(
         f"frames {len(cinemagraph)}\nmargin {displacement.margin}\ncell {displacement.cell}\n"
-        f"stride {displacement.stride:.9g}\nswell_cycles {displacement.swell_cycles}\n"
+        f"stride {displacement.stride:.9g}\nclocks {len(displacement.swell_cycles)}\n"
         f"staggered {int(displacement.stagger is not None)}\nstanding {int(displacement.standing is not None)}\n"
     )
 

@@ -21,7 +21,7 @@
 
 #define PI 3.14159265358979323846
 
-enum { MAX_LEVELS = 8, MAX_SUB_CYCLES = 8, MAX_AXES = 6 };
+enum { MAX_LEVELS = 8, MAX_SUB_CYCLES = 8, MAX_CLOCKS = 4, MAX_AXES = 6 };
 
 static void stop(const char *what, const char *why) {
   fprintf(stderr, "render_loop: %s: %s\n", what, why);
@@ -97,24 +97,24 @@ int main(int argc, char **argv) {
   stylecine_cpu *cpu;
   stylecine_level levels[MAX_LEVELS];
   stylecine_render_args args = {0};
-  float phases[MAX_SUB_CYCLES], shifts[MAX_SUB_CYCLES], swell_phase[2];
+  float phases[MAX_SUB_CYCLES], shifts[MAX_SUB_CYCLES], swell_weights[2 * MAX_CLOCKS];
   array photo, moving, positions, rates, sub_cycle, angle, contrast_gain, crossfade, swell, length, ramp, stagger,
       standing;
-  array standing_share = {0};
+  array standing_share = {0}, swell_cycles = {0};
   FILE *file;
   void *workspace;
   size_t bytes;
   int64_t frames;
-  int32_t swell_cycles, staggered, stands;
+  int32_t staggered, stands;
 
   if (argc < 2) stop("usage", "render_loop FOLDER [THREADS] > frames.ppm");
   if (stylecine_abi() != STYLECINE_ABI) stop("libstylecine", "is another version than stylecine.h");
 
   file = open_in(argv[1], "loop.txt", 0);
   if (fscanf(file,
-             "frames %" SCNd64 " margin %" SCNd32 " cell %" SCNd32 " stride %f swell_cycles %" SCNd32
+             "frames %" SCNd64 " margin %" SCNd32 " cell %" SCNd32 " stride %f clocks %" SCNd32
              " staggered %" SCNd32 " standing %" SCNd32,
-             &frames, &args.margin, &args.cell, &args.stride, &swell_cycles, &staggered, &stands) != 7)
+             &frames, &args.margin, &args.cell, &args.stride, &args.clocks, &staggered, &stands) != 7)
     stop("loop.txt", "has not the seven numbers");
   fclose(file);
 
@@ -126,12 +126,15 @@ int main(int argc, char **argv) {
   angle = load(argv[1], "angle.npy", "f4", 4);
   contrast_gain = load(argv[1], "contrast_gain.npy", "f4", 5);
   crossfade = load(argv[1], "crossfade.npy", "f4", 3);
-  if (swell_cycles) swell = load(argv[1], "swell.npy", "f4", 4);
+  if (args.clocks) swell = load(argv[1], "swell.npy", "f4", 4);
+  if (args.clocks) swell_cycles = load(argv[1], "swell_cycles.npy", "f4", 1);
   if (staggered) stagger = load(argv[1], "stagger.npy", "f4", 2);
   if (stands) standing = load(argv[1], "standing.npy", "f4", 2);
   if (stands) standing_share = load(argv[1], "standing_share.npy", "f4", 1);
   length = load(argv[1], "length.npy", "f4", 1);
   ramp = load(argv[1], "ramp.npy", "f4", 1);
+  if (args.clocks > MAX_CLOCKS || (args.clocks && count(&swell_cycles) != args.clocks))
+    stop("swell_cycles.npy", "does not fit the number of clocks, at most 4");
   if (count(&length) > MAX_SUB_CYCLES || count(&ramp) != count(&length)) stop("length.npy", "is too long");
 
   for (; args.levels < MAX_LEVELS; ++args.levels) {
@@ -167,13 +170,13 @@ int main(int argc, char **argv) {
   args.angle = angle.data;
   args.contrast_gain = contrast_gain.data;
   args.crossfade = crossfade.data;
-  args.swell = swell_cycles ? swell.data : NULL;
-  args.swell_phase = swell_phase;
+  args.swell = args.clocks ? swell.data : NULL;
+  args.swell_weights = swell_weights;
   args.stagger = staggered ? stagger.data : NULL;
   args.shift = shifts;
   args.standing = stands ? standing.data : NULL;
   args.out = malloc((size_t)count(&photo));
-  for (int i = 0; i < args.sub_cycles; ++i) phases[i] = 0;
+  for (int i = 0; i < args.sub_cycles; ++i) phases[i] = shifts[i] = 0;
 
   if (stylecine_cpu_new(argc > 2 ? atoi(argv[2]) : 1, STYLECINE_BEST, &cpu, message)) stop("threads", message);
   bytes = stylecine_render_workspace_cpu(&args, cpu);
@@ -190,9 +193,12 @@ int main(int argc, char **argv) {
       phases[i] = (float)fmod((double)t * sub_cycles / (double)frames, 1);
       shifts[i] = (float)shift((double)t, ((const float *)ramp.data)[i], (double)frames);
     }
-    const double angle = 2 * PI * fmod((double)t * swell_cycles / (double)frames, 1);
-    swell_phase[0] = (float)(cos(angle) - 1);
-    swell_phase[1] = (float)sin(angle);
+    for (int i = 0; i < args.clocks; ++i) {
+      const double cycles = ((const float *)swell_cycles.data)[i];
+      const double angle = 2 * PI * fmod((double)t * cycles / (double)frames, 1);
+      swell_weights[2 * i] = (float)(cos(angle) - 1);
+      swell_weights[2 * i + 1] = (float)sin(angle);
+    }
     if (stylecine_render_cpu(&args, workspace, bytes, cpu, message)) stop("render", message);
     printf("P6\n%" PRId64 " %" PRId64 "\n255\n", args.width, args.height);
     if (fwrite(args.out, 3, (size_t)(args.width * args.height), stdout) != (size_t)(args.width * args.height))

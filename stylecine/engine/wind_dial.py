@@ -27,7 +27,7 @@ GRID = 128  # short side of the landscape's flow: half of that of a loop
 
 @dataclass(frozen=True, eq=False)
 class TurnedWind:
-    """What another wind changes in a loop: the landscape's velocity [2,gh,gw] and swell [2,2,gh,gw], as its
+    """What another wind changes in a loop: the landscape's velocity [2,gh,gw] and swell [2K,2,gh,gw], as its
     `Displacement` has them, and its plants and cloth. None is what there is none of, or what no wind changes."""
 
     velocity: Tensor | None = None
@@ -70,12 +70,13 @@ class WindDial:
         if swash is not None:
             flow = flow * swash.drift
         swells = [] if displacement.swell is None else predict_swell(self._scenery, flow, wind)
-        if swash is not None:
+        if swash is not None and displacement.swell is not None:
             swells.append(swash.swell)
         grid = displacement.sub_cycle.shape
         place = {"cell": displacement.cell, "margin": displacement.margin}
         velocity = velocity_on(grid, flow * speed, size, **place, fps=loop.fps)
-        return velocity, swell_on(grid, swells[0], size, **place) if swells else None
+        seconds = displacement.period / loop.fps * speed
+        return velocity, swell_on(grid, swells, displacement.swell_cycles, seconds, size, **place)
 
     @cached_property
     def _scenery(self) -> Scenery | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -32,7 +31,8 @@ SUB_CYCLES_PER_SECOND = 1.5  # at most
 MAX_STAGGER = 0.45  # sub-cycles by which a place may be ahead of the others, or behind
 MIN_RAMP = 1.2  # seconds in which that sets in, and ceases
 STAGGER_SCALE = 0.1  # of the short side: standard deviation of the Gaussian that makes the noise smooth
-MIN_SWELL_LOOP = 1.0  # seconds: shorter loops have no swell
+MIN_SWELL_LOOP = 1.0  # seconds at speed 1, and less above it: in shorter loops even one cycle would be hectic
+MIN_CYCLE_FRAMES = 4  # of a swell, which would otherwise flicker
 
 
 def integrate(
@@ -50,9 +50,9 @@ def integrate(
     """Displacement over a photo with `margin` pixels around it, for a loop of `period` frames at `fps`.
 
     flow: [2,h,w] over the photo, in pixels of its own grid per 1/30 s, of any grid size; replicated past the border.
-    moving: [H,W] in [0,1], what moves of the photo. sky: bool [H,W], what of that is sky. swells: on the flow's
-    grid, each with a clock of its own; loops of less than a second have none. speed: factor on all motion.
-    standing: [h,w] in [0,1] on that grid; see movement.standing.
+    moving: [H,W] in [0,1], what moves of the photo. sky: bool [H,W], what of that is sky. standing: [h,w] in [0,1] on
+    the flow's grid; see movement.standing. swells: on that grid, each in whole cycles of about its seconds over
+    `speed`, which the flow has already; loops of less than a second have none.
     The grid of the result has a short side of at most 256.
     """
     size = moving.shape[0], moving.shape[1]
@@ -68,7 +68,11 @@ def integrate(
     stagger = make_stagger(sub_cycles, min(size) / cell)
     if standing is not None:
         standing = to_canvas(standing[None], grid, cell, size, margin)[0]
-    moved = Displacement(
+    if period / fps * max(speed, 1) < MIN_SWELL_LOOP:
+        swells = ()
+    seconds, most = period / fps * speed, period // MIN_CYCLE_FRAMES
+    clocks = tuple(sorted({max(1, min(round(seconds / swell.seconds), most)) for swell in swells}))
+    return Displacement(
         positions,
         rates,
         sub_cycles,
@@ -79,14 +83,10 @@ def integrate(
         stagger,
         stride,
         standing,
+        swell=swell_on(grid, swells, clocks, seconds, size, cell=cell, margin=margin),
+        swell_cycles=clocks,
         min_ramp=MIN_RAMP * fps,
     )
-    if not swells or period / fps < MIN_SWELL_LOOP:
-        return moved
-    swell = swells[0]
-    parts = swell_on(grid, swell, size, cell=cell, margin=margin)
-    cycles = max(1, round(period / fps * speed / swell.seconds))
-    return replace(moved, swell=parts, swell_cycles=cycles)
 
 
 def velocity_on(
@@ -96,9 +96,26 @@ def velocity_on(
     return to_canvas(in_photo_pixels(flow, size), grid, cell, size, margin) * (30 / fps / cell)
 
 
-def swell_on(grid: tuple[int, int], swell: Swell, size: tuple[int, int], *, cell: int, margin: int) -> Tensor:
-    """`Displacement.swell` of a swell on a flow's grid."""
-    return torch.stack([to_canvas(in_photo_pixels(part, size), grid, cell, size, margin) for part in swell.parts])
+def swell_on(
+    grid: tuple[int, int],
+    swells: Sequence[Swell],
+    clocks: Sequence[int],
+    seconds: float,
+    size: tuple[int, int],
+    *,
+    cell: int,
+    margin: int,
+) -> Tensor | None:
+    """`Displacement.swell` of swells on a flow's grid, each added to the clock that is nearest to its own; None without
+    swells. clocks: `Displacement.swell_cycles` of a loop that lasts `seconds` at speed 1."""
+    if not swells:
+        return None
+    total = torch.stack([torch.zeros_like(swells[0].parts)] * len(clocks))
+    for swell in swells:
+        nearest = np.abs(np.subtract(clocks, round(seconds / swell.seconds))).argmin()
+        total[nearest] += swell.parts
+    parts = total.flatten(0, 1)
+    return torch.stack([to_canvas(in_photo_pixels(part, size), grid, cell, size, margin) for part in parts])
 
 
 def choose_stride(velocity: Tensor) -> int:

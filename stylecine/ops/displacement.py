@@ -22,7 +22,7 @@ class Moment:
 
     phases: tuple[float, ...]  # in [0,1], of the sub-cycles of each length
     shifts: tuple[float, ...]  # in [0,1], of each length: the factor on the stagger
-    swell: tuple[float, float]  # weights of its two parts: (cosine - 1, sine) of its angle, so (0, 0) at frame 0
+    swell: tuple[float, ...]  # weights of its parts: (cosine - 1, sine) of each clock's angle, so all 0 at frame 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,8 +43,8 @@ class Displacement:
     stagger: Tensor | None = None  # [h,w] in [-1,1]: how many sub-cycles a place is ahead of the others
     stride: int = 4  # frames between two knots
     standing: Tensor | None = None  # [h,w] in [0,1]: where coarse levels stay while fine ones run: movement.standing
-    swell: Tensor | None = None  # [2,2,h,w]: cosine and sine part, (x, y), canvas pixels: see movement.swell
-    swell_cycles: int = 0  # in a period
+    swell: Tensor | None = None  # [2K,2,h,w]: cosine and sine part of each of K clocks, (x, y), canvas pixels
+    swell_cycles: tuple[int, ...] = ()  # of these clocks, in a period
     min_ramp: float = 0.0  # frames, see `ramps`
 
     @cached_property
@@ -75,16 +75,16 @@ class Displacement:
     def moment(self, t: float) -> Moment:
         """The loop's state at frame t."""
         t %= self.period
-        angle = 2 * math.pi * (t * self.swell_cycles / self.period % 1)
+        angles = [2 * math.pi * (t * cycles / self.period % 1) for cycles in self.swell_cycles]
         return Moment(
             phases=tuple(t * count / self.period % 1 for count in self.counts),
             shifts=tuple(self._shift(t, ramp) for ramp in self.ramps),
-            swell=(math.cos(angle) - 1, math.sin(angle)),
+            swell=tuple(weight for angle in angles for weight in (math.cos(angle) - 1, math.sin(angle))),
         )
 
     def uniform(self, phase: float) -> Moment:
         """A state in which every place has the same phase, and there is no swell."""
-        return Moment((phase,) * len(self.counts), (0.0,) * len(self.counts), (0.0, 0.0))
+        return Moment((phase,) * len(self.counts), (0.0,) * len(self.counts), (0.0, 0.0) * len(self.swell_cycles))
 
     def _shift(self, t: float, ramp: float) -> float:
         """How much of the stagger counts at frame t: all of it in the middle, none where the loop begins and ends."""
@@ -101,16 +101,19 @@ class Displacement:
 
     def swell_offset(self, moment: Moment) -> Tensor:
         """What the swell displaces both copies by: [2,h,w], canvas pixels."""
-        if self.swell is None:
-            return torch.zeros_like(self.positions[0, 0])
-        return moment.swell[0] * self.swell[0] + moment.swell[1] * self.swell[1]
+        offset = torch.zeros_like(self.positions[0, 0])
+        if self.swell is not None:
+            for weight, part in zip(moment.swell, self.swell, strict=True):
+                offset += weight * part
+        return offset
 
     def rocks(self, height: int, width: int) -> Tensor:
         """Where the swell rocks matter faster than it drifts, or where it hardly drifts beside a swell: bool [H,W],
         pixels of the photo."""
         if self.swell is None:
             return torch.zeros(height, width, dtype=torch.bool, device=self.rates.device)
-        rocking = 2 * math.pi * self.swell_cycles / self.period * self.swell.square().sum((0, 1)).sqrt()
+        pace = self.swell.new_tensor(self.swell_cycles).repeat_interleave(2) * (2 * math.pi / self.period)
+        rocking = (self.swell * pace[:, None, None, None]).square().sum((0, 1)).sqrt()
         drift = self.rates[0, 0].norm(dim=0) * self.cell
         faster = (rocking > drift) | (drift * self.period < MIN_DRIFT * min(height, width))
         rows, columns = ((torch.arange(n, device=faster.device) + self.margin) // self.cell for n in (height, width))

@@ -21,6 +21,7 @@ from stylecine.ops.spline import sample
 Region = tuple[int, int, int, int]  # y0, x0, y1, x1 in canvas pixels; y0 and x0 lie on the coarsest grid
 MAX_LEVELS = 8
 MAX_SUB_CYCLES = 8
+MAX_CLOCKS = 4
 
 
 def render(*tensors: Any, **options: Any) -> Tensor:
@@ -60,8 +61,9 @@ class Rendering:
     stagger        [gh,gw] in [-1,1]: how many sub-cycles each place is ahead of its phase, times a frame's `shifts`, in
                    [0,1], of its length
     standing       [gh,gw] in [0,1]; times a level's share, in [0,1], how much of its displacement the level lacks
-    swell          [2,2,gh,gw]: two parts of a displacement of both copies, x and y in canvas pixels
-    swell_phases   their weights in each frame: cosine - 1, so that it is 0 at the beginning, and sine
+    swell          [2K,2,gh,gw]: two parts for each of K clocks, 4 at most, of a displacement of both copies, x and y in
+                   canvas pixels
+    swell_weights  theirs in each frame: cosine - 1, so that it is 0 at the beginning, and sine of each clock
     generated      [n,3,Hc,Wc] over the canvas, in [-1,1]: the generator's image of warped features, added to the levels
     recolouring    as `recolour_` does it of the finished frames: quicker here, while they are in the cache
 
@@ -88,9 +90,13 @@ class Rendering:
     standing: Tensor | None = None
     standing_shares: Sequence[float] = ()
     swell: Tensor | None = None
-    swell_phases: Sequence[tuple[float, float]] = ()
+    swell_weights: Sequence[Sequence[float]] = ()
     generated: Tensor | None = None
     recolouring: Recolouring | None = None
+
+    @property
+    def clocks(self) -> int:
+        return 0 if self.swell is None else len(self.swell) // 2
 
     def check(self) -> None:
         """ValueError if something does not fit the rest."""
@@ -100,7 +106,7 @@ class Rendering:
         h, w = self.moving.shape
         height, width = h + 2 * self.margin, w + 2 * self.margin
         gh, gw = self.sub_cycle.shape
-        count, kinds, frames = len(self.levels), len(lengths), len(phases)
+        count, kinds, frames, clocks = len(self.levels), len(lengths), len(phases), self.clocks
         shapes = {
             "photo": (h, w, 3),
             "moving": (h, w),
@@ -112,7 +118,7 @@ class Rendering:
             "crossfade": (2, gh, gw),
             "stagger": (gh, gw),
             "standing": (gh, gw),
-            "swell": (2, 2, gh, gw),
+            "swell": (2 * max(clocks, 1), 2, gh, gw),
             "generated": (frames, 3, height, width),
         }
         for name, shape in shapes.items():
@@ -123,16 +129,16 @@ class Rendering:
             dtype = level.dtype if level.dtype in native.DTYPES else torch.float32
             shape = 2 * -(-height // 2**i), 2 * -(-width // 2**i), 4
             native.check_tensor(f"render: level {i}", level, shape, dtype, self.photo.device)
-        if not 1 <= count <= MAX_LEVELS or not 1 <= kinds <= MAX_SUB_CYCLES or not phases:
-            raise ValueError(f"render: {count} levels, {kinds} lengths, {frames} frames do not fit.")
+        if not (1 <= count <= MAX_LEVELS and 1 <= kinds <= MAX_SUB_CYCLES and clocks <= MAX_CLOCKS and phases):
+            raise ValueError(f"render: {count} levels, {kinds} lengths, {clocks} clocks, {frames} frames do not fit.")
         if not _shares(phases, frames, kinds):
             raise ValueError(f"render: phases are in [0,1], one for each length, not {list(phases)}.")
         if self.stagger is not None and not _shares(self.shifts, frames, kinds):
             raise ValueError(f"render: a stagger takes a shift in [0,1] for each length, not {list(self.shifts)}.")
         if self.standing is not None and not _shares([self.standing_shares], 1, count):
             raise ValueError(f"render: what stands has a share in [0,1] of each level, not {self.standing_shares}.")
-        if self.swell is not None and len(self.swell_phases) != frames:
-            raise ValueError(f"render: a swell takes two weights for each frame, not {list(self.swell_phases)}.")
+        if clocks and [len(weights) for weights in self.swell_weights] != [2 * clocks] * frames:
+            raise ValueError(f"render: a swell takes two weights for each clock, not {list(self.swell_weights)}.")
         longest = (len(self.positions) - 1) * self.stride
         if not all(0 < length <= longest * 1.0001 for length in lengths):
             raise ValueError(f"render: sub-cycles of {list(lengths)} frames are longer than the knots, {longest:g}.")
@@ -151,7 +157,7 @@ class Rendering:
             level_args[i] = _Level(native.pointer(x), h, w, dtype, 2**i, share)
         length_args, phase_args, shift_args, swell_args = (
             (ctypes.c_float * len(x))(*x)
-            for x in (self.lengths, *map(_flat, (self.phases, self.shifts, self.swell_phases)))
+            for x in (self.lengths, *map(_flat, (self.phases, self.shifts, self.swell_weights)))
         )
         out = self.photo.new_empty(len(self.phases), *self.photo.shape)
         recolour_args = None if self.recolouring is None else recolour.Arguments(out, self.recolouring)
@@ -161,7 +167,7 @@ class Rendering:
             place["positions"], place["rates"], self.stride, len(self.lengths), place["sub_cycle"],
             ctypes.addressof(length_args), len(self.phases), ctypes.addressof(phase_args),
             place["angle"], place["contrast_gain"], place["crossfade"],
-            place.get("swell"), ctypes.addressof(swell_args), place.get("generated"),
+            self.clocks, place.get("swell"), ctypes.addressof(swell_args), place.get("generated"),
             place.get("stagger"), ctypes.addressof(shift_args), place.get("standing"),
             None if recolour_args is None else ctypes.addressof(recolour_args.args), native.pointer(out),
         )  # fmt: skip
@@ -190,9 +196,9 @@ class Rendering:
         source_a = hermite(self.positions[:, 1], self.rates[:, 1], stride, length * phase)
         source_b = hermite(self.positions[:, 0], self.rates[:, 0], stride, length * (1 - phase))
         sources = swap(torch.cat((source_a, source_b)), swapped) * self.cell
-        if self.swell is not None:
-            cosine, sine = self.swell_phases[i]
-            sources += (cosine * self.swell[0] + sine * self.swell[1]).repeat(2, 1, 1)
+        for k in range(0, 2 * self.clocks, 2):
+            cosine, sine = self.swell_weights[i][k : k + 2]
+            sources += (cosine * self.swell[k] + sine * self.swell[k + 1]).repeat(2, 1, 1)
         share = mixing.copy_b_share(phase[None], self.crossfade)
         weights = swap(mixing.weights(self.angle, self.contrast_gain, phase[None], share), swapped)
         bands = []
@@ -222,8 +228,9 @@ _Level = native.structure("void *spline; int64_t h, w; int32_t dtype, scale; flo
 _Args = native.structure(
     """uint8_t *photo; float *moving; int64_t height, width; int32_t margin, cell; int64_t gh, gw;
     stylecine_level *level; int32_t levels, knots; float *positions, *rates; float stride; int32_t sub_cycles;
-    uint8_t *sub_cycle; float *length; int64_t frames; float *phase, *angle, *contrast_gain, *crossfade, *swell;
-    float *swell_phase, *generated, *stagger, *shift, *standing; stylecine_recolour_args *recolouring; uint8_t *out"""
+    uint8_t *sub_cycle; float *length; int64_t frames; float *phase, *angle, *contrast_gain, *crossfade; int32_t clocks;
+    float *swell, *swell_weights, *generated, *stagger, *shift, *standing; stylecine_recolour_args *recolouring;
+    uint8_t *out"""
 )
 
 

@@ -231,7 +231,7 @@ def _frames_at(loop: Loop, moments: Sequence[Moment], recolouring: Recolouring |
         standing=displacement.standing,
         standing_shares=loop.standing_shares,
         swell=displacement.swell,
-        swell_phases=[moment.swell for moment in moments],
+        swell_weights=[moment.swell for moment in moments],
         generated=None if images[0] is None else torch.stack([image for image in images if image is not None]),
         recolouring=recolouring,
     )

@@ -7,7 +7,7 @@ const STEP = 2, ROUGH_STEP = 12;  // frames of an integration step, at most; of 
 const SPARSE = 4;  // where that is drawn at half the size, so many times as far apart are its steps and knots
 const MAX_KNOTS = 64;  // stored; in longer loops only every second, third ... knot
 const UNIT = 16;  // canvas pixels per cell of the map of needed places
-const MAX_SUB_CYCLES = 8;
+const MAX_NUMBERS = 8;  // of the shaders' lists: sub-cycles, or weights of the swell
 
 /** How much of the stagger counts at frame t: it sets in over the loop's first `ramp` frames and ceases over the last. */
 function staggerShift(t, ramp, period) {
@@ -22,6 +22,7 @@ export class Landscape {
     Object.assign(this, {gl, programs, plate, facts});
     const stagger = tensors.stagger ? dequantize(tensors.stagger.data, scales.stagger) : new Float32Array(1);
     this.staggered = Boolean(tensors.stagger);
+    this.clocks = tensors.swell ? facts.swell_cycles.length : 0;
     this.standingShares = tensors.standing ? facts.standing_shares : [];
     const standing = tensors.standing ?? {data: new Uint8Array(1), shape: [1, 1]};
     const [layers, high, wide] = tensors.statistics.shape;
@@ -30,7 +31,7 @@ export class Landscape {
       moving: new Texture(gl, "R8", width, height, tensors.moving.data, {halved: true}),
       crossfade: new Texture(gl, "RGB8", gw, gh, tensors.crossfade.data),
       velocity: new Texture(gl, "RG32F", gw, gh),
-      swell: new Texture(gl, "RGBA32F", tensors.swell ? gw : 1, tensors.swell ? gh : 1),
+      swell: new Texture(gl, "RGBA32F", Math.max(1, gw * this.clocks), gh),
       standing: new Texture(gl, "R8", standing.shape[1], standing.shape[0], standing.data),
       stagger: new Texture(gl, "R32F", this.staggered ? gw : 1, this.staggered ? gh : 1, stagger),
       statistics: new Texture(gl, "RGBA8", wide, high, tensors.statistics.data, {filter: "LINEAR", layers}),
@@ -58,14 +59,15 @@ export class Landscape {
     const {facts: {period, sub_cycles, margin, cell, scales, block, swell_cycles, bands}, programs, plate} = this;
     const {ramps = sub_cycles.map(count => 2 * period / Math.max(count, 4))} = this.facts;  // packs made before them
     const {moving, needed, standing, ...textures} = this.textures;
-    const angle = 2 * Math.PI * swell_cycles * t / period;
-    const padded = list => [...list, ...Array(MAX_SUB_CYCLES - list.length).fill(0)];
+    const angles = swell_cycles.map(cycles => 2 * Math.PI * cycles * t / period);
+    const padded = list => [...list, ...Array(MAX_NUMBERS - list.length).fill(0)];
     programs.FIELDS.draw(this.fields, {
       ...textures, needed, cell, block, stride: this.stride,
       phases: padded(sub_cycles.map(count => t * count / period % 1)),
       lengths: padded(sub_cycles.map(count => period / count)),
       shifts: padded(ramps.map(ramp => this.staggered ? staggerShift(t, ramp, period) : 0)),
-      swell_phase: swell_cycles ? [Math.cos(angle) - 1, Math.sin(angle)] : [0, 0],
+      clocks: this.clocks,
+      swell_weights: padded(angles.flatMap(angle => [Math.cos(angle) - 1, Math.sin(angle)])),
       scale_angle: scales.angle * 255, scale_gain: scales.contrast_gain * 255, scale_crossfade: scales.crossfade,
     });
     const [sources, ...weights] = this.fields.textures;
@@ -83,7 +85,7 @@ export class Landscape {
 
   #move({grid: [gh, gw], scales}, {velocity, swell}, step, sparse = 1) {
     this.textures.velocity.write(dequantize(velocity.data, scales.velocity));
-    this.textures.swell.write(swell ? dequantize(swell.data, scales.swell) : new Float32Array(4));
+    if (swell) this.textures.swell.write(dequantize(swell.data, scales.swell));
     this.#integrate(gw, gh, step, sparse);
   }
 

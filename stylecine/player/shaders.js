@@ -140,8 +140,8 @@ uniform sampler2D crossfade, swell, stagger, needed;
 uniform sampler2DArray knots, statistics;
 uniform float phases[8], lengths[8], shifts[8];
 uniform float stride, block, scale_angle, scale_gain, scale_crossfade;
-uniform int cell;
-uniform vec2 swell_phase;
+uniform int cell, clocks;
+uniform vec2 swell_weights[4];  // of each clock's two parts
 layout(location = 0) out vec4 sources;  // x and y of A, of B
 layout(location = 1) out vec4 finest;   // weights: A and B in level 0, A and B in level 1
 layout(location = 2) out vec4 middle;   // in 2 and 3
@@ -184,8 +184,10 @@ void main() {
   now += now > 1.0 ? -1.0 : now < 0.0 ? 1.0 : 0.0;
   sources = vec4(displaced(at, true, age * now), displaced(at, false, age * (1.0 - now))) * float(cell);
   if (swapped) sources = sources.zwxy;
-  vec4 waves = texelFetch(swell, at, 0);
-  sources += (swell_phase.x * waves.xy + swell_phase.y * waves.zw).xyxy;
+  for (int k = 0; k < clocks; ++k) {
+    vec4 waves = texelFetch(swell, ivec2(at.x * clocks + k, at.y), 0);
+    sources += (swell_weights[k].x * waves.xy + swell_weights[k].y * waves.zw).xyxy;
+  }
 
   float share = clamp((now - here.g * scale_crossfade) * here.b, 0.0, 1.0);
   int phase = now >= 0.5 ? 1 : 0;

@@ -1,4 +1,5 @@
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -7,7 +8,7 @@ import torch
 
 from stylecine.movement.displacement import count_sub_cycles, integrate, margin_for
 from stylecine.movement.swell import Swell
-from stylecine.ops.displacement import Moment
+from stylecine.ops.displacement import Displacement
 from stylecine.ops.integrate import look_up
 
 
@@ -155,8 +156,8 @@ def test_the_swell_displaces_both_copies_equally_and_is_zero_at_either_end():
     flow, moving = constant(0.05, 0), torch.ones(128, 128)
     swell = torch.zeros(2, 2, 32, 32)
     swell[0, 1], swell[1, 0] = 0.25, 0.5  # pixels of a grid of 4 photo pixels
-    moved = integrate(flow, moving, period=120, fps=30, margin=32, swell=Swell(swell, 2.0))
-    assert moved.swell_cycles == 2 and all(moved.moment(t).swell == (0, 0) for t in (0, 60, 120))
+    moved = integrate(flow, moving, period=120, fps=30, margin=32, swells=[Swell(swell, 2.0)])
+    assert moved.swell_cycles == (2,) and all(moved.moment(t).swell == (0, 0) for t in (0, 60, 120))
     calm = moved.uniform(0.25)
     wavy = replace(calm, swell=moved.moment(15).swell)
     swayed = moved.sources(wavy) - moved.sources(calm)
@@ -165,12 +166,55 @@ def test_the_swell_displaces_both_copies_equally_and_is_zero_at_either_end():
     torch.testing.assert_close(moved.targets(wavy) - moved.targets(calm), -swayed)
 
 
-def test_no_cycle_of_the_swell_is_shorter_than_a_second():
-    flow, moving = constant(0.05, 0), torch.ones(128, 128)
-    for frames, cycles in ((29, 0), (30, 1), (60, 1), (90, 2), (120, 2), (300, 5)):
-        moved = integrate(flow, moving, period=frames, fps=30, margin=32, swell=Swell(torch.ones(2, 2, 32, 32), 2.0))
-        assert (moved.swell_cycles, moved.swell is not None) == (cycles, cycles > 0)
-        assert moved.swell_offset(Moment((), (), (0.5, 0.5))).any() == (cycles > 0)
+def swelling(seconds: Sequence[float], *, frames: int = 120, fps: float = 30, speed: float = 1.0) -> Displacement:
+    """A loop of as many swells, of which number k is as high as k + 1 pixels of a grid of 4 photo pixels."""
+    swells = [Swell(torch.full((2, 2, 32, 32), k + 1.0), s) for k, s in enumerate(seconds)]
+    size = torch.ones(128, 128)
+    return integrate(constant(0.05, 0), size, period=frames, fps=fps, margin=32, swells=swells, speed=speed)
+
+
+@pytest.mark.parametrize(
+    ("frames", "speed", "cycles"),
+    [(30, 1, 1), (60, 1, 1), (90, 1, 2), (120, 1, 2), (300, 1, 5), (120, 2, 4), (120, 0.25, 1), (120, 0.5, 1)],
+)
+def test_a_swell_has_whole_cycles_and_twice_as_many_at_twice_the_speed(frames: int, speed: float, cycles: int) -> None:
+    assert swelling([2.0], frames=frames, speed=speed).swell_cycles == (cycles,)
+
+
+@pytest.mark.parametrize(
+    ("frames", "speed", "swells"), [(29, 1, False), (30, 1, True), (30, 0.1, True), (14, 2, False), (15, 2, True)]
+)
+def test_loops_in_which_one_cycle_would_be_hectic_have_no_swell(frames: int, speed: float, swells: bool) -> None:
+    moved = swelling([2.0], frames=frames, speed=speed)
+    assert (moved.swell is not None) is swells and len(moved.swell_cycles) == swells
+    assert moved.swell_offset(moved.moment(frames / 3)).any() == swells
+
+
+def test_each_swell_keeps_its_own_clock() -> None:
+    moved = swelling([4.0, 1.3])
+    assert moved.swell_cycles == (1, 3)
+    for t in (0, 11, 50, 120):
+        slow, fast = (2 * math.pi * t * cycles / 120 for cycles in (1, 3))
+        expected = 4 * (math.cos(slow) - 1 + math.sin(slow)) + 8 * (math.cos(fast) - 1 + math.sin(fast))
+        torch.testing.assert_close(moved.swell_offset(moved.moment(t))[:, 60, 60], torch.full((2,), expected))
+    assert not moved.swell_offset(moved.uniform(0.3)).any()
+
+
+def test_swells_of_equal_cycles_are_added() -> None:
+    moved = swelling([2.0, 1.3, 2.2])
+    assert moved.swell is not None and moved.swell_cycles == (2, 3)
+    assert moved.swell[:, 0, 60, 60].tolist() == [16, 16, 8, 8]
+
+
+def test_no_cycle_of_a_swell_is_shorter_than_four_frames() -> None:
+    assert swelling([2.0, 1.3], frames=12, fps=3, speed=100).swell_cycles == (3,)
+
+
+def test_matter_rocks_where_the_waves_of_a_clock_are_quicker_than_its_drift() -> None:
+    moved = swelling([4.0, 1.0])  # it drifts by 0.2 pixels a frame
+    for waves, rocks in (((1.0, 1.0, 0.0, 0.0), False), ((0.0, 0.0, 1.0, 1.0), True)):
+        swell = torch.tensor(waves)[:, None, None, None].expand_as(moved.swell)
+        assert bool(replace(moved, swell=swell).rocks(128, 128).all()) is rocks
 
 
 def test_the_margin_holds_the_longest_travel():

@@ -30,7 +30,7 @@ class Sample:
     moving: str = "disc"  # "disc", "all", "none" or "corner"
     travel: float = 3.0  # pixels of the grid, from knot to knot
     generated: bool = False
-    swell: bool = False
+    clocks: int = 0  # of a swell
     stagger: bool = False
     standing: bool = False
     strided: bool = False
@@ -53,7 +53,7 @@ class Sample:
         contrast_gain = 0.9 + 0.2 * torch.rand(self.levels, 2, 3, *grid, generator=noise)
         begin = torch.rand(grid, generator=noise) * 0.5
         crossfade = torch.stack((begin, 1 / (1 - begin)))
-        swell = torch.randn(2, 2, *grid, generator=noise) * self.travel if self.swell else None
+        swell = torch.randn(2 * self.clocks, 2, *grid, generator=noise) * self.travel if self.clocks else None
         photo = torch.randint(0, 256, (self.height, self.width, 3), generator=noise, dtype=torch.uint8)
         generated = torch.rand(self.frames, 3, height, width, generator=noise) - 0.5 if self.generated else None
         stagger = torch.rand(grid, generator=noise) * 2 - 1 if self.stagger else None
@@ -77,10 +77,14 @@ class Sample:
             "standing": tensors.pop(),
             "standing_shares": [0.0, 0.3, 0.0, 0.6, 1.0, 0.0, 1.0, 0.5][: self.levels],
             "shifts": [[(0.9 - 0.5 * share) / (k + 1) for k in range(self.kinds)] for share in shares],
-            "swell_phases": [(math.cos(2.0 * share) - 1, math.sin(2.0 * share)) for share in shares],
+            "swell_weights": [self.swell_weights(share) for share in shares],
             "recolouring": self.recolouring(shares, device) if self.style else None,
         }
         return [*tensors[:2], [x.to(device) for x in levels], *tensors[2:]], keywords
+
+    def swell_weights(self, share: float) -> list[float]:
+        angles = [2.0 * (k + 1) * share for k in range(self.clocks)]
+        return [weight for angle in angles for weight in (math.cos(angle) - 1, math.sin(angle))]
 
     def recolouring(self, shares: list[float], device: str) -> Recolouring:
         noise = torch.Generator().manual_seed(9)
@@ -117,14 +121,15 @@ SAMPLES = [
     *(Sample(f"cell {cell}", cell=cell, moving="all") for cell in (1, 2, 8, 16, 32)),
     Sample("three lengths of sub-cycle", kinds=3, moving="all"),
     Sample("a generated image below", generated=True, moving="all"),
-    Sample("a swell", swell=True, moving="all"),
+    Sample("a swell", clocks=1, moving="all"),
+    Sample("a swell of four clocks", clocks=4, moving="all", frames=2),
     Sample("staggered", stagger=True, moving="all"),
     Sample("staggered, three lengths", stagger=True, kinds=3, moving="all", share=0.6),
     Sample("what is coarse stands", standing=True, moving="all"),
-    Sample("what is coarse stands, cells of 8", cell=8, standing=True, stagger=True, swell=True, moving="all"),
-    Sample("strided", strided=True, generated=True, swell=True, stagger=True, standing=True),
+    Sample("what is coarse stands, cells of 8", cell=8, standing=True, stagger=True, clocks=1, moving="all"),
+    Sample("strided", strided=True, generated=True, clocks=1, stagger=True, standing=True),
     Sample("far outside", travel=1e6, moving="all"),
-    Sample("six frames", frames=6, kinds=2, generated=True, swell=True, stagger=True),
+    Sample("six frames", frames=6, kinds=2, generated=True, clocks=1, stagger=True),
     Sample("a style", height=150, width=300, frames=2, style="fixed"),
     Sample("a style, nothing moves", moving="none", frames=2, style="drifting"),
     Sample("a drifting style", height=70, width=300, frames=6, style="drifting", generated=True),
@@ -149,14 +154,14 @@ test_the_kernel_agrees_with_the_reference_and_with_itself_on_any_number_of_threa
 
 def alone(keywords: dict[str, Any], n: int) -> dict[str, Any]:
     """The keywords for frame n."""
-    of_frames = ("phases", "shifts", "swell_phases", "generated")
+    of_frames = ("phases", "shifts", "swell_weights", "generated")
     mine = {name: keywords[name][n : n + 1] for name in of_frames if keywords[name] is not None}
     whole = keywords["recolouring"]
     return keywords | mine | {"recolouring": whole and whole._replace(amounts=whole.amounts[n : n + 1])}
 
 
 def test_frames_made_together_are_those_made_one_by_one():
-    tensors, keywords = Sample("together", frames=9, kinds=3, generated=True, swell=True, stagger=True).arguments()
+    tensors, keywords = Sample("together", frames=9, kinds=3, generated=True, clocks=1, stagger=True).arguments()
     together = render(*tensors, **keywords)
     for n, frame in enumerate(together):
         assert torch.equal(render(*tensors, **alone(keywords, n))[0], frame)
@@ -172,11 +177,11 @@ def test_a_style_is_that_of_finished_frames(instructions):
 
 def test_a_frame_after_one_that_reads_outside_of_the_plate_is_as_it_is_alone():
     """Narrow stripes leave places of a vector unused; in many pixels, as sums are rounded otherwise in very few."""
-    sample = Sample("stripes", 768, 1536, levels=4, travel=0.2, frames=8, swell=True)
+    sample = Sample("stripes", 768, 1536, levels=4, travel=0.2, frames=8, clocks=1)
     tensors, keywords = sample.arguments()
     tensors[1] = ((torch.arange(1536) - 54) % 128 < 22).float().expand(768, -1).contiguous()
     outside_then_inside = [(-2.0, 0.0), (0.0, 0.0)] * 4
-    keywords |= {"swell": torch.full_like(keywords["swell"], 1e4), "swell_phases": outside_then_inside}
+    keywords |= {"swell": torch.full_like(keywords["swell"], 1e4), "swell_weights": outside_then_inside}
     keywords["phases"] = [[0.3 + 0.05 * n] for n in range(8)]
     together = render(*tensors, **keywords)
     for n in (1, 3, 5, 7):
@@ -286,7 +291,7 @@ def test_arguments_that_do_not_fit_are_named():
 def test_the_c_interface_refuses_a_grid_that_32_bits_cannot_count():
     place, number = torch.zeros(1).data_ptr(), 1.0
     args = _Args(place, place, 4, 4, 0, 4, 1 << 16, 1 << 15, place, 1, 2, place, place, number, 1, place, place, 1,
-                 place, place, place, place, None, None, None, None, None, None, None, place)  # fmt: skip
+                 place, place, place, place, 0, None, None, None, None, None, None, None, place)  # fmt: skip
     with pytest.raises(ValueError, match=r"gh\*gw is below 2\^31"):
         native.run("render", args, torch.device("cpu"), workspace=True)
 
@@ -296,10 +301,19 @@ def test_the_c_interface_refuses_a_recolouring_of_other_frames():
     place, frames = (torch.full((64,), 0.5) for _ in range(2))
     other = Arguments(torch.zeros(1, 4, 4, 3, dtype=torch.uint8), Recolouring(torch.zeros(2, 1, 1, 4, 4), [1.0]))
     args = _Args(*[place.data_ptr()] * 2, 4, 4, 0, 4, 1, 1, ctypes.addressof(level), 1, 2, *[place.data_ptr()] * 2,
-                 1.0, 1, *[place.data_ptr()] * 2, 1, *[place.data_ptr()] * 4, None, None, None, None, None, None,
+                 1.0, 1, *[place.data_ptr()] * 2, 1, *[place.data_ptr()] * 4, 0, None, None, None, None, None, None,
                  ctypes.addressof(other.args), frames.data_ptr())  # fmt: skip
     with pytest.raises(ValueError, match="recolouring changes the frames in out"):
         native.run("render", args, torch.device("cpu"), workspace=True)
+
+
+def test_a_swell_has_two_parts_for_each_of_at_most_four_clocks():
+    tensors, keywords = Sample("too many", clocks=5).arguments()
+    odd = {"swell": keywords["swell"][:3], "swell_weights": [weights[:3] for weights in keywords["swell_weights"]]}
+    few = {"swell": keywords["swell"][:4]}
+    for change, why in (({}, "5 clocks"), (odd, "swell is"), (few, "two weights for each clock")):
+        with pytest.raises(ValueError, match=f"render: .*{why}"):
+            render(*tensors, **(keywords | change))
 
 
 def test_fields_are_read_at_the_pixel_centres_of_any_level():

@@ -36,7 +36,7 @@ def opened(picture: np.ndarray) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def loop(photo: np.ndarray, water: np.ndarray) -> Loop:
-    return loop_of(textured(photo), water, 0.2, margin=MARGIN, swell=True)
+    return loop_of(textured(photo), water, 0.2, margin=MARGIN, swells=[2.0, 1.0])
 
 
 def test_the_plate_can_be_recovered_from_its_splines(loop: Loop) -> None:
@@ -64,8 +64,9 @@ def test_fields_are_quantized_below_the_visible(loop: Loop) -> None:
     velocity = tensors["velocity"] * scales["velocity"] - displacement.rates[0, 0].permute(1, 2, 0).numpy()
     assert np.abs(velocity).max() * PERIOD < 0.01  # pixels at the end of the loop
     assert displacement.swell is not None
-    swell = tensors["swell"].reshape(-1, 2, 2) * scales["swell"]
-    assert np.abs(swell - displacement.swell.permute(2, 3, 0, 1).flatten(0, 1).numpy()).max() < 0.001
+    assert facts(content)["swell_cycles"] == [1, 2]
+    swell = tensors["swell"].reshape(*tensors["swell"].shape[:2], 4, 2) * scales["swell"]
+    assert np.abs(swell - displacement.swell.permute(2, 3, 0, 1).numpy()).max() < 0.001
     begin = tensors["crossfade"][..., 1] * scales["crossfade"] - loop.crossfade[0].numpy()
     assert np.abs(begin).max() <= scales["crossfade"] / 2 + 1e-6
     assert np.array_equal(tensors["crossfade"][..., 0], displacement.sub_cycle.numpy())
@@ -87,7 +88,7 @@ def test_statistics_are_means_over_blocks(loop: Loop) -> None:
 
 
 def test_the_digest_changes_only_with_the_plate(loop: Loop) -> None:
-    without_swell = replace(loop.displacement, swell=None)
+    without_swell = replace(loop.displacement, swell=None, swell_cycles=())
     other = replace(loop, crossfade=torch.zeros_like(loop.crossfade), displacement=without_swell)
     assert facts(packed(loop))["plate_digest"] == facts(packed(other))["plate_digest"]
     darker = replace(loop, photo=loop.photo // 2)

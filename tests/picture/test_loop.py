@@ -164,7 +164,7 @@ def test_a_swell_leaves_frame_0_the_photo_and_repeats_as_often_as_it_has_cycles(
     still, photo = scene(speed=0.0, sampling=sampling)
     swell = torch.zeros(2, 2, *still.displacement.sub_cycle.shape)
     swell[1, 0] = 1.5  # with the sine, to the left and right
-    loop = replace(still, displacement=replace(still.displacement, swell=swell, swell_cycles=2))
+    loop = replace(still, displacement=replace(still.displacement, swell=swell, swell_cycles=(2,)))
     frames = [frame(loop, t).numpy()[SIZE // 4 + 8 :, 8:-8].astype(int) for t in (0, 5, 10, 15, 20)]
     assert np.array_equal(frame(loop, 0).numpy(), photo)
     assert np.abs(frames[0] - frames[1]).mean() > 3 and np.abs(frames[1] - frames[3]).mean() > 3

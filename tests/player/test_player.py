@@ -61,7 +61,8 @@ def loops(photo: np.ndarray, water: np.ndarray) -> dict[str, Loop]:
         "drift": loop_of(photo, water, 0.07),
         "several sub-cycles": loop_of(photo, crossed(water), 0.12),
         "odd sizes": loop_of(odd, odd_water, 0.4, margin=37),
-        "swell": loop_of(photo, water, 0.2, swell=True),
+        "swell": loop_of(photo, water, 0.2, swells=[2.0]),
+        "a swell of two clocks": loop_of(photo, water, 0.2, swells=[2.0, 0.7]),
         "less than a second": loop_of(photo, water, 0.3, period=13),
         "a grid coarser than the photo": loop_of(large, large_water, 0.5),
         "everything moves": loop_of(photo, np.ones_like(water), 0.3),
@@ -75,6 +76,7 @@ def loops(photo: np.ndarray, water: np.ndarray) -> dict[str, Loop]:
 CASES = (
     *("drift", "several sub-cycles", "odd sizes", "swell", "less than a second", "a grid coarser than the photo"),
     *("everything moves", "what is coarse stands", "what is coarse stands, large", "clouds", "out of step"),
+    "a swell of two clocks",
 )
 
 
