@@ -20,7 +20,7 @@ from benchmarks.photos import Photo, load_networks, photo_parser, read_label, se
 from benchmarks.tables import save, table
 from stylecine.engine.model_networks import Networks
 from stylecine.ops.image import to_tensor
-from stylecine.perception.layers import moving, predict_layers
+from stylecine.perception.layers import moving, segment
 from stylecine.picture.photo import load_photo
 from stylecine.quality.measures import boundary_f, false_positive_area, mask_iou
 
@@ -47,7 +47,7 @@ def measure(photo: Photo, precise: Path | None, networks: Networks) -> Row:
     picture = load_photo(photo.path, None)
     size = (picture.shape[0], picture.shape[1])
     start = perf_counter()
-    layers = predict_layers(to_tensor(picture), networks.segmenter, lambda: networks.occluders)
+    layers = segment(to_tensor(picture), networks.segmenter, lambda: networks.occluders).layers
     seconds = perf_counter() - start
     assert photo.label is not None
     label, mask = read_label(photo.label, size), moving(layers)

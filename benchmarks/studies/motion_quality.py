@@ -15,7 +15,6 @@ import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +35,8 @@ from stylecine.movement.motion import predict_motion
 from stylecine.ops.image import to_tensor
 from stylecine.options import CLASSES, FALLS, SKY, WATER
 from stylecine.perception.edges import erode_moving_edges
-from stylecine.perception.layers import predict_layers
+from stylecine.perception.layers import segment
+from stylecine.perception.look import perceive
 from stylecine.picture.photo import load_photo
 
 PERIOD, FPS = 120, 30.0  # the loop that displacements are taken from
@@ -79,7 +79,10 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     networks = Networks.from_pretrained(options.model, "cpu")
-    predict = partial(predict_motion, motionnet=networks.motionnet)
+
+    def predict(photo: Tensor, layers: Tensor, arrows: Sequence[Sequence[float]] = ()) -> Tensor:
+        return predict_motion(perceive(photo, layers, networks.motionnet, arrows=arrows, edges=False))
+
     splits = options.split or [None]
     photos = [photo for split in splits for photo in find_photos(options.folder, split, options.labels)]
     constants = constant_angles(find_photos(options.folder, options.constants or options.folder / "train.txt"))
@@ -114,7 +117,7 @@ def measure_photo(photo: Photo, predict: Predict, networks: Networks | None) -> 
     flow = predict(image, labelled)
     predicted = None
     if networks is not None:
-        predicted = predict(image, predict_layers(image, networks.segmenter, lambda: networks.occluders))
+        predicted = predict(image, segment(image, networks.segmenter, lambda: networks.occluders).layers)
     at_arrow, at_others = errors_with_one_arrow(image, labelled, arrows, predict)
     return {
         "photo": photo.name,

@@ -27,9 +27,11 @@ from labelled import View, look, photometric, read_small, tinted
 from safetensors.torch import load_file
 from torch import Tensor
 
-from stylecine.movement.motion import HINT_RADIUS, NETWORK_SHORT, UNIT, predict_motion
+from stylecine.movement.motion import predict_motion
 from stylecine.networks.motionnet import MotionNet, cues
 from stylecine.networks.segmenter import Segmenter
+from stylecine.perception.directions import HINT_RADIUS, NETWORK_SHORT, UNIT
+from stylecine.perception.look import perceive
 
 SHAPES = ((NETWORK_SHORT, NETWORK_SHORT * 3 // 2), (NETWORK_SHORT * 3 // 2, NETWORK_SHORT), (320, 320))
 SHAPE_CHANCES = (0.6, 0.25, 0.15)
@@ -219,7 +221,7 @@ def evaluate(network: MotionNet, samples: list[Sample]) -> dict[str, float]:
     """Median angle in degrees between the predicted motion and the arrows, by class; running water apart."""
     errors: dict[str, list[float]] = {"running": [], "falls": []}
     for sample in samples:
-        flow = predict_motion(sample.photo.float() / 127.5 - 1, one_hot(sample), network)
+        flow = predict_motion(perceive(sample.photo.float() / 127.5 - 1, one_hot(sample), network, edges=False))
         h, w = flow.shape[1:]
         for x0, y0, x1, y1, k in arrow_array(sample):
             u, v = flow[:, min(h - 1, int(y0 * h)), min(w - 1, int(x0 * w))].tolist()

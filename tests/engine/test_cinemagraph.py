@@ -401,7 +401,7 @@ def test_a_stroke_that_tears_something_off_gets_a_warning_that_names_the_place(
     animator: Animator, scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     certain = torch.tensor([0.95, 0.05, 0, 0, 0])[:, None, None].expand(5, 72, 96)
-    monkeypatch.setattr("stylecine.engine.loop_warnings.predict_probabilities", lambda photo, segmenter: certain)
+    monkeypatch.setattr(Animator, "probabilities", lambda animator, photo, scenery: certain)
     still = replace(scene, layers=torch.zeros_like(scene.layers))
     painted = still.paint("sky", [[0.5, 0.25]], radius=0.2)
     loop = animator.render(painted, seconds=0.4)

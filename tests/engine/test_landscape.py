@@ -14,6 +14,7 @@ from stylecine.movement.motion import predict_motion
 from stylecine.ops.image import to_tensor
 from stylecine.options import CLASSES, FALLS, SKY
 from stylecine.output.preview import mask_overlay
+from stylecine.perception.look import perceive
 
 H, W = 96, 128
 SHORT = {"seconds": 2, "fps": 10}
@@ -45,7 +46,7 @@ def with_layers(animator: Animator, scene: Scene, **rows: slice) -> Scene:
     layers = 0 * scene.layers
     for name, places in rows.items():
         layers[CLASSES.index(name), places] = 1
-    motion = predict_motion(to_tensor(scene.photo), layers, animator.motionnet)
+    motion = predict_motion(perceive(to_tensor(scene.photo), layers, animator.motionnet, edges=False))
     return replace(scene, layers=layers, mask=layers.amax(0), motion=motion)
 
 

@@ -180,7 +180,7 @@ def test_a_preview_shows_the_edits_and_inverts_nothing(
     photo: np.ndarray, lake: Scene, animator: Animator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("stylecine.engine.animator.invert", None)
-    monkeypatch.setattr("stylecine.engine.animator.predict_layers", None)
+    monkeypatch.setattr("stylecine.perception.look.segment", None)
     rock = np.zeros((72, 96), bool)
     rock[48:, 24:48] = True
     loop = animator.preview(lake.paint(None, rock, "freeze").speed("sky", 2), size=64, **SHORT)

@@ -2,6 +2,7 @@
 
 import shlex
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,11 +11,11 @@ import torch
 from stylecine import Animator, Scene
 from stylecine.cli import parser
 from stylecine.commands.arguments import render_options
-from stylecine.explanation import evidence as gathered
 from stylecine.explanation.advice import advise
 from stylecine.explanation.evidence import Evidence, gather
 from stylecine.explanation.shell import Shell, Source
 from stylecine.options import RenderOptions
+from stylecine.perception.scenery import Scenery
 
 
 @pytest.fixture(scope="module")
@@ -42,29 +43,29 @@ def test_the_advice_to_leave_a_style_out_can_be_followed(evidence: Evidence) -> 
     assert RenderOptions(**render_options(parser().parse_args(shlex.split(line)[1:]))).style is None
 
 
-def test_toss_ups_are_those_of_the_motion(
-    animator: Animator, scene: Scene, water: np.ndarray, evidence: Evidence, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("short", [None, 64], ids=["explain", "in the studio"])
+def test_toss_ups_are_those_of_the_loop_with_its_arrows_and_pushes(
+    animator: Animator, scene: Scene, water: np.ndarray, monkeypatch: pytest.MonkeyPatch, short: int | None
 ) -> None:
-    asked = []
-
-    def everything(photo, layers, motionnet, arrows):  # type: ignore[no-untyped-def]
-        asked.append(tuple(arrows))
-        return layers.new_ones(evidence.disagreement.shape, dtype=bool)
-
-    monkeypatch.setattr(gathered, "toss_ups", everything)
+    unless_steered = property(lambda scenery: (scenery.owner >= 0) & (len(scenery.arrows) == 0))
+    monkeypatch.setattr(Scenery, "toss_up", unless_steered)
     arrow = (0.5, 0.8, 0.6, 0.8)
-    found = gather(animator, scene, RenderOptions(mask=water, seconds=1, arrows=(arrow,)))
-    assert all(motion.toss_up for _, motion in found.moving) and asked == [(arrow,)]
-    given = gather(animator, scene, RenderOptions(mask=water, motion=np.ones((2, 8, 12)) * 0.1, seconds=1))
-    assert not any(motion.toss_up for _, motion in given.moving) and len(asked) == 1, "nobody asked the network"
+
+    def tosses(scene: Scene, **options: Any) -> set[bool]:
+        found = gather(animator, scene, RenderOptions(seconds=1, **options), short=short)
+        return {motion.toss_up for _, motion in found.moving}
+
+    assert tosses(scene, mask=water) == {True}
+    assert tosses(scene, mask=water, arrows=(arrow,)) == {False}
+    assert tosses(scene.paint("water", water).push(arrow)) == {False}
+    assert tosses(scene, mask=water, motion=np.ones((2, 8, 12)) * 0.1) == {False}, "nobody asked the network"
 
 
 def test_what_a_stroke_tears_off_is_to_be_frozen(
     animator: Animator, scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     certain = torch.tensor([0.95, 0.05, 0, 0, 0])[:, None, None].expand(5, 72, 96)
-    for module in ("stylecine.engine.loop_warnings", "stylecine.explanation.evidence"):
-        monkeypatch.setattr(f"{module}.predict_probabilities", lambda photo, segmenter: certain)
+    monkeypatch.setattr(Animator, "probabilities", lambda animator, photo, scenery: certain)
     still = replace(scene, layers=torch.zeros_like(scene.layers))
     found = gather(animator, still.paint("sky", [[0.5, 0.25]], radius=0.2), RenderOptions(seconds=1))
     warning, place = advise(found, Shell(Source("hill.cine", cine="hill.cine"), found.options))[:2]
