@@ -35,7 +35,7 @@ from stylecine.picture.inversion import SLACK
 from stylecine.picture.photo import PhotoFile, encode_png, load_photo, read_photo
 
 Given = dict[str, Any]
-EXAMPLES = Path(__file__).parent.parent / "examples"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 @pytest.fixture
