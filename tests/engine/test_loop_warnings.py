@@ -9,7 +9,7 @@ from stylecine import Animator
 from stylecine.engine.loop_warnings import MIN_PHOTO_LIKENESS, is_surely_known
 from stylecine.picture.photo import load_photo
 
-EXAMPLES = Path(__file__).parent.parent / "examples"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 SIZE = 480, 320
 
 

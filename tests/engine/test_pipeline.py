@@ -24,9 +24,9 @@ from stylecine import (
     TooLarge,
     WeightsNotFound,
     animate,
-    memory,
     options,
 )
+from stylecine.machine import memory
 from stylecine.movement.motion import predict_motion
 from stylecine.ops.image import to_tensor
 from stylecine.options import WEATHERS
@@ -36,7 +36,7 @@ from stylecine.picture.inversion import SLACK
 from stylecine.picture.photo import PhotoFile, encode_png, load_photo, read_photo
 
 Given = dict[str, Any]
-EXAMPLES = Path(__file__).parent.parent / "examples"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from stylecine.engine.scene import likeness
 from stylecine.machine.memory import needed_bytes
 from stylecine.picture.photo import PhotoFile
 
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parents[1] / "data"
 SHORT = {"seconds": 0.4, "fps": 10}
 
 

@@ -258,7 +258,6 @@ def test_it_can_be_embedded(browser: Any, saved: Path, tmp_path: Path) -> None:
     page.close()
 
 
-@pytest.mark.browser
 def test_every_module_of_the_player_is_in_the_page() -> None:
     folder = Path(stylecine.__file__).parent / "player"
     assert {path.stem for path in folder.glob("*.js")} == set(stylecine.output.html.MODULES)

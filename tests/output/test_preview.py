@@ -80,8 +80,10 @@ def test_the_flow_pictures_wheel_is_labelled_with_its_unit(photo: np.ndarray) ->
     assert not np.array_equal(slow[-12:], fast[-12:]) and np.array_equal(slow[:-20], fast[:-20])
 
 
-def test_flow_picture_of_nothing_moving(photo: np.ndarray) -> None:
-    preview.flow_picture(photo, torch.zeros(2, 8, 8), torch.zeros(HEIGHT, WIDTH))
+def test_the_flow_picture_of_nothing_moving_is_the_photo_in_grey(photo: np.ndarray) -> None:
+    picture = preview.flow_picture(photo, torch.zeros(2, 8, 8), torch.zeros(HEIGHT, WIDTH)).astype(int)
+    above_the_wheel = slice(0, HEIGHT // 2)
+    assert np.abs(picture - photo.mean(-1, keepdims=True))[above_the_wheel].max() <= 1
 
 
 def test_contact_sheet_shows_eight_frames_in_order() -> None:
