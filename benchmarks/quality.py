@@ -25,6 +25,7 @@ import torch
 from tqdm import tqdm
 
 from benchmarks.machine import machine
+from benchmarks.mask_measures import false_positive_area, mask_iou, static_kept
 from benchmarks.moving import FRAMES, moving_loop
 from benchmarks.photo_to_video import to_video
 from benchmarks.photos import Photo, photo_parser, read_label, selected_photos, size_option
@@ -36,15 +37,7 @@ from stylecine.options import CLASSES
 from stylecine.output.preview import write_previews
 from stylecine.output.video import read_video
 from stylecine.picture.loop import copies
-from stylecine.quality.measures import (
-    GOALS,
-    false_positive_area,
-    mask_iou,
-    measure_encoded,
-    measure_loop,
-    passes,
-    static_kept,
-)
+from stylecine.quality.measures import GOALS, measure_encoded, measure_loop, passes
 from stylecine.weights import find_model
 
 MEAN_GOALS = ("lpips", "psnr", "mask_iou")  # goals for the mean over the photos, not for each

@@ -414,14 +414,6 @@ def check_device(device: str | torch.device | None) -> torch.device:
     return chosen
 
 
-def check_dtype(dtype: torch.dtype | str | None) -> None:
-    """All arithmetic is float32 so far, so None and float32 are the only answers."""
-    import torch
-
-    if dtype not in (None, "float32", torch.float32):
-        raise OptionError(f"dtype {dtype!r} is not supported; leave it out or use float32.")
-
-
 def check_int(name: str, value: Any, least: int, most: int) -> int:
     """The value as an int. OptionError unless it is a whole number in that range."""
     if isinstance(value, bool) or not hasattr(value, "__index__") or not least <= value <= most:

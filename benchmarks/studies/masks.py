@@ -16,13 +16,13 @@ import torch
 from tqdm import tqdm
 
 from benchmarks.machine import machine
+from benchmarks.mask_measures import boundary_f, false_positive_area, mask_iou
 from benchmarks.photos import Photo, load_networks, photo_parser, read_label, selected_photos
 from benchmarks.tables import save, table
 from stylecine.engine.model_networks import Networks
 from stylecine.ops.image import to_tensor
 from stylecine.perception.layers import moving, segment
 from stylecine.picture.photo import load_photo
-from stylecine.quality.measures import boundary_f, false_positive_area, mask_iou
 
 NOTHING_LABELLED = 0.01  # of the photo: with less, nothing counts as moving
 FIGURES = ("iou", "iou_precise", "boundary_f", "classes", "false_area", "seconds")

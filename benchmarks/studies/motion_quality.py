@@ -34,7 +34,7 @@ from stylecine.movement.displacement import integrate, margin_for, to_canvas
 from stylecine.movement.motion import predict_motion
 from stylecine.ops.image import to_tensor
 from stylecine.options import CLASSES, FALLS, SKY, WATER
-from stylecine.perception.edges import erode_moving_edges
+from stylecine.perception.edges import erode
 from stylecine.perception.layers import segment
 from stylecine.perception.look import perceive
 from stylecine.picture.photo import load_photo
@@ -231,7 +231,7 @@ def shape_of(image: Tensor, layers: Tensor, flow: Tensor) -> dict[str, float]:
     sub-cycle. divergence: median change of area in 4 s over water and falls. shore_angle: median angle between flow and
     static border, degrees; into_shore: speed across the border relative to the usual speed.
     """
-    moving = erode_moving_edges(layers, image)
+    moving = erode(layers, image).moves
     if not bool((moving > 0.5).any()):
         return {}
     figures = unfolded(flow, moving)

@@ -29,7 +29,7 @@ from stylecine.networks.segmenter import Segmenter
 from stylecine.ops.image import to_tensor
 from stylecine.options import CLASSES, SKY
 from stylecine.perception.doubt import SMALLEST_TORN, torn_regions
-from stylecine.perception.edges import erode_moving_edges
+from stylecine.perception.edges import erode
 from stylecine.perception.layers import predict_probabilities
 from stylecine.perception.refine import follow_edges, soft_threshold
 from stylecine.picture.photo import load_photo
@@ -70,7 +70,7 @@ def measure(photo: Photo, pieces: list[tuple[str, Box]], segmenter: Segmenter) -
     probabilities = predict_probabilities(image, segmenter)
     spoilt, ellipses = spoil(label, [box for _, box in pieces])
     layers, spoilt_layers = layers_of(image, label), layers_of(image, spoilt)
-    right, wrong = erode_moving_edges(layers, image), erode_moving_edges(spoilt_layers, image)
+    right, wrong = erode(layers, image).moves, erode(spoilt_layers, image).moves
     places, alarms = torn_regions(probabilities, spoilt_layers, wrong), torn_regions(probabilities, layers, right)
     cover = np.any([place.mask for place in places] + [np.zeros(label.shape, bool)], axis=0)
     torn = (wrong > 0.5).numpy() & (right <= 0.5).numpy()

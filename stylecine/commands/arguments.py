@@ -14,7 +14,7 @@ from stylecine.output.formats import describe_endings
 Options: TypeAlias = Mapping[str, Mapping[str, Any]]
 Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
 
-PHOTOS = "JPEG, PNG, WebP, TIFF or HEIC"
+PHOTOS = "JPEG, PNG, WebP, HEIC, AVIF, TIFF, JPEG 2000, BMP or GIF"
 
 
 class Usage(Exception):

@@ -7,8 +7,8 @@
     edits.safetensors     the area or picture of each edit, uint8, named by the edit's number
 
 Nothing is unpacked to disk or executed, and nothing is read before its size has been checked against limits that
-depend on the photo's size and the file's own. A scene that could not be opened again is not saved. Files of older
-versions stay readable: `VERSION` is raised only together with code that reads the previous one.
+depend on the photo's size and the file's own. A scene that could not be opened again is not saved. Once a version is
+released, `VERSION` is raised only together with code that reads the previous one.
 NumPy only, so that scenes can be edited without PyTorch.
 """
 

@@ -29,7 +29,6 @@ from stylecine.options import (
     RenderOptions,
     Size,
     check_device,
-    check_dtype,
     check_inversion_options,
     format_size,
 )
@@ -61,7 +60,6 @@ def animate(
     refine: int = 0,
     model: str | PathLike[str] = "default",
     device: str | torch.device | None = None,
-    dtype: torch.dtype | str | None = None,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Cinemagraph:
@@ -99,7 +97,6 @@ def animate(
     given = dict(locals())
     options = RenderOptions(**{name: given[name] for name in OPTIONS})
     check_inversion_options(refine, seed)
-    check_dtype(dtype)
     place = check_device(device)
     stages = Stages(progress)
     with stages.stage("photo"):  # everything given is read before the first expensive step

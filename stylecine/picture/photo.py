@@ -77,7 +77,7 @@ def read_photo(source: Source, size: Size = 1024) -> tuple[np.ndarray, PhotoFile
     """The pixels of a photo, uint8 [H,W,3], sRGB, upright; and its file, None if the source is pixels.
 
     source: path, bytes, binary file object (read from its current position, left open), PIL image, or uint8 array
-        [H,W,3], [H,W], [H,W,1] or [H,W,4]. JPEG, PNG, WebP, TIFF and HEIC with any colour profile, 8 or 16
+        [H,W,3], [H,W], [H,W,1] or [H,W,4]. one of FORMATS with any colour profile, 8 or 16
         bits, grey, palette or CMYK; the first frame of an animation. Transparent parts become white.
     size: None = the photo's own; an int = pixels of the shorter side, never enlarged; (width, height) = cropped
         around the centre to that shape, and enlarged if necessary. Lanczos.

@@ -1,4 +1,4 @@
-"""Quality measures of a loop, a mask and an inversion; GOALS has the ranges they should be in.
+"""Quality measures of a loop and an inversion; GOALS has the ranges they should be in.
 
 `frames` is anything with len() and [t] -> uint8 [H,W,3]: a Cinemagraph, a list, a decoded video [N,H,W,3]. Frames are
 requested one at a time, each once by `measure_loop`, and few are kept, so a loop may render them on demand.
@@ -162,51 +162,6 @@ def vivid_share(frames: Frames, fps: float) -> Tensor:
         for t in sorted({0, *(t for pair in meter.pairs for t in pair)}):
             meter.add(t, np.asarray(frames[t]))
         return meter.fast() / max(1, len(meter.pairs))
-
-
-def static_kept(mask: Array, label: np.ndarray) -> float:
-    """Share of pixels labelled static, eroded by 1% of the width, with mask exactly 0; 1 if none are."""
-    static = _erode(torch.as_tensor(np.asarray(label) == 0))
-    return float((_floats(mask)[static] == 0).float().mean()) if static.any() else 1.0
-
-
-def mask_iou(mask: Array, label: np.ndarray) -> float:
-    """Intersection over union of mask ≥ 0.5 and label > 0; NaN where neither has a pixel."""
-    ours, theirs = _floats(mask) >= 0.5, torch.as_tensor(np.asarray(label) > 0)
-    union = int((ours | theirs).sum())
-    return int((ours & theirs).sum()) / union if union else math.nan
-
-
-def false_positive_area(mask: Array, label: np.ndarray) -> float:
-    """Share of the picture with mask ≥ 0.5 but labelled static: the score of photos without motion."""
-    return float(((_floats(mask) >= 0.5) & torch.as_tensor(np.asarray(label) == 0)).float().mean())
-
-
-def boundary_f(mask: Array, label: np.ndarray, tolerance: float = 4.0) -> float:
-    """F-score of the mask's border against the label's: NaN where neither has one, 0 where only one has.
-
-    A border pixel is matched if the other border comes within `tolerance` pixels, at 1024 pixels to the long side
-    (Csurka et al., "What is a good evaluation measure for semantic segmentation?", BMVC 2013). The
-    picture's own edges are no border.
-    """
-    scale = 1024 / max(label.shape)
-    size = (max(1, round(label.shape[0] * scale)), max(1, round(label.shape[1] * scale)))
-    ours = _border(F.adaptive_avg_pool2d(_floats(mask)[None, None], size)[0, 0] >= 0.5)
-    theirs = _border(F.adaptive_avg_pool2d(torch.as_tensor(label > 0)[None, None].float(), size)[0, 0] >= 0.5)
-    if not ours.any() or not theirs.any():
-        return math.nan if ours.any() == theirs.any() else 0.0
-    precision = float((ndimage.distance_transform_edt(~theirs)[ours] <= tolerance).mean())
-    recall = float((ndimage.distance_transform_edt(~ours)[theirs] <= tolerance).mean())
-    return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
-
-
-def _border(inside: Tensor) -> np.ndarray:
-    """Pixels whose left or upper neighbour is on the other side, bool [H,W]."""
-    area = inside.numpy()
-    border = np.zeros_like(area)
-    border[:, 1:] |= area[:, 1:] != area[:, :-1]
-    border[1:] |= area[1:] != area[:-1]
-    return border
 
 
 def psnr(picture: np.ndarray, truth: np.ndarray) -> float:
@@ -657,10 +612,10 @@ def _tiles(image: Tensor) -> Tensor:
 
 def _static(moving: Tensor, label: np.ndarray | None) -> Tensor:
     static = moving == 0
-    return static if label is None else static & _erode(torch.as_tensor(np.asarray(label) == 0))
+    return static if label is None else static & without_margin(torch.as_tensor(np.asarray(label) == 0))
 
 
-def _erode(mask: Tensor) -> Tensor:
+def without_margin(mask: Tensor) -> Tensor:
     """Bool [H,W] without a margin of 1% of the width, where labels are uncertain. The frame's border is no edge."""
     radius = max(1, round(mask.shape[1] / 100))
     return F.max_pool2d((~mask).float()[None, None], 2 * radius + 1, stride=1, padding=radius)[0, 0] == 0

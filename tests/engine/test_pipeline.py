@@ -329,8 +329,6 @@ def test_progress_cancels(photo: np.ndarray, small_model: Path, given: Given) ->
         {"refine": 1.5},
         {"refine": True},
         {"seed": -1},
-        {"dtype": "float16"},
-        {"dtype": torch.float64},
         {"device": "tpu"},
         {"device": "meta"},
         {"device": "cuda:99"},

@@ -24,7 +24,6 @@ from stylecine.engine.scene import likeness
 from stylecine.machine.memory import needed_bytes
 from stylecine.picture.photo import PhotoFile
 
-DATA = Path(__file__).parents[1] / "data"
 SHORT = {"seconds": 0.4, "fps": 10}
 
 
@@ -310,15 +309,15 @@ def test_a_scene_too_large_to_render_can_be_edited(
         Scene.load(tmp_path / "x.cine")
 
 
-def test_files_of_version_1_can_be_opened(animator: Animator) -> None:
-    """Saved by the version that brought the format, with a model that nobody has: 96 x 72, water below row 40."""
-    scene = Scene.load(DATA / "version-1.cine")
-    assert [type(edit).__name__ for edit in scene.edits] == [*["Paint"] * 3, "Push", "Anchor", "Speed", "Speed"]
+def test_a_scene_whose_model_nobody_has_renders_with_another(lake: Scene, animator: Animator, tmp_path: Path) -> None:
+    missing = {role: replace(file, sha256="0" * 64) for role, file in lake.model.files.items()}
+    forgotten = replace(lake.model, name="forgotten", files=missing)
+    replace(touched_up(lake), model=forgotten).save(tmp_path / "lake.cine")
+    scene = Scene.load(tmp_path / "lake.cine")
     assert scene.model.name == "forgotten" and not scene.model.installed
     with pytest.warns(StylecineWarning, match="made with the model 'forgotten'") as told:
         loop = animator.render(scene, **SHORT)
     assert Path(told[0].filename).name == "test_scene.py"  # the caller's own line
-    assert np.array_equal(loop[0], scene.photo) and (loop[2] != scene.photo).any()
     frozen = scene.frozen.numpy() == 1
     assert frozen.any() and (frames(loop)[:, frozen] == scene.photo[frozen]).all()
     with pytest.raises(WeightsNotFound, match="warp dfw needs them"):

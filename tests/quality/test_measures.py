@@ -272,38 +272,6 @@ def test_first_frame_error_allows_one_level(perfect: np.ndarray) -> None:
     assert not passes({"first_frame_error": 2 / 255})["first_frame_error"]
 
 
-def test_mask_figures() -> None:
-    label = np.zeros((100, 100), np.uint8)
-    label[:50] = 2
-    mask = torch.zeros(100, 100)
-    mask[:40] = 0.9
-    mask[40:60] = 0.3
-    assert measures.mask_iou(mask, label) == pytest.approx(0.8)
-    assert measures.static_kept(mask, label) == pytest.approx(40 / 49)  # rows 51..99 lie beyond the margin
-    assert measures.false_positive_area(mask, label) == 0
-    assert measures.false_positive_area(mask, np.zeros_like(label)) == pytest.approx(0.4)
-    assert math.isnan(measures.mask_iou(torch.zeros(100, 100), np.zeros_like(label)))
-
-
-def test_borders_match_within_four_pixels_of_1024() -> None:
-    label = np.zeros((256, 512), np.uint8)
-    label[:100] = 1
-    mask = torch.zeros(256, 512)
-    mask[:102] = 1  # 4 px at twice the size
-    assert measures.boundary_f(mask, label) == 1
-    assert measures.boundary_f(mask, np.roll(label, -1, 0)) == 0  # 6 px
-    mask[:, 256:] = 0  # half the border is where it should be, and there is one down the middle
-    right, found = 256 / (256 + 102), 0.5
-    assert measures.boundary_f(mask, label) == pytest.approx(2 * right * found / (right + found), abs=0.01)
-
-
-def test_no_border_against_none_is_no_figure_and_against_one_is_0() -> None:
-    label = np.zeros((64, 64), np.uint8)
-    assert math.isnan(measures.boundary_f(torch.ones(64, 64), label))
-    label[:32] = 1
-    assert measures.boundary_f(torch.ones(64, 64), label) == 0
-
-
 def test_psnr() -> None:
     black = np.zeros((8, 8, 3), np.uint8)
     assert measures.psnr(black, black) == math.inf
