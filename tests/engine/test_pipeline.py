@@ -24,9 +24,9 @@ from stylecine import (
     TooLarge,
     WeightsNotFound,
     animate,
-    memory,
     options,
 )
+from stylecine.machine import memory
 from stylecine.movement.motion import predict_motion
 from stylecine.ops.image import to_tensor
 from stylecine.options import WEATHERS

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.test_interrupts import accept_sigint
 
 import stylecine
 from stylecine.machine import threads
+from tests.machine.test_interrupts import accept_sigint
 
 
 @pytest.mark.parametrize(("device", "elsewhere"), [("cpu", True), ("cuda", False)])

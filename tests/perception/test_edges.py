@@ -1,0 +1,109 @@
+"""Where what moves ends: at edges of the photo, and around masts, the sun and stars."""
+
+import pytest
+import torch
+from torch import nn
+
+from stylecine.options import CLASSES
+from stylecine.perception.edges import erode
+
+
+def test_static_objects_keep_their_edges() -> None:
+    """The mask reaches four pixels too far over a dark ridge; what moves ends at the ridge's own edge."""
+    photo = torch.full((3, 400, 400), 0.5)
+    photo[:, 200:] = -0.5
+    layers = torch.zeros(4, 400, 400)
+    layers[0, :204] = 1
+    still = erode(layers, photo).moves == 0
+    assert still[198:].all()
+    assert not still[:190].any()
+
+
+def sky_over_ground(things: list[tuple[slice, slice]]) -> tuple[torch.Tensor, torch.Tensor]:
+    """A photo of a bright, slightly cloudy sky over dark ground, with dark things in the sky that the mask misses."""
+    photo = 0.4 + 0.1 * torch.sin(torch.arange(400) / 40).expand(3, 400, 400).clone()
+    for place in [(slice(300, 400), slice(0, 400)), *things]:
+        photo[:, place[0], place[1]] = -0.4
+    layers = torch.zeros(4, 400, 400)
+    layers[0, :300] = 1
+    return photo, layers
+
+
+def test_a_mast_in_the_sky_is_static() -> None:
+    mast = (slice(100, 300), slice(200, 203))
+    photo, layers = sky_over_ground([mast])
+    moves = erode(layers, photo).moves
+    assert (moves[mast] == 0).all()
+    assert (moves[:290, :190] == 1).all()
+    assert (moves[:290, 212:] == 1).all()
+
+
+def test_a_bird_moves_with_the_sky() -> None:
+    bird = (slice(100, 103), slice(200, 206))
+    photo, layers = sky_over_ground([bird])
+    assert (erode(layers, photo).moves[:290] == 1).all()
+
+
+def disc(radius: float) -> torch.Tensor:
+    y, x = torch.meshgrid(torch.arange(400), torch.arange(400), indexing="ij")
+    return (y - 120) ** 2 + (x - 200) ** 2 <= radius**2
+
+
+def test_the_sun_is_static_and_its_glow_is_not() -> None:
+    photo, layers = sky_over_ground([])
+    photo[:, disc(9)] = 1.0
+    moves = erode(layers, photo).moves
+    assert (moves[disc(9)] == 0).all()
+    assert (moves[:290][~disc(24)[:290]] == 1).all()
+
+
+def test_the_sun_is_static_in_any_class() -> None:
+    photo, layers = sky_over_ground([])
+    photo[:, disc(9)] = 1.0
+    falls = CLASSES.index("falls")
+    layers[:, disc(12)] = nn.functional.one_hot(torch.tensor(falls), 4).float()[:, None]
+    assert (erode(layers, photo).moves[disc(9)] == 0).all()
+
+
+def test_the_sun_is_static_where_it_is_burnt_out() -> None:
+    photo, layers = sky_over_ground([])
+    photo[:, disc(26)] = 1.0
+    assert (erode(layers, photo).moves[disc(26)] == 0).all()
+
+
+def test_a_long_white_cloud_is_not_the_sun() -> None:
+    photo, layers = sky_over_ground([])
+    photo[:, 100:116, 100:220] = 1.0
+    assert (erode(layers, photo).moves[:290] == 1).all()
+
+
+def test_a_large_white_cloud_is_not_the_sun() -> None:
+    photo, layers = sky_over_ground([])
+    photo[:, disc(60)] = 1.0
+    assert (erode(layers, photo).moves[:290] == 1).all()
+
+
+@pytest.mark.parametrize(("sky", "stands"), [(-0.6, True), (0.4, False)])
+def test_stars_are_static(sky: float, stands: bool) -> None:
+    photo, layers = sky_over_ground([])
+    photo[:, :300] = sky
+    photo[:, 100, 100] = photo[:, 200, 300] = sky + 0.4
+    still = erode(layers, photo).moves[:290] == 0
+    assert bool(still[100, 100] and still[200, 300]) == stands
+    assert still.float().mean() < 0.001
+
+
+def test_streaks_and_edges_of_clouds_at_night_are_no_stars() -> None:
+    photo, layers = sky_over_ground([])
+    photo[:, :300] = -0.6
+    photo[:, 100:103, 50:200] = photo[:, 150:250, 250:350] = -0.1
+    assert (erode(layers, photo).moves[:290] == 1).all()
+
+
+def test_texture_is_not_an_edge() -> None:
+    """Rough water keeps moving up to a thin rim along its border."""
+    torch.manual_seed(0)
+    photo = torch.rand(3, 400, 400) - 0.5
+    layers = torch.zeros(4, 400, 400)
+    layers[1, :200] = 1
+    assert (erode(layers, photo).moves[:196] == 1).all()

@@ -1,0 +1,181 @@
+"""Masks that a user gives: their forms, what is refused, and what is said of them."""
+
+from __future__ import annotations
+
+import tracemalloc
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from stylecine.errors import MaskError, NothingMoves, TooLarge
+from stylecine.picture.given_mask import read_mask
+
+
+def half() -> np.ndarray:
+    """Its right half moves."""
+    return np.repeat(np.arange(40)[None] >= 20, 30, axis=0)
+
+
+FORMS = {
+    "bool": half(),
+    "float": half().astype(np.float64),
+    "bytes": half().astype(np.uint8) * 255,
+    "bytes of 0 and 1": half().astype(np.uint8),
+    "integers": half().astype(np.int64) * 255,
+    "[h,w,1]": half()[..., None],
+    "[1,h,w]": half()[None],
+    "[1,1,h,w]": half()[None, None],
+    "colour": np.repeat(half()[..., None], 3, 2).astype(np.uint8) * 255,
+    "alpha": np.dstack([np.full((30, 40, 3), 255, np.uint8), half().astype(np.uint8) * 255]),
+    "tensor": torch.from_numpy(half()).float(),
+    "list": half().astype(float).tolist(),
+    "image": Image.fromarray(half().astype(np.uint8) * 255),
+    "black and white image": Image.fromarray(half().astype(np.uint8) * 255).convert("1"),
+    "16-bit image": Image.fromarray(half().astype(np.uint16) * 65535),
+    "palette image": Image.fromarray(half().astype(np.uint8) * 255).convert("RGB").convert("P"),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_masks_come_in_many_forms(form: str) -> None:
+    mask = read_mask(FORMS[form], (60, 80))
+    assert mask.shape == (60, 80) and mask.dtype == torch.float32
+    assert (mask[:, :38] == 0).all() and (mask[:, 42:] == 1).all()
+
+
+def test_masks_come_from_files(tmp_path: Path) -> None:
+    Image.fromarray(half().astype(np.uint8) * 255).save(tmp_path / "mask.png")
+    np.save(tmp_path / "mask.npy", half())
+    assert torch.equal(read_mask(tmp_path / "mask.png", (30, 40)), read_mask(str(tmp_path / "mask.npy"), (30, 40)))
+
+
+GREEN, GREY, CLEAR = (0, 255, 0), (153, 153, 153), 128
+
+
+def painted(*colour: int) -> np.ndarray:
+    """Colour, or colour and alpha, on the left half; white on the right."""
+    picture = np.full((8, 16, len(colour)), 255, np.uint8)
+    picture[:, :8] = colour
+    return picture
+
+
+@pytest.mark.parametrize(("colour", "luminance"), [(GREEN, 0.587), (GREY, 0.6), ((255, 0, 0), 0.299)])
+def test_colour_is_converted_to_luminance_in_every_form(
+    tmp_path: Path, colour: tuple[int, ...], luminance: float
+) -> None:
+    for name, pixels in (("rgb", painted(*colour)), ("rgba", painted(*colour, 255))):
+        Image.fromarray(pixels).save(tmp_path / f"{name}.png")
+    np.save(tmp_path / "mask.npy", painted(*colour))
+    forms = [
+        *(tmp_path / name for name in ("rgb.png", "rgba.png", "mask.npy")),
+        Image.fromarray(painted(*colour)),
+        painted(*colour),
+        painted(*colour, 255),
+        painted(*colour) / 255,
+        torch.from_numpy(painted(*colour)),
+    ]
+    masks = [read_mask(form, (8, 16)) for form in forms]
+    for mask in masks:
+        torch.testing.assert_close(mask[:, :8], torch.full((8, 8), luminance))
+        assert (mask[:, 8:] == 1).all()
+
+
+def test_transparent_pixels_count_less() -> None:
+    mask = read_mask(painted(*GREEN, CLEAR), (8, 16))
+    torch.testing.assert_close(mask[:, :8], torch.full((8, 8), 0.587 * CLEAR / 255))
+    assert torch.equal(mask, read_mask(Image.fromarray(painted(*GREEN, CLEAR)), (8, 16)))
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "P"])
+def test_a_picture_as_good_as_black_is_black(tmp_path: Path, mode: str) -> None:
+    picture = Image.fromarray(half().astype(np.uint8)).convert(mode)
+    picture.save(tmp_path / "mask.png")
+    for mask in (picture, tmp_path / "mask.png"):
+        with pytest.raises(NothingMoves):
+            read_mask(mask, (30, 40))
+
+
+def test_integers_of_0_and_1_are_a_binary_mask() -> None:
+    assert torch.equal(read_mask(half().astype(np.uint8), (30, 40)), read_mask(half(), (30, 40)))
+    with pytest.raises(NothingMoves):
+        read_mask(2 * half().astype(np.uint8), (30, 40))
+
+
+WRONG: dict[str, Any] = {
+    "NaN": np.full((4, 4), np.nan),
+    "negative": np.full((4, 4), -1.0),
+    "floats to 255": np.full((4, 4), 255.0),
+    "too large integers": np.full((4, 4), 4000),
+    "complex": np.ones((4, 4), np.complex64),
+    "text": "no such file.png",
+    "words": np.array([["a", "b"]]),
+    "one dimension": np.ones(5),
+    "two channels": np.ones((4, 4, 2)),
+    "a batch": np.ones((2, 5, 5)),
+    "empty": np.ones((0, 4)),
+    "ragged": [[1, 2], [3]],
+    "object": object(),
+}
+
+
+@pytest.mark.parametrize("kind", WRONG)
+def test_unusable_masks(kind: str) -> None:
+    with pytest.raises(MaskError):
+        read_mask(WRONG[kind], (8, 8))
+
+
+@pytest.mark.parametrize("content", [b"", b"not an image", b"\x89PNG\r\n\x1a\n\0\0"])
+@pytest.mark.parametrize("suffix", ["png", "npy"])
+def test_broken_mask_files(tmp_path: Path, content: bytes, suffix: str) -> None:
+    path = tmp_path / f"mask.{suffix}"
+    path.write_bytes(content)
+    with pytest.raises(MaskError):
+        read_mask(path, (8, 8))
+
+
+def test_a_mask_is_opened_as_carefully_as_a_photo(tmp_path: Path) -> None:
+    """Only in formats of photos, as Pillow starts other programs for some; and not with any number of pixels."""
+    for kind in ("PCX", "EPS"):
+        Image.fromarray(half().astype(np.uint8) * 255).save(tmp_path / "mask.png", kind)
+        with pytest.raises(MaskError, match="give a PNG"):
+            read_mask(tmp_path / "mask.png", (8, 8))
+    (tmp_path / "bomb.pgm").write_bytes(b"P5 20000 20000 255\n")
+    with pytest.raises(TooLarge, match="million pixels"):
+        read_mask(tmp_path / "bomb.pgm", (8, 8))
+
+
+def test_a_large_mask_takes_little_memory(tmp_path: Path) -> None:
+    Image.new("RGBA", (1000, 2000), (255, 255, 255, 255)).save(tmp_path / "mask.png")
+    tracemalloc.start()
+    try:
+        read_mask(tmp_path / "mask.png", (64, 64))
+        assert tracemalloc.get_traced_memory()[1] < 2_000_000 * 20, "bytes"
+    finally:
+        tracemalloc.stop()
+
+
+def test_pickled_objects_are_not_loaded(tmp_path: Path) -> None:
+    np.save(tmp_path / "mask.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    with pytest.raises(MaskError):
+        read_mask(tmp_path / "mask.npy", (8, 8))
+
+
+@pytest.mark.parametrize(
+    ("shape", "said"), [((72, 96), False), ((9, 12), False), ((7, 9), False), ((500, 667), False), ((30, 100), True)]
+)
+def test_a_mask_of_another_shape_is_said_to_be_stretched(
+    shape: tuple[int, int], said: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    read_mask(np.ones(shape, bool), (72, 96))
+    told = "The mask is 100x30 and the photo 96x72, so the mask is stretched; give one of the photo's shape."
+    assert caplog.messages == ([told] if said else [])
+
+
+@pytest.mark.parametrize("empty", [np.zeros((4, 4)), np.zeros((4, 4), bool), np.zeros((4, 4), np.uint8)])
+def test_an_empty_mask_moves_nothing(empty: np.ndarray) -> None:
+    with pytest.raises(NothingMoves):
+        read_mask(empty, (8, 8))
