@@ -4,6 +4,7 @@ import json
 from dataclasses import asdict
 from typing import Any
 
+from stylecine.machine.progress import STAGES
 from stylecine.options import CLASSES, MAX_WAY, PAINTS, defaults_and_limits
 from stylecine.output.codecs import CODECS, CONTAINERS
 from stylecine.output.formats import FORMATS, VIDEO, Format
@@ -39,6 +40,7 @@ def declared_js() -> str:
         "TOOLS": TOOLS,
         "FIRST_SIZE": FIRST_SIZE,
         "MAX_WAY": MAX_WAY,
+        "STAGES": {name: stage.sentence for name, stage in STAGES.items()},
         "CLASSES": {name: name.capitalize() for name in CLASSES},
         "PAINT_CLASSES": {name: name.capitalize() for name in PAINTS},
     }
