@@ -8,6 +8,7 @@ from stylecine.machine.progress import STAGES
 from stylecine.options import CLASSES, MAX_WAY, PAINTS, defaults_and_limits
 from stylecine.output.codecs import CODECS, CONTAINERS
 from stylecine.output.formats import FORMATS, VIDEO, Format
+from stylecine.output.palette import SHOWN
 
 
 def _tool(id: str, key: str, name: str, hint: str, gesture: str = "", radius: float = 0, **edit: Any) -> dict[str, Any]:
@@ -41,8 +42,9 @@ def declared_js() -> str:
         "FIRST_SIZE": FIRST_SIZE,
         "MAX_WAY": MAX_WAY,
         "STAGES": {name: stage.sentence for name, stage in STAGES.items()},
-        "CLASSES": {name: name.capitalize() for name in CLASSES},
-        "PAINT_CLASSES": {name: name.capitalize() for name in PAINTS},
+        "CLASSES": CLASSES,
+        "NAMES": {name: SHOWN[name].name for name in PAINTS},
+        "COLOURS": {name: SHOWN[name].colour for name in PAINTS},
     }
     return "".join(f"export const {name} = {json.dumps(value)};\n" for name, value in lists.items())
 
