@@ -7,7 +7,7 @@ from typing import Any
 from stylecine.machine.progress import STAGES
 from stylecine.options import CLASSES, MAX_WAY, PAINTS, defaults_and_limits
 from stylecine.output.codecs import CODECS, CONTAINERS
-from stylecine.output.formats import FORMATS, VIDEO, Format
+from stylecine.output.formats import FORMATS, PHOTO, VIDEO, Format
 from stylecine.output.palette import SHOWN
 
 
@@ -52,4 +52,5 @@ def declared_js() -> str:
 def _format(form: Format) -> dict[str, Any]:
     names = CONTAINERS[form.ending].codecs if form.kind is VIDEO else ()
     codecs = [{"id": name, "name": CODECS[name].title, "qualities": CODECS[name].qualities} for name in names]
-    return {"id": form.id, **asdict(form), "codecs": codecs}
+    qualities = CODECS["h264"].qualities if form.kind is PHOTO else form.qualities  # of the video in it
+    return {"id": form.id, **asdict(form), "qualities": qualities, "codecs": codecs}
