@@ -34,10 +34,10 @@ class Format:
 
     ending: of a path that selects it, in any case; "" for a folder. media_type: of what the service sends. name, hint:
     in the studio, which offers what has a name. qualities: for a smaller file, the default and the best, on its own
-    scale; none if it is lossless, or holds a video, whose codecs have them (codecs.py). default_size: short side that the studio
-    suggests. clock: ticks per second in which an animated image counts; max_fps: of one. parts: endings of several
-    files that are written, added to the path. report, origin: whether it has a place for the report, for the photo's
-    date and place. served_as: its name in the service, if that is not the ending.
+    scale; none if it is lossless, or holds a video, whose codecs have them (codecs.py). default_size: short side that
+    the studio suggests. clock: ticks per second in which an animated image counts; max_fps: of one. parts: endings of
+    several files that are written, added to the path. report, origin: whether it has a place for the report, for the
+    photo's date and place. served_as: its name in the service, if that is not the ending.
     """
 
     ending: str

@@ -1,4 +1,4 @@
-"""Frames -> GIF, animated WebP or APNG, or a folder of PNG; one frame -> a still. Files appear complete or not at all."""
+"""Frames -> GIF, animated WebP or APNG, or a folder of PNG; one frame -> a still. Files appear whole or not at all."""
 
 import logging
 import math

@@ -58,7 +58,7 @@ class Kind:
 
     density: float  # optical depth of the farthest, at full strength: of fog, or of what falls too far away to be seen
     falling: Falling | None = None
-    shade_loss: float = 0.0  # of the air's light, where all of the picture lies in the shade, before which it would glow
+    shade_loss: float = 0.0  # of the air's light where all of the picture lies in the shade: it would glow
 
 
 KINDS = {  # the names are those of `options.WEATHERS`

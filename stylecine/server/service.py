@@ -39,7 +39,6 @@ MIN_FREE_BYTES = 256e6  # of the disk, below which nothing more is accepted
 Reached = tuple[str, int, int, float]  # a stage, its steps done and in total, and the share of the whole work that is
 
 
-
 class Service:
     """Raises Problems, which are the responses to send."""
 
