@@ -6,10 +6,9 @@ Its workers see local copies only, so that those on other machines need neither 
 import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from stylecine.batch.journal import Record
 from stylecine.batch.store import Store, StoredFile
@@ -23,21 +22,20 @@ AHEAD = 4  # photos that are fetched, and loops that are sent, beside those that
 class StagedPool:
     """Fetches a task's files, has another pool animate it, and sends the loop. See `batch.tasks.Backend`.
 
-    pool: has `workers`, and writes loops below `folder`, from where they go to the store, if there is one.
+    pool: writes loops below `folder`, from where they go to the store, if there is one.
     """
 
-    def __init__(
-        self, pool: AbstractContextManager[Backend], workers: int, folder: Path, model: str, store: Store | None
-    ) -> None:
+    def __init__(self, pool: Backend, folder: Path, model: str, store: Store | None) -> None:
         self._pool, self._folder, self._model, self._store = pool, folder, model, store
-        self._threads = ThreadPoolExecutor(workers + AHEAD, "store")
+        self.count = pool.count
+        self._threads = ThreadPoolExecutor(pool.count + AHEAD, "store")
         self._closing = threading.Event()
 
     def __enter__(self) -> Self:
-        self._backend = self._pool.__enter__()
+        self._pool.__enter__()
         return self
 
-    def __exit__(self, *error: Any) -> None:
+    def __exit__(self, *error: object) -> None:
         self._closing.set()
         self._pool.__exit__(*error)
         self._threads.shutdown(cancel_futures=True)
@@ -62,7 +60,7 @@ class StagedPool:
             local = _fetched(task, folder)
         except StylecineError as error:
             return failed(type(error).__name__, str(error))
-        animated = self._backend.submit(local)
+        animated = self._pool.submit(local)
         try:
             record: Record = animated.result()
         finally:
@@ -82,8 +80,6 @@ class StagedPool:
 
 def _fetched(task: Task, folder: Path) -> Task:
     """The task with local copies of its files, each in a folder of its own, so that they keep their names."""
-    paths = {
-        name: str(file.fetch(folder / name)) for name, file in task.files.items() if isinstance(file, StoredFile)
-    }
+    paths = {name: str(file.fetch(folder / name)) for name, file in task.files.items() if isinstance(file, StoredFile)}
     photo = paths.pop("photo", None)
     return replace(task, photo=task.photo if photo is None else Path(photo), options=task.options | paths)

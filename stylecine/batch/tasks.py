@@ -4,12 +4,11 @@ import hashlib
 import json
 import queue
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from stylecine import __version__
 from stylecine.batch.journal import Journal, Record, StoreJournal, open_journal
@@ -56,8 +55,20 @@ class Task:
 class Backend(Protocol):
     """Workers with the networks loaded. Each uses one thread, so that frames do not depend on the number of workers.
 
-    `batch.local`: processes on this machine. `batch.ray`: actors of a Ray cluster.
+    `batch.local`: processes on this machine. `batch.ray`: actors of a Ray cluster. All that `run` and `batch.staged`
+    use of them; `commands.batch` chooses one, and is the only other place that names them.
+
+    count: of the workers. They write each loop to its task's output below a folder of this machine, which they are made
+    with, as they are with the model.
     """
+
+    count: int
+
+    def __enter__(self) -> Self:
+        """Starts the workers; tasks may be submitted before they have loaded anything."""
+
+    def __exit__(self, *error: object) -> None:
+        """Ends them; what is unfinished raises PoolClosed and leaves nothing in the folder."""
 
     def submit(self, task: Task) -> Job:
         """Queues a task; the job's result is its record. If its worker dies it is retried, up to three attempts.
@@ -70,7 +81,7 @@ def run(
     tasks: Sequence[Task],
     folder: Path | Store,
     model: str,
-    backend: Callable[[Sequence[Task]], AbstractContextManager[Backend]],
+    backend: Callable[[Sequence[Task]], Backend],
     report: Callable[[Record], None],
 ) -> dict[str, Record]:
     """Runs the tasks that are not yet done, and returns the records of all, by output.

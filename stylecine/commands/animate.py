@@ -6,10 +6,11 @@ from typing import Any
 
 from stylecine.commands import arguments
 from stylecine.commands.arguments import PHOTOS, Commands, Usage, as_path
-from stylecine.commands.console import FILE, LOOP, SCENE, Bar, print_result
+from stylecine.commands.console import Bar, print_result
 from stylecine.commands.remote import add_server_options, animate_remotely
 from stylecine.commands.saving import check_files, default_output, protect_inputs, save
 from stylecine.errors import printable
+from stylecine.machine.progress import FILE, LOOP, SCENE
 
 
 def add_to(commands: Commands) -> None:

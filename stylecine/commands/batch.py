@@ -30,12 +30,8 @@ from stylecine.options import FILE_OPTIONS, OPTIONS
 from stylecine.output.formats import FORMATS, PAGE, files_of, format_of, kind_of
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
     from stylecine.batch.gallery import Credit
     from stylecine.batch.journal import Record
-    from stylecine.batch.local import LocalPool
-    from stylecine.batch.ray import RayPool
     from stylecine.batch.store import Store
     from stylecine.batch.tasks import Backend, Task
 
@@ -153,7 +149,7 @@ def _check_gallery(options: argparse.Namespace, tasks: "Sequence[Task]") -> "dic
 
 def _backend(
     options: argparse.Namespace, folder: Path, store: "Store | None", bar: "_Bar", tasks: "Sequence[Task]"
-) -> "AbstractContextManager[Backend]":
+) -> "Backend":
     """The workers for these tasks, after a check of their outputs; folder: into which they write."""
     from stylecine.output.writing import check_writable
 
@@ -167,10 +163,10 @@ def _backend(
 
     from stylecine.batch.staged import StagedPool
 
-    return StagedPool(pool, pool.count, folder, options.model, store)
+    return StagedPool(pool, folder, options.model, store)
 
 
-def _workers(options: argparse.Namespace, folder: Path, tasks: "Sequence[Task]") -> "LocalPool | RayPool":
+def _workers(options: argparse.Namespace, folder: Path, tasks: "Sequence[Task]") -> "Backend":
     if options.ray is not None:
         from stylecine.batch.ray import RayPool
 

@@ -8,23 +8,17 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from itertools import accumulate, pairwise
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from stylecine.errors import OptionError, OutputError, printable
+from stylecine.machine.progress import STAGES, Share
 from stylecine.output.formats import files_of
 
 if TYPE_CHECKING:
     from stylecine.engine.cinemagraph import Cinemagraph
     from stylecine.output import VideoInfo
-
-# The stages of the work, and about the seconds that each takes.
-SCENE = {"photo": 0.1, "weights": 0.3, "inversion": 2.3, "mask": 1.5, "motion": 0.5}
-LOOP = {"motion": 0.5, "plate": 1.2, "loop": 1.7, "cloth": 0.5, "style": 0.3}
-EXPLANATION = {"evidence": 1.0, "measures": 5.0}
-FILE = {"video": 6.0}
 
 
 def print_result(
@@ -109,9 +103,7 @@ class Bar:
     """
 
     def __init__(self, stages: Mapping[str, float]) -> None:
-        ends = list(accumulate(stages.values()))
-        self._spans = dict(zip(stages, pairwise([0.0, *ends]), strict=True))
-        self._total = ends[-1]
+        self._share = Share(stages)
         self._bar: Any = None
 
     def __enter__(self) -> Callable[[str, int, int], None]:
@@ -126,12 +118,10 @@ class Bar:
 
         if self._bar is None:
             form = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}"
-            self._bar = tqdm(desc=stage, total=self._total, leave=False, disable=None, bar_format=form)
-        begin, end = self._spans.get(stage, (0.0, 0.0))
-        # some stages come twice, and a bar never goes back
-        self._bar.update(max(0.0, begin + (end - begin) * done / max(1, total) - self._bar.n))
-        if done == 0:
-            self._bar.set_description_str(stage)
+            self._bar = tqdm(total=1, leave=False, disable=None, bar_format=form)
+        self._bar.update(self._share(stage, done, total) - self._bar.n)
+        if done == 0 and stage in STAGES:  # a server's job may wait in line
+            self._bar.set_description_str(STAGES[stage].sentence)
 
 
 def peak_rss_mb() -> float | None:

@@ -7,9 +7,10 @@ from typing import Any
 
 from stylecine.commands import arguments
 from stylecine.commands.arguments import PHOTOS, Commands, as_path
-from stylecine.commands.console import EXPLANATION, LOOP, SCENE, Bar, file_size
+from stylecine.commands.console import Bar, file_size
 from stylecine.commands.saving import protect_inputs
 from stylecine.errors import OutputError, printable
+from stylecine.machine.progress import EXPLANATION, LOOP, SCENE
 
 
 def add_to(commands: Commands) -> None:

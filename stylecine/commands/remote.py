@@ -7,8 +7,9 @@ from pathlib import Path
 from time import perf_counter
 
 from stylecine.commands.arguments import as_path, file_options, render_options
-from stylecine.commands.console import FILE, LOOP, SCENE, Bar, complain, extra, file_size
+from stylecine.commands.console import Bar, complain, extra, file_size
 from stylecine.errors import OptionError, printable
+from stylecine.machine.progress import FILE, LOOP, SCENE
 from stylecine.options import ALL_OPTIONS, FILE_OPTIONS, OPTIONS, RenderOptions, period
 from stylecine.output.formats import files_of
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from stylecine.commands import arguments
 from stylecine.commands.arguments import Commands, Usage, as_path
-from stylecine.commands.console import FILE, LOOP, Bar, complain, print_result
+from stylecine.commands.console import Bar, complain, print_result
 from stylecine.commands.saving import check_files, default_output, protect_inputs, save
 from stylecine.errors import StylecineWarning
+from stylecine.machine.progress import FILE, LOOP
 
 if TYPE_CHECKING:
     from stylecine.engine.scene import Scene

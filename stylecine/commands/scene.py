@@ -6,8 +6,9 @@ from time import perf_counter
 
 from stylecine.commands import arguments
 from stylecine.commands.arguments import PHOTOS, Commands, as_path
-from stylecine.commands.console import SCENE, Bar
+from stylecine.commands.console import Bar
 from stylecine.errors import printable
+from stylecine.machine.progress import SCENE
 
 
 def add_to(commands: Commands) -> None:

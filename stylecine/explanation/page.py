@@ -33,6 +33,7 @@ from stylecine.explanation.shell import Shell, Source
 from stylecine.options import CLASSES, parse_size
 from stylecine.output.embed import data_url, html_page
 from stylecine.output.metadata import versions
+from stylecine.output.palette import legend
 from stylecine.output.preview import flow_picture, mask_overlay, time_slice
 from stylecine.quality.measures import GOALS
 
@@ -154,7 +155,7 @@ def _mask(evidence: Evidence, source: Source, shell: Shell) -> str:
     numbered = [(str(n), region) for n, (region, _) in enumerate(evidence.moving, 1)]
     lettered = list(zip(LETTERS, evidence.doubtful, strict=False))
     overlay = with_names(mask_overlay(photo, evidence.layers), numbered)
-    tints = "Sky yellow, water blue, falls turquoise, smoke pink; the line is the contour at 0.5; grey stands still"
+    tints = f"{legend()}; the line is the contour at 0.5; grey stands still"
     probability = with_names(probability_picture(photo, 1 - evidence.probabilities[0]), lettered, outlines=True)
     doubt = "Probability of moving before the threshold: blue stands still, white is undecided, red moves"
     pictures = [_image(picture_url(overlay), tints, evidence), _image(picture_url(probability), doubt, evidence)]

@@ -21,7 +21,7 @@ import av
 
 from stylecine.errors import OptionError, WriterUnavailable
 from stylecine.machine.atomic import PathLike
-from stylecine.output.formats import H264, VIDEO, endings_of
+from stylecine.output.formats import VIDEO, endings_of
 
 REFERENCE_DISTANCE = 17  # frames from one reference frame of H.264 and H.265 to the next: 16 B frames, their maximum
 MAX_REFERENCES = {"h264": 16, "h265": 9}  # of x264 and x265: the last of 273 or 154 frames can still refer to frame 0
@@ -176,7 +176,7 @@ def _joined(options: dict[str, str]) -> str:
 CODECS = {
     codec.name: codec
     for codec in (
-        Codec("h264", "H.264, plays everywhere", "libx264", "h264", H264, 51, _h264, _h264_all_keys),
+        Codec("h264", "H.264, plays everywhere", "libx264", "h264", (23, 16, 10), 51, _h264, _h264_all_keys),
         # hvc1: the only tag that Apple's players know; x265 writes out of bounds for sides of 64 and less
         Codec("h265", "H.265, smaller; Apple and most phones", "libx265", "hevc", (27, 20, 14), 51,
               _h265, _h265_all_keys, tag="hvc1", smallest=96),

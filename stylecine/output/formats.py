@@ -34,10 +34,10 @@ class Format:
 
     ending: of a path that selects it, in any case; "" for a folder. media_type: of what the service sends. name, hint:
     in the studio, which offers what has a name. qualities: for a smaller file, the default and the best, on its own
-    scale; none if it is lossless, or a video, whose codecs have them. default_size: short side that the studio
-    suggests. clock: ticks per second in which an animated image counts; max_fps: of one. parts: endings of several
-    files that are written, added to the path. report, origin: whether it has a place for the report, for the photo's
-    date and place. served_as: its name in the service, if that is not the ending.
+    scale; none if it is lossless, or holds a video, whose codecs have them (codecs.py). default_size: short side that
+    the studio suggests. clock: ticks per second in which an animated image counts; max_fps: of one. parts: endings of
+    several files that are written, added to the path. report, origin: whether it has a place for the report, for the
+    photo's date and place. served_as: its name in the service, if that is not the ending.
     """
 
     ending: str
@@ -63,7 +63,6 @@ class Format:
 LIVE_PHOTO, LIVE_ARCHIVE = ".livephoto", ".livephoto.zip"
 MOTION_PHOTO = ".MP.jpg"  # in capitals, or apps may take it for a photo
 ZIP, HTML = "application/zip", "text/html; charset=utf-8"
-H264 = (23, 16, 10)  # the qualities of its codec
 
 FORMATS = {  # in the studio's order
     form.ending: form
@@ -76,8 +75,8 @@ FORMATS = {  # in the studio's order
         Format(".avif", IMAGE, "image/avif", "AVIF", "Smallest of all", (38, 28, 18), 768, report=False),
         Format(".apng", IMAGE, "image/apng", "APNG", "Lossless, large", default_size=512),
         Format(LIVE_PHOTO, PHOTO, ZIP, parts=(".jpg", ".mov"), origin=True, served_as="livephoto.zip"),
-        Format(LIVE_ARCHIVE, PHOTO, ZIP, "Live Photo", "For iPhone, zipped", H264, origin=True),
-        Format(MOTION_PHOTO, PHOTO, "image/jpeg", "Motion Photo", "For Android", H264, origin=True),
+        Format(LIVE_ARCHIVE, PHOTO, ZIP, "Live Photo", "For iPhone, zipped", origin=True),
+        Format(MOTION_PHOTO, PHOTO, "image/jpeg", "Motion Photo", "For Android", origin=True),
         Format(".png", POSTER, "image/png", "PNG", "The first frame"),
         Format("", FOLDER, ZIP, "Frames", "PNGs in a zip file", report=False, served_as="zip"),
     )

@@ -1,4 +1,4 @@
-"""Frames -> GIF, animated WebP or APNG, or a folder of PNG; one frame -> PNG. Files appear complete or not at all."""
+"""Frames -> GIF, animated WebP or APNG, or a folder of PNG; one frame -> a still. Files appear whole or not at all."""
 
 import logging
 import math
@@ -21,12 +21,12 @@ from stylecine.errors import OptionError, WriterUnavailable, printable
 from stylecine.machine.atomic import Finish, PathLike, atomic_write, check_destination, translate_os_errors
 from stylecine.options import check_frame, check_int, check_number
 from stylecine.output import VideoInfo
-from stylecine.output.formats import POSTER, Format, format_of, kind_of
+from stylecine.output.formats import POSTER, Format, format_of
 from stylecine.output.gif import changed_box, encode_gif
 from stylecine.picture.photo import encode_png
 
 Frames: TypeAlias = Sequence[np.ndarray]
-# frames, an open file, the duration of each in ticks, quality, comment
+# frames, an open file, the duration of each in ticks, none of a still, quality, comment
 Encode: TypeAlias = Callable[[Frames, BinaryIO, list[int], int, str], None]
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -41,12 +41,13 @@ MIN_HOLE = np.ones((5, 5))  # of unchanged pixels that an APNG leaves out
 _log = logging.getLogger("stylecine")
 
 
-def check_animation(path: PathLike, fps: Any, quality: Any) -> Format:
-    """The format of an animated image. Raises OptionError, WriterUnavailable without an encoder."""
+def check_image(path: PathLike, fps: Any, quality: Any) -> Format:
+    """The format of an image. Raises OptionError, WriterUnavailable without an encoder."""
     form = format_of(path)
     if form is None or form.ending not in ENCODERS:
         raise OptionError(f"'{os.fspath(path)}' does not end in {' or '.join(ENCODERS)}; rename it.")
-    check_number("fps", fps, ge=MIN_FPS, le=math.inf)
+    if form.kind is not POSTER:
+        check_number("fps", fps, ge=MIN_FPS, le=math.inf)
     if quality is not None and not form.qualities:
         raise OptionError(f"{form.ending} is lossless, so it has no quality; omit it.")
     if form.ending == ".webp":
@@ -69,7 +70,7 @@ def frame_ticks(count: int, fps: float, clock: int) -> list[int]:
     return [round(clock * k / fps) for k in range(count + 1)]
 
 
-def write_animation(
+def write_image(
     frames: Frames,
     path: PathLike,
     fps: float,
@@ -78,27 +79,30 @@ def write_animation(
     comment: str = "",
     finish: Finish | None = None,
 ) -> VideoInfo:
-    """Writes frames, uint8 [H,W,3] sRGB of one shape, as an image that plays endlessly: .gif, .webp or .apng.
+    """Writes frames, uint8 [H,W,3] sRGB of one shape, as an image that plays endlessly, .gif, .webp or .apng; or one
+    frame as a still, .png.
 
     frames: taken in order; a .gif takes eight of them first, by index.
     fps: 0.02 to 50 for .gif, to 90 for the others. Times are rounded to 1/100 s in a .gif, else to 1/1000 s.
-    quality: 0 to 100 (best); default 80; an .apng is lossless and has none.
+    quality: 0 to 100 (best); default 80; an .apng or .png is lossless and has none.
     comment, finish: as for a video.
 
     Raises OptionError for an invalid option or frame, OutputError if the file cannot be written,
     WriterUnavailable without an encoder.
     """
-    form = check_animation(path, fps, quality)
-    check_number("fps", fps, ge=MIN_FPS, le=form.max_fps)
-    ticks = frame_ticks(len(frames), fps, form.clock)
+    form = check_image(path, fps, quality)
+    still, ticks = form.kind is POSTER, [0]
+    if not still:
+        check_number("fps", fps, ge=MIN_FPS, le=form.max_fps)
+        ticks = frame_ticks(len(frames), fps, form.clock)
     durations = [end - start for start, end in pairwise(ticks)]
-    checked = _Checked(frames)
+    checked = _Checked(frames, None if still else MAX_SIDE)
     target = check_destination(path)
     with atomic_write(target, finish) as part, translate_os_errors(target), part.open("wb") as file:
         default = form.qualities[1] if form.qualities else 0
         ENCODERS[form.ending](checked, file, durations, default if quality is None else quality, comment)
     height, width = checked.shape
-    rate = form.clock * len(frames) / ticks[-1]
+    rate = 0.0 if still else form.clock * len(frames) / ticks[-1]
     size = target.stat().st_size
     if form.ending == ".gif" and size > LARGE_GIF:
         smaller = f"--size {GIF_SIDE}" if min(checked.shape) > GIF_SIDE else "a shorter loop"
@@ -114,7 +118,7 @@ def write_folder(frames: Frames, path: PathLike, fps: float) -> VideoInfo:
 
     Raises OptionError for an invalid frame, OutputError if the folder cannot be created or is not empty.
     """
-    checked = _Checked(frames)
+    checked = _Checked(frames, MAX_SIDE)
     target = check_destination(path, folder=True)
     with atomic_write(target, folder=True) as part, translate_os_errors(target):
         for k, content in enumerate(map_ahead(encode_png, checked, AHEAD)):
@@ -122,21 +126,6 @@ def write_folder(frames: Frames, path: PathLike, fps: float) -> VideoInfo:
     height, width = checked.shape
     size = sum(file.stat().st_size for file in target.iterdir())
     return VideoInfo(Path(path), len(frames), fps, width, height, "png", size, (0, 0))
-
-
-def write_poster(frame: np.ndarray, path: PathLike, *, comment: str = "", finish: Finish | None = None) -> VideoInfo:
-    """Writes one frame, uint8 [H,W,3] sRGB, as PNG; `comment` and `finish` as for a video.
-
-    Raises OptionError for an invalid suffix or frame, OutputError if the file cannot be written.
-    """
-    check_frame(frame)
-    if kind_of(path) is not POSTER:
-        raise OptionError(f"'{os.fspath(path)}' does not end in .png; rename it.")
-    target = check_destination(path)
-    with atomic_write(target, finish) as part, translate_os_errors(target):
-        part.write_bytes(encode_png(frame, comment))
-    height, width = frame.shape[:2]
-    return VideoInfo(Path(path), 1, 0.0, width, height, "png", target.stat().st_size, (0, 0))
 
 
 def map_ahead(
@@ -157,10 +146,10 @@ def map_ahead(
 
 
 class _Checked(Sequence[np.ndarray]):
-    """Frames, each checked when it is taken. shape: their (H, W)."""
+    """Frames, each checked when it is taken. longest: of their sides, in pixels, if limited. shape: their (H, W)."""
 
-    def __init__(self, frames: Frames) -> None:
-        self.frames, self.shape = frames, (0, 0)
+    def __init__(self, frames: Frames, longest: int | None) -> None:
+        self.frames, self.longest, self.shape = frames, longest, (0, 0)
         if len(frames) == 0:
             raise OptionError("There are no frames to write; give at least one.")
 
@@ -176,8 +165,8 @@ class _Checked(Sequence[np.ndarray]):
     def _check(self, frame: np.ndarray) -> np.ndarray:
         check_frame(frame)
         height, width = frame.shape[:2]
-        if not 1 <= min(height, width) <= max(height, width) <= MAX_SIDE:
-            raise OptionError(f"Frames of {width}x{height} cannot be written; give 1 to {MAX_SIDE} a side.")
+        if self.longest and not 1 <= min(height, width) <= max(height, width) <= self.longest:
+            raise OptionError(f"Frames of {width}x{height} cannot be written; give 1 to {self.longest} a side.")
         if self.shape not in ((0, 0), (height, width)):
             raise OptionError(f"All frames must have one shape; got {(height, width)} after {self.shape}.")
         self.shape = (height, width)
@@ -281,4 +270,8 @@ def _compress(change: tuple[int, int, np.ndarray]) -> tuple[int, int, int, int, 
     return left, top, pixels.shape[1], pixels.shape[0], data
 
 
-ENCODERS: dict[str, Encode] = {".gif": encode_gif, ".webp": _encode_webp, ".apng": _encode_apng}
+def _encode_png(frames: Frames, file: BinaryIO, durations: list[int], quality: int, comment: str) -> None:
+    file.write(encode_png(frames[0], comment))
+
+
+ENCODERS: dict[str, Encode] = {".gif": encode_gif, ".webp": _encode_webp, ".apng": _encode_apng, ".png": _encode_png}

@@ -12,10 +12,9 @@ from PIL import Image, ImageDraw
 from stylecine.errors import OutputError
 from stylecine.machine.atomic import atomic_write
 from stylecine.output.embed import shrunk
+from stylecine.output.palette import SHOWN
 from stylecine.quality.measures import Array, Frames
 
-# sky, water, falls, smoke, cloth
-COLOURS = ((255, 200, 60), (40, 130, 255), (0, 230, 220), (255, 70, 200), (255, 120, 40), (140, 220, 60))
 FRAME_SIZE = 480, 10_000  # pixels at most of one frame on the contact sheet
 SLICE_TIMES = 40  # frames in the x-t slice
 FILES = tuple(f"{name}.png" for name in ("mask", "motion", "sheet", "difference", "slice"))
@@ -51,7 +50,8 @@ def mask_overlay(photo: np.ndarray, layers: Array) -> np.ndarray:
     maps = torch.as_tensor(layers).float().cpu().numpy()
     maps = maps[None] if maps.ndim == 2 else maps
     moving = 1 - np.prod(1 - maps, axis=0)
-    colours = np.array(COLOURS[: len(maps)] if len(maps) > 1 else [COLOURS[1]], np.float32)
+    shown = list(SHOWN)[: len(maps)] if len(maps) > 1 else ["water"]
+    colours = np.array([SHOWN[name].rgb for name in shown], np.float32)
     tint = np.einsum("khw,kc->hwc", maps, colours) / np.maximum(maps.sum(0), 1e-6)[..., None]
     grey = photo.mean(-1, keepdims=True) * 0.5 + photo * 0.1
     picture = grey + moving[..., None] * (0.6 * photo + 0.4 * tint - grey)

@@ -13,14 +13,7 @@ from stylecine.output import VideoInfo, formats
 from stylecine.output.codecs import CONTAINERS
 from stylecine.output.crop import check_crop
 from stylecine.output.formats import ENDINGS, FORMATS, ending_of, files_of, format_of, kind_of
-from stylecine.output.images import (
-    check_animation,
-    check_webp,
-    frame_ticks,
-    write_animation,
-    write_folder,
-    write_poster,
-)
+from stylecine.output.images import check_image, check_webp, frame_ticks, write_folder, write_image
 from stylecine.output.moving_photo import check_moving_photo, write_moving_photo
 from stylecine.output.origin import Origin
 from stylecine.output.video import check_encoding, write_video
@@ -75,13 +68,12 @@ def check_format(
             f"'{os.fspath(path)}' does not end in {', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}, or in nothing, for a"
             " folder; rename it."
         )
-    if form.kind is formats.POSTER and (quality, codec, *length) != (None, None, *ONE_LOOP):
-        raise OptionError("A .png is one lossless frame; omit quality, codec, repeat, duration and keyframes.")
     if form.kind is formats.PHOTO and (codec, *length) != (None, *ONE_LOOP):
         raise OptionError("Phones expect H.264 of about 3 s in a photo; omit codec, repeat, duration and keyframes.")
     if form.kind is not formats.VIDEO and (codec, *length) != (None, *ONE_LOOP):
         raise OptionError(
-            "codec, repeat, duration and keyframes are for videos; images and pages play endlessly; omit them."
+            "codec, repeat, duration and keyframes are for videos; images and pages play endlessly, a still not at all;"
+            " omit them."
         )
     if form.kind is formats.PAGE:
         check_webp("a page's images", quality)
@@ -91,8 +83,8 @@ def check_format(
         check_moving_photo(fps, quality)
     elif has_codec(path):
         check_encoding(path, fps, quality, codec, *length)
-    elif form.kind is formats.IMAGE:
-        check_animation(path, fps, quality)
+    elif form.kind in (formats.IMAGE, formats.POSTER):
+        check_image(path, fps, quality)
     if form.kind is formats.FOLDER and quality is not None:
         raise OptionError("A folder of PNG is lossless, so it has no quality; omit it.")
     if embed_report and not form.report:
@@ -126,9 +118,7 @@ def write_output(
         return write_video(frames, path, fps, quality=quality, comment=comment, origin=origin, finish=finish, **video)
     if form.kind is formats.FOLDER:
         return write_folder(frames, path, fps)
-    if form.kind is formats.POSTER:
-        return write_poster(frames[0], path, comment=comment, finish=finish)
-    return write_animation(frames, path, fps, quality=quality, comment=comment, finish=finish)
+    return write_image(frames, path, fps, quality=quality, comment=comment, finish=finish)
 
 
 def frame_times(path: PathLike, period: int, fps: float) -> tuple[Sequence[float], float]:

@@ -46,7 +46,7 @@ def _sun_glow(photo: np.ndarray, sky: np.ndarray) -> np.ndarray:
         distance = ndimage.distance_transform_edt(places != number) / (RING * short)
         if sky[(distance > 0) & (distance < 1.2)].mean() > SKY_AROUND:
             overexposed = white[places == number].max() > OVEREXPOSED
-            near = max(NEAR, round(side / 2 / (RING * short)))
+            near = min(RINGS, max(NEAR, round(side / 2 / (RING * short))))
             slopes = _fading(grey, distance, sky, near, MORE_UNEVEN if overexposed else UNEVEN)
             steep = smoothstep(*SLOPE, slopes)
             steep[:EDGE] = steep[: 2 * EDGE].max()  # right beside the sun all is white

@@ -51,7 +51,7 @@ def _to_array(mask: Any) -> tuple[np.ndarray, int | None]:
         return mask.detach().cpu().numpy(), None
     try:
         if isinstance(mask, (str, PathLike)):
-            if str(mask).endswith(".npy"):
+            if str(mask).lower().endswith(".npy"):
                 return np.asarray(np.load(mask, allow_pickle=False)), None
             with open(mask, "rb") as file, open_image(file, f"'{mask}'") as image:
                 return _from_pil(image)

@@ -181,8 +181,6 @@ def _read_object(file: Any) -> bytes:
 def _from_bytes(content: bytes, size: Size, name: str) -> Image.Image:
     if not content:
         raise PhotoError(f"{name} is empty; copy or download it again.")
-    if content[4:8] == b"ftyp":
-        _register_heic(name)
     with open_image(io.BytesIO(content), name) as image:
         return _decoded(image, size, name)
 
@@ -197,6 +195,9 @@ def _register_heic(name: str) -> None:
 
 def open_image(file: BinaryIO, name: str) -> Image.Image:
     """Reads only the header. Raises PhotoError for what is no photo, TooLarge for what is too large to decode."""
+    if file.read(8)[4:] == b"ftyp":
+        _register_heic(name)
+    file.seek(0)
     try:
         with _warning_filters, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's own limit warns; ours below refuses

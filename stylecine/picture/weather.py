@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from stylecine.errors import OptionError
 from stylecine.ops.image import LUMA, fit_short_side, resize
 from stylecine.ops.readback import enqueued
 from stylecine.ops.smoothstep import smoothstep
@@ -47,12 +48,24 @@ class Falling:
     sway: float  # to either side
     exposure: float  # seconds
     opacity: float
-    veil: float  # what the many that are too far to be seen hide of the distance, at full strength
+    whiteness: float  # from the air's light, 0, to the brightest in the picture, 1
+    brightness: float  # of that
 
 
-SNOW = Falling(4500, 9, 0.011, 0.9, 0.5, 0.8, 1.2, 0.035, 1 / 60, 1.0, 1.2)
-RAIN = Falling(3500, 6, 0.0021, 0.8, 2.4, 0.6, 0.55, 0.0, 1 / 40, 0.75, 1.3)
-FOG = 3.2  # optical depth of the farthest, at full strength
+@dataclass(frozen=True)
+class Kind:
+    """A weather."""
+
+    density: float  # optical depth of the farthest, at full strength: of fog, or of what falls too far away to be seen
+    falling: Falling | None = None
+    shade_loss: float = 0.0  # of the air's light where all of the picture lies in the shade: it would glow
+
+
+KINDS = {  # the names are those of `options.WEATHERS`
+    "snow": Kind(1.2, Falling(4500, 9, 0.011, 0.9, 0.5, 0.8, 1.2, 0.035, 1 / 60, 1.0, 0.5, 1.0)),
+    "rain": Kind(1.3, Falling(3500, 6, 0.0021, 0.8, 2.4, 0.6, 0.55, 0.0, 1 / 40, 0.75, 0.0, 0.9)),
+    "fog": Kind(3.2, shade_loss=0.2),
+}
 CELL = 24  # pixels of a cell of the veil, at least, and of the short side:
 CELLS = 42
 WAVES = 96  # of the fog
@@ -61,15 +74,14 @@ FLAT = 2.5  # wisps are so much longer than high
 CREEP = 0.035  # short sides in a second, without a wind
 FOG_WIND = 0.16  # the same, of a wind of strength 1
 CYCLES = 6  # of a wave, at most
-HAZY = 0.8  # brightness of the fog, at least, of the brightest in the picture
+FOG_MIN_BRIGHTNESS = 0.8  # of the brightest in the picture
 PATCHY = 0.3  # of the fog's opacity, that its waves change
 SHADE = 0.16  # of the brightest in the picture: what is darker lies in the shade
-SHADED = 0.2  # of the fog's brightness is lost where all of the picture does
 
 
 @dataclass(frozen=True, eq=False)
 class Light:
-    """The colours, 0 to 255, of the air's light and of drops or flakes in a picture."""
+    """The colours, 0 to 255, of the air's light and of drops or flakes in a picture, if any fall."""
 
     veil: tuple[float, float, float]
     falling: tuple[float, float, float]
@@ -164,19 +176,20 @@ def make_weather(
 ) -> Weather:
     """The weather of a loop.
 
-    kind: "snow", "rain" or "fog". photo, and how it looks in its style: uint8 [H,W,3].
+    kind: one of KINDS; OptionError for any other. photo, and how it looks in its style: uint8 [H,W,3].
     """
+    if kind not in KINDS:
+        raise OptionError(f"There is no weather {kind!r}; choose one of {', '.join(KINDS)}.")
+    made, falling = KINDS[kind], KINDS[kind].falling
     height, width = photo.shape[:2]
     rng = torch.Generator().manual_seed(SEED)
-    falling = {"snow": SNOW, "rain": RAIN}.get(kind)
     blown = wind or Wind()
     across = math.cos(blown.angle) * blown.strength
     seconds = period / fps * speed
     paths = torch.zeros(0, 12)
     if falling is not None:
         paths = _paths(falling, strength, across, (height, width), seconds, rng)
-    density = (falling.veil if falling else FOG) * strength
-    far = 1 - torch.exp(-density * depth.at((height, width)))
+    far = 1 - torch.exp(-made.density * strength * depth.at((height, width)))
     waves, cycles = _waves(across, (height, width), seconds, rng)
     return Weather(
         paths,
@@ -185,7 +198,7 @@ def make_weather(
         (far * 255).round().to(torch.uint8),
         period,
         (falling.exposure if falling else 0.0) * fps,
-        (light(photo, depth.sky, kind), light(styled, depth.sky, kind)),
+        (light(photo, depth.sky, made), light(styled, depth.sky, made)),
     )
 
 
@@ -259,7 +272,7 @@ def _waves(
     return torch.stack(planes), cycles
 
 
-def light(picture: Tensor, sky: Tensor, kind: str) -> Light:
+def light(picture: Tensor, sky: Tensor, kind: Kind) -> Light:
     """The light in a picture uint8 [H,W,3] with a sky [H,W] in [0,1]: that of the brighter half of its sky."""
     size = fit_short_side(sky.shape, 128)
     small, above = resize(picture.permute(2, 0, 1).float(), size), resize(sky[None].float(), size)[0]
@@ -271,13 +284,13 @@ def light(picture: Tensor, sky: Tensor, kind: str) -> Light:
     bright &= luma >= luma[bright].median()
     sky_colour, grey = small[:, bright].mean(1), float(luma[bright].mean())
     veil = torch.lerp(sky_colour, sky_colour.new_full((3,), grey), 0.6)
-    veil = veil * (max(grey, HAZY * white) / max(grey, 1.0))  # under a blue sky too fog is bright
-    if kind == "fog":  # which would glow before what lies in the shade
-        shade = float((luma < SHADE * white).float().mean())
-        veil = veil * (1 - SHADED * smoothstep(0.25, 0.65, shade))
-    snow = torch.lerp(veil, veil.new_full((3,), white), 0.5)
-    falling = snow if kind == "snow" else veil * 0.9
-    return Light(_colour(veil), _colour(falling))
+    veil = veil * (max(grey, FOG_MIN_BRIGHTNESS * white) / max(grey, 1.0))  # under a blue sky too fog is bright
+    shade = float((luma < SHADE * white).float().mean())
+    veil = veil * (1 - kind.shade_loss * smoothstep(0.25, 0.65, shade))
+    if (falling := kind.falling) is None:
+        return Light(_colour(veil), _colour(veil))
+    drops = torch.lerp(veil, veil.new_full((3,), white), falling.whiteness) * falling.brightness
+    return Light(_colour(veil), _colour(drops))
 
 
 def _colour(channels: Tensor) -> tuple[float, float, float]:

@@ -4,9 +4,11 @@ import json
 from dataclasses import asdict
 from typing import Any
 
+from stylecine.machine.progress import STAGES
 from stylecine.options import CLASSES, MAX_WAY, PAINTS, defaults_and_limits
 from stylecine.output.codecs import CODECS, CONTAINERS
-from stylecine.output.formats import FORMATS, VIDEO, Format
+from stylecine.output.formats import FORMATS, PHOTO, VIDEO, Format
+from stylecine.output.palette import SHOWN
 
 
 def _tool(id: str, key: str, name: str, hint: str, gesture: str = "", radius: float = 0, **edit: Any) -> dict[str, Any]:
@@ -39,8 +41,10 @@ def declared_js() -> str:
         "TOOLS": TOOLS,
         "FIRST_SIZE": FIRST_SIZE,
         "MAX_WAY": MAX_WAY,
-        "CLASSES": {name: name.capitalize() for name in CLASSES},
-        "PAINT_CLASSES": {name: name.capitalize() for name in PAINTS},
+        "STAGES": {name: stage.sentence for name, stage in STAGES.items()},
+        "CLASSES": CLASSES,
+        "NAMES": {name: SHOWN[name].name for name in PAINTS},
+        "COLOURS": {name: SHOWN[name].colour for name in PAINTS},
     }
     return "".join(f"export const {name} = {json.dumps(value)};\n" for name, value in lists.items())
 
@@ -48,4 +52,5 @@ def declared_js() -> str:
 def _format(form: Format) -> dict[str, Any]:
     names = CONTAINERS[form.ending].codecs if form.kind is VIDEO else ()
     codecs = [{"id": name, "name": CODECS[name].title, "qualities": CODECS[name].qualities} for name in names]
-    return {"id": form.id, **asdict(form), "codecs": codecs}
+    qualities = CODECS["h264"].qualities if form.kind is PHOTO else form.qualities  # of the video in it
+    return {"id": form.id, **asdict(form), "qualities": qualities, "codecs": codecs}

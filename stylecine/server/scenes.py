@@ -244,7 +244,7 @@ def routes(service: Service) -> APIRouter:
     @router.get("/{id}/explanation/progress", responses=ERRORS)
     async def get_explanation_progress(id: str) -> schemas.Progress:
         """How far the page is that a request for the explanation waits for."""
-        stage, done, total, share = service.file_share(service.scene(id), "explain")
+        stage, done, total, share = service.file_reached(service.scene(id), "explain")
         return schemas.Progress(stage=stage, done=done, total=total, share=share)
 
     return router

@@ -15,6 +15,7 @@ from weakref import WeakValueDictionary
 
 from stylecine.errors import Cancelled, StylecineError
 from stylecine.machine.atomic import remove_stale_temp
+from stylecine.machine.progress import EXPLANATION, FILE, LOOP, Share
 from stylecine.machine.threads import cores
 from stylecine.machine.workers import Job, PoolClosed, TimeLimitExceeded, WorkerLost, WorkerPool
 from stylecine.options import OPTIONS, RenderOptions, check_live, period
@@ -35,11 +36,7 @@ SWEEP_INTERVAL = 20.0  # seconds between two removals of expired rows, and two t
 EXPIRY_STEP = 60.0  # seconds by which a scene's expiry has to change to be written
 MIN_FREE_BYTES = 256e6  # of the disk, below which nothing more is accepted
 
-# The shares of the whole work at which each stage of an animation begins and ends.
-STAGES = {
-    **{"queued": (0.0, 0.0), "motion": (0.0, 0.05), "plate": (0.05, 0.1), "loop": (0.1, 0.15)},
-    **{"cloth": (0.15, 0.2), "style": (0.15, 0.2), "video": (0.2, 1.0)},
-}
+Reached = tuple[str, int, int, float]  # a stage, its steps done and in total, and the share of the whole work that is
 
 
 class Service:
@@ -51,7 +48,7 @@ class Service:
         self.interactive = _pool(settings, count, nice=5)  # for clients that wait for the response
         self.animations = _pool(settings, settings.workers - count, nice=15)
         self.pools = {"interactive": self.interactive, "animations": self.animations}  # by their labels in the metrics
-        self.progress: dict[str, tuple[str, int, int]] = {}  # of unfinished animations
+        self.progress: dict[str, Reached] = {}  # of unfinished animations, and of files that clients wait for
         self.bytes_used = 0
         self.stopping = False
         self.finished: Counter[tuple[str, str]] = Counter()  # scenes and animations, by final state
@@ -257,11 +254,11 @@ class Service:
         """The output of a task on a scene, for a client that waits; the caller removes it."""
         output = self.store.temporary(suffix)
         job = self._scene_job(row, task, output=str(output), **options)
-        key = f"{task} {row['id']}"
+        key, share = f"{task} {row['id']}", Share(LOOP | EXPLANATION)
 
-        def progress(*progress: Any) -> None:
+        def progress(*news: Any) -> None:
             if not job.done():
-                self.progress[key] = progress
+                self.progress[key] = (*news, share(*news))
 
         job.progress = _in_event_loop(progress)
         try:
@@ -329,14 +326,15 @@ class Service:
             return
         request = self._scene_request(scene, row["edits"], row["scene"]) | row["asked"]
         request |= {"task": "animate", "scene": row["scene"], "output": str(output)}
+        share = Share(LOOP | FILE)
 
         def started() -> None:
-            self.progress[id] = ("motion", 0, 1)
+            self.progress[id] = ("motion", 0, 1, 0.0)
             self._run(self.store.change("animations", id, state="running", started=self.store.now()))
             self._notify(id)
 
-        def progress(*progress: Any) -> None:
-            self.progress[id] = progress
+        def progress(*news: Any) -> None:
+            self.progress[id] = (*news, share(*news))
             self._notify(id)
 
         job = Job(
@@ -422,20 +420,15 @@ class Service:
                 if until():
                     return
 
-    def share(self, row: Row) -> tuple[str, int, int, float]:
-        """An animation's stage, its steps done and in total, and the share of the whole work that is done."""
+    def reached(self, row: Row) -> Reached:
+        """How far an animation is."""
         if row["state"] == "done":
             return "done", 1, 1, 1.0
-        return self._share(row["id"], "queued" if row["state"] == "running" else row["state"])
+        return self.progress.get(row["id"], ("queued" if row["state"] == "running" else row["state"], 0, 1, 0.0))
 
-    def file_share(self, row: Row, task: str) -> tuple[str, int, int, float]:
-        """As `share`, of a file of a scene that `make_file` makes."""
-        return self._share(f"{task} {row['id']}", "queued")
-
-    def _share(self, key: str, first: str) -> tuple[str, int, int, float]:
-        stage, done, total = self.progress.get(key, (first, 0, 1))
-        begin, end = STAGES.get(stage, (0.0, 0.0))
-        return stage, done, total, min(1.0, begin + (end - begin) * done / max(1, total))  # 0.2 + 0.8 is above 1
+    def file_reached(self, row: Row, task: str) -> Reached:
+        """How far a file of a scene is that `make_file` makes."""
+        return self.progress.get(f"{task} {row['id']}", ("queued", 0, 1, 0.0))
 
     def _notify(self, id: str) -> None:
         for event in self._watchers.get(id, ()):

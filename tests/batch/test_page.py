@@ -14,7 +14,7 @@ from PIL import Image
 
 from stylecine.batch.journal import DONE, Record
 from stylecine.batch.page import FIGURES, Credit, batch_page
-from stylecine.output.images import write_animation
+from stylecine.output.images import write_image
 from stylecine.output.video import write_video
 from tests.pages import Read
 from tests.tasks import record_of
@@ -98,7 +98,7 @@ def address(records: list[Record], tmp_path: Path) -> str:
     (tmp_path / "day 1").mkdir()
     colours = [np.full((64, 96, 3), RED if t == 0 else BLUE, np.uint8) for t in range(10)]
     write_video(colours, tmp_path / "day 1/sea.mp4", 10)
-    write_animation(colours, tmp_path / f"{NASTY}.webp", 10)
+    write_image(colours, tmp_path / f"{NASTY}.webp", 10)
     picture = io.BytesIO()
     Image.fromarray(colours[0]).save(picture, "WEBP")
     red = {"thumbnail": base64.b64encode(picture.getvalue()).decode()}

@@ -146,7 +146,7 @@ def test_finished_photos_need_no_worker(
         (["--crop", "wide"], "a.png: "),
         (["--style-drift"], "a.png: style_drift goes from the photo to a style and back; give a style"),
         (["--style", "dusc"], "There is no style 'dusc'; use golden-hour, "),
-        (["--format", "png", "--quality", "3"], "A .png is one lossless frame"),
+        (["--format", "png", "--quality", "3"], ".png is lossless"),
         (["--model", "nosuch"], "There is no model or file 'nosuch'"),
         (["--device", "cpu:9"], "Device 'cpu:9' does not exist"),
     ],

@@ -17,7 +17,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from stylecine.errors import VideoError
 from stylecine.ops import native
-from stylecine.output.images import ENCODERS, write_animation, write_poster
+from stylecine.output.images import ENCODERS, write_image
 from stylecine.output.metadata import model_facts, read_report, versions
 from stylecine.output.video import write_video
 from stylecine.weights import PRETRAINED, ROLES, find_model
@@ -96,13 +96,11 @@ def test_versions_say_whether_the_native_library_ran() -> None:
 REPORT = {"stylecine": "0.1.0", "name": "größe"}
 
 
-@pytest.mark.parametrize("name", ["loop.mp4", "loop.webm", *(f"loop{e}" for e in ENCODERS), "loop.png", "LOOP.PNG"])
+@pytest.mark.parametrize("name", ["loop.mp4", "loop.webm", *(f"loop{e}" for e in ENCODERS), "LOOP.PNG"])
 def test_a_report_is_read_back(photo: np.ndarray, tmp_path: Path, name: str) -> None:
     comment = json.dumps(REPORT)
-    if name.lower().endswith(".png"):
-        write_poster(photo, tmp_path / name, comment=comment)
-    elif Path(name).suffix in ENCODERS:
-        write_animation([photo] * 2, tmp_path / name, 30, comment=comment)
+    if Path(name).suffix.lower() in ENCODERS:
+        write_image([photo] * 2, tmp_path / name, 30, comment=comment)
     else:
         write_video([photo] * 2, tmp_path / name, 30, comment=comment)
     assert read_report(tmp_path / name) == REPORT
@@ -117,14 +115,14 @@ def test_a_png_of_another_program_may_have_a_comment(photo: np.ndarray, tmp_path
 
 
 def test_files_without_a_report(photo: np.ndarray, tmp_path: Path) -> None:
-    video, poster = tmp_path / "loop.mp4", tmp_path / "loop.png"
+    video, poster = tmp_path / "loop.mp4", tmp_path / "poster.png"
     animated = [tmp_path / f"loop{ending}" for ending in ENCODERS]
     for path in animated:
-        write_animation([photo] * 2, path, 30, comment="taken at dawn")
+        write_image([photo] * 2, path, 30, comment="taken at dawn")
     no_json = ('{"stylecine": NaN}', '{"stylecine": 1e999}', "[" * 200_000)
     for comment in ("", "taken at dawn", "[1]", '{"other": 1}', *no_json):
         write_video([photo] * 2, video, 30, comment=comment)
-        write_poster(photo, poster, comment=comment)
+        write_image([photo], poster, 0, comment=comment)
         for path in (video, poster):
             with pytest.raises(VideoError, match="no report"):
                 read_report(path)
@@ -142,7 +140,7 @@ def test_other_programs_find_the_report(photo: np.ndarray, tmp_path: Path) -> No
     write_video([photo] * 2, tmp_path / "loop.mp4", 30, comment=json.dumps(REPORT))
     with av.open(str(tmp_path / "loop.mp4")) as container:
         assert json.loads(container.metadata["comment"]) == REPORT
-    write_poster(photo, tmp_path / "loop.png", comment=json.dumps(REPORT))
+    write_image([photo], tmp_path / "loop.png", 0, comment=json.dumps(REPORT))
     with Image.open(tmp_path / "loop.png") as poster:
         assert json.loads(poster.text["Comment"]) == REPORT  # type: ignore[attr-defined]
     assert b"iTXtComment\0" in (tmp_path / "loop.png").read_bytes()

@@ -46,6 +46,14 @@ def test_white_clouds_are_no_sun(seed: int) -> None:
     assert glow_in(np.where(SKY, blue + share * (1 - blue), 0.1)).max() == 0
 
 
+def test_a_burnt_out_area_as_high_as_a_panorama_is_looked_at_only_near_it() -> None:
+    """It is wider than all the rings in which a glow is looked for."""
+    y, x = np.mgrid[:HEIGHT, :1400]
+    burnt_out = np.hypot(x - 700, y - 90) < 82
+    photo = np.where(burnt_out, 1.0, np.broadcast_to(ORANGE[:, None, None], (3, HEIGHT, 1400)))
+    assert glow_in(photo, y < 190).max() == 0
+
+
 def test_the_answer_has_the_size_of_the_sky_that_is_asked_for() -> None:
     large = np.repeat(np.repeat(evening(), 2, 1), 2, 2)
     found = glow_in(large, SKY)

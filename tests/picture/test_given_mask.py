@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -135,6 +137,24 @@ def test_broken_mask_files(tmp_path: Path, content: bytes, suffix: str) -> None:
     path.write_bytes(content)
     with pytest.raises(MaskError):
         read_mask(path, (8, 8))
+
+
+def test_the_ending_of_an_array_may_be_in_capitals(tmp_path: Path) -> None:
+    with open(tmp_path / "MASK.NPY", "wb") as file:
+        np.save(file, half())
+    assert torch.equal(read_mask(tmp_path / "MASK.NPY", (30, 40)), torch.from_numpy(half()).float())
+
+
+def test_a_heic_mask_needs_no_heic_photo_before_it(tmp_path: Path) -> None:
+    """In a process of its own, as the reader of HEIC is registered once for all images."""
+    heif = pytest.importorskip("pillow_heif")
+    large = np.uint8(half().repeat(2, 0).repeat(2, 1)) * 255
+    heif.from_pillow(Image.fromarray(large).convert("RGB")).save(tmp_path / "mask.heic", quality=95)
+    code = "import sys; from stylecine.picture.given_mask import read_mask; "
+    code += "print(float(read_mask(sys.argv[1], (60, 80)).mean()))"
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "mask.heic")], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) == pytest.approx(0.5, abs=0.02)
 
 
 def test_a_mask_is_opened_as_carefully_as_a_photo(tmp_path: Path) -> None:

@@ -5,10 +5,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from stylecine.errors import OptionError
 from stylecine.ops.image import LUMA
 from stylecine.options import WEATHERS, Wind
 from stylecine.perception.depth import judge_depth
-from stylecine.picture.weather import CYCLES, MAX_FALL, SNOW, Weather, light, make_weather
+from stylecine.picture.weather import CYCLES, KINDS, MAX_FALL, Kind, Weather, light, make_weather
 
 HEIGHT, WIDTH, PERIOD = 96, 144, 60
 SHORT = min(HEIGHT, WIDTH)
@@ -76,7 +77,8 @@ def test_the_wind_blows_what_falls(kind: str) -> None:
 def test_flakes_are_near_and_far_and_slower_with_the_distance() -> None:
     paths = weather_in("snow", strength=1).paths
     fall, radius, cycles = paths[:, 6], paths[:, 10], paths[:, 1]
-    assert radius.max() > 0.7 * SNOW.radius * SHORT and radius.min() == pytest.approx(SNOW.thinnest)
+    snow = KINDS["snow"].falling
+    assert snow and radius.max() > 0.7 * snow.radius * SHORT and radius.min() == pytest.approx(snow.thinnest)
     near, far = (fall * cycles)[radius > radius.quantile(0.99)], (fall * cycles)[radius == radius.min()]
     assert near.mean() > 2 * far.mean()
     assert (cycles == cycles.round()).all() and fall.max() <= 1.5 * MAX_FALL * SHORT
@@ -114,10 +116,10 @@ def test_long_loops_have_no_more_to_draw_at_once() -> None:
 
 def test_rain_is_lighter_than_the_land_and_darker_than_the_sky() -> None:
     photo, sky = scenery()
-    brightness = sum(a * b for a, b in zip(light(photo, sky, "rain").falling, LUMA, strict=True))
+    brightness = sum(a * b for a, b in zip(light(photo, sky, KINDS["rain"]).falling, LUMA, strict=True))
     lumas = (photo.float() * torch.tensor(LUMA)).sum(-1)
     assert lumas[-1, 0] + 40 < brightness < lumas[0, 0]
-    night = light((photo * 0.2).byte(), sky, "snow").falling
+    night = light((photo * 0.2).byte(), sky, KINDS["snow"]).falling
     assert max(night) < 60, "flakes are as dark as the night"
 
 
@@ -125,13 +127,23 @@ def test_fog_is_bright_under_a_deep_blue_sky_with_something_white() -> None:
     photo, sky = scenery()
     blue = torch.where(sky[..., None] > 0, torch.tensor([20, 60, 140]), photo.int()).byte()
     blue[60:80, 20:60] = 250
-    assert min(light(blue, sky, "fog").veil) > 110
-    assert all(math.isfinite(value) for value in light(torch.zeros_like(photo), sky, "fog").veil)
+    assert min(light(blue, sky, KINDS["fog"]).veil) > 110
+    assert all(math.isfinite(value) for value in light(torch.zeros_like(photo), sky, KINDS["fog"]).veil)
 
 
 def test_fog_is_less_bright_where_most_lies_in_the_shade() -> None:
     photo, sky = scenery()
     dark = torch.where(sky[..., None] > 0, photo, photo // 4)
     dark[: HEIGHT // 4], sky[: HEIGHT // 4] = 8, 0
-    assert light(dark, sky, "fog").veil < light(dark, sky, "snow").veil
-    assert light(photo, sky, "fog").veil == light(photo, sky, "snow").veil
+    assert light(dark, sky, KINDS["fog"]).veil < light(dark, sky, KINDS["snow"]).veil
+    assert light(photo, sky, KINDS["fog"]).veil == light(photo, sky, KINDS["snow"]).veil
+
+
+def test_a_weather_is_one_entry_and_an_unknown_one_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert tuple(KINDS) == WEATHERS
+    with pytest.raises(OptionError, match="no weather 'hail'; choose one of snow, rain, fog"):
+        weather_in("hail")
+    rain = KINDS["rain"].falling
+    assert rain
+    monkeypatch.setitem(KINDS, "hail", Kind(0.6, replace(rain, radius=0.006, whiteness=0.8)))
+    assert (shown(weather_in("hail"), 7) != shown(weather_in("rain"), 7)).any() and len(weather_in("hail").paths)

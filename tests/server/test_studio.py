@@ -380,6 +380,22 @@ def test_an_opening_is_cancelled(studio: Studio, small_sea: Path) -> None:
     studio.at("notice-close").click()
 
 
+def test_a_scene_that_the_server_has_stays_there_when_its_opening_is_cancelled(
+    studio: Studio, new_page: Callable[..., Page], studio_address: str
+) -> None:
+    scene = studio.page.evaluate("import('/studio/state.js').then(({state}) => state.scene.id)")
+    page, methods = new_page(), list[str]()
+    page.on("request", lambda request: methods.append(request.method))
+    with HeldRequest(page, "GET", "**/live?*"):
+        page.goto(f"{studio_address}?scene={scene}")
+        expect(page.locator("#opening-text")).to_have_text("Animating", timeout=SLOW)
+        page.locator("#opening-cancel").click()
+        expect(page.locator("#choose")).to_be_focused()
+    assert "DELETE" not in methods
+    assert page.request.get(f"{studio_address}v1/scenes/{scene}").json()["state"] == "ready"
+    page.close()
+
+
 def test_a_file_that_is_not_a_photo_is_refused_and_the_open_photo_stays(studio: Studio, tmp_path: Path) -> None:
     (tmp_path / "notes.jpg").write_text("no photo")
     studio.at("picker").set_input_files(tmp_path / "notes.jpg")

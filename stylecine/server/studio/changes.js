@@ -1,7 +1,7 @@
 // The list of changes, the newest first: every step by name, to go back to one and forward again; those that are still
 // in the picture can be removed one by one.
 
-import {CLASSES, PAINT_CLASSES, TOOLS} from "./declared.js";
+import {NAMES, TOOLS} from "./declared.js";
 import {$, button, icon, make} from "./dom.js";
 import {describeOption, openSheet} from "./panel.js";
 import {removeEdit, travelTo} from "./session.js";
@@ -111,7 +111,7 @@ function nameOf(before, after, added) {
   if (added) return describe(added)[1];
   const removed = before.edits.find(edit => !after.edits.includes(edit));
   if (removed?.kind === "style") return "Style: original";
-  if (removed?.kind === "speed" && removed.what) return `${CLASSES[removed.what]} speed: 1×`;
+  if (removed?.kind === "speed" && removed.what) return `${NAMES[removed.what]} speed: 1×`;
   return removed ? `Removed: ${describe(removed)[1]}` : "Opened";
 }
 
@@ -122,12 +122,12 @@ function describe(edit) {
   const source = stroke || kind !== "paint" ? "" : " (mask)";
   if (kind === "push") return ["push", `Pushed ${directionOf(arrow)}`];
   if (kind === "anchor") return ["anchor", "Anchored"];
-  if (kind === "speed" && what) return ["speed", `${CLASSES[what]} speed: ${formatFactor(factor)}`];
+  if (kind === "speed" && what) return ["speed", `${NAMES[what]} speed: ${formatFactor(factor)}`];
   if (kind === "speed") return ["speed", `Speed here: ${formatFactor(factor)}`];
   if (kind !== "paint") return [kind, TOOLS.find(tool => tool.edit.kind === kind)?.name ?? kind];
-  if (mode === "add") return [what, `${PAINT_CLASSES[what]} painted${source}`];
+  if (mode === "add") return [what, `${NAMES[what]} painted${source}`];
   if (mode === "freeze") return ["freeze", `Frozen${source}`];
-  return ["erase", `${what ? `${PAINT_CLASSES[what]} erased` : "Erased"}${source}`];
+  return ["erase", `${what ? `${NAMES[what]} erased` : "Erased"}${source}`];
 }
 
 function directionOf(arrow) {

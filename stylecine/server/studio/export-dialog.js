@@ -3,7 +3,7 @@
 import * as api from "./api.js";
 import {CropView} from "./crop-view.js";
 import {onReconnect, reportLost} from "./connection.js";
-import {FORMATS} from "./declared.js";
+import {FORMATS, STAGES} from "./declared.js";
 import {fillDialog} from "./dialog.js";
 import {$, button, download, icon, make, progressBar, showProgressBar} from "./dom.js";
 import {announce, showHint} from "./notifications.js";
@@ -14,16 +14,7 @@ const SHAPES = {
   "": "Original", "1:1": "Square, 1:1", "4:5": "Portrait, 4:5", "9:16": "Vertical, 9:16", "16:9": "Wide, 16:9",
 };
 const QUALITIES = {small: "Smaller file", good: "Good", best: "Best"};  // in the order of a format's
-const STAGES = {
-  queued: "Waiting in line",
-  motion: "Predicting the motion",
-  plate: "Filling in the background",
-  loop: "Closing the loop",
-  cloth: "Animating the cloth",
-  style: "Finding the style",
-  video: "Rendering frames",
-  done: "Done",
-};
+const QUEUED = "Waiting in line";
 const SIZES = [2160, 1440, 1080, 720, 512, 384, 256];  // short sides
 const RATES = [60, 50, 30, 25, 24, 15];  // frames a second
 const REPEATS = [1, 2, 3, 5, 10];
@@ -254,7 +245,7 @@ function cancelExport() {
 function showProgress() {
   const cancel = button("outline", cancelExport, "Cancel");
   const parts = [
-    make("p", {className: "export-stage", id: "export-stage", role: "status"}, STAGES.queued),
+    make("p", {className: "export-stage", id: "export-stage", role: "status"}, QUEUED),
     progressBar("export-bar", "Export"),
     make("p", {className: "hint mono", id: "export-count"}, " "),
     cancel,
@@ -263,10 +254,10 @@ function showProgress() {
   cancel.focus();
 }
 
-function updateProgress({progress: {stage, done, total, share}}) {
+function updateProgress({state: jobState, progress: {stage, done, total, share}}) {
   const bar = $("export-bar");
   if (!bar) return;
-  const text = STAGES[stage] ?? STAGES.queued;
+  const text = jobState === "done" ? "Done" : STAGES[stage] ?? QUEUED;
   if ($("export-stage").textContent !== text) $("export-stage").textContent = text;
   $("export-count").textContent = stage === "video" && total > 1 ? `${done} of ${total}` : " ";
   showProgressBar(bar, share);

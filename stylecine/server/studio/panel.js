@@ -1,7 +1,7 @@
 // The side panel: how fast everything moves, as a whole and by class, and the other options of the loop.
 
 import {colourOf} from "./canvas/drawing.js";
-import {CLASSES, OPTIONS} from "./declared.js";
+import {CLASSES, NAMES, OPTIONS} from "./declared.js";
 import {$, button, icon, make, rangeInput, showSlider, sliderField, swatch} from "./dom.js";
 import {change} from "./session.js";
 import {set, state, watch} from "./state.js";
@@ -86,7 +86,7 @@ function fullSizeSwitch() {
 // --- each class
 
 function showClasses() {
-  const names = Object.keys(CLASSES).filter(name => (state.scene?.classes?.[name] ?? 0) >= MIN_SHARE || speedOf(name));
+  const names = CLASSES.filter(name => (state.scene?.classes?.[name] ?? 0) >= MIN_SHARE || speedOf(name));
   const shown = [...$("classes").children].map(child => child.dataset.name);
   if (shown.join() !== names.join()) $("classes").replaceChildren(...names.map(classSlider));
   for (const name of names) {
@@ -98,7 +98,7 @@ function showClasses() {
 
 function classSlider(name) {
   const input = factorSlider(`class-${name}`, factor => setSpeed(name, isReversed(name) ? -factor : factor));
-  const field = sliderField(input, CLASSES[name], swatch(colourOf({kind: "paint", mode: "add", what: name})));
+  const field = sliderField(input, NAMES[name], swatch(colourOf({kind: "paint", mode: "add", what: name})));
   field.dataset.name = name;
   if (REVERSIBLE.includes(name)) field.append(reverseButton(name));
   return field;
@@ -106,7 +106,7 @@ function classSlider(name) {
 
 function reverseButton(name) {
   const reverse = button("ghost icon-only toggle", () => setSpeed(name, -(speedOf(name)?.factor || 1)), icon("reverse"));
-  const label = `Reverse the ${CLASSES[name].toLowerCase()}`;
+  const label = `Reverse the ${NAMES[name].toLowerCase()}`;
   return Object.assign(reverse, {id: `reverse-${name}`, ariaLabel: label, ariaPressed: "false"});
 }
 

@@ -69,7 +69,7 @@ async function open(getScene, file, onProgress) {
     maps = await play(pack, request);
     signal.throwIfAborted();
   } catch (error) {
-    api.deleteScene(scene.id);
+    if (file) api.deleteScene(scene.id);  // one that the server had stays there
     throw error;
   }
   const previous = state.scene;

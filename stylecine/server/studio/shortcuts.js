@@ -4,7 +4,7 @@ import {showBefore, toggleSplit} from "./canvas/compare.js";
 import {cancelGesture, fit, isPaintingByKey, scaleBrush, zoomBy} from "./canvas/stage.js";
 import {focusChanges} from "./changes.js";
 import {closeCheck, toggleCheck} from "./check-view.js";
-import {PAINT_CLASSES, TOOLS} from "./declared.js";
+import {NAMES, TOOLS} from "./declared.js";
 import {fillDialog} from "./dialog.js";
 import {$, make} from "./dom.js";
 import {step, toggleOverlay, togglePlay} from "./playback.js";
@@ -31,7 +31,7 @@ export function initShortcuts(commands) {
 
 /** By section; `match` has the values of `event.key`, if they are not those of `keys` in lower case. */
 function shortcutTable({openFile, save, exportLoop, explain}) {
-  const classes = Object.keys(PAINT_CLASSES), digits = classes.map((_, index) => String(index + 1));
+  const classes = Object.keys(NAMES), digits = classes.map((_, index) => String(index + 1));
   const key = (keys, label, run, match) => ({keys: [keys].flat(), label, run, match});
   const ctrl = (letter, label, run, shift = false) => {
     const keys = shift ? [CTRL, "Shift", letter] : [CTRL, letter];

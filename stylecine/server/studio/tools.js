@@ -2,7 +2,7 @@
 
 import {COLOURS} from "./canvas/drawing.js";
 import {MAX_RADIUS, MIN_RADIUS, setRadius} from "./canvas/stage.js";
-import {PAINT_CLASSES, TOOLS} from "./declared.js";
+import {NAMES, TOOLS} from "./declared.js";
 import {$, icon, make, rangeInput, showSlider, sliderField, swatch} from "./dom.js";
 import {set, state, toolOf, watch} from "./state.js";
 
@@ -10,6 +10,7 @@ export const MIN_SHARE = 0.004;  // of the picture, for a class to be listed
 if (matchMedia("(pointer: coarse)").matches) TOOLS[0].hint = TOOLS[0].hint.replace("Scroll", "Pinch");
 
 export function initTools() {
+  for (const id of Object.keys(NAMES)) document.documentElement.style.setProperty(`--mark-${id}`, COLOURS[id]);
   for (const tool of TOOLS) $("tools").append(toolButton(tool));
   watch(["tool"], () => {
     $("tools").querySelector(`[value="${state.tool}"]`).checked = true;
@@ -44,7 +45,7 @@ function sceneFacts() {
   if (!scene) return list;
   const percent = share => share > 0 && share < 0.01 ? "<1%" : `${Math.round(100 * share)}%`;
   const rows = [["Size", `${scene.width} × ${scene.height}`], ["Moving", percent(scene.moving)]];
-  for (const [id, name] of Object.entries(PAINT_CLASSES)) {
+  for (const [id, name] of Object.entries(NAMES)) {
     if (scene.classes[id] >= MIN_SHARE) rows.push([name, percent(scene.classes[id]), COLOURS[id]]);
   }
   for (const [term, value, colour] of rows) {
@@ -54,7 +55,7 @@ function sceneFacts() {
 }
 
 function classChoice() {
-  const labels = Object.entries(PAINT_CLASSES).map(([id, name], index) => {
+  const labels = Object.entries(NAMES).map(([id, name], index) => {
     const onchange = () => set({paintClass: id});
     const input = make("input", {type: "radio", name: "paint-class", value: id, ariaLabel: name, onchange});
     const tip = {"data-tip": name, "data-keys": String(index + 1)};

@@ -1,7 +1,9 @@
 // Draws strokes, arrows, anchors and the brush over the picture.
 
+import {COLOURS as CLASS_COLOURS} from "../declared.js";
+
 export const COLOURS = {
-  ...{sky: "#79b4ff", water: "#2fd4c2", falls: "#b79bff", smoke: "#ffb45e", cloth: "#b8e06a"},
+  ...CLASS_COLOURS,
   ...{freeze: "#eaf6ff", erase: "#ff7f7f", speed: "#ffe08a", push: "#ffffff", anchor: "#ffffff", doubt: "#ffc233"},
 };
 const DARK = "rgb(8 12 14 / 0.75)";  // outline of light lines, so that they are visible on any photo
