@@ -28,14 +28,13 @@ from stylecine.picture.plate import Plate, canvas, coarse_side, feature_plate, p
 
 @dataclass(frozen=True, eq=False)
 class MovingLandscape:
-    """layers [K,H,W], how much each pixel moves [H,W], flow [2,h,w], their loop, if anything moves, the plants over it
-    that sway in a wind, if any do, and how they do in this one."""
+    """layers [K,H,W], how much each pixel moves [H,W], flow [2,h,w], their loop, if anything moves, and the plants over
+    it that sway in this wind, if any do."""
 
     layers: Tensor
     moves: Tensor
     flow: Tensor
     loop: Loop | None = None
-    swaying: SwayingPlants | None = None
     plants: Overlay | None = None
 
 
@@ -67,8 +66,8 @@ def move_landscape(
                 swaying, sway = found
                 if landscape.loop is not None:
                     swaying = swaying.before(landscape.loop.moving, plate)
-                landscape = replace(landscape, swaying=swaying, plants=swaying.layer(sway))
-    if landscape.loop is None and landscape.swaying is None and cloth is None and options.weather is None:
+                landscape = replace(landscape, plants=swaying.overlay(sway))
+    if landscape.loop is None and landscape.plants is None and cloth is None and options.weather is None:
         raise NothingMoves("The plants that could sway are too small or held all around; give a mask, or a weather.")
     return landscape
 

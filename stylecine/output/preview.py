@@ -14,8 +14,10 @@ from stylecine.machine.atomic import atomic_write
 from stylecine.output.embed import shrunk
 from stylecine.quality.measures import Array, Frames
 
-# sky, water, falls, smoke, cloth
-COLOURS = ((255, 200, 60), (40, 130, 255), (0, 230, 220), (255, 70, 200), (255, 120, 40), (140, 220, 60))
+COLOURS = {
+    **{"sky": (255, 200, 60), "water": (40, 130, 255), "falls": (0, 230, 220), "smoke": (255, 70, 200)},
+    **{"cloth": (255, 120, 40), "plants": (140, 220, 60)},
+}
 FRAME_SIZE = 480, 10_000  # pixels at most of one frame on the contact sheet
 SLICE_TIMES = 40  # frames in the x-t slice
 FILES = tuple(f"{name}.png" for name in ("mask", "motion", "sheet", "difference", "slice"))
@@ -47,11 +49,14 @@ def write_previews(
 
 
 def mask_overlay(photo: np.ndarray, layers: Array) -> np.ndarray:
-    """The photo with static parts grey, moving ones tinted by class, and the contour at 0.5: uint8 [H,W,3]."""
+    """The photo with static parts grey, moving ones in COLOURS, and the contour at 0.5: uint8 [H,W,3].
+
+    layers: [K,H,W] in [0,1], of the first K of COLOURS; or [H,W] for a mask without classes.
+    """
     maps = torch.as_tensor(layers).float().cpu().numpy()
     maps = maps[None] if maps.ndim == 2 else maps
     moving = 1 - np.prod(1 - maps, axis=0)
-    colours = np.array(COLOURS[: len(maps)] if len(maps) > 1 else [COLOURS[1]], np.float32)
+    colours = np.array([*COLOURS.values()][: len(maps)] if len(maps) > 1 else [COLOURS["water"]], np.float32)
     tint = np.einsum("khw,kc->hwc", maps, colours) / np.maximum(maps.sum(0), 1e-6)[..., None]
     grey = photo.mean(-1, keepdims=True) * 0.5 + photo * 0.1
     picture = grey + moving[..., None] * (0.6 * photo + 0.4 * tint - grey)
