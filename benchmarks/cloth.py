@@ -87,13 +87,13 @@ def main() -> None:
 
 def measure(loop: Cinemagraph, example: Example) -> dict[str, float]:
     """Figures of one loop; differences in levels of 255."""
-    assert loop.cloth_layer is not None
+    (cloth,) = loop.overlays
     radius = round(NEIGHBOURHOOD * max(example.mask.shape))
     mask = torch.from_numpy(example.mask)[None].float()
     away = F.max_pool2d(mask, 2 * radius + 1, 1, radius)[0].numpy() == 0
     drift = max(np.abs(loop[t].astype(int) - loop.scene.photo)[away].max(initial=0) for t in range(0, len(loop), 5))
-    displacement = loop.cloth_layer.keyframes[:, :2].norm(dim=1).amax(0)
-    on_cloth = F.avg_pool2d(mask, loop.cloth_layer.cell, ceil_mode=True)[0] > 0.5
+    displacement = cloth.keyframes[:, :2].norm(dim=1).amax(0)
+    on_cloth = F.avg_pool2d(mask, cloth.cell, ceil_mode=True)[0] > 0.5
     return {
         "first_frame": 255 * loop.measures["first_frame_error"],
         "away": int(drift),
@@ -155,8 +155,8 @@ def phase_lag(loop: Cinemagraph, mask: np.ndarray) -> float:
     apart, radius = max(1, round(APART * extent)), max(1, round(SMOOTHED / 2 * extent))
     inside = ndimage.binary_erosion(piece, iterations=max(1, radius // 2))
     inside[:, : columns[0] + extent // 3] = inside[:, columns[0] + 2 * extent // 3 :] = False
-    assert loop.cloth_layer is not None
-    loop = replace(loop, cloth_layer=replace(loop.cloth_layer, gustiness=0.0))  # so that the first gust is a period
+    steady = tuple(replace(overlay, gustiness=0.0) for overlay in loop.overlays)
+    loop = replace(loop, overlays=steady)  # so that the first gust is a period
     frames = np.stack([_grey(loop[_gust(loop) * k / PHASES]).numpy() for k in range(PHASES)])
     smooth = ndimage.uniform_filter(np.log(frames + 8), (0, 2 * radius + 1, 2 * radius + 1))
     waves = np.fft.fft(smooth, axis=0)[RIPPLES]
@@ -208,8 +208,7 @@ def sheet(loop: Cinemagraph) -> np.ndarray:
 
 def _gust(loop: Cinemagraph) -> float:
     """Frames of one gust."""
-    assert loop.cloth_layer is not None
-    return len(loop) / loop.cloth_layer.cycles
+    return len(loop) / loop.overlays[0].cycles
 
 
 def _loop(animator: Animator, example: Example, wind: tuple[float, float], seconds: float = SECONDS) -> Cinemagraph:

@@ -31,9 +31,10 @@ from benchmarks.machine import machine
 from benchmarks.photos import Photo, photo_parser, selected_photos
 from benchmarks.tables import save, table
 from stylecine import Animator
+from stylecine.engine.plants import SwayingPlants
 from stylecine.movement.sway import GUSTS, gust_speed
 from stylecine.ops.image import LUMA, resize
-from stylecine.options import Wind
+from stylecine.options import PLANTS, Wind
 from stylecine.quality.blockmatch import track
 
 SIZE = 512
@@ -72,17 +73,18 @@ def measure(animator: Animator, photo: Photo) -> Row | None:
     paths, passing, short, rate = [], [], 1, 1.0
     for wind in winds:
         loop = animator.render(scene, wind=(wind.degrees, wind.strength))
-        if loop.plant_layer is None or loop.swaying is None:
+        plants = loop.overlay(PLANTS)
+        if plants is None or not isinstance(plants.at_rest, SwayingPlants):
             return None
         frames = [_grey(frame) for frame in loop.frames(range(0, loop.period, EVERY))]
-        sways = (loop.plant_layer.reach > 0.5).cpu()
+        sways = (plants.reach > 0.5).cpu()
         followed = follow(frames, sways)
         if followed is None:
             return None
         paths.append(followed[1])
         short, rate = min(loop.height, loop.width), loop.fps / EVERY
         if wind.strength == STRENGTHS[1]:
-            meadow = torch.from_numpy(loop.swaying.motion.places.meadow.copy())[None].float()
+            meadow = torch.from_numpy(plants.at_rest.motion.places.meadow.copy())[None].float()
             meadow = resize(meadow, (loop.height, loop.width))[0] > MEADOW
             passing.append(gusts(follow(frames, sways & meadow), loop.period / loop.fps, short, wind))
     middle, left = paths[1], paths[3]

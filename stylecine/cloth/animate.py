@@ -24,7 +24,7 @@ from stylecine.errors import NothingMoves
 from stylecine.ops.drape import TILE
 from stylecine.ops.image import blur, dilate, push_pull
 from stylecine.ops.smoothstep import smoothstep
-from stylecine.options import Wind
+from stylecine.options import CLOTH, Wind
 from stylecine.picture.overlay import Overlay, PaceHarmonics, periodic_weights
 
 KEYFRAMES = 16  # phases of a gust at which fields are stored: waves of up to half as many cycles
@@ -60,7 +60,7 @@ def animate_cloth(
     period: int,
     progress: Callable[[int, int], None] | None = None,
 ) -> Overlay:
-    """The cloth layer of a loop of `period` frames with `cycles` gusts of a wind.
+    """The cloth of a loop of `period` frames with `cycles` gusts of a wind.
 
     progress: called with the steps done and in total while the pace is measured, which takes most of the time. Raises
     NothingMoves if no motion would be visible.
@@ -108,7 +108,8 @@ def _layer(
     keyframes = invert_displacement(forward, cloth.cell, error)
     active, reach = _active_area(keyframes, cloth)
     matte, background = cloth.matting.matte, cloth.matting.background
-    return Overlay(cloth.photo, background, matte, active, keyframes, cloth.cell, reach, cycles, period)
+    images = cloth.photo, background, matte, active
+    return Overlay(CLOTH, *images, keyframes, cloth.cell, reach, cycles, period, at_rest=cloth)
 
 
 def predict_cycles(

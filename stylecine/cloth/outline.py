@@ -18,7 +18,10 @@ MIN_DIFFERENCE = 1.8  # of the colours of cloth and background, in standard devi
 MAX_CHANGE = 1.5  # of the background's colours away from the cloth, likewise: a pole ends, a meadow goes on
 MAX_BEND = 0.5  # share of cloth around a place just outside of it: more where it bends around something
 NOISE = 0.03  # of [0,1]: standard deviation of colours at least
-SKIN_CB, SKIN_CR = (0.30, 0.50), (0.52, 0.68)  # chroma of skin of every tone (BT.601)
+SKIN_CB, SKIN_CR = (0.30, 0.50), (0.52, 0.68)  # chroma of skin (BT.601), of every tone with a luma above DARK
+# Chroma shrinks with luma, and dark cloth, leaves and wood come into that range. Red over green and green over blue
+# stay: skin from DEEPEST to DARK, as deep shades are in shadow, has them in these ranges.
+DEEPEST, DARK, DEEP_RED_GREEN, DEEP_GREEN_BLUE = 0.08, 0.15, (1.25, 2.0), (1.0, 1.5)
 SMALLEST_HAND = 0.0005  # of the picture
 LARGEST_LIMB, LARGEST_FACE = 0.03, 0.15  # of the picture, with and without touching its border: larger regions of
 # skin's colours are walls, floors or sand
@@ -142,7 +145,8 @@ def _skin(cells: Tensor, outside: Tensor) -> Tensor:
     red, green, blue = cells
     luma = LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue
     cb, cr = 0.5 + (blue - luma) * 0.564, 0.5 + (red - luma) * 0.713
-    like = (cb > SKIN_CB[0]) & (cb < SKIN_CB[1]) & (cr > SKIN_CR[0]) & (cr < SKIN_CR[1]) & (luma > 0.15) & outside
+    deep = (luma > DEEPEST) & _within(red, DEEP_RED_GREEN, green) & _within(green, DEEP_GREEN_BLUE, blue)
+    like = _within(cb, SKIN_CB) & _within(cr, SKIN_CR) & ((luma > DARK) | deep) & outside
     labels, count = ndimage.label(like.cpu().numpy())
     largest = np.full(count + 1, LARGEST_FACE)
     largest[np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])] = LARGEST_LIMB
@@ -150,3 +154,7 @@ def _skin(cells: Tensor, outside: Tensor) -> Tensor:
     person = (area >= SMALLEST_HAND) & (area <= largest)
     person[0] = False
     return torch.from_numpy(person[labels]).to(cells.device)
+
+
+def _within(values: Tensor, limits: tuple[float, float], unit: Tensor | float = 1) -> Tensor:
+    return (values > limits[0] * unit) & (values < limits[1] * unit)

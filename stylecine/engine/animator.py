@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, Unpack
 
@@ -49,15 +49,6 @@ from stylecine.picture.photo import MAX_SIDE, MIN_SIDE, Source, read_photo
 from stylecine.weights import ModelRecord
 
 ANCHOR_ROWS = 256  # of the grid on which anchors fix cloth
-
-
-@dataclass(frozen=True, eq=False)
-class _MovingCloth:
-    """Cloth at rest and in the wind. warning: why it does not move although it should."""
-
-    rest_shape: RestShape | None = None
-    layer: Overlay | None = None
-    warning: str = ""
 
 
 class Animator(Networks):
@@ -199,8 +190,9 @@ class Animator(Networks):
         with stages.stage("motion"):
             found = look_for_cloth(scene, options, found, self)
             parts = resolve(scene, options, found, self, short)
-        cloth = self._move_cloth(parts, options, stages)
-        landscape = move_landscape(parts, cloth.layer, options, self, stages)
+        cloth, still = self._move_cloth(parts, options, stages)
+        landscape = move_landscape(parts, cloth, options, self, stages)
+        overlays = tuple(overlay for overlay in (landscape.plants, cloth) if overlay is not None)
         if short is None:  # a preview is to be quick
             release_freed()
         loop = Cinemagraph(
@@ -208,7 +200,7 @@ class Animator(Networks):
             scene=parts.scene,
             layers=landscape.scenery.layers,
             scenery=landscape.scenery,
-            mask=_moving(landscape.moves, landscape.plants, cloth.layer),
+            mask=_moving(landscape.moves, overlays),
             motion=landscape.flow,
             period=options.period,
             fps=options.fps,
@@ -216,12 +208,9 @@ class Animator(Networks):
             timings=stages.timings,
             progress=progress,
             edits=scene.edits,
-            rest_shape=cloth.rest_shape,
-            swaying=landscape.swaying,
-            cloth_layer=cloth.layer,
-            plant_layer=landscape.plants,
+            overlays=overlays,
             mask_warning=mask_warning(parts, landscape.moves, options, self),
-            cloth_warning=cloth.warning or cloth_warning(scene, options, found, self, preview=short is not None),
+            cloth_warning=still or cloth_warning(scene, options, found, self, preview=short is not None),
         )
         if style is not None:
             with stages.stage("style"):
@@ -232,20 +221,20 @@ class Animator(Networks):
         with stages.stage("weather"):
             return loop.in_weather(options.weather, options.weather_strength, options.wind, options.speed)
 
-    def _move_cloth(self, parts: MovingParts, options: RenderOptions, stages: Stages) -> _MovingCloth:
-        """Raises NothingMoves if no cloth can move, unless the landscape does."""
+    def _move_cloth(self, parts: MovingParts, options: RenderOptions, stages: Stages) -> tuple[Overlay | None, str]:
+        """Cloth in the wind, and why it does not move although it should. Raises NothingMoves if no cloth can move,
+        unless the landscape does."""
         if parts.cloth is None:
-            return _MovingCloth()
+            return None, ""
         with stages.stage("cloth") as step:
             try:
                 rest_shape = self._estimate_rest_shape(parts.photo, parts.cloth, parts.edits)
                 length = {"cycles": options.gusts, "period": options.period}
-                layer = animate_cloth(rest_shape, self.cloth_nets, options.wind or Wind(), **length, progress=step)
+                return animate_cloth(rest_shape, self.cloth_nets, options.wind or Wind(), **length, progress=step), ""
             except NothingMoves as error:
                 if options.subject == CLOTH or not (parts.scenery.layers.any() or parts.plants is not None):
                     raise
-                return _MovingCloth(warning=f"Only the landscape moves. {error}")
-        return _MovingCloth(rest_shape, layer)
+                return None, f"Only the landscape moves. {error}"
 
     def find_cloth(self, photo: Tensor) -> FoundCloth | None:
         """Flags, banners and hung cloth in a photo [3,H,W] in [-1,1]; None where the model finds none for sure."""
@@ -260,20 +249,22 @@ class Animator(Networks):
 
         wind: as in `animate`. Raises OptionError for what is no wind, NothingMoves if no cloth moves.
         """
-        wind = check_wind(wind)
-        cloth, layer = _moving_cloth(loop)
+        wind, before = check_wind(wind), loop.overlay(CLOTH)
+        if before is None or not isinstance(before.at_rest, RestShape):
+            raise NothingMoves(loop.cloth_warning or "There is no cloth in this loop that a wind could move; paint it.")
         stages = Stages(progress, self.device)
         with stages.stage("cloth") as step:
-            length = {"cycles": layer.cycles, "period": layer.period}
-            layer = animate_cloth(cloth, self.cloth_nets, wind, **length, progress=step)
+            length = {"cycles": before.cycles, "period": before.period}
+            cloth = animate_cloth(before.at_rest, self.cloth_nets, wind, **length, progress=step)
+        overlays = tuple(cloth if overlay is before else overlay for overlay in loop.overlays)
         photo = to_tensor(loop.scene.photo).to(self.device)
         return replace(
             loop,
-            mask=_moving(erode(loop.layers, photo).moves, loop.plant_layer, layer),
+            mask=_moving(erode(loop.layers, photo).moves, overlays),
             settings={**loop.settings, "wind": [wind.degrees, wind.strength]},
             timings={**loop.timings, **stages.timings},
             progress=progress,
-            cloth_layer=layer,
+            overlays=overlays,
         )
 
     @torch.no_grad()
@@ -316,17 +307,11 @@ def _find_latents(model: ModelRecord, device: torch.device, photo: np.ndarray, r
     return Animator.from_record(model, device)._latents(to_tensor(photo).to(device), refine, seed)
 
 
-def _moving(landscape: Tensor, *layers: Overlay | None) -> Tensor:
+def _moving(landscape: Tensor, overlays: Sequence[Overlay]) -> Tensor:
     """How much each pixel moves, [H,W], of the landscape and with what is drawn over it."""
-    for layer in layers:
-        landscape = landscape if layer is None else torch.maximum(landscape, layer.reach)
+    for overlay in overlays:
+        landscape = torch.maximum(landscape, overlay.reach)
     return landscape
-
-
-def _moving_cloth(loop: Cinemagraph) -> tuple[RestShape, Overlay]:
-    if loop.rest_shape is None or loop.cloth_layer is None:
-        raise NothingMoves(loop.cloth_warning or "There is no cloth in this loop that a wind could move; paint it.")
-    return loop.rest_shape, loop.cloth_layer
 
 
 def _half_precision(feature: Tensor) -> Tensor:

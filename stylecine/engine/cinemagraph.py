@@ -15,10 +15,8 @@ import torch
 from torch import Tensor
 
 from stylecine import __version__
-from stylecine.cloth.rest_shape import RestShape
 from stylecine.edits.model import Edit, Paint, to_option
 from stylecine.engine.loop_warnings import MIN_MOVING_SHARE, quality_warning
-from stylecine.engine.plants import SwayingPlants
 from stylecine.engine.scene import Scene
 from stylecine.errors import OptionError
 from stylecine.machine.atomic import Finish
@@ -27,7 +25,7 @@ from stylecine.machine.progress import Progress, Stages
 from stylecine.movement.displacement import moving_points
 from stylecine.ops.readback import read_back
 from stylecine.ops.recolour import Recolouring, recolour_
-from stylecine.options import CLASSES, CLOTH, Wind, check_live
+from stylecine.options import CLASSES, Wind, check_live
 from stylecine.output import VideoInfo
 from stylecine.output.c2pa import Credentials, signer_for
 from stylecine.output.crop import Crop, CroppedFrames, Window, check_crop, crop_window
@@ -36,6 +34,7 @@ from stylecine.output.html import write_page
 from stylecine.output.metadata import json_figures, json_value, model_facts, utf8_texts, versions
 from stylecine.output.notebook import loop_html
 from stylecine.output.origin import Origin, read_origin
+from stylecine.output.palette import SHOWN
 from stylecine.output.web_pack import pack
 from stylecine.output.writing import check_output, frame_times, has_codec, write_output
 from stylecine.perception.scenery import Scenery
@@ -66,11 +65,10 @@ class Cinemagraph:
         timings: seconds by stage, from the photo on; `save` adds "video".
         edits: the scene's edits.
         scenery: what is seen in the photo, the edits included, at the loop's size.
-        loop: what landscape frames are rendered from, None if no landscape moves. cloth_layer: the same for cloth;
-            plant_layer: for plants that sway.
+        loop: what landscape frames are rendered from, None if no landscape moves.
+        overlays: what moves in the wind over it, in the order in which it is drawn: plants, then cloth.
         appearance: the other light and colours that finished frames are shown in; None for the photo's own.
         weather: what falls or drifts in front of it all; None for none.
-        rest_shape: of the cloth, from which another wind animates it. swaying: the same of plants.
         mask_warning: where a given or painted mask tears static things off; "" if nowhere.
         cloth_warning: why painted cloth stands still beside a moving landscape, or how sure it is that what was found
             is cloth; "" if neither.
@@ -88,10 +86,7 @@ class Cinemagraph:
     progress: Progress | None = None
     edits: tuple[Edit, ...] = ()
     scenery: Scenery | None = None
-    cloth_layer: Overlay | None = None
-    plant_layer: Overlay | None = None
-    rest_shape: RestShape | None = None
-    swaying: SwayingPlants | None = None
+    overlays: tuple[Overlay, ...] = ()
     mask_warning: str = ""
     cloth_warning: str = ""
     appearance: Appearance | None = None
@@ -179,10 +174,9 @@ class Cinemagraph:
         weather = make_weather(kind, strength, wind, *seen, period=self.period, fps=self.fps, speed=speed)
         return replace(self, weather=weather, timings=dict(self.timings))  # each is saved on its own
 
-    @property
-    def overlays(self) -> tuple[Overlay, ...]:
-        """What moves in the wind over the landscape, in the order in which it is drawn."""
-        return tuple(layer for layer in (self.plant_layer, self.cloth_layer) if layer is not None)
+    def overlay(self, kind: str) -> Overlay | None:
+        """The one of a kind, "plants" or "cloth"; None if there is none."""
+        return next((overlay for overlay in self.overlays if overlay.kind == kind), None)
 
     @cached_property
     def _landscape(self) -> Any:
@@ -202,12 +196,10 @@ class Cinemagraph:
 
     @cached_property
     def tinted(self) -> Tensor:
-        """`layers`, and the cloth as another one if there is any, and then plants: what `mask_overlay` shows over the
-        photo."""
-        cloth, plants = (None if x is None else x.reach for x in (self.cloth_layer, self.plant_layer))
-        if plants is None:
-            return self.layers if cloth is None else torch.cat((self.layers, cloth[None]))
-        return torch.cat((self.layers, torch.stack((torch.zeros_like(plants) if cloth is None else cloth, plants))))
+        """How much each pixel moves, by what it is, [K,H,W] in the order of `output.palette.SHOWN`."""
+        maps = dict(zip(CLASSES, self.layers, strict=True)) | {layer.kind: layer.reach for layer in self.overlays}
+        nothing = torch.zeros_like(self.mask)
+        return torch.stack([maps.get(name, nothing) for name in SHOWN])
 
     def __iter__(self) -> Iterator[np.ndarray]:
         """The frames of one loop, rendered on demand."""
@@ -260,13 +252,19 @@ class Cinemagraph:
 
     @property
     def warning(self) -> str:
-        """One line that says why this loop may disappoint; "" if there is no reason."""
-        if self.cloth_warning or self.cloth_layer is not None:  # the rest is about landscapes
-            return self.cloth_warning
-        if self.loop is None:  # plants or weather alone move, as they should
+        """One line with every reason why this loop may disappoint; "" if there is none.
+
+        The worst comes first: what frames show torn, then what is wrong with the landscape as a whole, then cloth.
+        """
+        return " ".join(filter(None, (self.mask_warning, self.quality_warning, self.cloth_warning)))
+
+    @property
+    def quality_warning(self) -> str:
+        """What is wrong with the landscape as a whole; "" if nothing, or none moves."""
+        if self.loop is None:
             return ""
         painted = any(isinstance(edit, Paint) for edit in self.edits)
-        return self.mask_warning or quality_warning(
+        return quality_warning(
             self.scene,
             self.mask,
             predicted=self.settings["mask"] == "found" and not painted,
@@ -317,8 +315,7 @@ class Cinemagraph:
             self.loop,
             self.period,
             self.fps,
-            cloth_layer=self.cloth_layer,
-            plant_layer=self.plant_layer,
+            overlays=self.overlays,
             appearance=self.appearance,
             weather=self.weather,
             still=self.scene.photo,
@@ -376,8 +373,7 @@ class Cinemagraph:
         comment = json.dumps(report, allow_nan=False) if embed_report else ""
         finish = None
         if signer:
-            moving = ["sky, water or mist"] * (self.loop is not None)
-            moving += [*["plants"] * (self.plant_layer is not None), *["cloth"] * (self.cloth_layer is not None)]
+            moving = ["sky, water or mist"] * (self.loop is not None) + [overlay.kind for overlay in self.overlays]
             facts: Any = {"moving": moving, "detail": self.settings["detail"], "appearance": self.appearance}
             facts |= {"weather": self.settings["weather"] if self.weather else ""}
             photo: Any = {"source": self.scene.source, "pixels": self.scene.photo}
@@ -398,8 +394,8 @@ class Cinemagraph:
 
     def _save_page(self, path: str | PathLike[str], quality: int | None, finish: Finish) -> VideoInfo:
         shares = zip(CLASSES, self.layers.mean(dim=(1, 2)).tolist(), strict=True)
-        moving = [*(name for name, share in shares if share > MIN_MOVING_SHARE), *([CLOTH] if self.cloth_layer else [])]
-        moving += ["plants"] if self.plant_layer else []
+        moving = [name for name, share in shares if share > MIN_MOVING_SHARE]
+        moving += [overlay.kind for overlay in self.overlays]
         moving += [str(self.settings["weather"])] if self.weather else []
         description, title = ", ".join(["Photo in motion", *moving]), Path(path).stem
         return write_page(
@@ -410,8 +406,7 @@ class Cinemagraph:
             title=title,
             alt=description,
             quality=quality,
-            cloth_layer=self.cloth_layer,
-            plant_layer=self.plant_layer,
+            overlays=self.overlays,
             appearance=self.appearance,
             weather=self.weather,
             still=self.scene.photo,

@@ -38,7 +38,6 @@ class MovingLandscape:
     moves: Tensor
     flow: Tensor
     loop: Loop | None = None
-    swaying: SwayingPlants | None = None
     plants: Overlay | None = None
 
 
@@ -68,8 +67,8 @@ def move_landscape(
                 swaying, sway = found
                 if landscape.loop is not None:
                     swaying = swaying.before(landscape.loop.moving, plate)
-                landscape = replace(landscape, swaying=swaying, plants=swaying.layer(sway))
-    if landscape.loop is None and landscape.swaying is None and cloth is None and options.weather is None:
+                landscape = replace(landscape, plants=swaying.overlay(sway))
+    if landscape.loop is None and landscape.plants is None and cloth is None and options.weather is None:
         raise NothingMoves("The plants that could sway are too small or held all around; give a mask, or a weather.")
     return landscape
 

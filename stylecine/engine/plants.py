@@ -1,4 +1,4 @@
-"""Plants in the wind, as a layer over the loop of their landscape."""
+"""Plants in the wind, as an overlay of the loop of their landscape."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 from stylecine.movement.sway import PlantMotion, Sway, predict_sway
 from stylecine.ops.drape import TILE
 from stylecine.ops.image import dilate, to_uint8
-from stylecine.options import Wind
+from stylecine.options import PLANTS, Wind
 from stylecine.perception.backdrop import Backdrop, find_backdrop
 from stylecine.perception.thin import upright_static
 from stylecine.picture.overlay import Overlay
@@ -67,20 +67,20 @@ class SwayingPlants:
     period: int
 
     def in_wind(self, wind: Wind) -> Overlay:
-        """The layer of the loop in a wind of a strength above 0."""
-        return self.layer(self.motion.in_wind(wind))
+        """The overlay of the loop in a wind of a strength above 0."""
+        return self.overlay(self.motion.in_wind(wind))
 
     def roughly_in_wind(self, wind: Wind) -> Overlay:
         """`in_wind` with half the detail, to be shown while the wind still turns."""
-        return self.layer(self.motion.coarse.in_wind(wind))
+        return self.overlay(self.motion.coarse.in_wind(wind))
 
     def before(self, moving: Tensor, plate: Tensor | None) -> SwayingPlants:
         """The same before a loop: `moving` as above; plate: [3,H,W], what it moves, inpainted behind plants; None where
         no landscape moves."""
         return replace(self, moving=moving, plate=None if plate is None else to_uint8(plate))
 
-    def layer(self, sway: Sway) -> Overlay:
-        """The layer of the loop that sways like that."""
+    def overlay(self, sway: Sway) -> Overlay:
+        """The overlay of the loop that sways like that."""
         photo, moving, device = self.photo, self.moving, self.photo.device
         extent = sway.extent.to(device)
         reach = _at_pixels(extent, sway.cell, (photo.shape[0], photo.shape[1]))
@@ -98,7 +98,7 @@ class SwayingPlants:
         active = F.max_pool2d(near[None, None].float(), TILE, ceil_mode=True)[0, 0].to(torch.uint8)
         shown = torch.where(near, (matte.float() / 255).clamp_min(0.05), 0.0)
         fields = sway.keyframes.to(device), sway.cell, shown, sway.cycles, self.period
-        return Overlay(photo, background, matte, active, *fields, fine=True)
+        return Overlay(PLANTS, photo, background, matte, active, *fields, fine=True, at_rest=self)
 
 
 def _held(thin: Tensor, plants: Tensor) -> Tensor:

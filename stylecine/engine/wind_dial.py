@@ -10,9 +10,11 @@ import torch
 from torch import Tensor
 
 from stylecine.cloth.animate import preview_cloth
+from stylecine.cloth.rest_shape import RestShape
 from stylecine.edits.model import Anchor, Push, Speed
 from stylecine.engine.cinemagraph import Cinemagraph
 from stylecine.engine.model_networks import Networks
+from stylecine.engine.plants import SwayingPlants
 from stylecine.errors import NothingMoves
 from stylecine.movement.displacement import swell_on, velocity_on
 from stylecine.movement.motion import predict_motion
@@ -28,12 +30,11 @@ GRID = 128  # short side of the landscape's flow: half of that of a loop
 @dataclass(frozen=True, eq=False)
 class TurnedWind:
     """What another wind changes in a loop: the landscape's velocity [2,gh,gw] and swell [2K,2,gh,gw], as its
-    `Displacement` has them, and its plants and cloth. None is what there is none of, or what no wind changes."""
+    `Displacement` has them, None where no wind changes them; and all overlays, in their order."""
 
     velocity: Tensor | None = None
     swell: Tensor | None = None
-    plant_layer: Overlay | None = None
-    cloth_layer: Overlay | None = None
+    overlays: tuple[Overlay, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,13 +53,18 @@ class WindDial:
         """
         wind, loop = check_wind(wind), self.loop
         velocity, swell = self._landscape(wind)
-        plants = None if loop.swaying is None else loop.swaying.roughly_in_wind(wind)
-        cloth = None
-        if loop.rest_shape is not None and loop.cloth_layer is not None:
-            cloth = preview_cloth(loop.rest_shape, self.nets.cloth_nets, wind, loop.cloth_layer)
-        if velocity is None and plants is None and cloth is None:
+        overlays = tuple(self._roughly(overlay, wind) for overlay in loop.overlays)
+        if velocity is None and not overlays:
             raise NothingMoves(loop.cloth_warning or "Nothing in this loop follows the wind before it is made anew.")
-        return TurnedWind(velocity, swell, plants, cloth)
+        return TurnedWind(velocity, swell, overlays)
+
+    def _roughly(self, overlay: Overlay, wind: Wind) -> Overlay:
+        match overlay.at_rest:
+            case SwayingPlants() as plants:
+                return plants.roughly_in_wind(wind)
+            case RestShape() as cloth:
+                return preview_cloth(cloth, self.nets.cloth_nets, wind, overlay)
+        return overlay
 
     def _landscape(self, wind: Wind) -> tuple[Tensor | None, Tensor | None]:
         """Velocity and swell."""

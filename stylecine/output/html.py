@@ -6,6 +6,7 @@ import base64
 import html
 import re
 import zlib
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -27,8 +28,8 @@ from stylecine.picture.weather import Weather
 QUALITY = FORMATS[".html"].qualities[1]  # of the images, as WebP
 # in order of their imports
 MODULES = (
-    *("gl", "pack", "keyframes", "maps", "shaders", "plate", "scene", "cloth", "style", "weather", "loop", "player"),
-    "page",
+    *("gl", "pack", "keyframes", "maps", "shaders", "plate", "landscape", "overlay", "style", "weather", "loop"),
+    *("player", "page"),
 )
 
 
@@ -41,8 +42,7 @@ def write_page(
     title: str,
     alt: str,
     quality: int | None = None,
-    cloth_layer: Overlay | None = None,
-    plant_layer: Overlay | None = None,
+    overlays: Sequence[Overlay] = (),
     appearance: Appearance | None = None,
     weather: Weather | None = None,
     still: np.ndarray | None = None,
@@ -58,8 +58,8 @@ def write_page(
     quality = QUALITY if quality is None else quality
     # the player takes the image for the photo, or needs that
     changed = (appearance is not None and not appearance.drift) or weather is not None
-    over: dict[str, Any] = {"cloth_layer": cloth_layer, "appearance": appearance, "weather": weather, "still": still}
-    content = pack(loop, period, fps, **over, plant_layer=plant_layer, quality=quality, photo=changed)
+    over: dict[str, Any] = {"overlays": overlays, "appearance": appearance, "weather": weather, "still": still}
+    content = pack(loop, period, fps, **over, quality=quality, photo=changed)
     frame = first_frame(loop, **over)
     height, width = frame.shape[:2]
     style, script = _read("page.css"), _script()

@@ -46,7 +46,10 @@ def write_previews(
 
 
 def mask_overlay(photo: np.ndarray, layers: Array) -> np.ndarray:
-    """The photo with static parts grey, moving ones tinted by class, and the contour at 0.5: uint8 [H,W,3]."""
+    """The photo with static parts grey, moving ones in COLOURS, and the contour at 0.5: uint8 [H,W,3].
+
+    layers: [K,H,W] in [0,1], of the first K of COLOURS; or [H,W] for a mask without classes.
+    """
     maps = torch.as_tensor(layers).float().cpu().numpy()
     maps = maps[None] if maps.ndim == 2 else maps
     moving = 1 - np.prod(1 - maps, axis=0)

@@ -10,7 +10,7 @@ import hashlib
 import io
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,7 @@ from stylecine.ops.drape import TILE
 from stylecine.ops.image import mirrored, to_uint8
 from stylecine.ops.pyramid import merge
 from stylecine.ops.spline import decoded
-from stylecine.options import CLASSES, CLOTH, check_live
+from stylecine.options import CLASSES, PAINTS, check_live
 from stylecine.output.images import check_webp
 from stylecine.picture.crossfade import BEGIN_STEPS
 from stylecine.picture.loop import BANDS, Loop
@@ -34,13 +34,11 @@ from stylecine.picture.photo import encode_png
 from stylecine.picture.style import Appearance
 from stylecine.picture.weather import Weather
 
-FORMAT = 4  # increased when older players could not show all of a pack
-WEATHER_FORMAT = 5  # the same, of packs with weather
-PLANTS_FORMAT = 6  # the same, of packs with plants
+FORMAT = 7  # a player reads its own only
 BLOCK = 8  # canvas pixels between two values of the statistics
 INT16_STEPS = 32767
 SUPPORT = 2  # grid points on either side that a cubic B-spline needs
-POSITION_STEP, GAIN_STEP = 1 / 128, 1 / 1024  # of the cloth's fields: pixels, and log2 of the gain
+POSITION_STEP, GAIN_STEP = 1 / 128, 1 / 1024  # of overlays' fields: pixels, and log2 of the gain
 STYLE_STEP = 1 / 4096  # of a style's transforms: about that of half floats, which the player reads
 WEBP_EFFORT = 4  # of 6
 
@@ -50,8 +48,7 @@ def pack(
     period: int,
     fps: float,
     *,
-    cloth_layer: Overlay | None = None,
-    plant_layer: Overlay | None = None,
+    overlays: Sequence[Overlay] = (),
     appearance: Appearance | None = None,
     weather: Weather | None = None,
     still: np.ndarray | None = None,
@@ -61,91 +58,85 @@ def pack(
 ) -> bytes:
     """The bytes of a safetensors file with everything that the player needs.
 
-    loop: with sampling "gather" and without resynthesis; None if only cloth or weather moves. period: frames. fps:
+    loop: with sampling "gather" and without resynthesis; None if only overlays or weather move. period: frames. fps:
         frames per second.
-    plant_layer, cloth_layer: plants that sway over it, and cloth over both. appearance: in which all are shown;
-        weather: before them; images are stored without either.
-    still: the photo, uint8 [H,W,3], needed if only weather or plants move.
-    layers: [K,H,W] in [0,1], for display over the photo; stored on the displacement's grid, with the cloth as another.
+    overlays: over it, in the order in which they are drawn. appearance: in which all are shown; weather: before them;
+        images are stored without either.
+    still: the photo, uint8 [H,W,3], needed if only weather moves.
+    layers: [K,H,W] in [0,1], for display over the photo; stored on the displacement's grid, and of overlays that of
+        cloth, which one paints as well. Without a landscape it is the only one, on its own grid.
     quality: None stores images losslessly, as PNG; 0 to 100 (best) as WebP, which changes frames by a few levels.
-    photo: False omits it, to be sent separately: `encode_image(first_frame(loop, cloth_layer), quality)`.
+    photo: False omits it, to be sent separately: `encode_image(first_frame(loop, overlays), quality)`.
 
     Raises OptionError for a loop that shaders cannot play or an invalid quality, WriterUnavailable without WebP.
     """
-    pixels = first_frame(loop, cloth_layer, still=still)
+    pixels = first_frame(loop, overlays, still=still)
     encoded = encode_image(pixels, quality)
     tensors: dict[str, np.ndarray] = {"photo": _raw(encoded)} if photo else {}
+    painted = [overlay for overlay in overlays if overlay.kind in PAINTS]
     if loop is None:
-        plate_of, facts = encoded, {"period": period, "fps": float(fps), "classes": [CLOTH] if cloth_layer else []}
+        cell = painted[0].cell if painted else max(pixels.shape[:2])
+        maps = [on_grid(overlay.matte.float().cpu(), cell) for overlay in painted]
+        plate_of, grid = encoded, list(maps[0].shape) if maps else [1, 1]
+        facts: dict[str, Any] = {"margin": 0, "cell": cell, "grid": grid, "scales": {}}
+        if layers is not None and maps:
+            tensors["layers"] = torch.stack(maps).round().to(torch.uint8).numpy()
     else:
         check_live("msdfw" if loop.feature is None else "dfw", loop.sampling)
         inpainted = encode_image(_inpainted(loop, pixels), quality)
         plate_of = encoded + inpainted
         fields, scales = _fields(loop)
         tensors |= {**fields, "plate": _raw(inpainted)}
-        classes = [*CLASSES, CLOTH] if cloth_layer else list(CLASSES)
-        facts = _landscape_facts(loop, period, fps) | {"classes": classes, "scales": scales}
+        facts = _landscape_facts(loop, period) | {"scales": scales}
         if layers is not None:
-            tensors["layers"] = _layers(_with_cloth(layers, cloth_layer), loop)
+            mattes = [overlay.matte[None].to(layers) / 255 for overlay in painted]
+            tensors["layers"] = _layers(torch.cat((layers, *mattes)), loop)
+    moving, facts["overlays"] = _overlay_motion(overlays)
     facts = {
-        "format": PLANTS_FORMAT if plant_layer else WEATHER_FORMAT if weather else FORMAT,
+        "format": FORMAT,
         "width": pixels.shape[1],
         "height": pixels.shape[0],
+        "period": period,
+        "fps": float(fps),
+        "classes": [*(CLASSES if loop else ()), *(overlay.kind for overlay in painted)],
         **facts,
         "picture": "image/png" if quality is None else "image/webp",
         "plate_digest": hashlib.sha256(plate_of).hexdigest(),
     }
-    if cloth_layer is not None:
-        cloth_tensors, facts["cloth"] = _cloth(cloth_layer, quality)
-        tensors |= cloth_tensors
-        if loop is None and layers is not None:
-            tensors["layers"] = _on_grid(cloth_layer)[None]
+    tensors |= moving | _overlay_images(overlays, quality)
     if appearance is not None:
         tensors["style"], facts["style"] = _style(appearance)
     if weather is not None:
         fallen, facts["weather"] = _weather(weather)
         tensors |= fallen
-    if plant_layer is not None:
-        swaying, facts["plants"] = _cloth(plant_layer, quality)
-        tensors |= {f"plants_{name}": tensor for name, tensor in swaying.items()}
     return save(tensors, {"stylecine": json.dumps(facts)})
 
 
-def pack_wind(
-    velocity: Tensor | None = None,
-    swell: Tensor | None = None,
-    plant_layer: Overlay | None = None,
-    cloth_layer: Overlay | None = None,
-) -> bytes:
+def pack_wind(velocity: Tensor | None = None, swell: Tensor | None = None, overlays: Sequence[Overlay] = ()) -> bytes:
     """The bytes of a safetensors file with the arrays that another wind changes in a pack of the same loop: fields of
-    its `Displacement`, the first of `rates` and the swell, and the motion of plants and cloth."""
-    facts: dict[str, Any] = {"format": FORMAT}
-    tensors, facts["scales"] = _signed_fields({"velocity": velocity, "swell": swell})
-    if cloth_layer is not None:
-        moving, facts["cloth"] = _cloth_motion(cloth_layer)
-        tensors |= moving
-    if plant_layer is not None:
-        swaying, facts["plants"] = _cloth_motion(plant_layer)
-        tensors |= {f"plants_{name}": tensor for name, tensor in swaying.items()}
-    return save(tensors, {"stylecine": json.dumps(facts)})
+    its `Displacement`, the first of `rates` and the swell, and the motion of all of its overlays, or of none."""
+    tensors, scales = _signed_fields({"velocity": velocity, "swell": swell})
+    moving, facts = _overlay_motion(overlays)
+    return save(tensors | moving, {"stylecine": json.dumps({"format": FORMAT, "scales": scales, "overlays": facts})})
 
 
 def first_frame(
     loop: Loop | None,
-    cloth_layer: Overlay | None,
+    overlays: Sequence[Overlay] = (),
     appearance: Appearance | None = None,
     weather: Weather | None = None,
     still: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Frame 0, uint8 [H,W,3], in which plants are as in the photo. still: of a loop in which only they or weather
-    move."""
-    if cloth_layer is not None:
-        frame = cloth_layer.draw_over(cloth_layer.photo if loop is None else loop.photo, 0)
-    elif loop is not None:
+    """Frame 0, uint8 [H,W,3]. still: of a loop in which only weather moves."""
+    if loop is not None:
         frame = loop.photo
+    elif overlays:
+        frame = overlays[0].photo
     else:
         assert still is not None, "nothing moves"
         frame = torch.from_numpy(still.copy())
+    for overlay in overlays:
+        frame = overlay.draw_over(frame, 0)
     if appearance is not None:
         frame = appearance.show(frame, 0)
     if weather is not None:
@@ -170,7 +161,7 @@ def plate(loop: Loop) -> Tensor:
     return to_uint8(merge([decoded(spline) for spline in splines]))
 
 
-def _landscape_facts(loop: Loop, period: int, fps: float) -> dict[str, Any]:
+def _landscape_facts(loop: Loop, period: int) -> dict[str, Any]:
     """What the player needs for a landscape besides its fields."""
     displacement = loop.displacement
     return {
@@ -178,8 +169,6 @@ def _landscape_facts(loop: Loop, period: int, fps: float) -> dict[str, Any]:
         "cell": displacement.cell,
         "block": max(BLOCK, displacement.cell),
         "grid": list(displacement.sub_cycle.shape),
-        "period": period,
-        "fps": float(fps),
         "stride": displacement.stride,
         "sub_cycles": [round(period / length) for length in displacement.lengths],
         "ramps": displacement.ramps,
@@ -253,57 +242,47 @@ def _layers(layers: Tensor, loop: Loop) -> np.ndarray:
     return (F.avg_pool2d(wide, cell)[0] * 255).round().to(torch.uint8).cpu().numpy()
 
 
-def _cloth(cloth_layer: Overlay, quality: int | None) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """The images of the cloth and its motion, and the facts about them.
-
-    The matte is lossless, or pixels beside the cloth would become slightly cloth.
-    """
-    tensors, facts = _cloth_motion(cloth_layer)
-    images = {
-        "background": _raw(encode_image(_behind(cloth_layer), quality)),
-        "matte": _raw(encode_png(cloth_layer.matte.cpu().numpy())),
-    }
-    return images | tensors, facts
+def _overlay_images(overlays: Sequence[Overlay], quality: int | None) -> dict[str, np.ndarray]:
+    """What is behind each and its matte, which is lossless, or pixels beside it would become a little of it, too."""
+    images = {}
+    for number, overlay in enumerate(overlays):
+        behind = _where_different(overlay.background, overlay.photo)
+        images[f"overlays.{number}.background"] = _raw(encode_image(behind, quality))
+        images[f"overlays.{number}.matte"] = _raw(encode_png(overlay.matte.cpu().numpy()))
+    return images
 
 
-def _cloth_motion(cloth_layer: Overlay) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """The keyframes and where they change anything, and the facts about them.
+def _overlay_motion(overlays: Sequence[Overlay]) -> tuple[dict[str, np.ndarray], list[dict[str, Any]]]:
+    """The keyframes of each and where they change anything, and the facts about them.
 
     They are cropped to where they are needed and stored without the first, which is 0, as differences along rows,
     which compress well.
     """
-    keyframes = (cloth_layer.keyframes[1:] * _needed(cloth_layer)).cpu()
-    rows, columns = (keyframes.abs().amax((0, 1, axis)).nonzero().flatten() for axis in (3, 2))
-    top, left = (int(line[0]) if len(line) else 0 for line in (rows, columns))
-    bottom, right = (int(line[-1]) + 1 if len(line) else 1 for line in (rows, columns))
-    steps = [max(POSITION_STEP, float(keyframes[:, :2].abs().max()) / INT16_STEPS), GAIN_STEP]
-    scale = torch.tensor([steps[0], steps[0], steps[1]])[:, None, None]
-    quantised = (keyframes[:, :, top:bottom, left:right] / scale).round().to(torch.int16).numpy()
-    tensors = {
-        "active": cloth_layer.active.cpu().numpy(),
-        "keyframes": np.diff(quantised, axis=3, prepend=np.int16(0)),
-    }
-    grid = list(cloth_layer.keyframes.shape[2:])
-    gusts: dict[str, Any] = {"cycles": cloth_layer.cycles, "gustiness": cloth_layer.gustiness}
-    if cloth_layer.fine:
-        gusts["fine"] = 1
-    facts = {"cell": cloth_layer.cell, "grid": grid, "at": [top, left], "steps": steps, **gusts}
+    tensors, facts = {}, []
+    for number, overlay in enumerate(overlays):
+        keyframes = (overlay.keyframes[1:] * _needed(overlay)).cpu()
+        rows, columns = (keyframes.abs().amax((0, 1, axis)).nonzero().flatten() for axis in (3, 2))
+        top, left = (int(line[0]) if len(line) else 0 for line in (rows, columns))
+        bottom, right = (int(line[-1]) + 1 if len(line) else 1 for line in (rows, columns))
+        steps = [max(POSITION_STEP, float(keyframes[:, :2].abs().max()) / INT16_STEPS), GAIN_STEP]
+        scale = torch.tensor([steps[0], steps[0], steps[1]])[:, None, None]
+        quantised = (keyframes[:, :, top:bottom, left:right] / scale).round().to(torch.int16).numpy()
+        tensors[f"overlays.{number}.keyframes"] = np.diff(quantised, axis=3, prepend=np.int16(0))
+        tensors[f"overlays.{number}.active"] = overlay.active.cpu().numpy()
+        place = {"cell": overlay.cell, "grid": list(overlay.keyframes.shape[2:]), "at": [top, left], "steps": steps}
+        gusts = {"cycles": overlay.cycles, "gustiness": overlay.gustiness, "fine": overlay.fine}
+        facts.append({"kind": overlay.kind, **place, **gusts})
     return tensors, facts
 
 
-def _needed(cloth_layer: Overlay) -> Tensor:
-    """The points of the cloth's grid that pixels of active tiles depend on, [gh,gw] of 0 and 1."""
-    (gh, gw), cell = cloth_layer.keyframes.shape[2:], cloth_layer.cell
-    wide = F.max_pool2d(cloth_layer.active.float()[None], max(1, cell // TILE), ceil_mode=True)
+def _needed(overlay: Overlay) -> Tensor:
+    """The points of its grid that pixels of active tiles depend on, [gh,gw] of 0 and 1."""
+    (gh, gw), cell = overlay.keyframes.shape[2:], overlay.cell
+    wide = F.max_pool2d(overlay.active.float()[None], max(1, cell // TILE), ceil_mode=True)
     for axis in (1, 2):
         wide = wide.repeat_interleave(max(1, TILE // cell), axis)
     wide = F.pad(wide, (0, gw, 0, gh))[:, :gh, :gw]
     return F.max_pool2d(wide, 2 * SUPPORT + 1, 1, SUPPORT)[0]
-
-
-def _behind(cloth_layer: Overlay) -> np.ndarray:
-    """The background where it differs from the photo, else transparent: uint8 [H,W,4]."""
-    return _where_different(cloth_layer.background, cloth_layer.photo)
 
 
 def _where_different(image: Tensor, expected: Tensor) -> np.ndarray:
@@ -332,16 +311,6 @@ def _weather(weather: Weather) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     colours = {"veil": [own.veil, styled.veil], "falling": [own.falling, styled.falling]}
     facts = {"grid": list(waves.shape[1:]), "step": step, "cycles": weather.cycles, "exposure": weather.exposure}
     return tensors, facts | {"colours": colours}
-
-
-def _with_cloth(layers: Tensor, cloth_layer: Overlay | None) -> Tensor:
-    return layers if cloth_layer is None else torch.cat((layers, cloth_layer.matte[None].to(layers) / 255))
-
-
-def _on_grid(cloth_layer: Overlay) -> np.ndarray:
-    """The matte on the grid of the cloth's own fields: uint8 [gh,gw]."""
-    means = on_grid(cloth_layer.matte.float().cpu(), cloth_layer.cell)
-    return means.round().to(torch.uint8).numpy()
 
 
 def _raw(content: bytes) -> np.ndarray:

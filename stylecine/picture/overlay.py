@@ -1,4 +1,4 @@
-"""The cloth of a loop, or its plants, composited over a frame at any real time."""
+"""What moves in the wind over the landscape of a loop, composited over a frame at any real time."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ PaceHarmonics = tuple[complex, ...]  # hₘ of a gust's pace at t, in gusts: 1 +
 
 @dataclass(frozen=True, eq=False)
 class Overlay:
-    """Everything the cloth of a loop is drawn from, made by `animate_cloth`; or its plants, by `SwayingPlants`."""
+    """Everything that plants or cloth are drawn from, made by `SwayingPlants` or `animate_cloth`."""
 
+    kind: str  # "plants" or "cloth"
     photo: Tensor  # uint8 [H,W,3]
-    background: Tensor  # uint8 [H,W,3]: the photo, inpainted behind the cloth
-    matte: Tensor  # uint8 [H,W], 255 is cloth
+    background: Tensor  # uint8 [H,W,3]: the photo, inpainted behind the overlay
+    matte: Tensor  # uint8 [H,W]: its opacity
     active: Tensor  # uint8 [ceil(H/TILE), ceil(W/TILE)]: 0 for tiles in which nothing ever changes
     keyframes: Tensor  # float32 [K,3,gh,gw]: fields of `ops.drape` at phases k/K of a gust; the first is 0
     cell: int  # pixels between two points of the fields' grid
@@ -32,14 +33,15 @@ class Overlay:
     pace: PaceHarmonics = ()  # of its gusts, which the keyframes already follow
     gustiness: float = 0.0  # by how much gusts are stronger and faster, then weaker and slower, in the course of a loop
     fine: bool = False  # see `ops.drape`
+    at_rest: object = None  # what another wind animates it from: `SwayingPlants` or a `RestShape`
 
     @cached_property
     def footprint(self) -> Tensor:
-        """1 where the cloth is or the background differs from the photo, else 0, [H,W]: the landscape rests there."""
+        """1 where it is opaque or its background differs from the photo, else 0, [H,W]: the landscape rests there."""
         return ((self.matte > 0) | (self.background != self.photo).any(-1)).float()
 
     def draw_over(self, frame: Tensor, t: float) -> Tensor:
-        """Frame uint8 [H,W,3] of time t (in frames) with the cloth over it; at t = 0 the cloth shows the photo's bytes.
+        """Frame uint8 [H,W,3] of time t (in frames) with the overlay over it, which at t = 0 shows the photo's bytes.
 
         Fields between keyframes are their trigonometric interpolation: exact for waves of up to K/2 cycles a gust.
         """

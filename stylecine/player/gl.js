@@ -151,7 +151,12 @@ export class Texture {
     for (const name of ["TEXTURE_WRAP_S", "TEXTURE_WRAP_T"]) gl.texParameteri(kind, gl[name], gl.CLAMP_TO_EDGE);
     if (layers) gl.texStorage3D(kind, 1, gl[format], width, height, layers);
     else gl.texStorage2D(kind, halved ? 2 : 1, gl[format], width, height);
-    if (content !== null) this.write(content);
+    try {
+      if (content !== null) this.write(content);
+    } catch (error) {
+      this.dispose();
+      throw error;
+    }
   }
 
   /** Replaces everything. */

@@ -1,8 +1,8 @@
-// The cloth's fields over a gust.
+// An overlay's fields over a gust.
 
 /** RGBA of the whole grid for each keyframe, the first 0, from quantised differences along the rows of a part of it. */
-export function decodeKeyframes({shape: [count, channels, rows, columns], data}, cloth) {
-  const {grid: [gh, gw], at: [top, left], steps: [position, gain]} = cloth;
+export function decodeKeyframes({shape: [count, channels, rows, columns], data}, overlay) {
+  const {grid: [gh, gw], at: [top, left], steps: [position, gain]} = overlay;
   const keyframes = new Float32Array((count + 1) * gh * gw * 4), step = [position, position, gain];
   const row = new Int16Array(columns);
   for (let line = 0; line < count * channels * rows; line++) {

@@ -1,8 +1,9 @@
-// A loop on the GPU: a moving landscape, plants and cloth over it, maybe in another appearance, maybe with weather before.
+// A loop on the GPU: a moving landscape, overlays over it, maybe in another appearance, maybe with weather before.
 
-import {Cloth} from "./cloth.js";
 import {Target} from "./gl.js";
-import {Landscape} from "./scene.js";
+import {Landscape} from "./landscape.js";
+import {Overlay} from "./overlay.js";
+import {ofOverlay} from "./pack.js";
 import {Style} from "./style.js";
 import {Weather} from "./weather.js";
 
@@ -11,9 +12,8 @@ export class Loop {
   constructor(gl, programs, plate, images, {facts, tensors}) {
     Object.assign(this, {programs, plate, facts});
     this.landscape = facts.sub_cycles ? new Landscape(gl, programs, plate, facts, tensors) : null;
-    this.cloth = facts.cloth ? new Cloth(gl, programs, facts, tensors, images) : null;
-    this.plants = facts.plants ? plantsOf(gl, programs, facts, tensors, images) : null;
-    this.overlays = [this.plants, this.cloth].filter(Boolean);
+    this.overlays = facts.overlays.map((overlay, i) =>
+      new Overlay(gl, programs, facts, overlay, ofOverlay(tensors, i), ofOverlay(images, i)));
     this.under = this.overlays.map(() => new Target(gl, facts.width, facts.height, {format: "RGBA8"}));
     this.style = facts.style ? new Style(gl, programs, facts, tensors) : null;
     this.weather = facts.weather ? new Weather(gl, programs, facts, tensors, images.distance) : null;
@@ -38,14 +38,13 @@ export class Loop {
     if (landscape) landscape.draw(t, under[0] ?? target, size);
     else if (this.underMip !== mip) programs.PHOTO.draw(under[0], {photo, mip}, size);  // in every frame the same
     this.underMip = mip;
-    overlays.forEach((layer, i) => layer.draw(t, under[i], photo, i + 1 < under.length ? under[i + 1] : target, size));
+    overlays.forEach((overlay, i) => overlay.draw(t, under[i], photo, under[i + 1] ?? target, size));
   }
 
   /** Moves what a wind pack has as it says. facts, tensors: of the loop's pack, in this wind. mip: as in `draw`. */
   move(wind, {facts, tensors}, mip) {
     if (wind.tensors.velocity) this.landscape.move(facts, tensors, mip);
-    if (wind.facts.plants) this.plants.move(facts.plants, plantsOwn(tensors));
-    if (wind.facts.cloth) this.cloth.move(facts.cloth, tensors);
+    wind.facts.overlays.forEach((overlay, i) => this.overlays[i].move(overlay, ofOverlay(wind.tensors, i)));
   }
 
   /** Frees everything, except the plate if it is `kept`. */
@@ -53,15 +52,4 @@ export class Loop {
     for (const part of [this.landscape, ...this.overlays, ...this.under, this.style, this.weather]) part?.dispose();
     if (this.plate !== kept) this.plate.dispose();
   }
-}
-
-/** Plants sway as cloth does. */
-function plantsOf(gl, programs, facts, tensors, images) {
-  return new Cloth(gl, programs, {...facts, cloth: facts.plants}, plantsOwn(tensors), plantsOwn(images));
-}
-
-/** What is the plants' in a pack, by the names that it has for cloth. */
-function plantsOwn(all) {
-  const own = Object.entries(all).filter(([name]) => name.startsWith("plants_"));
-  return Object.fromEntries(own.map(([name, value]) => [name.replace("plants_", ""), value]));
 }

@@ -1,19 +1,17 @@
 // Maps of a loop, for overlays.
 
 import {decodeKeyframes} from "./keyframes.js";
-import {dequantize} from "./pack.js";
+import {dequantize, ofOverlay} from "./pack.js";
 
 /** `Player.maps`: see docs/player.md. */
 export function readMaps(facts, tensors) {
-  const {margin, cell, grid: [height, width]} = facts.grid ? facts : {margin: 0, cell: 1, grid: [1, 1], ...(facts.cloth ?? facts.plants)};
-  const {velocity} = tensors;
+  const {margin, cell, grid: [height, width]} = facts, {velocity} = tensors;
   return {
     grid: {width, height, cell, margin},
     velocity: velocity ? dequantize(velocity.data, facts.scales.velocity) : new Float32Array(2 * width * height),
     layers: readLayers(facts.classes, width * height, tensors),
     moving: tensors.moving?.data ?? null,
-    plants: Boolean(facts.plants),
-    cloth: facts.cloth ? clothMap({facts, tensors}) : null,
+    overlays: overlayMaps({facts, tensors}),
   };
 }
 
@@ -21,21 +19,24 @@ export function readMaps(facts, tensors) {
 export function turnedMaps({facts, tensors}, wind) {
   return {
     ...(wind.tensors.velocity && {velocity: dequantize(tensors.velocity.data, facts.scales.velocity)}),
-    ...(wind.facts.cloth && {cloth: clothMap({facts, tensors})}),
+    ...(wind.facts.overlays.length && {overlays: overlayMaps({facts, tensors})}),
   };
 }
 
-/** Where the wind carries cloth: {grid, displacement}, the mean over a gust in pixels, computed when it is asked for. */
-function clothMap({facts: {cloth}, tensors: {keyframes}}) {
-  const [height, width] = cloth.grid;
-  let means = null;
-  return {
-    grid: {width, height, cell: cloth.cell, margin: 0},
-    get displacement() { return means ??= meanDisplacement(decodeKeyframes(keyframes, cloth), width * height); },
-  };
+/** Where the wind carries each: {kind, grid, displacement}, the mean over a gust in pixels, computed when asked for. */
+function overlayMaps({facts, tensors}) {
+  return facts.overlays.map((overlay, i) => {
+    const {kind, cell, grid: [height, width]} = overlay, {keyframes} = ofOverlay(tensors, i);
+    let means = null;
+    return {
+      kind,
+      grid: {width, height, cell, margin: 0},
+      get displacement() { return means ??= meanDisplacement(decodeKeyframes(keyframes, overlay), width * height); },
+    };
+  });
 }
 
-/** Keyframes say where to read the cloth, hence the minus. */
+/** Keyframes say where to read the overlay, hence the minus. */
 function meanDisplacement(keyframes, cells) {
   const means = new Float32Array(2 * cells), count = keyframes.length / (4 * cells);
   for (let k = 0; k < count; k++)

@@ -2,13 +2,7 @@
 
 import {PlayerError} from "./gl.js";
 
-const FORMAT = 6;
-const RENAMED = 4;  // the first format with today's names
-// Names of arrays, facts and scales in older formats.
-const OLD_NAMES = {
-  ...{made_up: "plate", plate: "plate_digest", change: "crossfade", lift: "contrast_gain", roll: "swell"},
-  ...{turns: "sub_cycles", cycles: "swell_cycles", knots: "keyframes"},
-};
+const FORMAT = 7;
 const ARRAYS = {U8: Uint8Array, I16: Int16Array, F32: Float32Array};
 
 /** {facts, tensors} of an ArrayBuffer; a tensor is {shape, data}. Throws PlayerError if it is not a pack. */
@@ -22,38 +16,35 @@ export function readPack(buffer) {
   }
   const facts = JSON.parse(metadata?.stylecine ?? "{}");
   if (!facts.format) throw new PlayerError("This is not a loop made by stylecine.");
-  if (facts.format > FORMAT) {
-    throw new PlayerError("This loop was made by a newer version of stylecine; reload the page.");
+  if (facts.format !== FORMAT) {
+    throw new PlayerError("This loop was made by another version of stylecine; reload the page.");
   }
   const arrays = Object.entries(entries).map(([name, {dtype, shape, data_offsets: [from, to]}]) =>
     [name, {shape, data: new ARRAYS[dtype](buffer.slice(start + from, start + to))}]);
-  const tensors = Object.fromEntries(arrays);
-  if (facts.format >= RENAMED) return {facts, tensors};
-  return {facts: {...renamed(facts), scales: renamed(facts.scales ?? {})}, tensors: renamed(tensors)};
+  return {facts, tensors: Object.fromEntries(arrays)};
 }
 
-function renamed(old) {
-  return Object.fromEntries(Object.entries(old).map(([name, value]) => [OLD_NAMES[name] ?? name, value]));
+/** What a pack has of one of its overlays, out of tensors or images by their names. */
+export function ofOverlay(named, number) {
+  const prefix = `overlays.${number}.`, own = Object.entries(named).filter(([name]) => name.startsWith(prefix));
+  return Object.fromEntries(own.map(([name, value]) => [name.slice(prefix.length), value]));
 }
 
-/** An ImageBitmap with the image's own bytes, without conversion to the screen's colours. */
-export function decodeImage(blob) {
-  return createImageBitmap(blob, {colorSpaceConversion: "none", premultiplyAlpha: "none"});
+/** ImageBitmaps with the images' own bytes, without conversion to the screen's colours: of all, or PlayerError. */
+export async function decodeAll(blobs) {
+  const options = {colorSpaceConversion: "none", premultiplyAlpha: "none"};
+  const images = await Promise.allSettled(blobs.map(blob => createImageBitmap(blob, options)));
+  if (images.every(({value}) => value)) return images.map(({value}) => value);
+  for (const {value} of images) value?.close();
+  throw new PlayerError("The images of this loop cannot be read.");
 }
 
-/** The decoded images of a pack's cloth, plants and weather, as far as it has them, by name. Throws PlayerError. */
+/** The decoded images of a pack's overlays and weather, by name. Throws PlayerError. */
 export async function decodeImages({facts, tensors}) {
-  const types = {
-    ...{background: facts.picture, matte: "image/png", distance: "image/png"},
-    ...{plants_background: facts.picture, plants_matte: "image/png"},
-  };
-  const named = Object.entries(types).filter(([name]) => tensors[name]);
-  try {
-    const images = await Promise.all(named.map(([name, type]) => decodeImage(new Blob([tensors[name].data], {type}))));
-    return Object.fromEntries(named.map(([name], i) => [name, images[i]]));
-  } catch {
-    throw new PlayerError("The images of this loop cannot be read.");
-  }
+  const types = {background: facts.picture, matte: "image/png", distance: "image/png"};
+  const named = Object.keys(tensors).map(name => [name, types[name.split(".").at(-1)]]).filter(([, type]) => type);
+  const images = await decodeAll(named.map(([name, type]) => new Blob([tensors[name].data], {type})));
+  return Object.fromEntries(named.map(([name], i) => [name, images[i]]));
 }
 
 /** Integers as floats, multiplied by `step`. */

@@ -1,7 +1,7 @@
 // The plate on the GPU: B-spline coefficients of its Laplacian levels, computed from images.
 
-import {PlayerError, Target, Texture} from "./gl.js";
-import {decodeImage} from "./pack.js";
+import {Target, Texture} from "./gl.js";
+import {decodeAll} from "./pack.js";
 
 const STRIP = 256;  // rows whose coefficients are computed at once, to save memory with large photos
 const APRON = 17;  // rows that coefficients depend on, above and below
@@ -13,32 +13,30 @@ const SINC = LANCZOS.map(tap => tap / LANCZOS.reduce((sum, other) => sum + other
 const INVERSE = Array.from({length: 17}, (_, k) => Math.sqrt(3) * (Math.sqrt(3) - 2) ** Math.abs(k - 8));
 const PREFILTER = [0, ...INVERSE, 0];
 
-/** The photo and the splines of the levels of its plate, finest first, as textures; no levels if only cloth moves. */
+/** The photo and the splines of the levels of its plate, finest first, as textures; no levels if only overlays or weather move. */
 export class Plate {
   /** facts, tensors: of a pack. photo: a Blob. Throws PlayerError. */
   static async create(gl, programs, {facts, tensors, photo}) {
     const inpainted = tensors.plate ? [new Blob([tensors.plate.data], {type: facts.picture})] : [];
-    const images = await Promise.all([photo, ...inpainted].map(decodeImage)).catch(() => {
-      throw new PlayerError("The images of this loop cannot be read.");
-    });
-    const [shown, hidden] = images.map((image, i) =>
-      new Texture(gl, "RGBA8", image.width, image.height, image, {halved: i === 0}));
-    for (const image of images) image.close();
-    if (!hidden) return new Plate(facts.plate_digest, shown, []);
-    const targets = [];
-    const target = (...size) => {
-      targets.push(new Target(gl, ...size));
-      return targets.at(-1);
+    const images = await decodeAll([photo, ...inpainted]), made = [];
+    const keep = part => {
+      made.push(part);
+      return part;
     };
+    const target = (...size) => keep(new Target(gl, ...size));
     try {
+      const [shown, hidden] = images.map((image, i) =>
+        keep(new Texture(gl, "RGBA8", image.width, image.height, image, {halved: i === 0})));
+      if (!hidden) return new Plate(facts.plate_digest, shown, []);
       const merged = target(hidden.width, hidden.height);
       programs.PLATE.draw(merged, {photo: shown, inpainted: hidden, margin: facts.margin});
+      hidden.dispose();
       return new Plate(facts.plate_digest, shown, splines(target, programs, merged, facts.bands));
     } catch (error) {
-      for (const texture of [shown, ...targets]) texture.dispose();
+      for (const part of made) part.dispose();
       throw error;
     } finally {
-      hidden.dispose();
+      for (const image of images) image.close();
     }
   }
 

@@ -59,13 +59,10 @@ export class Player {
    */
   loadWind(pack) {
     const wind = readPack(pack), loaded = this.#pack;
-    const parts = ["cloth", "plants"].filter(name => wind.facts[name]), {velocity} = wind.tensors;
-    if (!loaded || !(parts.length || velocity) || parts.some(name => !loaded.facts[name]) || (velocity && !loaded.tensors.velocity)) {
-      throw new PlayerError("This wind is not of this loop.");
-    }
+    if (!loaded || !turns(wind, loaded)) throw new PlayerError("This wind is not of this loop.");
     const {facts, tensors} = loaded, scales = {...facts.scales, ...wind.facts.scales};
-    const turned = Object.fromEntries(parts.map(name => [name, wind.facts[name]]));
-    this.#pack = {...loaded, facts: {...facts, ...turned, scales}, tensors: {...tensors, ...wind.tensors}};
+    const overlays = wind.facts.overlays.length ? wind.facts.overlays : facts.overlays;
+    this.#pack = {...loaded, facts: {...facts, overlays, scales}, tensors: {...tensors, ...wind.tensors}};
     if (this.#loaded !== this.#loads) return;  // the loop that is being loaded will move so
     this.maps = {...this.maps, ...turnedMaps(this.#pack, wind)};
     if (!this.#gl.isContextLost()) this.#loop?.move(wind, this.#pack, Number(this.#halfSize));
@@ -224,4 +221,11 @@ export class Player {
       this.onerror?.(error);
     }
   }
+}
+
+/** Whether a wind pack turns what a pack has: its landscape, or all of its overlays. */
+function turns(wind, pack) {
+  const kinds = ({facts}) => facts.overlays.map(({kind}) => kind).join();
+  const {velocity} = wind.tensors, some = wind.facts.overlays.length > 0;
+  return (velocity || some) && (!velocity || pack.tensors.velocity) && (!some || kinds(wind) === kinds(pack));
 }

@@ -359,8 +359,8 @@ void main() {
   frame.rgb = floor(mix(still * 255.0, over, moves) + dither(at)) / 255.0;
 }`;
 
-// The cloth's field at a moment: the weighted sum of its keyframes.
-const CLOTH_FIELD = PIXEL + `
+// An overlay's field at a moment: the weighted sum of its keyframes.
+const OVERLAY_FIELD = PIXEL + `
 uniform sampler2DArray keyframes;
 uniform float weights[32];
 out vec4 field;
@@ -370,32 +370,33 @@ void main() {
     field += weights[k] * texelFetch(keyframes, ivec3(pixel_of(), k), 0);
 }`;
 
-// Along one axis, the last point of the cloth's field before a pixel, and how far the pixel is from it to the next.
+// Along one axis, the last point of an overlay's field before a pixel, and how far the pixel is from it to the next.
+// Cells have `cell` pixels of the whole size, of which a pixel has 1 << mip.
 const BETWEEN = `
-int point_before(int pixel, int cell, out float f) {
-  int offset = 2 * pixel + 1 - cell;  // from the first point, in half pixels
+uniform int cell, mip;
+int point_before(int pixel, out float f) {
+  int offset = ((2 * pixel + 1) << mip) - cell;  // from the first point, in half pixels
   int first = offset < 0 ? -1 : offset / (2 * cell);
   f = float(offset - first * 2 * cell) / float(2 * cell);
   return first;
 }
 `;
 
-// The cloth's field at every column of pixels, but only at the rows of its grid: so that a pixel needs four look-ups
+// An overlay's field at every column of pixels, but only at the rows of its grid: so that a pixel needs four look-ups
 // instead of sixteen.
-const CLOTH_COLUMNS = PIXEL + WEIGHTED + BETWEEN + `
+const OVERLAY_COLUMNS = PIXEL + WEIGHTED + BETWEEN + `
 uniform sampler2D field;
-uniform int cell;
 out vec4 wide;
 void main() {
   float f;
-  int first = point_before(pixel_of().x, cell, f);
+  int first = point_before(pixel_of().x, f);
   wide = weighted_along(field, 0, ivec2(first, pixel_of().y), b_spline(f));
 }`;
 
 // Cloth or plants over a frame, as in cuda_ops/drape.h: displaced, relit, and the background that it uncovers.
-const CLOTH = PIXEL + WEIGHTED + BETWEEN + DITHER + `
+const OVERLAY = PIXEL + WEIGHTED + BETWEEN + DITHER + `
 uniform sampler2D frame, photo, background, matte, columns, tiles;
-uniform int cell, mip, fine;
+uniform int fine;
 out vec4 drawn;
 const int TILE = 32;
 vec4 catmull_rom(float f) {  // exactly 0, 1, 0, 0 for 0
@@ -409,7 +410,7 @@ vec4 sharper(float f) {
 vec4 taps(float f) { return fine == 1 ? sharper(f) : catmull_rom(f); }
 vec3 field_at(ivec2 at) {  // x and y in pixels, and the binary logarithm of the gain
   float f;
-  int first = point_before(at.y, cell >> mip, f);
+  int first = point_before(at.y, f);
   return weighted_along(columns, 1, ivec2(at.x, first), b_spline(f)).xyz;
 }
 float matte_at(ivec2 at, vec2 f) {
@@ -427,7 +428,7 @@ void main() {
   vec4 hidden = texelFetch(background, at, mip);
   vec2 from = clamp(vec2(at) + moved.xy / float(1 << mip), vec2(-4), vec2(size) + 4.0), whole = floor(from);
   float before = texelFetch(matte, at, mip).r, now = matte_at(ivec2(whole), from - whole);
-  if (before == 0.0 && now == 0.0 && hidden.a == 0.0) return;  // neither cloth nor uncovered background
+  if (before == 0.0 && now == 0.0 && hidden.a == 0.0) return;  // neither the overlay nor uncovered background
   vec3 behind = hidden.a > 0.5 ? hidden.rgb / hidden.a : here, shown = vec3(0);
   if (now > 0.0) shown = photo_at(ivec2(whole), from - whole) * exp2(clamp(moved.z, -1.0, 1.0) / 2.2);
   float still = clamp(1.0 - dot(moved.xy, moved.xy), 0.0, 1.0);
@@ -490,5 +491,5 @@ void main() {
 
 export const SHADERS = {
   ...{PLATE, DOWNSAMPLE, BAND, MIDPOINTS, COEFFICIENTS, INTEGRATE, FIELDS, LOW_PASS, LEVEL, PHOTO, FRAME},
-  ...{CLOTH_FIELD, CLOTH_COLUMNS, CLOTH, RECOLOUR, WEATHER},
+  ...{OVERLAY_FIELD, OVERLAY_COLUMNS, OVERLAY, RECOLOUR, WEATHER},
 };

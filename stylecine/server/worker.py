@@ -22,7 +22,7 @@ from stylecine.engine.cinemagraph import Cinemagraph
 from stylecine.engine.loop_warnings import quality_warning
 from stylecine.engine.resolve import resolve_style
 from stylecine.engine.scene import Scene
-from stylecine.engine.wind_dial import TurnedWind, WindDial
+from stylecine.engine.wind_dial import WindDial
 from stylecine.errors import NothingMoves, PhotoError, TooLarge, printable
 from stylecine.explanation.evidence import gather
 from stylecine.explanation.page import explanation_html
@@ -32,7 +32,18 @@ from stylecine.machine.progress import Progress
 from stylecine.machine.threads import one_thread
 from stylecine.ops.image import to_tensor
 from stylecine.ops.recolour import recolour
-from stylecine.options import AUTO, CLASSES, FILE_OPTIONS, OPTIONS, PAINTS, STYLES, UNSTYLED, RenderOptions, check_wind
+from stylecine.options import (
+    AUTO,
+    CLASSES,
+    CLOTH,
+    FILE_OPTIONS,
+    OPTIONS,
+    PAINTS,
+    STYLES,
+    UNSTYLED,
+    RenderOptions,
+    check_wind,
+)
 from stylecine.output.archive import write_zip
 from stylecine.output.formats import ending_of
 from stylecine.output.metadata import json_figures
@@ -170,19 +181,19 @@ class Worker:
 
     def wind(self, request: Request, progress: Progress) -> Result:
         """Writes what another wind changes in the web pack that `live` wrote for the last; if quick, about that, and
-        otherwise of cloth alone."""
+        otherwise of its overlays alone."""
         still, wind = self._motion(request)
         if request["quick"] and self.played is not None and self.played[0] == still:
             if self.dial is None or self.dial.loop is not self.played[2]:
                 self.dial = WindDial(self.played[2], self.animator)
             with one_thread():  # next to a browser that draws on all cores
-                turned = self.dial.turn(wind)
+                content = pack_wind(**vars(self.dial.turn(wind)))
         else:
             loop = self._plain(request, progress)
-            if loop.cloth_layer is None:
+            if not loop.overlays:
                 raise NothingMoves(loop.cloth_warning or "There is no cloth that a wind could move; paint it.")
-            turned = TurnedWind(cloth_layer=loop.cloth_layer)
-        Path(request["output"]).write_bytes(pack_wind(**vars(turned)))
+            content = pack_wind(overlays=loop.overlays)
+        Path(request["output"]).write_bytes(content)
         return {}
 
     def seam(self, request: Request, progress: Progress) -> Result:
@@ -260,7 +271,7 @@ class Worker:
             loop = self.played[2]
             if self.played[1] == wind:
                 return loop
-            if loop.loop is None and loop.plant_layer is None and loop.cloth_layer is not None:
+            if loop.loop is None and [overlay.kind for overlay in loop.overlays] == [CLOTH]:
                 with suppress(NothingMoves):
                     self.played = still, wind, self.animator.turn_wind(loop, check_wind(wind), progress=progress)
                     return self.played[2]
@@ -360,16 +371,14 @@ def _facts(scene: Scene) -> Result:
 
 
 def _warning(scene: Scene) -> str:
-    """Why loops of the scene may disappoint, or why there can be none yet."""
-    painted = any(isinstance(edit, Paint) for edit in scene.edits)
-    if scene.edited_cloth.any():  # painted cloth is certainly there
+    """Why loops of the scene may disappoint, or why there can be none yet; "" where paint says what moves."""
+    if any(isinstance(edit, Paint) for edit in scene.edits):
         return ""
     try:
-        if not painted:
-            require_motion(scene.mask)
+        require_motion(scene.mask)
     except NothingMoves as error:
         return str(error)
-    return quality_warning(scene, scene.mask, predicted=not painted, generated=False)
+    return quality_warning(scene, scene.mask, predicted=True, generated=False)
 
 
 def _described(edit: Edit) -> Spec:

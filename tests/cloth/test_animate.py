@@ -74,9 +74,9 @@ def frames(loop: Cinemagraph) -> np.ndarray:
 
 def mean_drift(loop: Cinemagraph) -> float:
     """Mean displacement of the cloth to the right over the loop, in pixels (fields are backward, hence the minus)."""
-    assert loop.cloth_layer is not None
-    rows, columns = (slice(part.start // loop.cloth_layer.cell, part.stop // loop.cloth_layer.cell) for part in FLAG)
-    return -float(loop.cloth_layer.keyframes[:, 0, rows, columns].mean())
+    (cloth,) = loop.overlays
+    rows, columns = (slice(part.start // cloth.cell, part.stop // cloth.cell) for part in FLAG)
+    return -float(cloth.keyframes[:, 0, rows, columns].mean())
 
 
 # --- the loop
@@ -149,8 +149,8 @@ def test_the_mirrored_photo_in_the_mirrored_wind_is_the_mirrored_loop() -> None:
     right = animate_cloth(rest_shape_of(photo, mask), STAND_INS, Wind(30, 0.8), **length)
     left = animate_cloth(rest_shape_of(photo[:, ::-1], mask[:, ::-1]), STAND_INS, Wind(150, 0.8), **length)
 
-    def drawn(cloth_layer: Overlay) -> np.ndarray:
-        return cloth_layer.draw_over(cloth_layer.photo, 5).numpy().astype(int)
+    def drawn(cloth: Overlay) -> np.ndarray:
+        return cloth.draw_over(cloth.photo, 5).numpy().astype(int)
 
     assert np.abs(drawn(left)[:, ::-1] - drawn(right)).mean() < 0.5
     assert np.abs(drawn(left)[:, ::-1] - photo).mean() > 1.5
@@ -239,7 +239,7 @@ def test_the_wind_of_a_loop_is_turned(animator: Animator, flag: Scene, loop: Cin
     turned = animator.turn_wind(loop, (180, 0.6))
     assert np.array_equal(frames(turned), frames(whole)) and turned.settings == whole.settings
     assert torch.equal(turned.mask, whole.mask)
-    quick = replace(loop, cloth_layer=WindDial(loop, animator).turn(Wind(180, 0.6)).cloth_layer)
+    quick = replace(loop, overlays=WindDial(loop, animator).turn(Wind(180, 0.6)).overlays)
     assert mean_drift(quick) < -0.2
     stages: list[str] = []
     turned = animator.turn_wind(loop, (180, 0.6), progress=lambda stage, *_: stages.append(stage))
@@ -248,7 +248,7 @@ def test_the_wind_of_a_loop_is_turned(animator: Animator, flag: Scene, loop: Cin
     first, second = (animator.render(both, subject="auto", wind=wind, **SHORT) for wind in ((0, 0.8), (180, 0.6)))
     turned = animator.turn_wind(first, Wind(180, 0.6))
     assert turned.loop is first.loop, "the sea keeps its wind"
-    assert torch.equal(turned.cloth_layer.keyframes, second.cloth_layer.keyframes)
+    assert torch.equal(turned.overlays[0].keyframes, second.overlays[0].keyframes)
     with pytest.raises(NothingMoves, match="no cloth"):
         animator.turn_wind(animator.render(beach, **SHORT), Wind())
     for turn in (lambda wind: animator.turn_wind(loop, wind), WindDial(loop, animator).turn):
@@ -261,8 +261,9 @@ def test_a_loop_has_a_whole_number_of_gusts(
     animator: Animator, flag: Scene, seconds: float, speed: float, gusts: int
 ) -> None:
     loop = animator.render(flag, subject="cloth", mask=flag_mask(), seconds=seconds, fps=8, speed=speed)
-    assert loop.cloth_layer is not None and loop.cloth_layer.cycles == gusts
-    assert (loop.cloth_layer.gustiness > 0) == (gusts > 1), "a single gust differs from no other"
+    (cloth,) = loop.overlays
+    assert cloth.cycles == gusts
+    assert (cloth.gustiness > 0) == (gusts > 1), "a single gust differs from no other"
 
 
 # --- edits
@@ -326,7 +327,7 @@ def test_a_scene_keeps_its_painted_cloth_in_a_file(animator: Animator, flag: Sce
 
 def test_a_landscape_without_cloth_is_unaffected(animator: Animator, beach: Scene) -> None:
     loop = animator.render(beach, **SHORT)
-    assert loop.cloth_layer is None and "subject" not in loop.settings and "wind" not in loop.settings
+    assert not loop.overlays and "subject" not in loop.settings and "wind" not in loop.settings
     auto = animator.render(beach, subject="auto", **SHORT)
     assert np.array_equal(frames(auto), frames(loop))
 
@@ -364,7 +365,7 @@ def test_auto_moves_only_the_landscape_and_warns_if_the_cloth_cannot_move(animat
     scene = beach.paint("cloth", speck)
     auto = animator.render(scene, subject="auto", **SHORT)
     landscape = animator.render(scene, subject="landscape", **SHORT)
-    assert auto.cloth_layer is None and np.array_equal(frames(auto), frames(landscape))
+    assert not auto.overlays and np.array_equal(frames(auto), frames(landscape))
     assert auto.warning.startswith("Only the landscape moves. The cloth is too small") and "\n" not in auto.warning
     assert auto.report()["warning"] == auto.warning and landscape.warning == ""
     still = replace(scene, layers=torch.zeros_like(scene.layers), mask=torch.zeros_like(scene.mask))

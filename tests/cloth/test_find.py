@@ -120,7 +120,7 @@ def test_cloth_that_is_found_moves_and_is_reported(animator: Animator, flag: Sce
 def test_auto_says_that_cloth_stands_still(animator: Animator, flag: Scene) -> None:
     auto = CLOTH | {"subject": "auto"}
     still = animator.render(flag.paint("sky", [[0.5, 0.05]]), **auto)
-    assert "stand still" in still.warning and still.cloth_layer is None
+    assert "stand still" in still.warning and not still.overlays
     assert animator.render(flag.paint("cloth", flag_mask()), **auto).warning == ""
 
 
@@ -163,7 +163,7 @@ def test_a_landscape_is_not_searched_for_cloth(animator: Animator, flag: Scene) 
     layers[0] = 1
     sky = replace(flag, layers=layers, mask=layers[0], motion=torch.full((2, 48, 64), 0.2))
     loop = with_stand_ins(animator, finder=refuse).render(sky, seconds=2, fps=8)
-    assert loop.cloth_layer is None
+    assert not loop.overlays
 
 
 def test_animate_looks_for_cloth_only_where_the_photo_fits_into_memory(
@@ -188,4 +188,4 @@ def test_animate_warns_that_nobody_marked_the_cloth(small_model: Path, monkeypat
     monkeypatch.setattr(Animator, "cloth_nets", property(lambda _: STAND_INS))
     with pytest.warns(StylecineWarning, match="found automatically"):
         loop = animate(flag_photo(), model=small_model, **CLOTH)
-    assert loop.cloth_layer is not None
+    assert loop.overlay("cloth")

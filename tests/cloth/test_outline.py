@@ -1,12 +1,18 @@
 """Where cloth hangs in front of what is next to it."""
 
 import numpy as np
+import pytest
 import torch
 
 from stylecine.cloth.outline import free_outline
 
 REACH = 3
-RED, GREEN, GREY, SKIN = (0.7, 0.1, 0.1), (0.15, 0.35, 0.1), (0.6, 0.6, 0.65), (0.8, 0.6, 0.5)
+RED, GREEN, GREY = (0.7, 0.1, 0.1), (0.15, 0.35, 0.1), (0.6, 0.6, 0.65)
+# in [0,255], from the lightest to the deepest; the last two as in shadow
+SKIN = (
+    *((247, 231, 215), (234, 218, 186), (204, 153, 128), (160, 126, 86), (130, 92, 67), (96, 65, 52)),
+    *((59, 34, 25), (45, 28, 20), (36, 22, 16)),
+)
 
 
 def scene(cloth: tuple[float, float, float] = RED) -> tuple[np.ndarray, np.ndarray]:
@@ -52,9 +58,30 @@ def test_cloth_is_held_by_a_pole_of_any_grey_at_the_pictures_border() -> None:
         assert not free[30:50, 70:].any() and free[30:50, 27:30].all()
 
 
+def free_before(colour: tuple[int, int, int]) -> bool:
+    """Whether cloth is free in front of something of that colour, in [0,255], as large as a face beside it."""
+    colours, inside = scene()
+    colours[25:55, 70:90] = np.array(colour) / 255 + np.random.default_rng(5).normal(0, 0.01, (30, 20, 3))
+    free, _ = free_next_to(colours, inside)
+    assert free[30:50, 27:30].all()
+    beside = free[30:50, 70:73]
+    assert beside.all() or not beside.any()
+    return bool(beside.all())
+
+
+@pytest.mark.parametrize("tone", SKIN, ids=str)
+def test_cloth_is_held_by_skin_of_every_tone(tone: tuple[int, int, int]) -> None:
+    assert not free_before(tone)
+
+
+@pytest.mark.parametrize("colour", [(30, 30, 30), (60, 60, 60), (20, 34, 18), (20, 25, 90), (52, 20, 14)], ids=str)
+def test_cloth_is_free_in_front_of_other_dark_things(colour: tuple[int, int, int]) -> None:
+    assert free_before(colour)
+
+
 def test_cloth_is_held_by_a_hand() -> None:
     colours, inside = scene()
-    colours[36:44, 70:78] = SKIN
+    colours[36:44, 70:78] = np.array(SKIN[2]) / 255
     free, _ = free_next_to(colours, inside)
     assert not free[36:44, 70:73].any() and free[30:50, 27:30].all()
 

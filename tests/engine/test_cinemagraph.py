@@ -410,6 +410,16 @@ def test_a_stroke_that_tears_something_off_gets_a_warning_that_names_the_place(
     assert animator.render(frozen, seconds=0.4).warning == ""
 
 
+def test_every_warning_is_said_and_the_worst_first(loop: Cinemagraph) -> None:
+    assert loop.loop is not None and not loop.warning
+    torn, still = "Something static seems to drift with the sky.", "Cloth may be here and stand still."
+    generated = replace(loop, settings={**loop.settings, "detail": 0.5})
+    assert generated.warning.startswith("The model does not know pictures like this")
+    several = replace(generated, mask_warning=torn, cloth_warning=still)
+    assert several.warning == f"{torn} {generated.warning} {still}"
+    assert replace(several, loop=None).warning == f"{torn} {still}", "without a landscape there is nothing generated"
+
+
 def test_another_appearance_keeps_its_own_times(loop: Cinemagraph, tmp_path: Path) -> None:
     other = loop.styled(torch.zeros(2, 3, 3, 4, 4), 1.0, False)
     before = dict(loop.timings)

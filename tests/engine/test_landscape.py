@@ -54,7 +54,7 @@ def test_plants_move_where_nothing_else_does(windy: Animator, leafy: Scene, tmp_
     with pytest.raises(NothingMoves, match="wind"):
         windy.render(leafy, **SHORT)
     loop = windy.render(leafy, wind=(0, 0.8), **SHORT)
-    assert loop.loop is None and loop.plant_layer is not None and not loop.warning
+    assert loop.loop is None and loop.overlay("plants") and not loop.warning
     assert np.array_equal(loop[0], leafy.photo) and not np.array_equal(loop[7], leafy.photo)
     still = (loop.mask == 0).numpy()
     assert still.mean() > 0.3 and all(np.array_equal(frame[still], leafy.photo[still]) for frame in loop)
@@ -66,7 +66,7 @@ def test_plants_move_where_nothing_else_does(windy: Animator, leafy: Scene, tmp_
 
 def test_a_preview_has_plants(windy: Animator, leafy: Scene) -> None:
     loop = windy.preview(leafy, size=64, wind=(180, 1), **SHORT)
-    assert loop.plant_layer is not None and (loop[5] != loop[0]).any()
+    assert loop.overlay("plants") and (loop[5] != loop[0]).any()
 
 
 def test_plants_are_looked_for_once_per_photo(windy: Animator, leafy: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,9 +80,8 @@ def test_plants_are_looked_for_once_per_photo(windy: Animator, leafy: Scene, mon
 def test_what_is_frozen_does_not_sway(windy: Animator, leafy: Scene) -> None:
     right_half = np.arange(W) >= W // 2
     frozen = leafy.paint(None, np.broadcast_to(right_half, (H, W)), mode="freeze")
-    left = windy.render(frozen, wind=(0, 1), **SHORT)
-    assert left.plant_layer is not None
-    assert left.plant_layer.reach[:, W // 2 :].max() == 0 < left.plant_layer.reach.max()
+    (left,) = windy.render(frozen, wind=(0, 1), **SHORT).overlays
+    assert left.reach[:, W // 2 :].max() == 0 < left.reach.max()
 
 
 def test_without_a_wind_nobody_looks_for_plants(
@@ -97,7 +96,7 @@ def test_without_a_wind_nobody_looks_for_plants(
 def test_a_model_without_the_network_has_wind_in_the_sky_only(animator: Animator, leafy: Scene) -> None:
     assert animator.plant_net is None
     loop = animator.render(with_layers(animator, leafy, sky=slice(0, 40)), wind=(180, 0.5), **SHORT)
-    assert loop.plant_layer is None and loop.motion[0, 5:20].median() < 0
+    assert not loop.overlays and loop.motion[0, 5:20].median() < 0
 
 
 @pytest.mark.parametrize("degrees", [0, 180])

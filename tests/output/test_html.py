@@ -100,9 +100,9 @@ def test_the_command_line_refuses_them_before_the_work(
 @pytest.fixture(scope="module")
 def flag(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A page in which nothing but cloth moves."""
-    cloth_layer = animate_cloth(rest_shape_of(flag_photo(), flag_mask()), STAND_INS, Wind(0, 0.8), cycles=2, period=60)
+    cloth = animate_cloth(rest_shape_of(flag_photo(), flag_mask()), STAND_INS, Wind(0, 0.8), cycles=2, period=60)
     path = tmp_path_factory.mktemp("page") / "flag.html"
-    write_page(None, 60, 30, path, title="flag", alt=SAYS, cloth_layer=cloth_layer)
+    write_page(None, 60, 30, path, title="flag", alt=SAYS, overlays=[cloth])
     return path
 
 
@@ -111,7 +111,7 @@ def test_a_page_with_only_cloth(flag: Path) -> None:
     found = re.search(r'id="pack">([^<]+)<', text)
     assert found and text.count("data:image/webp;base64,") == 1 and len(text) < 150_000
     tensors = load(zlib.decompress(b64decode(found[1])))
-    assert set(tensors) == {"background", "matte", "keyframes", "active"}
+    assert set(tensors) == {f"overlays.0.{name}" for name in ("background", "matte", "keyframes", "active")}
 
 
 def styled(loop: Cinemagraph, folder: Path, *, drift: bool) -> tuple[Cinemagraph, Path]:

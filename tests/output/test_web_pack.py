@@ -3,6 +3,7 @@
 import io
 import json
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,9 +24,9 @@ from tests.loops import FPS, appearance_of, loop_of, packed, textured
 PERIOD, MARGIN = 60, 32
 
 
-def facts(content: bytes) -> dict[str, object]:
+def facts(content: bytes) -> dict[str, Any]:
     length = int.from_bytes(content[:8], "little")
-    told: dict[str, object] = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["stylecine"])
+    told: dict[str, Any] = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["stylecine"])
     return told
 
 
@@ -59,7 +60,6 @@ def test_photo_and_inpainted_pixels_make_the_plate(loop: Loop) -> None:
 def test_fields_are_quantized_below_the_visible(loop: Loop) -> None:
     content = packed(loop)
     tensors, scales = load(content), facts(content)["scales"]
-    assert isinstance(scales, dict)
     displacement = loop.displacement
     velocity = tensors["velocity"] * scales["velocity"] - displacement.rates[0, 0].permute(1, 2, 0).numpy()
     assert np.abs(velocity).max() * PERIOD < 0.01  # pixels at the end of the loop
@@ -78,7 +78,6 @@ def test_fields_are_quantized_below_the_visible(loop: Loop) -> None:
 def test_statistics_are_means_over_blocks(loop: Loop) -> None:
     content = packed(loop)
     scales = facts(content)["scales"]
-    assert isinstance(scales, dict)
     statistics = load(content)["statistics"]
     assert statistics.shape == (9, (72 + 2 * MARGIN) // 8, (96 + 2 * MARGIN) // 8, 4)
     angle = loop.angle[2, 1, 64:72, 80:88].mean()
@@ -125,102 +124,117 @@ def test_loops_that_shaders_cannot_play(loop: Loop) -> None:
         pack(loop, PERIOD, FPS, quality=101)
 
 
-# --- cloth
+# --- overlays
 
 
 @pytest.fixture(scope="module")
-def cloth_layer() -> Overlay:
+def cloth() -> Overlay:
     return animate_cloth(rest_shape_of(flag_photo(), flag_mask()), STAND_INS, Wind(0, 0.8), cycles=2, period=PERIOD)
 
 
-def test_a_landscape_without_cloth_has_no_arrays_of_cloth(loop: Loop) -> None:
+@pytest.fixture(scope="module")
+def plants(cloth: Overlay) -> Overlay:
+    return replace(cloth, kind="plants", matte=cloth.matte // 2, cycles=1, gustiness=0.0, fine=True)
+
+
+def test_a_landscape_alone_has_no_overlays(loop: Loop) -> None:
     content = packed(loop)
-    assert facts(content)["format"] == FORMAT and "cloth" not in facts(content) and "matte" not in load(content)
+    assert facts(content)["overlays"] == [] and not [name for name in load(content) if name.startswith("overlays")]
 
 
-def test_cloth_is_quantized_below_the_visible(cloth_layer: Overlay) -> None:
-    content = pack(None, PERIOD, FPS, cloth_layer=cloth_layer)
+def test_cloth_is_quantized_below_the_visible(cloth: Overlay) -> None:
+    content = pack(None, PERIOD, FPS, overlays=[cloth])
     tensors, told = load(content), facts(content)
     assert (told["format"], told["width"], told["height"], told["period"]) == (FORMAT, 128, 96, PERIOD)
-    cloth = told["cloth"]
-    assert isinstance(cloth, dict) and cloth["cycles"] == 2 and cloth["grid"] == [48, 64]
-    keyframes = (
-        np.cumsum(tensors["keyframes"], axis=3, dtype=np.int16) * np.array(cloth["steps"])[[0, 0, 1], None, None]
-    )
-    (top, left), (rows, columns) = cloth["at"], keyframes.shape[2:]
-    expected = cloth_layer.keyframes[1:, :, top : top + rows, left : left + columns].numpy()
+    (flag,) = told["overlays"]
+    assert (flag["kind"], flag["cycles"], flag["grid"], flag["fine"]) == ("cloth", 2, [48, 64], False)
+    differences = tensors["overlays.0.keyframes"]
+    keyframes = np.cumsum(differences, axis=3, dtype=np.int16) * np.array(flag["steps"])[[0, 0, 1], None, None]
+    (top, left), (rows, columns) = flag["at"], keyframes.shape[2:]
+    expected = cloth.keyframes[1:, :, top : top + rows, left : left + columns].numpy()
     needed = np.zeros((48, 64), bool)
-    for y, x in zip(*np.nonzero(cloth_layer.active.numpy()), strict=True):
+    for y, x in zip(*np.nonzero(cloth.active.numpy()), strict=True):
         needed[max(0, 16 * y - 2) : 16 * y + 18, max(0, 16 * x - 2) : 16 * x + 18] = True
     beside = ~needed[top : top + rows, left : left + columns]
     off = np.where(beside, 0, np.abs(keyframes - expected))
     assert off[:, :2].max() <= 1 / 256 and off[:, 2].max() <= 1 / 2048
-    outside = cloth_layer.keyframes.numpy() * needed
+    outside = cloth.keyframes.numpy() * needed
     outside[:, :, top : top + rows, left : left + columns] = 0
     assert not outside.any()
 
 
-def test_a_grid_coarser_than_tiles_has_what_the_active_ones_need(cloth_layer: Overlay) -> None:
+def test_a_grid_coarser_than_tiles_has_what_the_active_ones_need(cloth: Overlay) -> None:
     active = torch.zeros(16, 20, dtype=torch.uint8)
     active[12, 16] = 1  # where the grid of 64 pixels has row 6, column 8
-    coarse = replace(cloth_layer, keyframes=torch.ones(4, 3, 8, 10), cell=64, active=active)
-    content = pack_wind(cloth_layer=coarse)
-    told = facts(content)["cloth"]
-    assert isinstance(told, dict)
-    (top, left), (rows, columns) = told["at"], load(content)["keyframes"].shape[2:]
+    coarse = replace(cloth, keyframes=torch.ones(4, 3, 8, 10), cell=64, active=active)
+    content = pack_wind(overlays=[coarse])
+    (told,) = facts(content)["overlays"]
+    (top, left), (rows, columns) = told["at"], load(content)["overlays.0.keyframes"].shape[2:]
     assert top <= 6 < top + rows and left <= 8 < left + columns
 
 
-def test_pictures_of_cloth(cloth_layer: Overlay) -> None:
+def test_pictures_of_cloth(cloth: Overlay) -> None:
     for quality in (None, 80):
-        tensors = load(pack(None, PERIOD, FPS, cloth_layer=cloth_layer, quality=quality))
-        assert np.array_equal(opened(tensors["matte"]), cloth_layer.matte.numpy())  # or the sky would be a little cloth
-    tensors = load(pack(None, PERIOD, FPS, cloth_layer=cloth_layer))
-    assert np.array_equal(opened(tensors["photo"]), cloth_layer.photo.numpy())
-    behind = opened(tensors["background"])
-    joined = np.where(behind[..., 3:] > 0, behind[..., :3], cloth_layer.photo.numpy())
-    assert np.array_equal(joined, cloth_layer.background.numpy()) and not behind[0, 0].any()
+        tensors = load(pack(None, PERIOD, FPS, overlays=[cloth], quality=quality))
+        matte = opened(tensors["overlays.0.matte"])
+        assert np.array_equal(matte, cloth.matte.numpy()), "or the sky would be a little cloth"
+    tensors = load(pack(None, PERIOD, FPS, overlays=[cloth]))
+    assert np.array_equal(opened(tensors["photo"]), cloth.photo.numpy())
+    behind = opened(tensors["overlays.0.background"])
+    joined = np.where(behind[..., 3:] > 0, behind[..., :3], cloth.photo.numpy())
+    assert np.array_equal(joined, cloth.background.numpy()) and not behind[0, 0].any()
 
 
-def test_another_wind_is_what_it_changes_in_a_pack(cloth_layer: Overlay) -> None:
-    whole, wind = pack(None, PERIOD, FPS, cloth_layer=cloth_layer), pack_wind(cloth_layer=cloth_layer)
-    kept = load(whole)
-    changed = load(wind)
-    assert set(changed) == {"keyframes", "active"} and all(
-        np.array_equal(changed[name], kept[name]) for name in changed
-    )
-    assert facts(wind) == {"format": FORMAT, "scales": {}, "cloth": facts(whole)["cloth"]}
-
-
-def test_another_wind_for_a_landscape_with_plants(cloth_layer: Overlay) -> None:
-    loop = loop_of(flag_photo(), np.ones((96, 128), np.float32), 0.2)
-    whole = pack(loop, PERIOD, FPS, plant_layer=cloth_layer)
-    wind = pack_wind(loop.displacement.rates[0, 0], None, plant_layer=cloth_layer)
+def test_another_wind_is_what_it_changes_in_a_pack(cloth: Overlay) -> None:
+    whole, wind = pack(None, PERIOD, FPS, overlays=[cloth]), pack_wind(overlays=[cloth])
     kept, changed = load(whole), load(wind)
-    assert set(changed) == {"velocity", "plants_keyframes", "plants_active"}
+    assert set(changed) == {"overlays.0.keyframes", "overlays.0.active"}
+    assert all(np.array_equal(changed[name], kept[name]) for name in changed)
+    assert facts(wind) == {"format": FORMAT, "scales": {}, "overlays": facts(whole)["overlays"]}
+
+
+def test_another_wind_for_a_landscape_with_plants(plants: Overlay) -> None:
+    loop = loop_of(flag_photo(), np.ones((96, 128), np.float32), 0.2)
+    whole = pack(loop, PERIOD, FPS, overlays=[plants])
+    wind = pack_wind(loop.displacement.rates[0, 0], None, overlays=[plants])
+    kept, changed = load(whole), load(wind)
+    assert set(changed) == {"velocity", "overlays.0.keyframes", "overlays.0.active"}
     assert all(np.array_equal(changed[name], kept[name]) for name in changed)
     told, known = facts(wind), facts(whole)
-    assert told["plants"] == known["plants"]
-    assert told["scales"] == {"velocity": known["scales"]["velocity"]}  # type: ignore[index]
+    assert told["overlays"] == known["overlays"] and told["scales"] == {"velocity": known["scales"]["velocity"]}
 
 
-def test_cloth_is_one_more_layer(cloth_layer: Overlay) -> None:
-    content = pack(None, PERIOD, FPS, cloth_layer=cloth_layer, layers=torch.zeros(4, 96, 128))
+def test_overlays_are_in_the_order_in_which_they_are_drawn(plants: Overlay, cloth: Overlay) -> None:
+    content = pack(None, PERIOD, FPS, overlays=[plants, cloth], layers=torch.zeros(4, 96, 128))
+    told, tensors = facts(content), load(content)
+    assert [(each["kind"], each["fine"]) for each in told["overlays"]] == [("plants", True), ("cloth", False)]
+    for number, overlay in enumerate((plants, cloth)):
+        assert np.array_equal(opened(tensors[f"overlays.{number}.matte"]), overlay.matte.numpy())
+    assert told["classes"] == ["cloth"] and len(tensors["layers"]) == 1, "plants are no class that one paints"
+
+
+def test_the_first_frame_is_the_photo_behind_overlays_that_have_not_moved(plants: Overlay, cloth: Overlay) -> None:
+    assert np.array_equal(first_frame(None, [plants, cloth]), cloth.photo.numpy())
+
+
+def test_cloth_is_one_more_layer(cloth: Overlay) -> None:
+    content = pack(None, PERIOD, FPS, overlays=[cloth], layers=torch.zeros(4, 96, 128))
     (kept,) = load(content)["layers"]
     assert facts(content)["classes"] == ["cloth"] and kept.shape == (48, 64)
     assert kept[22, 34] == 255 and kept[1, 1] == 0
 
 
-def test_cloth_over_a_landscape(cloth_layer: Overlay) -> None:
+def test_cloth_over_a_landscape(cloth: Overlay) -> None:
     photo = flag_photo()
     sky = np.zeros((96, 128), np.float32)
     sky[:12] = 1
     loop = loop_of(photo, sky, 0.2)
-    content = pack(loop, PERIOD, FPS, cloth_layer=cloth_layer, layers=torch.zeros(4, 96, 128))
+    content = pack(loop, PERIOD, FPS, overlays=[cloth], layers=torch.zeros(4, 96, 128))
     tensors = load(content)
     assert facts(content)["classes"] == ["sky", "water", "falls", "smoke", "cloth"]
     assert tensors["layers"].shape == (5, *loop.displacement.sub_cycle.shape)
-    assert np.array_equal(opened(tensors["photo"]), photo) and {"velocity", "plate", "keyframes"} <= set(tensors)
+    assert np.array_equal(opened(tensors["photo"]), photo)
+    assert {"velocity", "plate", "overlays.0.keyframes"} <= set(tensors)
 
 
 # --- styles
@@ -231,7 +245,7 @@ def test_a_style_is_quantized_below_the_visible(loop: Loop) -> None:
     content = packed(loop, appearance)
     told, transforms = facts(content), load(content)["style"]
     style = told["style"]
-    assert told["format"] == FORMAT and isinstance(style, dict)
+    assert told["format"] == FORMAT
     assert {**style, "step": None} == {"depth": 8, "grid": [5, 7], "strength": 0.6, "drift": True, "step": None}
     off = np.abs(transforms * style["step"] - appearance.grid[..., :3].permute(0, 4, 1, 2, 3).numpy())
     assert transforms.dtype == np.int16 and off.sum(-1).max() * 255 < 0.15  # levels, of a white pixel
@@ -244,10 +258,10 @@ def test_a_style_may_be_lost_or_extreme(loop: Loop) -> None:
         grid[3, 2, 1, 0, 2] = value
         content = packed(loop, replace(appearance, grid=grid))
         style = facts(content)["style"]
-        assert isinstance(style, dict) and load(content)["style"][3, 2, 2, 1, 0] * style["step"] == pytest.approx(kept)
+        assert load(content)["style"][3, 2, 2, 1, 0] * style["step"] == pytest.approx(kept)
 
 
-def test_images_and_their_digest_are_those_without_a_style(loop: Loop, cloth_layer: Overlay) -> None:
+def test_images_and_their_digest_are_those_without_a_style(loop: Loop, cloth: Overlay) -> None:
     appearance = appearance_of(loop.photo, loop.moving)
     plain, styled = (packed(loop, given) for given in (None, appearance))
     assert np.array_equal(opened(load(styled)["photo"]), loop.photo.numpy())
@@ -255,16 +269,16 @@ def test_images_and_their_digest_are_those_without_a_style(loop: Loop, cloth_lay
         *load(plain),
         "style",
     }
-    appearance = appearance_of(cloth_layer.photo, cloth_layer.reach)
-    flag = pack(None, PERIOD, FPS, cloth_layer=cloth_layer, appearance=appearance)
-    assert facts(flag)["format"] == FORMAT and {"keyframes", "style"} <= set(load(flag))
-    assert np.array_equal(opened(load(flag)["photo"]), cloth_layer.photo.numpy())
+    appearance = appearance_of(cloth.photo, cloth.reach)
+    flag = pack(None, PERIOD, FPS, overlays=[cloth], appearance=appearance)
+    assert facts(flag)["format"] == FORMAT and {"overlays.0.keyframes", "style"} <= set(load(flag))
+    assert np.array_equal(opened(load(flag)["photo"]), cloth.photo.numpy())
 
 
-def test_the_first_frame_is_in_the_style_unless_it_drifts(loop: Loop, cloth_layer: Overlay) -> None:
-    for flowing, cloth in ((loop, None), (None, cloth_layer)):
-        photo = first_frame(flowing, cloth)
+def test_the_first_frame_is_in_the_style_unless_it_drifts(loop: Loop, cloth: Overlay) -> None:
+    for flowing, overlays in ((loop, []), (None, [cloth])):
+        photo = first_frame(flowing, overlays)
         static = appearance_of(torch.from_numpy(photo), torch.zeros(photo.shape[:2]))
-        shown = first_frame(flowing, cloth, static)
+        shown = first_frame(flowing, overlays, static)
         assert np.array_equal(shown, static.show(torch.from_numpy(photo), 0).numpy()) and (shown != photo).any()
-        assert np.array_equal(first_frame(flowing, cloth, replace(static, drift=True)), photo)
+        assert np.array_equal(first_frame(flowing, overlays, replace(static, drift=True)), photo)

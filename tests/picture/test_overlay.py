@@ -33,16 +33,16 @@ def test_a_loop_begins_with_the_frame_and_repeats_with_each_gust() -> None:
     keyframes = torch.zeros(16, 3, 10, 12)
     keyframes[1:, 0] = 2.5
     matte, active = torch.full((40, 48), 255, dtype=torch.uint8), torch.ones(2, 2, dtype=torch.uint8)
-    cloth_layer = Overlay(photo, photo, matte, active, keyframes, 4, torch.ones(40, 48), cycles=2, period=30)
-    assert torch.equal(cloth_layer.draw_over(photo, 0), photo)
+    cloth = Overlay("cloth", photo, photo, matte, active, keyframes, 4, torch.ones(40, 48), cycles=2, period=30)
+    assert torch.equal(cloth.draw_over(photo, 0), photo)
     with NoTransfers():  # for which a GPU would wait
-        cloth_layer.draw_over(photo, 4)
-    assert not torch.equal(cloth_layer.draw_over(photo, 4), photo)
-    kept, drawn = photo.clone(), cloth_layer.draw_over(photo, 4)
-    assert torch.equal(photo, kept) and torch.equal(cloth_layer.draw_over_(kept[None], [4])[0], drawn)
+        cloth.draw_over(photo, 4)
+    assert not torch.equal(cloth.draw_over(photo, 4), photo)
+    kept, drawn = photo.clone(), cloth.draw_over(photo, 4)
+    assert torch.equal(photo, kept) and torch.equal(cloth.draw_over_(kept[None], [4])[0], drawn)
     assert torch.equal(kept, drawn), "drawn in place"
-    assert torch.equal(cloth_layer.draw_over(photo, 15), photo), "after the first of two gusts"
-    assert (cloth_layer.draw_over(photo, 19).int() - cloth_layer.draw_over(photo, 4).int()).abs().max() <= 1
+    assert torch.equal(cloth.draw_over(photo, 15), photo), "after the first of two gusts"
+    assert (cloth.draw_over(photo, 19).int() - cloth.draw_over(photo, 4).int()).abs().max() <= 1
 
 
 def swaying(gustiness: float) -> Overlay:
@@ -52,16 +52,16 @@ def swaying(gustiness: float) -> Overlay:
     keyframes[:, 0] = (2 - 2 * (2 * math.pi * torch.arange(16) / 16).cos())[:, None, None]
     matte, active = torch.full((40, 48), 255, dtype=torch.uint8), torch.ones(2, 2, dtype=torch.uint8)
     still = torch.ones(40, 48)
-    return Overlay(photo, photo, matte, active, keyframes, 4, still, cycles=2, period=60, gustiness=gustiness)
+    return Overlay("cloth", photo, photo, matte, active, keyframes, 4, still, cycles=2, period=60, gustiness=gustiness)
 
 
 def test_gusts_differ_within_a_loop_and_not_from_loop_to_loop() -> None:
-    cloth_layer = swaying(0.2)
-    photo = cloth_layer.photo
-    assert torch.equal(cloth_layer.draw_over(photo, 0), photo)
-    assert not torch.equal(cloth_layer.draw_over(photo, 30), photo), "the second gust does not begin as the first"
-    assert torch.equal(cloth_layer.draw_over(photo, 60 + 12.5), cloth_layer.draw_over(photo, 12.5))
-    shifts = [float(cloth_layer.weights(t / 10) @ cloth_layer.keyframes[:, 0, 0, 0]) for t in range(600)]
+    cloth = swaying(0.2)
+    photo = cloth.photo
+    assert torch.equal(cloth.draw_over(photo, 0), photo)
+    assert not torch.equal(cloth.draw_over(photo, 30), photo), "the second gust does not begin as the first"
+    assert torch.equal(cloth.draw_over(photo, 60 + 12.5), cloth.draw_over(photo, 12.5))
+    shifts = [float(cloth.weights(t / 10) @ cloth.keyframes[:, 0, 0, 0]) for t in range(600)]
     assert max(shifts[:280]) > 4.4 and max(shifts[280:]) < 3.6, "a strong gust, then a weak one"
     steps = [b - a for a, b in pairwise([*shifts, *shifts])]
     assert max(abs(b - a) for a, b in pairwise(steps)) < 0.003, "no jolt, not over the seam either"

@@ -253,16 +253,16 @@ FLAG = {"kind": "paint", "what": "cloth", "mode": "add", "stroke": [[0.4, 0.7], 
 
 def test_another_wind_needs_no_new_cloth(live: Callable[..., Cinemagraph]) -> None:
     first, turned = (live(FLAG, subject="cloth", wind=wind) for wind in (["0", "0.8"], ["180", "0.6"]))
-    assert first.cloth_layer is not None and turned.rest_shape is first.rest_shape
+    assert turned.overlays[0].at_rest is first.overlays[0].at_rest
     live(SKY)
     whole = live(FLAG, subject="cloth", wind=["180", "0.6"])
-    assert whole.rest_shape is not first.rest_shape and np.array_equal(whole[4], turned[4])
+    assert whole.overlays[0].at_rest is not first.overlays[0].at_rest and np.array_equal(whole[4], turned[4])
     assert not np.array_equal(whole[4], first[4])
 
 
 def test_another_wind_moves_the_landscape_too(live: Callable[..., Cinemagraph]) -> None:
     right, left = (live(SKY, FLAG, wind=wind) for wind in (["0", "0.8"], ["180", "0.8"]))
-    assert right.cloth_layer is not None and left.motion[0].mean() < 0 < right.motion[0].mean()
+    assert right.overlay("cloth") and left.motion[0].mean() < 0 < right.motion[0].mean()
 
 
 def test_the_smallest_pictures_are_styles(works: Worker, live: Callable[..., Cinemagraph]) -> None:

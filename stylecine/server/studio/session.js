@@ -368,13 +368,13 @@ function differsInWind(request) {
 
 /** The maps of the loop in the wind that is shown. */
 function turnedMaps() {
-  const {velocity, cloth} = player.maps;
-  return {...state.maps, velocity, cloth};
+  const {velocity, overlays} = player.maps;
+  return {...state.maps, velocity, overlays};
 }
 
 /** Whether another wind changes nothing but the cloth. */
 function movesOnlyCloth() {
-  return Boolean(state.maps?.cloth) && !state.maps.moving && !state.maps.plants;
+  return !state.maps?.moving && state.maps?.overlays.map(({kind}) => kind).join() === "cloth";
 }
 
 function queryIn(wind, query) {

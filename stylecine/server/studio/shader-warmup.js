@@ -8,7 +8,8 @@ const CANVAS = SIDE + 2 * MARGIN, GRID = CANVAS / CELL, BLOCKS = CANVAS / BLOCK;
 export async function warmupLoop() {
   const facts = {
     ...{width: SIDE, height: SIDE, margin: MARGIN, cell: CELL, block: BLOCK, grid: [GRID, GRID], bands: BANDS},
-    ...{period: 16, fps: 8, stride: 1, sub_cycles: [2], swell_cycles: [1], plate_digest: "", picture: "image/png"},
+    ...{period: 16, fps: 8, stride: 1, sub_cycles: [2], ramps: [8], swell_cycles: [1], plate_digest: "", picture: "image/png"},
+    overlays: [],
     scales: {velocity: 1, swell: 1, angle: 1, contrast_gain: 1, crossfade: 1},
   };
   const tensors = {

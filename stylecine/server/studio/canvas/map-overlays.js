@@ -52,7 +52,8 @@ function motionAt(maps, place) {
 }
 
 /** How far the wind carries cloth at a place, relative to far; null where there is none. */
-function swayAt({cloth, grid, layers}, place) {
+function swayAt({overlays, grid, layers}, place) {
+  const cloth = overlays.find(({kind}) => kind === "cloth");
   if (!cloth || layers.cloth[cellAt(grid, place)] < 255 * MIN_ALPHA) return null;
   const cell = cellAt(cloth.grid, place), {displacement} = cloth;
   const shares = [displacement[2 * cell], displacement[2 * cell + 1]].map(component => component / flow.far);

@@ -23,10 +23,11 @@ async function update() {
   address = mask;
 }
 
-/** Not with a style, which changes all of the picture, nor with cloth, which leaves its place. */
+/** Not with a style, which changes all of the picture, nor with overlays, which leave their places. */
 function canShowPhoto() {
   const {maps, scene, renderedEdits} = state;
-  return maps?.moving && !maps.cloth && maps.width < scene.width && !renderedEdits.some(edit => edit.kind === "style");
+  if (!maps?.moving || maps.overlays.length || maps.width >= scene.width) return false;
+  return !renderedEdits.some(edit => edit.kind === "style");
 }
 
 /** An image, opaque where the loop moves. */

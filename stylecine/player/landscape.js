@@ -56,8 +56,7 @@ export class Landscape {
    * canvas.
    */
   draw(t, target, size) {
-    const {facts: {period, sub_cycles, margin, cell, scales, block, swell_cycles, bands}, programs, plate} = this;
-    const {ramps = sub_cycles.map(count => 2 * period / Math.max(count, 4))} = this.facts;  // packs made before them
+    const {facts: {period, sub_cycles, ramps, margin, cell, scales, block, swell_cycles, bands}, programs, plate} = this;
     const {moving, needed, standing, ...textures} = this.textures;
     const angles = swell_cycles.map(cycles => 2 * Math.PI * cycles * t / period);
     const padded = list => [...list, ...Array(MAX_NUMBERS - list.length).fill(0)];
