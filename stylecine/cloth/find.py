@@ -10,6 +10,7 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
+from stylecine.ops.regions import connected
 from stylecine.perception.refine import follow_edges, mean_probability, soft_threshold
 
 SHORT_SIDES = (448, 640)  # of the network's inputs: large cloth is found in the first, small cloth in the second
@@ -67,13 +68,9 @@ def cloth_probability(photo: Tensor, finder: Finder) -> Tensor:
 
 def sure_pieces(probability: np.ndarray) -> np.ndarray:
     """bool [h,w]: the connected pieces of likely cloth of which enough is sure."""
-    pieces, count = ndimage.label(probability > LIKELY)
-    numbers = np.arange(count + 1)
-    area = ndimage.sum_labels(np.ones_like(probability), pieces, numbers)
-    sure = ndimage.sum_labels(probability > SURE, pieces, numbers)
-    keep = (area > MIN_FOUND * probability.size) & (sure > SURE_SHARE * area)
-    keep[0] = False
-    return keep[pieces]
+    pieces = connected(probability > LIKELY, corners=False)
+    sure = pieces.sum(probability > SURE) > SURE_SHARE * pieces.size
+    return pieces.keep(sure & (pieces.size > MIN_FOUND * probability.size))
 
 
 def grow_regions(pieces: np.ndarray, probability: np.ndarray) -> np.ndarray:

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from stylecine.cloth.outline import connected_to, free_outline, nearest_value, share_among
 from stylecine.ops.image import blur, dilate, push_pull
+from stylecine.ops.regions import connected
 from stylecine.ops.shift_map import copy_shifted
 from stylecine.ops.texture import copy_texture
 
@@ -190,13 +191,9 @@ def _deviation(colour: Tensor, cell: int) -> Tensor:
 
 def _large_regions(places: Tensor) -> Tensor:
     """The connected regions of bool [h,w] that are large, or touch the picture's border."""
-    labels, count = ndimage.label(places.cpu().numpy())
-    area = np.bincount(labels.ravel(), minlength=count + 1)
-    border = np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))
-    keep = area >= MIN_PLAIN_SHARE * labels.size
-    keep[border] |= area[border] >= MIN_PLAIN_SHARE / 10 * labels.size
-    keep[0] = False
-    return torch.from_numpy(keep[labels]).to(places.device)
+    parts = connected(places.cpu().numpy(), corners=False)
+    smallest = np.where(parts.touch_border, MIN_PLAIN_SHARE / 10, MIN_PLAIN_SHARE) * places.numel()
+    return torch.from_numpy(parts.keep(parts.size >= smallest)).to(places.device)
 
 
 def _flood(start: Tensor, through: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from stylecine.ops.image import LUMA, blur, dilate
+from stylecine.ops.regions import connected
 
 MIN_DIFFERENCE = 1.8  # of the colours of cloth and background, in standard deviations of both
 MAX_CHANGE = 1.5  # of the background's colours away from the cloth, likewise: a pole ends, a meadow goes on
@@ -103,9 +104,8 @@ def _regular(covariance: Tensor) -> Tensor:
 
 def connected_to(places: Tensor, target: Tensor) -> Tensor:
     """The connected regions of bool [gh,gw] that overlap `target`: a pole does, a strip that a mask missed does not."""
-    labels, _ = ndimage.label(places.cpu().numpy(), np.ones((3, 3)))
-    keep = np.isin(labels, np.setdiff1d(labels[target.cpu().numpy()], [0]))
-    return torch.from_numpy(keep).to(places.device)
+    parts = connected(places.cpu().numpy())
+    return torch.from_numpy(parts.keep(parts.touch(target.cpu().numpy()))).to(places.device)
 
 
 def share_among(places: Tensor, among: Tensor, radius: int) -> Tensor:
@@ -143,10 +143,7 @@ def _skin(cells: Tensor, outside: Tensor) -> Tensor:
     luma = LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue
     cb, cr = 0.5 + (blue - luma) * 0.564, 0.5 + (red - luma) * 0.713
     like = (cb > SKIN_CB[0]) & (cb < SKIN_CB[1]) & (cr > SKIN_CR[0]) & (cr < SKIN_CR[1]) & (luma > 0.15) & outside
-    labels, count = ndimage.label(like.cpu().numpy())
-    largest = np.full(count + 1, LARGEST_FACE)
-    largest[np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])] = LARGEST_LIMB
-    area = np.bincount(labels.ravel(), minlength=count + 1) / labels.size
-    person = (area >= SMALLEST_HAND) & (area <= largest)
-    person[0] = False
-    return torch.from_numpy(person[labels]).to(cells.device)
+    parts = connected(like.cpu().numpy(), corners=False)
+    share, largest = parts.size / like.numel(), np.where(parts.touch_border, LARGEST_LIMB, LARGEST_FACE)
+    person = parts.keep((share >= SMALLEST_HAND) & (share <= largest))
+    return torch.from_numpy(person).to(cells.device)

@@ -19,6 +19,7 @@ from stylecine.cloth.matting import Matting, estimate_matting, on_grid
 from stylecine.errors import NothingMoves
 from stylecine.ops.drape import TILE
 from stylecine.ops.image import blur, to_uint8
+from stylecine.ops.regions import connected
 
 SIDE = 128  # pixels of the networks' square input
 CROP_MARGIN = 1.2  # side of a piece's crop, relative to the longer side of its bounding box
@@ -173,19 +174,18 @@ def find_pieces(mask: Tensor) -> list[Piece]:
     scale = max(1, short // 256)
     coarse = (on_grid(mask, scale) >= 0.5).cpu().numpy()
     radius = max(1, round(MERGE_DISTANCE * short / scale))
-    labels, count = ndimage.label(ndimage.binary_dilation(coarse, iterations=radius), np.ones((3, 3)))
-    labels *= coarse
-    area = np.bincount(labels.ravel(), minlength=count + 1)
+    parts = connected(ndimage.binary_dilation(coarse, iterations=radius)).within(coarse)
+    area, numbers = parts.size, parts.numbers
     area[0] = 0
-    numbers = [int(n) for n in np.argsort(-area) if area[n] >= max(4, MIN_PIECE * coarse.size)][:MAX_PIECES]
+    large = [n for n in np.argsort(-area) if area[n] >= max(4, MIN_PIECE * coarse.size)][:MAX_PIECES]
     pieces = []
-    for number in numbers:
-        rows, columns = (np.flatnonzero((labels == number).any(axis)) for axis in (1, 0))
-        top, bottom = rows[0] * scale, min((rows[-1] + 1) * scale, height)
-        left, right = columns[0] * scale, min((columns[-1] + 1) * scale, width)
+    for number in large:
+        rows, columns = parts.boxes[number - 1]
+        top, bottom = rows.start * scale, min(rows.stop * scale, height)
+        left, right = columns.start * scale, min(columns.stop * scale, width)
         side = max(8, math.ceil(CROP_MARGIN * max(bottom - top, right - left)))
-        own = ndimage.binary_dilation(labels == number, np.ones((3, 3)), iterations=radius)
-        others = ndimage.binary_dilation((labels > 0) & (labels != number), np.ones((3, 3)))
+        own = ndimage.binary_dilation(numbers == number, np.ones((3, 3)), iterations=radius)
+        others = ndimage.binary_dilation((numbers > 0) & (numbers != number), np.ones((3, 3)))
         own = torch.from_numpy(own & ~others).to(mask.device)
         enlarged = own.repeat_interleave(scale, 0).repeat_interleave(scale, 1)[:height, :width]
         pieces.append(Piece(mask * enlarged, int((top + bottom - side) // 2), int((left + right - side) // 2), side))

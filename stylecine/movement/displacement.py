@@ -16,6 +16,7 @@ from torch import Tensor
 from stylecine.movement.swell import Swell
 from stylecine.ops import integrate as ops
 from stylecine.ops.displacement import Displacement
+from stylecine.ops.regions import connected
 
 # Frames between two knots: as many as matter moves by so many points of the grid, within limits
 KNOT_TRAVEL, MIN_STRIDE, MAX_STRIDE = 4.0, 4, 12
@@ -136,23 +137,24 @@ def count_sub_cycles(flow: Tensor, moving: Tensor, period: int, fps: float, sky:
     speed, short = np.hypot(*velocity), min(moving.shape)
     support = moving_points(moving, flow).cpu().numpy()
     # Two grid points of clearance: displacements of different ages must not be interpolated where it moves.
-    labels, regions = ndimage.label(ndimage.binary_dilation(support, iterations=2), structure=np.ones((3, 3)))
+    parts = connected(ndimage.binary_dilation(support, iterations=2))
     most = max(1, min(MAX_SUB_CYCLES, int(SUB_CYCLES_PER_SECOND * period / fps)))
     point = moving.shape[0] / flow.shape[1] / short, moving.shape[1] / flow.shape[2] / short  # its height and width
-    count = np.ones(regions + 1, dtype=np.int64)
+    count = np.ones(parts.count + 1, dtype=np.int64)
     is_sky = np.zeros_like(support) if sky is None else moving_points(sky, flow).cpu().numpy()
-    for label in range(1, regions + 1):
-        here = (labels == label) & support
+    for number in range(1, parts.count + 1):
+        here = (parts.numbers == number) & support
         travel = np.percentile(speed[here], 90) * period * 30 / fps / short
         if is_sky[here].mean() > 0.5:
             least = max(travel / SKY_TRAVEL, period / fps / SKY_SECONDS)
         else:
             least = travel / np.clip(TRAVEL_OF_EXTENT * _extent(here, velocity, point), MIN_TRAVEL, MAX_TRAVEL)
-        count[label] = np.clip(math.ceil(least), 1, most)
-    if regions:
-        nearest = ndimage.distance_transform_edt(labels == 0, return_distances=False, return_indices=True)
-        labels = labels[tuple(nearest)]
-    return torch.from_numpy(count[labels]).to(flow.device)
+        count[number] = np.clip(math.ceil(least), 1, most)
+    numbers = parts.numbers
+    if parts.count:
+        nearest = ndimage.distance_transform_edt(numbers == 0, return_distances=False, return_indices=True)
+        numbers = numbers[tuple(nearest)]
+    return torch.from_numpy(count[numbers]).to(flow.device)
 
 
 def _extent(here: np.ndarray, velocity: np.ndarray, point: tuple[float, float]) -> float:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage
 
+from stylecine.ops.regions import connected
 from stylecine.ops.smoothstep import smoothstep
 
 
@@ -75,25 +76,21 @@ def _across(static: np.ndarray) -> np.ndarray:
 
 def falls_travel(here: np.ndarray, directions: np.ndarray, table: Travel) -> np.ndarray:
     """Median travel [h,w] of each fall in `here`, bool [h,w], by its height; of rapids where it is no steeper."""
-    falls, count = ndimage.label(here, structure=np.ones((3, 3)))
     travel, short = np.full(here.shape, table.falls / FOOT), min(here.shape)
-    for i in range(1, count + 1):
-        inside = falls == i
-        height = np.ptp(np.nonzero(inside)[0]) + 1
-        x, y = (float(np.abs(d[inside]).mean()) for d in directions)
+    for box, fall in connected(here):
+        x, y = (float(np.abs(d[box][fall]).mean()) for d in directions)
         steep = smoothstep(FLAT, STEEP, y / max(math.hypot(x, y), 1e-9))
-        foot = table.falls * min(max(height / short / USUAL_FALL, LEAST_FALL), MOST_FALL)
-        travel[inside] = table.white_water + steep * (foot / FOOT - table.white_water)
+        foot = table.falls * min(max(len(fall) / short / USUAL_FALL, LEAST_FALL), MOST_FALL)
+        travel[box][fall] = table.white_water + steep * (foot / FOOT - table.white_water)
     return travel
 
 
 def fall_acceleration(here: np.ndarray) -> np.ndarray:
     """Factor on the speed within each fall: 1 at the lip, FALL_ACCELERATION at the foot."""
-    falls, _ = ndimage.label(here, structure=np.ones((3, 3)))
     factor = np.ones(here.shape)
-    for i, (rows, _) in enumerate(ndimage.find_objects(falls), 1):
-        depth = (np.arange(here.shape[0]) - rows.start) / (rows.stop - rows.start)
-        factor = np.where(falls == i, (1 + (FALL_ACCELERATION - 1) * depth)[:, None], factor)
+    for box, fall in connected(here):
+        depth = np.arange(len(fall))[:, None] / len(fall)
+        factor[box] = np.where(fall, 1 + (FALL_ACCELERATION - 1) * depth, factor[box])
     return factor
 
 

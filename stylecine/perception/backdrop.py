@@ -13,6 +13,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from stylecine.ops.image import box_means, dilate, push_pull
+from stylecine.ops.regions import connected
 from stylecine.ops.texture import blurred, detail_cell
 
 MAX_DETAIL = 4 / 127.5  # of [-1,1]: root mean square of what is finer than `texture.detail_cell`
@@ -77,11 +78,8 @@ def _smooth(photo: Tensor, outside: Tensor, radius: int) -> Tensor:
 def _large(places: Tensor, radius: int) -> Tensor:
     """What of bool [H,W] is neither thin nor small."""
     opened = dilate(~dilate(~places, radius), radius) & places
-    labels, count = ndimage.label(opened.cpu().numpy())
-    areas = torch.bincount(torch.from_numpy(labels).reshape(-1), minlength=count + 1)
-    keep = areas >= MIN_REGION * places.numel()
-    keep[0] = False
-    return keep[torch.from_numpy(labels)].to(places.device)
+    parts = connected(opened.cpu().numpy(), corners=False)
+    return torch.from_numpy(parts.keep(parts.size >= MIN_REGION * places.numel())).to(places.device)
 
 
 def _unmixed(photo: Tensor, plant: Tensor, backdrop: Tensor, inside: Tensor) -> tuple[Tensor, Tensor]:

@@ -11,6 +11,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from stylecine.ops.means import mean_within
+from stylecine.ops.regions import connected
 from stylecine.ops.small_copy import SHORT_SIDE, find_in_small_copy
 from stylecine.ops.smoothstep import smoothstep
 
@@ -65,7 +66,6 @@ def _surf(photo: np.ndarray, water: np.ndarray) -> np.ndarray:
     noise = np.sqrt((ndimage.gaussian_filter(grey**2, 1.5) - ndimage.gaussian_filter(grey, 1.5) ** 2).clip(0))
     white = smoothstep(*WHITE, darkest) * smoothstep(*GREYISH, darkest / (photo.max(0) + 0.01))
     foam = white * smoothstep(*ROUGH, noise)
-    stretches, count = ndimage.label(water, structure=np.ones((3, 3)))
-    shares = ndimage.mean(foam, stretches, np.arange(1, count + 1))
-    surf: np.ndarray = smoothstep(*SURF, np.concatenate(([0.0], shares)))[stretches]
+    stretches = connected(water)
+    surf: np.ndarray = smoothstep(*SURF, stretches.mean(foam))[stretches.numbers]
     return surf

@@ -26,7 +26,7 @@ SMALLEST_TORN = 0.0008  # of the photo
 
 @dataclass(frozen=True, eq=False)
 class Doubt(Region):
-    """A place that moves and perhaps should not, or the reverse. klass: the likeliest of those that move."""
+    """A place that moves and perhaps should not, or the reverse. moving_class: the likeliest of those that move."""
 
     moving: bool
 
@@ -46,7 +46,7 @@ def doubtful_regions(probabilities: Tensor, moves: Tensor, painted: np.ndarray) 
     for here, unsure, moves_here in ((moving, likely[0] > 1 - MOVES, True), (~moving, likely[0] < 1 - STANDS, False)):
         broad = ndimage.binary_opening(here & unsure & ~said, np.ones((3, 3)), iterations=radius)
         regions = connected_regions(broad, likely[1:].argmax(0), SMALLEST)
-        found += [Doubt(region.mask, region.klass, moves_here) for region in regions]
+        found += [Doubt(region.mask, region.moving_class, moves_here) for region in regions]
     return sorted(found, key=lambda doubt: -doubt.share)
 
 
@@ -63,4 +63,4 @@ def torn_regions(probabilities: Tensor, layers: Tensor, moves: Tensor) -> list[D
     drifts = resize(sky[None].float(), size)[0].cpu().numpy() > 0.5
     static = resize(probabilities[:1].float(), size)[0].cpu().numpy() > 1 - TORN
     regions = connected_regions(ndimage.binary_opening(drifts & static), np.full(size, SKY), SMALLEST_TORN)
-    return [Doubt(region.mask, region.klass, moving=True) for region in regions]
+    return [Doubt(region.mask, region.moving_class, moving=True) for region in regions]

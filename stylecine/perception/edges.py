@@ -6,14 +6,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from scipy import ndimage
 from torch import Tensor
 
 from stylecine.machine.threads import one_thread
 from stylecine.ops.image import dilate
+from stylecine.ops.regions import connected
 from stylecine.options import SKY, WATER
 from stylecine.perception.layers import moving
 from stylecine.perception.thin import thin_static
@@ -141,16 +140,12 @@ def _stars(grey: Tensor, sky: Tensor) -> Tensor:
 
 def _discs(places: Tensor) -> list[Tensor]:
     """Connected components of bool [H,W] that are round, or small unless there are over MAX_PARTS of all sizes."""
-    labels, count = ndimage.label(places.cpu().numpy())
-    sizes = np.bincount(labels.ravel(), minlength=count + 1)
-    found = []
-    for n, box in enumerate(ndimage.find_objects(labels), 1):
-        circle = math.pi / 4 * max(side.stop - side.start for side in box) ** 2
-        small = count <= MAX_PARTS and sizes[n] <= MAX_DISC * places.numel()
-        large = MAX_DISC * places.numel() < sizes[n] <= MAX_ROUND * places.numel()
-        if small or (large and sizes[n] > ROUND * circle):
-            found.append(torch.from_numpy(labels == n).to(places.device))
-    return found
+    parts = connected(places.cpu().numpy(), corners=False)
+    size, circle = parts.size, math.pi / 4 * parts.extent.max(1) ** 2
+    small = size <= MAX_DISC * places.numel()
+    large_disc = ~small & (size <= MAX_ROUND * places.numel()) & (size > ROUND * circle)
+    chosen = large_disc | small if parts.count <= MAX_PARTS else large_disc
+    return [torch.from_numpy(disc).to(places.device) for disc in parts.masks(chosen)]
 
 
 def _edge_strength(photo: Tensor) -> Tensor:

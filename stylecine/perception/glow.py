@@ -12,6 +12,7 @@ import numpy as np
 from scipy import ndimage
 from torch import Tensor
 
+from stylecine.ops.regions import connected
 from stylecine.ops.small_copy import find_in_small_copy
 from stylecine.ops.smoothstep import smoothstep
 
@@ -38,14 +39,15 @@ def _sun_glow(photo: np.ndarray, sky: np.ndarray) -> np.ndarray:
     around = ndimage.binary_dilation(sky, iterations=max(1, round(0.03 * short)))
     if not around.any() or white[around].max() < WHITE:
         return glow
-    places, _ = ndimage.label(around & (white > white[around].max() - LESS))
-    for number, box in enumerate(ndimage.find_objects(places), 1):
-        area, side = (places[box] == number).sum(), max(part.stop - part.start for part in box)
+    suns = connected(around & (white > white[around].max() - LESS), corners=False)
+    for number, box in enumerate(suns.boxes, 1):
+        sun, side = suns.numbers == number, max(part.stop - part.start for part in box)
+        area = sun.sum()
         if not AREA[0] <= area / sky.size <= AREA[1] or area < ROUND * math.pi / 4 * side**2:
             continue
-        distance = ndimage.distance_transform_edt(places != number) / (RING * short)
+        distance = ndimage.distance_transform_edt(~sun) / (RING * short)
         if sky[(distance > 0) & (distance < 1.2)].mean() > SKY_AROUND:
-            overexposed = white[places == number].max() > OVEREXPOSED
+            overexposed = white[sun].max() > OVEREXPOSED
             near = max(NEAR, round(side / 2 / (RING * short)))
             slopes = _fading(grey, distance, sky, near, MORE_UNEVEN if overexposed else UNEVEN)
             steep = smoothstep(*SLOPE, slopes)

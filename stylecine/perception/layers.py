@@ -16,6 +16,7 @@ from stylecine.machine.threads import another_thread
 from stylecine.networks.occludernet import OccluderNet
 from stylecine.networks.segmenter import Segmenter
 from stylecine.ops.image import box_means, dilate, fast_dtype, fit_short_side, network_size, resize
+from stylecine.ops.regions import Parts, connected
 from stylecine.options import CLASSES, FALLS, MIN_LAYER_ALPHA, SKY, SMOKE, WATER
 from stylecine.perception.refine import both_ways, crf_refine, follow_edges, mean_probability, soft_threshold
 
@@ -109,15 +110,11 @@ def _occluded(seen: Tensor, classes: Tensor) -> Tensor:
 def _fastened_or_small(likely: Tensor, sure: Tensor, seen: Tensor) -> Tensor:
     """Bool [H,W]: the connected parts of `likely` in which something is sure, or which are small and of which the
     highest probability is above CERTAIN_IF_SMALL. seen: [H,W], probabilities."""
-    regions, count = ndimage.label(dilate(likely, 1).cpu().numpy(), structure=np.ones((3, 3)))
-    kept = np.zeros(count + 1, bool)
-    kept[regions[sure.cpu().numpy()]] = True
-    highest, inside = np.zeros(count + 1), regions > 0
-    np.maximum.at(highest, regions[inside], seen.cpu().numpy()[inside])
-    for n, box in enumerate(ndimage.find_objects(regions), 1):
-        small = max(side.stop - side.start for side in box) <= SMALL * min(likely.shape)
-        kept[n] |= small and highest[n] > CERTAIN_IF_SMALL
-    return torch.from_numpy(kept[regions]).to(likely.device)
+    parts = connected(dilate(likely, 1).cpu().numpy())
+    small = parts.extent.max(1) <= SMALL * min(likely.shape)
+    certain = parts.max(seen.cpu().numpy()) > CERTAIN_IF_SMALL
+    kept = parts.keep(parts.touch(sure.cpu().numpy()) | (small & certain))
+    return torch.from_numpy(kept).to(likely.device)
 
 
 def moving(layers: Tensor) -> Tensor:
@@ -171,12 +168,9 @@ def _put_sky_above_water(classes: Tensor, moves: Tensor) -> Tensor:
     found = torch.where(moves, classes.argmax(0), -1).cpu().numpy()
     classes = classes.clone()
     for wrong, right, sides in ((WATER, SKY, (-1, 1)), (SKY, WATER, (-1,))):
-        regions, count = ndimage.label(found == wrong)
-        misplaced = np.ones(count + 1, bool)
-        misplaced[0] = False
-        for side in sides:
-            misplaced &= _borders_on(found, regions, count, side, (SKY, SMOKE) if right == SKY else (WATER,))
-        here = misplaced[regions]
+        parts = connected(found == wrong, corners=False)
+        beyond = (SKY, SMOKE) if right == SKY else (WATER,)
+        here = parts.keep(np.all([_borders_on(found, parts, side, beyond) for side in sides], axis=0))
         found[here] = right
         places = torch.from_numpy(here).to(classes.device)
         classes[right] += torch.where(places, classes[wrong], 0.0)
@@ -184,15 +178,13 @@ def _put_sky_above_water(classes: Tensor, moves: Tensor) -> Tensor:
     return classes
 
 
-def _borders_on(found: np.ndarray, regions: np.ndarray, count: int, side: int, kinds: tuple[int, ...]) -> np.ndarray:
-    """Bool [count + 1]: regions of [h,w] whose border above (side -1) or below (1) lies mostly at these classes."""
-    beyond, other = np.roll(found, -side, axis=0), np.roll(regions, -side, axis=0)
+def _borders_on(found: np.ndarray, parts: Parts, side: int, kinds: tuple[int, ...]) -> np.ndarray:
+    """Bool [count+1]: parts whose border above (side -1) or below (1) lies mostly at these classes of `found` [h,w]."""
+    beyond, other = np.roll(found, -side, axis=0), np.roll(parts.numbers, -side, axis=0)
     edge = 0 if side < 0 else -1
     beyond[edge], other[edge] = -1, 0  # the photo's own border
-    border = np.where(other != regions, regions, 0)
-    length = np.bincount(border.ravel(), minlength=count + 1)
-    touching = np.bincount(border[np.isin(beyond, kinds)], minlength=count + 1)
-    mostly: np.ndarray = touching > 0.5 * length
+    border = parts.within(other != parts.numbers)
+    mostly: np.ndarray = border.within(np.isin(beyond, kinds)).size > 0.5 * border.size
     return mostly
 
 
@@ -208,18 +200,14 @@ def _remove_errors(mask: Tensor, probability: np.ndarray, white: np.ndarray, fal
     static islands and side falls stay as they are. All but the mask as from `_evidence`."""
     grid = probability.shape[0], probability.shape[1]
     moves = F.adaptive_max_pool2d(mask[None, None], grid)[0, 0].cpu().numpy() > MIN_LAYER_ALPHA
-    labels, count = ndimage.label(moves)
+    parts = connected(moves, corners=False)
     weight = F.adaptive_avg_pool2d(mask[None, None], grid)[0, 0].cpu().numpy()
-
-    def total(share: np.ndarray) -> np.ndarray:
-        return np.bincount(labels.ravel(), share.ravel(), count + 1)
-
-    area = total(weight)
-    sure, burnt_out = total(weight * probability) >= SURE * area, total(weight * white) > BURNT_OUT * area
-    fall = total(weight * falling) > 0.5 * area
+    area = parts.sum(weight)
+    sure, burnt_out = parts.sum(weight * probability) >= SURE * area, parts.sum(weight * white) > BURNT_OUT * area
+    fall = parts.sum(weight * falling) > 0.5 * area
     least = np.where(fall, MIN_REGION * moves.size, min(MIN_ISLAND * moves.size, 0.1 * float(area[1:].max(initial=0))))
     kept = (area >= np.maximum(least, MIN_REGION * moves.size)) & sure & ~burnt_out
-    keep = torch.from_numpy(kept[labels] & moves).to(mask.device)
+    keep = torch.from_numpy(parts.keep(kept)).to(mask.device)
     return mask * F.interpolate(keep[None, None].float(), mask.shape, mode="nearest")[0, 0]
 
 

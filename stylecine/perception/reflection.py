@@ -13,6 +13,7 @@ from functools import lru_cache
 import numpy as np
 from scipy import ndimage
 
+from stylecine.ops.regions import Parts, connected
 from stylecine.ops.smoothstep import smoothstep
 
 KEPT = 8  # answers: one photo asks for fewer
@@ -43,29 +44,26 @@ def mirroring(grey: np.ndarray, water: np.ndarray, static: np.ndarray) -> np.nda
 def _mirroring(shape: tuple[int, ...], *maps: bytes) -> np.ndarray:
     grey, water, static = (np.frombuffer(m, t).reshape(shape) for m, t in zip(maps, ("f4", "?", "?"), strict=True))
     mirrors = np.zeros(shape)
-    stretches, count = ndimage.label(water, structure=np.ones((3, 3)))
-    if count > 0:
-        small = _shrink(grey, order=1)
-        numbers, still = _shrink(stretches, order=0), _shrink(static, order=0)
-        alike = smoothstep(*CORRELATED, _correlation(small, numbers > 0, still))
-        texture = _deviation(small, numbers > 0)
-        index = np.arange(count + 1)
-        cells = ndimage.sum_labels(numbers > 0, numbers, index)
-        total = np.maximum(ndimage.sum_labels(texture, numbers, index), PLAIN * cells)
-        share = ndimage.sum_labels(texture * alike, numbers, index) / np.maximum(total, 1e-6)
-        calm = np.maximum(CALM * (WAVY - _waviness(grey, stretches, index)), -MAX_WAVY)
-        held = np.where(index > 0, smoothstep(*MIRRORING, share + calm * smoothstep(*SOME, share)), 0.0)
-        mirrors = held[stretches]
+    stretches = connected(water)
+    if stretches.count > 0:
+        small, still = _shrink(grey, order=1), _shrink(static, order=0)
+        parts = Parts(_shrink(stretches.numbers, order=0), stretches.count)
+        alike = smoothstep(*CORRELATED, _correlation(small, parts.numbers > 0, still))
+        texture = _deviation(small, parts.numbers > 0)
+        total = np.maximum(parts.sum(texture), PLAIN * parts.size)
+        share = parts.sum(texture * alike) / np.maximum(total, 1e-6)
+        calm = np.maximum(CALM * (WAVY - _waviness(grey, stretches)), -MAX_WAVY)
+        held = smoothstep(*MIRRORING, share + calm * smoothstep(*SOME, share))
+        mirrors = np.where(water, held[stretches.numbers], 0.0)
     mirrors.flags.writeable = False
     return mirrors
 
 
-def _waviness(grey: np.ndarray, stretches: np.ndarray, index: np.ndarray) -> np.ndarray:
+def _waviness(grey: np.ndarray, stretches: Parts) -> np.ndarray:
     """Of each stretch, the share of its squared gradients that is vertical, in [0,1]; WAVY if it is plain."""
     down, across = np.gradient(ndimage.gaussian_filter(grey, 0.7))
-    inside = ndimage.binary_erosion(stretches > 0, iterations=4, border_value=1)
-    numbers = np.where(inside, stretches, 0)
-    vertical, level = (ndimage.sum_labels(d * d, numbers, index) for d in (down, across))
+    inside = stretches.within(ndimage.binary_erosion(stretches.numbers > 0, iterations=4, border_value=1))
+    vertical, level = (inside.sum(d * d) for d in (down, across))
     total = vertical + level
     return np.where(total > 1e-9, vertical / np.maximum(total, 1e-9), WAVY)
 

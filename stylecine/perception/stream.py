@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from scipy import ndimage
 
+from stylecine.ops.regions import Parts, connected
 from stylecine.ops.smoothstep import smoothstep
 from stylecine.options import FALLS, WATER
 
@@ -53,7 +54,7 @@ class Streams:
 def find_streams(owner: np.ndarray, calm: np.ndarray) -> Streams:
     """The streams of a picture. owner [h,w]: class of each place, an index into CLASSES, -1 where nothing moves; calm
     bool [h,w]: what `open_water` takes for seas, lakes and ponds, though it may be a channel that runs level."""
-    number, _ = ndimage.label((owner == WATER) | (owner == FALLS), structure=np.ones((3, 3)))
+    number = connected((owner == WATER) | (owner == FALLS)).numbers
     course, channel = _trace(owner)
     calm = calm & (channel < 0.5)
     if calm.any():
@@ -64,20 +65,17 @@ def find_streams(owner: np.ndarray, calm: np.ndarray) -> Streams:
 def sense_odds(directions: np.ndarray, streams: Streams, water: np.ndarray) -> np.ndarray:
     """Log-odds [h,w] that a stream runs in the sense of `directions` [2,h,w], not in the opposite one; one value for
     the `water`, bool [h,w], of a stream, 0 elsewhere."""
-    number = np.where(water, streams.number, 0)
-    sizes = np.maximum(np.bincount(number.ravel()), 1)
-    agreement = (_unit(directions) * streams.course).sum(0)
-    means = np.bincount(number.ravel(), agreement.ravel()) / sizes
-    return np.where(water, (NETWORK_ODDS + COURSE_ODDS * means)[number], 0.0)
+    parts = Parts(streams.number, int(streams.number.max())).within(water)
+    agreement = parts.mean((_unit(directions) * streams.course).sum(0))
+    return np.where(water, (NETWORK_ODDS + COURSE_ODDS * agreement)[parts.numbers], 0.0)
 
 
 def _trace(owner: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """`Streams.course` [2,h,w], roughly of unit length, from streams and falls alone, and `Streams.channel` [h,w]."""
     falls = _coarse(owner == FALLS) > COVERED
-    traced, _ = ndimage.label(_coarse((owner == WATER) | (owner == FALLS)) > COVERED, structure=np.ones((3, 3)))
-    course, channel = np.zeros((2, *traced.shape)), np.zeros(traced.shape)
-    for i, box in enumerate(ndimage.find_objects(traced), 1):
-        here = traced[box] == i
+    wet = _coarse((owner == WATER) | (owner == FALLS)) > COVERED
+    course, channel = np.zeros((2, *wet.shape)), np.zeros(wet.shape)
+    for box, here in connected(wet):
         if here.sum() < LEAST_CELLS:
             continue
         distance = _distance_inside(here, _far_end(here))
@@ -85,7 +83,7 @@ def _trace(owner: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         # a lake seen from its shore is a long strip, too, but a low one
         rising = smoothstep(*RISING, here.shape[0] / here.shape[1])
         channel[box][here] = rising * smoothstep(*ELONGATED, float(distance.max() ** 2 / here.sum()))
-    _follow_falls(course, falls, (traced > 0) & ~falls)
+    _follow_falls(course, falls, wet & ~falls)
     channel = ndimage.maximum_filter(channel, 3)  # or it would fade towards the banks
     return _unit(_fine(course, owner.shape)), _fine(channel[None], owner.shape)[0]
 
@@ -107,16 +105,11 @@ def _far_end(here: np.ndarray) -> np.ndarray:
 def _follow_falls(course: np.ndarray, falls: np.ndarray, water: np.ndarray) -> None:
     """Turns the course of water that touches a fall: away from its foot, or else towards its lip."""
     feet, lips = _ends_of_falls(falls)
-    regions, _ = ndimage.label(water, structure=np.ones((3, 3)))
-    touched = set(np.unique(regions[feet | lips])) - {0}
-    for i, box in enumerate(ndimage.find_objects(regions), 1):
-        if i not in touched:
+    for box, here in connected(water):
+        below, above = here & feet[box], here & lips[box]
+        if here.sum() < LEAST_CELLS or not (below | above).any():
             continue
-        here = regions[box] == i
-        if here.sum() < LEAST_CELLS:
-            continue
-        below = here & feet[box]
-        ends, sign = (below, 1.0) if below.any() else (here & lips[box], -1.0)
+        ends, sign = (below, 1.0) if below.any() else (above, -1.0)
         turned = _gradient(sign * _distance_inside(here, ends), here)
         course[(slice(None), *box)] = np.where(here, turned, course[(slice(None), *box)])
 
@@ -124,13 +117,11 @@ def _follow_falls(course: np.ndarray, falls: np.ndarray, water: np.ndarray) -> N
 def _ends_of_falls(falls: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Bool [h,w] twice: what is beside the feet of falls, and beside their lips."""
     feet, lips = np.zeros(falls.shape, bool), np.zeros(falls.shape, bool)
-    numbers, _ = ndimage.label(falls, structure=np.ones((3, 3)))
-    for i, (rows, _columns) in enumerate(ndimage.find_objects(numbers), 1):
-        fall = numbers == i
-        if fall.mean() < LEAST_FALL:
-            continue
+    parts = connected(falls)
+    for fall in parts.masks(parts.size >= LEAST_FALL * falls.size):
         around = ndimage.binary_dilation(fall, iterations=2)
-        depth = ((np.arange(len(falls)) - rows.start) / (rows.stop - rows.start))[:, None]
+        rows = np.flatnonzero(fall.any(1))
+        depth = ((np.arange(len(falls)) - rows[0]) / len(rows))[:, None]
         feet |= around & (depth > FOOT)
         lips |= around & (depth < LIP)
     return feet, lips

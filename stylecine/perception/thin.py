@@ -17,6 +17,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from stylecine.ops.image import dilate, fit_short_side, resize
+from stylecine.ops.regions import connected
 
 SHORT_SIDE = 1024  # of the copy that is looked at, at most
 THIN = 0.009  # of the short side: half the width of posts, masts, ropes and twigs, at most
@@ -88,11 +89,9 @@ def upright_static(photo: Tensor, plants: Tensor) -> Tensor:
         signed, length = total.abs() / len(columns)
         edges |= (signed > UPRIGHT_STEP) & (signed > UPRIGHT_SHARE * length)
     edges = dilate(edges & among, 1)
-    labels, count = ndimage.label(edges.cpu().numpy(), structure=np.ones((3, 3)))
-    high = np.zeros(count + 1, bool)
-    for n, (rows, _) in enumerate(ndimage.find_objects(labels), 1):
-        high[n] = rows.stop - rows.start >= UPRIGHT_EXTENT * min(size)
-    found = torch.from_numpy(high[labels]).to(plants.device)
+    parts = connected(edges.cpu().numpy())
+    high = parts.keep(parts.extent[:, 0] >= UPRIGHT_EXTENT * min(size))
+    found = torch.from_numpy(high).to(plants.device)
     return resize(found[None].float(), plants.shape)[0] > 0.25
 
 
@@ -210,16 +209,10 @@ def _down(places: Tensor, reach: int) -> Tensor:
 def _attached(weak: Tensor, strong: Tensor, static: Tensor, least: float = 0.0) -> Tensor:
     """The connected parts of `weak` that contain some of `strong`, touch what is static and extend over `least` pixels
     or more."""
-    labels, count = ndimage.label(dilate(weak, 1).cpu().numpy(), structure=np.ones((3, 3)))
-    touches, certain = np.zeros(count + 1, bool), np.zeros(count + 1, bool)
-    touches[labels[dilate(static, 2).cpu().numpy()]] = True
-    certain[labels[strong.cpu().numpy()]] = True
-    keep = touches & certain
-    keep[0] = False
-    boxes = ndimage.find_objects(labels)
-    for n in np.flatnonzero(keep):
-        keep[n] = math.hypot(*(side.stop - side.start for side in boxes[n - 1])) >= least
-    return weak & torch.from_numpy(keep[labels]).to(weak.device)
+    parts = connected(dilate(weak, 1).cpu().numpy())
+    attached = parts.touch(dilate(static, 2).cpu().numpy()) & parts.touch(strong.cpu().numpy())
+    kept = parts.keep(attached & (np.hypot(*parts.extent.T) >= least))
+    return weak & torch.from_numpy(kept).to(weak.device)
 
 
 def _gaps_of_crowns(thin: Tensor, static: Tensor, sky: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from stylecine.ops.image import LUMA, fit_short_side, resize
+from stylecine.ops.regions import connected
 from stylecine.options import CLASSES
 from stylecine.quality.blockmatch import Blocks, blur, track
 from stylecine.quality.opticalflow import optical_flow
@@ -521,9 +522,8 @@ class _Returns:
 
 
 def _large_regions(place: Tensor) -> list[Tensor]:
-    labels, count = ndimage.label(place.numpy())
-    sizes = np.bincount(labels.ravel(), minlength=count + 1)
-    return [torch.from_numpy(labels == n) for n in range(1, count + 1) if sizes[n] >= RETURNING * labels.size]
+    parts = connected(place.numpy(), corners=False)
+    return [torch.from_numpy(mask) for mask in parts.masks(parts.size >= RETURNING * place.numel())]
 
 
 def _dip(values: np.ndarray) -> float:

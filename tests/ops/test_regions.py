@@ -15,7 +15,7 @@ def test_regions_are_sorted_by_size_and_the_smallest_left_out() -> None:
     large, small, dust = disc((100, 100), (30, 30), 20), disc((100, 100), (75, 75), 8), disc((100, 100), (5, 95), 1)
     classes = np.where(np.arange(100) < 50, 1, 3) * np.ones((100, 1), int)
     found = connected_regions(large | small | dust, classes, smallest=0.01)
-    assert [region.klass for region in found] == [1, 3]
+    assert [region.moving_class for region in found] == [1, 3]
     assert np.array_equal(found[0].mask, large) and found[1].share == small.mean()
 
 

@@ -13,9 +13,9 @@ from PIL import Image
 from torch import Tensor, nn
 
 from stylecine.errors import MaskError, NothingMoves, TooLarge
+from stylecine.options import CLASSES
 from stylecine.perception.edges import erode
 from stylecine.perception.layers import apply_mask, moving, predict_probabilities, require_motion, segment
-from stylecine.perception.mask import CLASSES
 from stylecine.perception.refine import CRF_CELLS, _crf_grid, crf_refine
 from stylecine.picture.given_mask import read_mask
 
