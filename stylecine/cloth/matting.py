@@ -18,7 +18,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from stylecine.cloth.outline import connected_to, free_outline, nearest_value, share_among
-from stylecine.ops.image import blur, dilate, push_pull
+from stylecine.ops.image import blur, dilate, push_pull, unmix
 from stylecine.ops.regions import connected
 from stylecine.ops.shift_map import copy_shifted
 from stylecine.ops.texture import copy_texture
@@ -174,11 +174,7 @@ def _unmix(observed: Tensor, foreground: Tensor, background: Tensor) -> tuple[Te
 
     The share is 1 where foreground and background cannot be told apart.
     """
-    difference = foreground - background
-    squared = difference.square().sum(0)
-    share = ((observed - background) * difference).sum(0) / squared.clamp_min(1e-6)
-    reliable = ((squared.sqrt() - MIN_COLOUR_DIFFERENCE) / MIN_COLOUR_DIFFERENCE).clamp(0, 1)
-    error = (observed - background - share.clamp(-0.2, 1.2) * difference).norm(dim=0)
+    share, error, reliable = unmix(observed, background, foreground, MIN_COLOUR_DIFFERENCE, beyond=0.2)
     return torch.lerp(torch.ones_like(share), (share / 0.6).clamp(0, 1), reliable), error
 
 

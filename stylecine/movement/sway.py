@@ -24,7 +24,9 @@ import torch.nn.functional as F
 from scipy import ndimage
 from torch import Tensor
 
+from stylecine.ops.geodesic import geodesic_distance
 from stylecine.ops.image import LUMA
+from stylecine.ops.perspective import nearness
 from stylecine.ops.smoothstep import smoothstep
 from stylecine.options import Wind
 
@@ -264,29 +266,11 @@ def _rim(size: tuple[int, int]) -> np.ndarray:
 
 def _geodesic(plant: np.ndarray, beside: np.ndarray) -> np.ndarray:
     """Cells along plants, and at twice the length across gaps, to where they are held: [h,w]; 0 elsewhere."""
-    from scipy.sparse import coo_array, csgraph  # takes time, and most photos do without
-
-    h, w = plant.shape
-    inside = np.zeros((h + 2, w + 2), bool)
-    inside[1:-1, 1:-1] = plant | beside
-    slow = np.ones((h + 2, w + 2))
-    slow[1:-1, 1:-1] = np.where(plant, 1, 2)
-    number = np.arange(inside.size).reshape(inside.shape)
-    ends: list[np.ndarray] = []
-    for rows, columns in ((0, 1), (1, 0), (1, 1), (1, -1)):
-        a = (slice(0, h + 2 - rows), slice(max(0, -columns), w + 2 - max(0, columns)))
-        b = (slice(rows, h + 2), slice(max(0, columns), w + 2 + min(0, columns)))
-        linked = inside[a] | inside[b]
-        cost = math.hypot(rows, columns) * (slow[a] + slow[b]) / 2
-        ends.append(np.stack((number[a][linked], number[b][linked], cost[linked])))
-    start, end, cost = np.concatenate(ends, 1)
-    graph = coo_array((cost, (start.astype(int), end.astype(int))), (inside.size, inside.size)).tocsr()
-    touched = ndimage.binary_dilation(inside, np.ones((3, 3))) & ~inside
-    sources = number[touched]
-    if not len(sources):
-        return np.zeros((h, w))
-    found = csgraph.dijkstra(graph, directed=False, indices=sources, min_only=True).reshape(inside.shape)[1:-1, 1:-1]
-    return np.where(plant | beside, np.where(np.isfinite(found), found, 0), 0)
+    inside = np.pad(plant | beside, 1)
+    cost = np.pad(np.where(plant, 1, 2), 1, constant_values=1)
+    held = ndimage.binary_dilation(inside, np.ones((3, 3))) & ~inside
+    distance = geodesic_distance(inside, held, ((0, 1), (1, 0), (1, 1), (1, -1)), cost)[1:-1, 1:-1]
+    return np.where(np.isfinite(distance), distance, 0)
 
 
 def _around(values: np.ndarray, reach: float) -> np.ndarray:
@@ -312,7 +296,7 @@ def _ground(plant: np.ndarray, open_: np.ndarray) -> tuple[np.ndarray, np.ndarra
     upper = (open_ > 0.5) & (rows[:, None] < 0.8)
     lowest = (upper * rows[:, None]).max(0)
     horizon = float(np.quantile(lowest[lowest > 0], 0.8)) if (lowest > 0).mean() > 0.3 else 0.3
-    near = FAR_SCALE + (1 - FAR_SCALE) * np.clip((rows - horizon) / max(1 - horizon, 0.1), 0, 1)
+    near = FAR_SCALE + (1 - FAR_SCALE) * nearness(rows, horizon, max(1 - horizon, 0.1))
     below = smoothstep(0.03, 0.15, rows - horizon)
     wide = ndimage.gaussian_filter(plant.astype(np.float64), 0.12 * min(h, w), mode="nearest")
     return np.broadcast_to(below[:, None], (h, w)) * smoothstep(0.5, 0.9, wide), near

@@ -118,6 +118,19 @@ def push_pull(image: Tensor, visible: Tensor) -> Tensor:
     return _filled(image, visible)
 
 
+def unmix(
+    colours: Tensor, start: Tensor, end: Tensor, least: float, beyond: float = 0.0
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Colours [3,h,w] as mixtures of `start` and `end`, [3,h,w] each, on the line through both, up to a share `beyond`
+    either end: the share of `end`, the distance to the nearest mixture, and how surely the two can be told apart, in
+    [0,1]: 0 if their distance is `least` or less, 1 from twice that on. [h,w] each."""
+    difference = end - start
+    squared = difference.square().sum(0)
+    share = ((colours - start) * difference).sum(0) / squared.clamp_min(1e-6)
+    error = (colours - start - share.clamp(-beyond, 1 + beyond) * difference).norm(dim=0)
+    return share, error, ((squared.sqrt() - least) / least).clamp(0, 1)
+
+
 def _filled(image: Tensor, weight: Tensor) -> Tensor:
     """The argument is premultiplied by its weight; the result is not."""
     height, width = image.shape[-2:]

@@ -12,7 +12,7 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-from stylecine.ops.image import box_means, dilate, push_pull
+from stylecine.ops.image import box_means, dilate, push_pull, unmix
 from stylecine.ops.regions import connected
 from stylecine.ops.texture import blurred, detail_cell
 
@@ -84,12 +84,8 @@ def _large(places: Tensor, radius: int) -> Tensor:
 
 def _unmixed(photo: Tensor, plant: Tensor, backdrop: Tensor, inside: Tensor) -> tuple[Tensor, Tensor]:
     """The backdrop's share [H,W], where colours are mixtures of both [3,H,W], and how far they are from that."""
-    difference = backdrop - plant
-    squared = difference.square().sum(0)
-    share = ((photo - plant) * difference).sum(0) / squared.clamp_min(1e-6)
-    error = (photo - plant - share.clamp(0, 1) * difference).norm(dim=0)
+    share, error, clear = unmix(photo, plant, backdrop, MIN_DIFFERENCE)
     share = ((share - NOISE) / (1 - 2 * NOISE)).clamp(0, 1)
-    clear = ((squared.sqrt() - MIN_DIFFERENCE) / MIN_DIFFERENCE).clamp(0, 1)
     return torch.lerp((~inside).float(), share, clear), error
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from scipy import ndimage
 from torch import Tensor
 
-from stylecine.ops.means import mean_within
+from stylecine.ops.means import local_deviation, mean_within
 from stylecine.ops.regions import connected
 from stylecine.ops.small_copy import SHORT_SIDE, find_in_small_copy
 from stylecine.ops.smoothstep import smoothstep
@@ -63,9 +63,8 @@ def _standing_colours(photo: np.ndarray, water: np.ndarray) -> np.ndarray:
 def _surf(photo: np.ndarray, water: np.ndarray) -> np.ndarray:
     """Of connected stretches of water: in [0,1], by how much of each is foam, [h,w]. photo: [3,h,w] in [0,1]."""
     grey, darkest = photo.mean(0), photo.min(0)
-    noise = np.sqrt((ndimage.gaussian_filter(grey**2, 1.5) - ndimage.gaussian_filter(grey, 1.5) ** 2).clip(0))
     white = smoothstep(*WHITE, darkest) * smoothstep(*GREYISH, darkest / (photo.max(0) + 0.01))
-    foam = white * smoothstep(*ROUGH, noise)
+    foam = white * smoothstep(*ROUGH, local_deviation(grey, 1.5))
     stretches = connected(water)
     surf: np.ndarray = smoothstep(*SURF, stretches.mean(foam))[stretches.numbers]
     return surf

@@ -17,7 +17,7 @@ def cloud_reach(sky: np.ndarray, red: np.ndarray) -> int:
     """By how many columns clouds in the `sky`, bool [h,w], may be moved and still be like those that were there; at
     most by FARTHEST. red: [h,w] in [-1,1], in which clouds stand out from a blue sky."""
     short = min(sky.shape)
-    fine, wide = (mean_within(red[None], sky, scale * short, "reflect")[0] for scale in CLOUD_SCALES)
+    fine, wide = (mean_within(red, sky, scale * short, "reflect") for scale in CLOUD_SCALES)
     clouds, most = np.where(sky, fine - wide, 0.0), round(FARTHEST * short)
     for shift in range(1, most):
         both = sky[:, shift:] & sky[:, :-shift]

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stylecine.ops.image import fit_short_side, resize
+from stylecine.ops.perspective import nearness
 from stylecine.ops.smoothstep import smoothstep
 
 SHORT_SIDE = 256  # of the grid
@@ -40,7 +41,7 @@ def judge_depth(photo: Tensor, sky: Tensor) -> Depth:
     small, above = resize(photo.permute(2, 0, 1).float() / 255, size), resize(sky[None].float(), size)[0]
     horizon = _horizon(above)
     rows = (torch.arange(size[0], device=sky.device) + 0.5) / size[0]
-    below = ((rows - horizon) / (1 - horizon)).clamp(0, 1)[:, None]
+    below = nearness(rows, horizon, 1 - horizon)[:, None]
     ground = (1 - below) ** 2.2 * 0.9 + 0.04
     hazy = 0.2 + 0.75 * _haze(small, above)
     # what stands above the horizon is as far as it is hazy, and hides what is farther

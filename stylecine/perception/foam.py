@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
+from stylecine.ops.means import mean_within
 from stylecine.ops.smoothstep import smoothstep
 
 FOAM_LEVEL, FOAM_TEXTURE = (0.35, 0.75), (0.02, 0.06)  # where foam begins and is sure: brightness and fine contrast
@@ -24,5 +25,4 @@ def foam(here: np.ndarray, grey: np.ndarray) -> np.ndarray:
     mean = ndimage.gaussian_filter(level, 0.01 * short)
     rough = np.sqrt(ndimage.gaussian_filter((level - mean) ** 2, 0.015 * short))
     white = smoothstep(*FOAM_LEVEL, (mean - dark) / (light - dark)) * smoothstep(*FOAM_TEXTURE, rough)
-    weight = ndimage.gaussian_filter(here.astype(np.float64), FOAM_REACH * short) + 1e-6
-    return np.clip(2 * ndimage.gaussian_filter(white * here, FOAM_REACH * short) / weight, 0, 1)
+    return np.clip(2 * mean_within(white, here.astype(float), FOAM_REACH * short, "reflect"), 0, 1)

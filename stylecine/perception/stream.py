@@ -9,7 +9,6 @@ in 92% of 47 streams, the network in 79%; along their axes the network is the mo
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +16,9 @@ import torch
 import torch.nn.functional as F
 from scipy import ndimage
 
+from stylecine.ops.geodesic import geodesic_distance
+from stylecine.ops.image import fit_short_side
+from stylecine.ops.means import mean_within
 from stylecine.ops.regions import Parts, connected
 from stylecine.ops.smoothstep import smoothstep
 from stylecine.options import FALLS, WATER
@@ -78,7 +80,7 @@ def _trace(owner: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     for box, here in connected(wet):
         if here.sum() < LEAST_CELLS:
             continue
-        distance = _distance_inside(here, _far_end(here))
+        distance = _distance_from(_far_end(here), here)
         course[(slice(None), *box)] += _gradient(distance, here)
         # a lake seen from its shore is a long strip, too, but a low one
         rising = smoothstep(*RISING, here.shape[0] / here.shape[1])
@@ -110,7 +112,7 @@ def _follow_falls(course: np.ndarray, falls: np.ndarray, water: np.ndarray) -> N
         if here.sum() < LEAST_CELLS or not (below | above).any():
             continue
         ends, sign = (below, 1.0) if below.any() else (above, -1.0)
-        turned = _gradient(sign * _distance_inside(here, ends), here)
+        turned = _gradient(sign * _distance_from(ends, here), here)
         course[(slice(None), *box)] = np.where(here, turned, course[(slice(None), *box)])
 
 
@@ -132,50 +134,26 @@ def import_ahead() -> None:
     from scipy.sparse import csgraph  # noqa: F401
 
 
-def _distance_inside(here: np.ndarray, start: np.ndarray) -> np.ndarray:
+def _distance_from(start: np.ndarray, here: np.ndarray) -> np.ndarray:
     """The length of the shortest way inside `here`, bool [h,w], from `start` to each place; 0 where there is none."""
-    from scipy import sparse  # see import_ahead
-    from scipy.sparse import csgraph
-
-    h, w = here.shape
-    count = int(here.sum())
-    index = np.full((h + 2, w + 4), -1)
-    index[:h, 2 : w + 2][here] = np.arange(count)
-    own = index[:h, 2 : w + 2]
-    starts, ends, lengths = [], [], []
-    for dy, dx in STEPS:
-        other = index[dy : h + dy, 2 + dx : w + 2 + dx]
-        joined = (own >= 0) & (other >= 0)
-        starts.append(own[joined])
-        ends.append(other[joined])
-        lengths.append(np.full(len(starts[-1]), math.hypot(dy, dx)))
-    graph = sparse.csr_matrix((np.concatenate(lengths), (np.concatenate(starts), np.concatenate(ends))), (count, count))
-    ways = csgraph.dijkstra(graph, directed=False, indices=own[start & here], min_only=True)
-    distance = np.zeros(here.shape)
-    distance[here] = np.where(np.isfinite(ways), ways, 0)
-    return distance
+    distance = geodesic_distance(here, start, STEPS)
+    return np.where(np.isfinite(distance), distance, 0)
 
 
 def _gradient(values: np.ndarray, here: np.ndarray) -> np.ndarray:
     """Unit vectors [2,h,w] along the smoothed gradient of `values` inside `here`; 0 elsewhere."""
-    values = _blur(values, here, 1.0)
+    weight = here.astype(float)
+    values = mean_within(values, weight, 1.0)
     slopes = []
     for axis in (1, 0):
         step = np.diff(values, axis=axis)
         inside = here.take(range(1, here.shape[axis]), axis) & here.take(range(here.shape[axis] - 1), axis)
-        step, weight = np.where(inside, step, 0), inside.astype(float)
+        step, known = np.where(inside, step, 0), inside.astype(float)
         before, after = ([(0, 0)] * 2 for _ in range(2))
         before[axis], after[axis] = (1, 0), (0, 1)
         total = np.pad(step, before) + np.pad(step, after)
-        slopes.append(total / np.maximum(np.pad(weight, before) + np.pad(weight, after), 1))
-    return _unit(np.stack([_blur(slope, here, SMOOTH * COARSE) for slope in slopes])) * here
-
-
-def _blur(values: np.ndarray, here: np.ndarray, sigma: float) -> np.ndarray:
-    """Gaussian mean over the places in `here` only."""
-    weight = ndimage.gaussian_filter(here.astype(float), sigma, mode="nearest") + 1e-6
-    blurred: np.ndarray = ndimage.gaussian_filter(values * here, sigma, mode="nearest") / weight
-    return blurred
+        slopes.append(total / np.maximum(np.pad(known, before) + np.pad(known, after), 1))
+    return _unit(mean_within(np.stack(slopes), weight, SMOOTH * COARSE)) * here
 
 
 def _unit(field: np.ndarray) -> np.ndarray:
@@ -184,9 +162,8 @@ def _unit(field: np.ndarray) -> np.ndarray:
 
 def _coarse(places: np.ndarray) -> np.ndarray:
     """Shares of bool [h,w] in the cells of a grid whose short side is COARSE, or that of [h,w] if it is less."""
-    scale = min(1.0, COARSE / min(places.shape))
-    h, w = (max(1, round(n * scale)) for n in places.shape)
-    shares: np.ndarray = F.adaptive_avg_pool2d(torch.from_numpy(places.astype(np.float32))[None], (h, w))[0].numpy()
+    size = fit_short_side(places.shape, COARSE)
+    shares: np.ndarray = F.adaptive_avg_pool2d(torch.from_numpy(places.astype(np.float32))[None], size)[0].numpy()
     return shares
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from stylecine.ops.image import blur, box_sums, dilate, mirrored, push_pull, to_tensor, to_uint8
+from stylecine.ops.image import blur, box_sums, dilate, mirrored, push_pull, to_tensor, to_uint8, unmix
 
 EVERY_BYTE = np.arange(256, dtype=np.uint8).reshape(16, 16, 1).repeat(3, axis=2)
 
@@ -116,3 +116,13 @@ def test_a_blurred_point_is_about_a_gaussian(radius: int) -> None:
 def test_beyond_the_border_a_blur_sees_zeros() -> None:
     blurred = blur(torch.ones(1, 1, 20, 30), 2)[0, 0]
     assert torch.allclose(blurred[4:-4, 4:-4], torch.ones(12, 22)) and float(blurred[0, 0]) < 0.6
+
+
+def test_a_mixture_is_taken_apart() -> None:
+    start, end = torch.zeros(3, 1, 4), torch.tensor([0.6, 0.0, 0.8])[:, None, None].expand(3, 1, 4)
+    colours = torch.stack((start, end / 4, 1.5 * end, end + torch.tensor([0.0, 0.3, 0.0])[:, None, None]))[:, :, 0, 0]
+    share, error, clear = unmix(colours.T[:, None], start, end, least=0.1)
+    assert share[0].tolist() == pytest.approx([0, 0.25, 1.5, 1])
+    assert error[0].tolist() == pytest.approx([0, 0, 0.5, 0.3], abs=1e-6) and clear.min() == 1
+    assert unmix(colours.T[:, None], start, end, 0.1, beyond=0.5)[1][0, 2] == pytest.approx(0, abs=1e-6)
+    assert unmix(start, start, start, 0.1)[2].max() == 0
