@@ -25,16 +25,17 @@ from stylecine.ops.texture import copy_texture
 
 MASK_ERROR = 0.009  # of the long side: how far a mask may be from the true edge
 MATTE_SOFTNESS = 3  # pixels: half the width of the matte's border in front of plain background
-MAX_PLAIN_DEVIATION = 0.045  # of [0,1]: standard deviation of colours within a cell and its neighbours
-MAX_MIXTURE_ERROR = 0.07  # of [0,1]: colours further from all mixtures of cloth and background are neither
-MAX_CLOTH_BEYOND = 0.5  # of the cloth's colour, and of places of more, as far outside as a mask may be wrong
-MIN_CLOTH_SHARE = 0.15  # of the cloth's colour next to a mask: more has been missed by the mask
+MAX_PLAIN_DEVIATION = 0.045  # of [0, 1]: standard deviation of colours within a cell and its neighbours; more is rough
+MAX_PLAIN_SHARE = 0.6  # of the background around a place: where more is plain, the place is not judged as rough
+MIN_PLAIN_SHARE = 0.02  # of the picture: the smallest plain region; a tenth of that if it touches the picture's border
+MAX_MIXTURE_ERROR = 0.07  # of [0, 1]: colours further from all mixtures of cloth and background are neither
+MIN_COLOUR_DIFFERENCE = 0.06  # of [0, 1]: closer colours of cloth and background cannot be told apart
+MIN_CLOTH_SHARE = 0.15  # of a colour next to a mask that is cloth: more has been missed by the mask
+MAX_CLOTH_BEYOND = 0.5  # the same as far outside as a mask may be wrong; if more than this share of places have more,
+# the cloth goes on
 HIDING = 0.25  # of the matte: above it the background is entirely inpainted
 DETAIL_DISTANCE = 0.04  # of the long side: this far behind the cloth the background's detail is unknown
-MIN_COLOUR_DIFFERENCE = 0.06  # of [0,1]: closer colours of cloth and background cannot be told apart
 UNCOVERED_CELLS = 2  # from the moving cloth: further away nothing is ever uncovered
-MAX_PLAIN_SHARE = 0.6  # of the background around a place that is judged as rough
-MIN_PLAIN_SHARE = 0.02  # of the picture: the smallest plain region that does not touch the picture's border
 
 
 @dataclass(frozen=True, eq=False)

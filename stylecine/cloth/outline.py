@@ -15,18 +15,20 @@ from torch import Tensor
 from stylecine.ops.image import LUMA, blur, dilate
 from stylecine.ops.regions import connected
 
-MIN_DIFFERENCE = 1.8  # of the colours of cloth and background, in standard deviations of both
-MAX_CHANGE = 1.5  # of the background's colours away from the cloth, likewise: a pole ends, a meadow goes on
+# Differences of colours are Mahalanobis distances, in standard deviations of both.
+MIN_DIFFERENCE = 1.8  # of cloth and background: closer ones cannot be told apart, and the cloth is held
+MAX_CHANGE = 1.5  # of the background away from the cloth: more where something ends, as a pole; a meadow goes on
 MAX_BEND = 0.5  # share of cloth around a place just outside of it: more where it bends around something
-NOISE = 0.03  # of [0,1]: standard deviation of colours at least
+COLOUR_NOISE = 0.03  # of [0, 1]: standard deviation of colours at least
 SKIN_CB, SKIN_CR = (0.30, 0.50), (0.52, 0.68)  # chroma of skin of every tone (BT.601)
-SMALLEST_HAND = 0.0005  # of the picture
-LARGEST_LIMB, LARGEST_FACE = 0.03, 0.15  # of the picture, with and without touching its border: larger regions of
-# skin's colours are walls, floors or sand
+# Areas of skin, of the picture. Larger regions of skin's colours are walls, floors or sand.
+SMALLEST_HAND = 0.0005
+LARGEST_LIMB, LARGEST_FACE = 0.03, 0.15  # of what touches the picture's border, and of what does not
 MIN_EVIDENCE = 6.0  # twice the log-likelihood ratio at which a place next to cloth counts as cloth
-FOREIGN, MAX_FOREIGN = 3.0, 0.2  # distance from all mixtures, likewise; share of such places next to the cloth: a pole
+FOREIGN = 3.0  # difference from all mixtures of cloth and background from which a place is something else, as a pole
+MAX_FOREIGN = 0.2  # share of such places along a free outline
 MIN_KNOWN = 0.02  # share of cells whose colours are looked at; there are fewer at the picture's border
-MIN_FREE = 0.6  # share of places along a stretch of outline
+MIN_FREE = 0.6  # share of free places along a stretch of outline that is free
 
 
 def free_outline(cells: Tensor, inside: Tensor, reach: int) -> tuple[Tensor, Tensor]:
@@ -99,7 +101,7 @@ def _foreign(cells: Tensor, one: tuple[Tensor, Tensor], other: tuple[Tensor, Ten
 
 
 def _regular(covariance: Tensor) -> Tensor:
-    return covariance + NOISE**2 * torch.eye(3, device=covariance.device)
+    return covariance + COLOUR_NOISE**2 * torch.eye(3, device=covariance.device)
 
 
 def connected_to(places: Tensor, target: Tensor) -> Tensor:

@@ -24,12 +24,12 @@ from stylecine.ops.regions import connected
 SIDE = 128  # pixels of the networks' square input
 CROP_MARGIN = 1.2  # side of a piece's crop, relative to the longer side of its bounding box
 MAX_GRID = 320  # points of the fields' grid along the long side
-PREVIEW_GRID = 110  # of a preview, with half or a quarter of the points a side
+PREVIEW_GRID = 110  # the same of a preview, which has half or a quarter of the points a side
 MIN_PIECE = 0.0008  # of the picture: smaller pieces are not animated
-MAX_PIECES = 16
+MAX_PIECES = 16  # the largest ones
 MERGE_DISTANCE = 0.012  # of the short side: pieces closer than twice this are treated as one
 LIGHT_DETAIL = 3  # pixels of a crop: the light explains no smaller ones
-GAMMA = 2.2
+GAMMA = 2.2  # of the photo's brightness over light
 
 NormalPredictor = Callable[[Tensor, Tensor], Tensor]  # photo [N,3,S,S], mask [N,1,S,S] -> unit normals [N,3,S,S]
 CyclePredictor = Callable[[Tensor, Tensor, Tensor, int], Tensor]  # normals, mask, wind [N,2], n -> [N,2*n,5,S,S]

@@ -18,21 +18,21 @@ from stylecine.ops import integrate as ops
 from stylecine.ops.displacement import Displacement
 from stylecine.ops.regions import connected
 
-# Frames between two knots: as many as matter moves by so many points of the grid, within limits
-KNOT_TRAVEL, MIN_STRIDE, MAX_STRIDE = 4.0, 4, 12
-STEP = 2  # frames of an integration step
+KNOT_TRAVEL = 4.0  # points of the grid that matter may move between two knots of its path,
+MIN_STRIDE, MAX_STRIDE = 4, 12  # which are at least and at most so many frames apart
+STEP_FRAMES = 2  # of an integration step
 GRID = 256  # largest short side of the displacement's grid
-# What a region may travel in one sub-cycle, in short sides of the photo: with longer ways the two copies show content
-# from too far away to look plausible, which in a large region is farther than in a small one.
+# What a region may travel in one sub-cycle, in short sides of the photo: TRAVEL_OF_EXTENT of its length, within limits.
+# With longer ways the two copies show content from too far away to look plausible, which in a large region is farther.
 MIN_TRAVEL, MAX_TRAVEL, TRAVEL_OF_EXTENT = 0.06, 0.09, 0.2
 # A sky moves as one: nothing in it is uncovered but at the frame's rim, so it goes on for as long as nobody can tell
 # the sub-cycle from the loop. In short sides, and in seconds.
 SKY_TRAVEL, SKY_SECONDS = 0.3, 6.0
-MAX_SUB_CYCLES = 8
+MAX_SUB_CYCLES = 8  # of a place in a loop
 SUB_CYCLES_PER_SECOND = 1.5  # at most
 MAX_STAGGER = 0.45  # sub-cycles by which a place may be ahead of the others, or behind
-MIN_RAMP = 1.2  # seconds in which that sets in, and ceases
-STAGGER_SCALE = 0.1  # of the short side: standard deviation of the Gaussian that makes the noise smooth
+STAGGER_SCALE = 0.1  # of the short side: standard deviation of the Gaussian that makes the noise of that smooth
+MIN_RAMP = 1.2  # seconds in which it sets in, and ceases
 MIN_SWELL_LOOP = 1.0  # seconds: shorter loops have no swell
 
 
@@ -65,7 +65,7 @@ def integrate(
     sub_cycles = to_canvas(sub_cycles[None].float(), grid, cell, size, margin, "nearest")[0].round().long()
     stride = choose_stride(velocity)
     knots = max(2, math.ceil(period / counts[0] / stride) + 1)
-    positions, rates = ops.integrate(torch.stack((velocity, -velocity)), knots, stride, stride // STEP)
+    positions, rates = ops.integrate(torch.stack((velocity, -velocity)), knots, stride, stride // STEP_FRAMES)
     stagger = make_stagger(sub_cycles, min(size) / cell)
     if standing is not None:
         standing = to_canvas(standing[None], grid, cell, size, margin)[0]
@@ -106,7 +106,7 @@ def choose_stride(velocity: Tensor) -> int:
     """Frames between two knots of a loop whose matter moves by velocity [2,gh,gw], points of the grid per frame: slow
     ways are smooth, and a long loop of a slow sky would otherwise have many knots."""
     frames = KNOT_TRAVEL / max(float(velocity.norm(dim=0).nan_to_num(0.0, 0.0, 0.0).max()), 1e-6)
-    return int(STEP * (min(max(frames, MIN_STRIDE), MAX_STRIDE) // STEP))
+    return int(STEP_FRAMES * (min(max(frames, MIN_STRIDE), MAX_STRIDE) // STEP_FRAMES))
 
 
 def make_stagger(sub_cycles: Tensor, short: float) -> Tensor | None:

@@ -18,16 +18,17 @@ from stylecine.ops.smoothstep import smoothstep
 
 KEPT = 8  # answers: one photo asks for fewer
 SHORT_SIDE = 128  # of the grid
-WINDOW = 0.025  # of the short side: standard deviation of the window that is correlated
-SHIFTS = np.linspace(-0.03, 0.03, 7)  # of the short side, down
-STRETCHES = (0.85, 1.0, 1.18)
+WINDOW_SIGMA = 0.025  # of the short side: standard deviation of the Gaussian window that is correlated
+SHIFTS = np.linspace(-0.03, 0.03, 7)  # of the short side, down: where the waterline may lie
+STRETCHES = (0.85, 1.0, 1.18)  # height of what is mirrored over that of its reflection
 NOISE = 6 / 127.5  # of [-1, 1]: standard deviation below which a window is plain
 PLAIN = 0.1 * NOISE  # mean deviation of water in which nothing is mirrored
-CORRELATED = (0.3, 0.7)  # correlations at which a window begins to be a reflection, and is one for sure
-WAVY = 0.78  # share of a sea's squared gradients that is vertical; of calm water's they are fewer
-CALM, MAX_WAVY = 1.5, 0.08  # how much that counts beside the share of reflections, and the most that it counts against
-SOME = (0.15, 0.3)  # share of reflections without which no water is calm, and with which it may be
-MIRRORING = (0.46, 0.49)  # share of a lake's texture that is a reflection: some of it is held in place, and all of it
+CORRELATED = 0.3, 0.7  # correlations at which a window begins to be a reflection, and is one for sure
+SEA_WAVINESS = 0.78  # share of vertical gradients in the squared gradients of a sea; calm water has fewer
+WAVE_WEIGHT = 1.5  # what a difference from that adds to the share of reflections, or takes from it
+MAX_WAVE_LOSS = 0.08  # at most, where it takes
+SOME_REFLECTION = 0.15, 0.3  # share of reflections: up to the first waves say nothing, from the second on they count
+MIRRORING = 0.46, 0.49  # share of texture that is a reflection: a lake drifts up to the first, is held from the second
 
 
 def mirroring(grey: np.ndarray, water: np.ndarray, static: np.ndarray) -> np.ndarray:
@@ -52,20 +53,20 @@ def _mirroring(shape: tuple[int, ...], *maps: bytes) -> np.ndarray:
         texture = _deviation(small, parts.numbers > 0)
         total = np.maximum(parts.sum(texture), PLAIN * parts.size)
         share = parts.sum(texture * alike) / np.maximum(total, 1e-6)
-        calm = np.maximum(CALM * (WAVY - _waviness(grey, stretches)), -MAX_WAVY)
-        held = smoothstep(*MIRRORING, share + calm * smoothstep(*SOME, share))
+        calm = np.maximum(WAVE_WEIGHT * (SEA_WAVINESS - _waviness(grey, stretches)), -MAX_WAVE_LOSS)
+        held = smoothstep(*MIRRORING, share + calm * smoothstep(*SOME_REFLECTION, share))
         mirrors = np.where(water, held[stretches.numbers], 0.0)
     mirrors.flags.writeable = False
     return mirrors
 
 
 def _waviness(grey: np.ndarray, stretches: Parts) -> np.ndarray:
-    """Of each stretch, the share of its squared gradients that is vertical, in [0,1]; WAVY if it is plain."""
+    """Of each stretch, the share of its squared gradients that is vertical, in [0,1]; SEA_WAVINESS if it is plain."""
     down, across = np.gradient(ndimage.gaussian_filter(grey, 0.7))
     inside = stretches.within(ndimage.binary_erosion(stretches.numbers > 0, iterations=4, border_value=1))
     vertical, level = (inside.sum(d * d) for d in (down, across))
     total = vertical + level
-    return np.where(total > 1e-9, vertical / np.maximum(total, 1e-9), WAVY)
+    return np.where(total > 1e-9, vertical / np.maximum(total, 1e-9), SEA_WAVINESS)
 
 
 def _shrink(picture: np.ndarray, order: int) -> np.ndarray:
@@ -119,5 +120,5 @@ def _deviation(grey: np.ndarray, water: np.ndarray) -> np.ndarray:
 
 
 def _window(picture: np.ndarray) -> np.ndarray:
-    blurred: np.ndarray = ndimage.gaussian_filter(picture, WINDOW * min(picture.shape), truncate=2.5)
+    blurred: np.ndarray = ndimage.gaussian_filter(picture, WINDOW_SIGMA * min(picture.shape), truncate=2.5)
     return blurred

@@ -23,15 +23,18 @@ from stylecine.ops.regions import Parts, connected
 from stylecine.ops.smoothstep import smoothstep
 from stylecine.options import FALLS, WATER
 
-COARSE = 64  # short side of the grid that streams are traced on
-COVERED = 0.4  # share of a coarse cell that the stream must cover
-LEAST_CELLS = 6  # of a stream: the shape of a smaller one says nothing
+TRACE_SIDE = 64  # cells on the short side of the grid that streams are traced on
+MIN_COVER = 0.4  # share of a cell that a stream must cover to be traced through it
+MIN_CELLS = 6  # of a stream: the shape of a smaller one says nothing
 FAR_END = 0.06  # of a stream's height: as far below its top the water comes from
-SMOOTH = 0.04  # of the short side: over this distance the course is smoothed
-LEAST_FALL = 0.005  # of the photo: smaller falls are rapids, which stand in a stream rather than end it
-LIP, FOOT = 0.25, 0.6  # of a fall's height: where water above and below touches it
-ELONGATED, RISING = (2.5, 4.5), (0.4, 0.8)  # length over mean width, height over width: no channel, surely one
-SHORE_REACH, SHORE_PULL = 0.4, 3.0  # how far away a shore is noticed, of the short side; how much it counts
+COURSE_SIGMA = 0.04  # of the short side: standard deviation of the Gaussian that smooths the course
+MIN_FALL = 0.005  # of the photo: smaller falls are rapids, which stand in a stream rather than end it
+LIP_DEPTH, FOOT_DEPTH = 0.25, 0.6  # of a fall's height, from its top: water touches its lip above, its foot below
+# Ranges: at the first, a stream is no channel; at the second, it surely is one.
+ELONGATED = 2.5, 4.5  # length over mean width
+RISING = 0.4, 0.8  # height over width of its bounding box: a lake seen from its shore is long, too, but low
+SHORE_REACH = 0.4  # of the short side: how far away a shore is noticed
+SHORE_PULL = 3.0  # weight of the way to the shore beside a traced course
 # Log-odds, by logistic regression on the arrows of running water: COURSE_ODDS on 210 streams of all splits but val3,
 # NETWORK_ODDS beside it on those 47 that the network was not trained on.
 NETWORK_ODDS, COURSE_ODDS = 0.7, 2.7
@@ -74,11 +77,11 @@ def sense_odds(directions: np.ndarray, streams: Streams, water: np.ndarray) -> n
 
 def _trace(owner: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """`Streams.course` [2,h,w], roughly of unit length, from streams and falls alone, and `Streams.channel` [h,w]."""
-    falls = _coarse(owner == FALLS) > COVERED
-    wet = _coarse((owner == WATER) | (owner == FALLS)) > COVERED
+    falls = _coarse(owner == FALLS) > MIN_COVER
+    wet = _coarse((owner == WATER) | (owner == FALLS)) > MIN_COVER
     course, channel = np.zeros((2, *wet.shape)), np.zeros(wet.shape)
     for box, here in connected(wet):
-        if here.sum() < LEAST_CELLS:
+        if here.sum() < MIN_CELLS:
             continue
         distance = _distance_from(_far_end(here), here)
         course[(slice(None), *box)] += _gradient(distance, here)
@@ -92,7 +95,7 @@ def _trace(owner: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _towards_shore(owner: np.ndarray) -> np.ndarray:
     """Towards the static ground around each place, [2,h,w]: the nearer and the more of it, the longer, below 1."""
-    reach = COARSE * SHORE_REACH
+    reach = TRACE_SIDE * SHORE_REACH
     ground = ndimage.gaussian_filter(_coarse(owner < 0), reach, mode="nearest")
     return reach * _fine(np.stack(np.gradient(ground)[::-1]), owner.shape)
 
@@ -109,7 +112,7 @@ def _follow_falls(course: np.ndarray, falls: np.ndarray, water: np.ndarray) -> N
     feet, lips = _ends_of_falls(falls)
     for box, here in connected(water):
         below, above = here & feet[box], here & lips[box]
-        if here.sum() < LEAST_CELLS or not (below | above).any():
+        if here.sum() < MIN_CELLS or not (below | above).any():
             continue
         ends, sign = (below, 1.0) if below.any() else (above, -1.0)
         turned = _gradient(sign * _distance_from(ends, here), here)
@@ -120,12 +123,12 @@ def _ends_of_falls(falls: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Bool [h,w] twice: what is beside the feet of falls, and beside their lips."""
     feet, lips = np.zeros(falls.shape, bool), np.zeros(falls.shape, bool)
     parts = connected(falls)
-    for fall in parts.masks(parts.size >= LEAST_FALL * falls.size):
+    for fall in parts.masks(parts.size >= MIN_FALL * falls.size):
         around = ndimage.binary_dilation(fall, iterations=2)
         rows = np.flatnonzero(fall.any(1))
         depth = ((np.arange(len(falls)) - rows[0]) / len(rows))[:, None]
-        feet |= around & (depth > FOOT)
-        lips |= around & (depth < LIP)
+        feet |= around & (depth > FOOT_DEPTH)
+        lips |= around & (depth < LIP_DEPTH)
     return feet, lips
 
 
@@ -153,7 +156,7 @@ def _gradient(values: np.ndarray, here: np.ndarray) -> np.ndarray:
         before[axis], after[axis] = (1, 0), (0, 1)
         total = np.pad(step, before) + np.pad(step, after)
         slopes.append(total / np.maximum(np.pad(known, before) + np.pad(known, after), 1))
-    return _unit(mean_within(np.stack(slopes), weight, SMOOTH * COARSE)) * here
+    return _unit(mean_within(np.stack(slopes), weight, COURSE_SIGMA * TRACE_SIDE)) * here
 
 
 def _unit(field: np.ndarray) -> np.ndarray:
@@ -161,8 +164,8 @@ def _unit(field: np.ndarray) -> np.ndarray:
 
 
 def _coarse(places: np.ndarray) -> np.ndarray:
-    """Shares of bool [h,w] in the cells of a grid whose short side is COARSE, or that of [h,w] if it is less."""
-    size = fit_short_side(places.shape, COARSE)
+    """Shares of bool [h,w] in the cells of a grid whose short side is TRACE_SIDE, or that of [h,w] if it is less."""
+    size = fit_short_side(places.shape, TRACE_SIDE)
     shares: np.ndarray = F.adaptive_avg_pool2d(torch.from_numpy(places.astype(np.float32))[None], size)[0].numpy()
     return shares
 
