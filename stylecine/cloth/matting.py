@@ -18,7 +18,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from stylecine.cloth.outline import connected_to, free_outline, nearest_value, share_among
-from stylecine.ops.image import blur, dilate, push_pull, unmix
+from stylecine.ops.image import blur, cell_means, dilate, nearest, push_pull, unmix
 from stylecine.ops.regions import connected
 from stylecine.ops.shift_map import copy_shifted
 from stylecine.ops.texture import copy_texture
@@ -53,7 +53,7 @@ class Matting:
 def estimate_matting(photo: Tensor, mask: Tensor, frozen: Tensor, cell: int) -> Matting:
     """photo [3,H,W] in [-1,1]; mask of the cloth and frozen (what must not change), both [H,W] in [0,1]."""
     colour = (photo + 1) / 2
-    inside, fixed = on_grid(mask, cell) >= 0.5, on_grid(frozen, cell) >= 0.3
+    inside, fixed = cell_means(mask, cell) >= 0.5, cell_means(frozen, cell) >= 0.3
     strip = max(2.0, MASK_ERROR * max(mask.shape))  # pixels
     around = _segment_surroundings(colour, inside, fixed, 1 + math.ceil(strip / cell), cell)
     cloth = inside | around.missed
@@ -85,7 +85,7 @@ class _Surroundings:
 
 def _segment_surroundings(colour: Tensor, inside: Tensor, fixed: Tensor, reach: int, cell: int) -> _Surroundings:
     """colour [3,H,W] in [0,1]; inside (cloth) and fixed: bool [gh,gw]; reach: cells by which the mask may be wrong."""
-    cells = on_grid(colour, cell)
+    cells = cell_means(colour, cell)
     # the cloth itself makes the cells next to it rough, so those are judged by their colour instead
     near = dilate(inside, reach) & ~inside
     around = ~inside & ~near
@@ -135,24 +135,16 @@ def _background(
     return torch.lerp(colour, _inpaint(colour, known > 0.99, rough), hidden)
 
 
-def on_grid(image: Tensor, cell: int) -> Tensor:
-    """Means of [C,H,W] or [H,W] over cells; those at the border over the part inside the image."""
-    channels = image if image.ndim == 3 else image[None]
-    means = F.avg_pool2d(channels[None], cell, ceil_mode=True, count_include_pad=False)[0]
-    return means if image.ndim == 3 else means[0]
-
-
 def _inpaint(colour: Tensor, visible: Tensor, rough: Tensor) -> Tensor:
     """Fills invisible places: nearby with the nearest colours, which continues stripes; further away with means.
     rough [H,W] in [0,1]: the share copied from elsewhere instead, as these would smear a rough background."""
     if not bool(visible.any()):
         return colour
     means = push_pull(colour[None], visible[None, None].float())[0]
-    distance, indices = ndimage.distance_transform_edt(~visible.cpu().numpy(), return_indices=True)
-    y, x = (torch.from_numpy(i).long().to(colour.device) for i in indices)
-    nearest = F.avg_pool2d(colour[:, y, x][None], 5, 1, 2, count_include_pad=False)[0]
-    far = torch.from_numpy(distance.astype(np.float32)).to(colour.device) / (DETAIL_DISTANCE * max(visible.shape))
-    filled = torch.where(visible, colour, torch.lerp(nearest, means, far.clamp(0, 1) ** 2))
+    distance, y, x = nearest(visible)
+    close = F.avg_pool2d(colour[:, y, x][None], 5, 1, 2, count_include_pad=False)[0]
+    far = distance / (DETAIL_DISTANCE * max(visible.shape))
+    filled = torch.where(visible, colour, torch.lerp(close, means, far.clamp(0, 1) ** 2))
     textured = copy_texture(filled, visible.to(colour))
     if bool(rough.any()):
         textured = torch.lerp(textured, copy_shifted(filled, visible), rough)
@@ -181,7 +173,7 @@ def _unmix(observed: Tensor, foreground: Tensor, background: Tensor) -> tuple[Te
 
 def _deviation(colour: Tensor, cell: int) -> Tensor:
     """Standard deviation of colours [3,H,W] within a cell and its neighbours, [gh,gw]."""
-    means = (on_grid(x, cell)[None] for x in (colour, colour**2))
+    means = (cell_means(x, cell)[None] for x in (colour, colour**2))
     mean, mean_square = (F.avg_pool2d(x, 3, 1, 1, count_include_pad=False)[0] for x in means)
     return (mean_square - mean**2).clamp_min(0).mean(0).sqrt()
 

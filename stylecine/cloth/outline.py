@@ -12,7 +12,7 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-from stylecine.ops.image import LUMA, blur, dilate
+from stylecine.ops.image import LUMA, blur, dilate, nearest
 from stylecine.ops.regions import connected
 
 # Differences of colours are Mahalanobis distances, in standard deviations of both.
@@ -58,8 +58,7 @@ def free_outline(cells: Tensor, inside: Tensor, reach: int) -> tuple[Tensor, Ten
 
 def nearest_value(image: Tensor, known: Tensor) -> Tensor:
     """[C,h,w] with the value of the nearest known place, bool [h,w]."""
-    indices = ndimage.distance_transform_edt(~known.cpu().numpy(), return_distances=False, return_indices=True)
-    y, x = (torch.from_numpy(i).long().to(image.device) for i in indices)
+    _, y, x = nearest(known)
     return image[:, y, x]
 
 

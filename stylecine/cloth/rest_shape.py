@@ -15,10 +15,10 @@ from torch import Tensor
 
 from stylecine.cloth.flutter import Attachments, candidate_attachments, fold_shading
 from stylecine.cloth.lighting import fit_light, shade
-from stylecine.cloth.matting import Matting, estimate_matting, on_grid
+from stylecine.cloth.matting import Matting, estimate_matting
 from stylecine.errors import NothingMoves
 from stylecine.ops.drape import TILE
-from stylecine.ops.image import blur, to_uint8
+from stylecine.ops.image import blur, cell_means, to_uint8
 from stylecine.ops.regions import connected
 
 SIDE = 128  # pixels of the networks' square input
@@ -104,7 +104,7 @@ class RestShape:
         """The same at half the detail, or at a quarter where that is more than previews need."""
         matting = self.matting
         step = 4 if max(self.outline.shape) > 2 * PREVIEW_GRID and 4 * self.cell <= TILE else 2
-        clearance, shading, outline = (on_grid(x, step) for x in (matting.clearance, matting.shading, self.outline))
+        clearance, shading, outline = (cell_means(x, step) for x in (matting.clearance, matting.shading, self.outline))
         return replace(
             self,
             matting=replace(matting, clearance=clearance, shading=shading),
@@ -112,7 +112,7 @@ class RestShape:
             surfaces=tuple(surface.coarse for surface in self.surfaces),
             nearest=self.nearest[::step, ::step],
             outline=outline,
-            mobility=None if self.mobility is None else on_grid(self.mobility, step),
+            mobility=None if self.mobility is None else cell_means(self.mobility, step),
         )
 
 
@@ -137,7 +137,7 @@ def estimate_rest_shape(
     surfaces = [
         estimate_surface(image, each, cover, light) for (image, cover), each in zip(crops, normals, strict=True)
     ]
-    inside = (on_grid(mask, cell) >= 0.5).cpu().numpy()
+    inside = (cell_means(mask, cell) >= 0.5).cpu().numpy()
     distances = ndimage.distance_transform_edt(inside) - ndimage.distance_transform_edt(~inside)
     outline = torch.from_numpy(distances).to(photo) * cell
     if mobility is not None:
@@ -172,7 +172,7 @@ def find_pieces(mask: Tensor) -> list[Piece]:
     height, width = mask.shape
     short = min(height, width)
     scale = max(1, short // 256)
-    coarse = (on_grid(mask, scale) >= 0.5).cpu().numpy()
+    coarse = (cell_means(mask, scale) >= 0.5).cpu().numpy()
     radius = max(1, round(MERGE_DISTANCE * short / scale))
     parts = connected(ndimage.binary_dilation(coarse, iterations=radius)).within(coarse)
     area, numbers = parts.size, parts.numbers
@@ -230,7 +230,7 @@ def _fit_light(crops: Sequence[tuple[Tensor, Tensor]], normals: Sequence[Tensor]
 
 def _nearest_piece(pieces: Sequence[Piece], cell: int) -> Tensor:
     """The index of the piece nearest to each point of the grid, [gh,gw]."""
-    distances = [ndimage.distance_transform_edt((on_grid(piece.mask, cell) < 0.5).cpu().numpy()) for piece in pieces]
+    distances = [ndimage.distance_transform_edt((cell_means(piece.mask, cell) < 0.5).cpu().numpy()) for piece in pieces]
     return torch.from_numpy(np.argmin(distances, axis=0)).to(pieces[0].mask.device)
 
 

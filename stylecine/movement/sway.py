@@ -20,12 +20,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from scipy import ndimage
 from torch import Tensor
 
 from stylecine.ops.geodesic import geodesic_distance
-from stylecine.ops.image import LUMA
+from stylecine.ops.image import LUMA, cell_means
 from stylecine.ops.perspective import nearness
 from stylecine.ops.smoothstep import smoothstep
 from stylecine.options import Wind
@@ -259,8 +258,7 @@ def _texture(photo: Tensor, cell: int) -> np.ndarray:
 
 
 def _cells(image: Tensor, cell: int) -> np.ndarray:
-    means = F.avg_pool2d(image[None, None], cell, ceil_mode=True, count_include_pad=False)[0, 0]
-    return means.double().cpu().numpy()
+    return cell_means(image, cell).double().cpu().numpy()
 
 
 def _rim(size: tuple[int, int]) -> np.ndarray:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 import torch.nn.functional as F
+from scipy import ndimage
 from torch import Tensor
 
 LUMA = (0.299, 0.587, 0.114)  # Rec. 601
@@ -65,6 +66,20 @@ def dilate(x: Tensor, radius: int) -> Tensor:
             x = torch.maximum(x.narrow(axis, 0, rest), x.narrow(axis, step, rest))
             reached += step
     return x
+
+
+def cell_means(image: Tensor, cell: int) -> Tensor:
+    """Means of [...,H,W] over cells of that many pixels a side, those at the border over the part inside the image."""
+    channels = image.reshape(1, -1, *image.shape[-2:])
+    means = F.avg_pool2d(channels, cell, ceil_mode=True, count_include_pad=False)
+    return means.view(*image.shape[:-2], *means.shape[-2:])
+
+
+def nearest(known: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Of each place the distance to the nearest known one, bool [h,w], and its row and column, [h,w] each."""
+    distance, indices = ndimage.distance_transform_edt(~known.cpu().numpy(), return_indices=True)
+    rows, columns = torch.from_numpy(indices).long().to(known.device)
+    return torch.from_numpy(distance).to(known.device, torch.float32), rows, columns
 
 
 def box_sums(image: Tensor, radius: int, axis: int, *, replicate: bool = False) -> Tensor:

@@ -20,9 +20,8 @@ from PIL import Image
 from safetensors.numpy import save
 from torch import Tensor
 
-from stylecine.cloth.matting import on_grid
 from stylecine.ops.drape import TILE
-from stylecine.ops.image import mirrored, to_uint8
+from stylecine.ops.image import cell_means, mirrored, to_uint8
 from stylecine.ops.pyramid import merge
 from stylecine.ops.spline import decoded
 from stylecine.options import CLASSES, CLOTH, check_live
@@ -340,7 +339,7 @@ def _with_cloth(layers: Tensor, cloth_layer: Overlay | None) -> Tensor:
 
 def _on_grid(cloth_layer: Overlay) -> np.ndarray:
     """The matte on the grid of the cloth's own fields: uint8 [gh,gw]."""
-    means = on_grid(cloth_layer.matte.float().cpu(), cloth_layer.cell)
+    means = cell_means(cloth_layer.matte.float().cpu(), cloth_layer.cell)
     return means.round().to(torch.uint8).numpy()
 
 

@@ -8,14 +8,13 @@ from typing import NamedTuple
 import numpy as np
 import torch
 import torch.nn.functional as F
-from scipy import ndimage
 from torch import Tensor
 
 from stylecine.errors import NothingMoves
 from stylecine.machine.threads import another_thread
 from stylecine.networks.occludernet import OccluderNet
 from stylecine.networks.segmenter import Segmenter
-from stylecine.ops.image import box_means, dilate, fast_dtype, fit_short_side, network_size, resize
+from stylecine.ops.image import box_means, dilate, fast_dtype, fit_short_side, nearest, network_size, resize
 from stylecine.ops.regions import Parts, connected
 from stylecine.options import CLASSES, FALLS, MIN_LAYER_ALPHA, SKY, SMOKE, WATER
 from stylecine.perception.refine import both_ways, crf_refine, follow_edges, mean_probability, soft_threshold
@@ -148,10 +147,8 @@ def apply_mask(layers: Tensor, mask: Tensor) -> Tensor:
     known = coarse.amax(0) > 0.1
     classes = coarse.argmax(0)
     if bool(known.any()):
-        distance, nearest = ndimage.distance_transform_edt(~known.cpu().numpy(), return_indices=True)
-        y, x = torch.from_numpy(nearest).to(classes.device)
-        far = torch.from_numpy(distance > CLASS_REACH * min(grid)).to(classes.device)
-        classes = torch.where(far, WATER, classes[y.long(), x.long()])
+        distance, y, x = nearest(known)
+        classes = torch.where(distance > CLASS_REACH * min(grid), WATER, classes[y, x])
     else:
         classes = torch.full_like(classes, WATER)
     full = F.interpolate(classes[None, None].float(), layers.shape[-2:], mode="nearest")[0, 0].long()

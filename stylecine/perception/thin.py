@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from scipy import ndimage
 from torch import Tensor
 
-from stylecine.ops.image import dilate, fit_short_side, resize
+from stylecine.ops.image import dilate, fit_short_side, nearest, resize
 from stylecine.ops.regions import connected
 
 SHORT_SIDE = 1024  # of the copy that is looked at, at most
@@ -108,10 +108,10 @@ def _contrasts(photo: Tensor, moves: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     Wood and leaves before blue water are often no darker, but warmer.
     """
     radius = max(2, round(MAX_RADIUS * min(moves.shape)))
-    nearest = _nearest(moves)
+    _, rows, columns = nearest(moves)  # what is static is to cast no shadow on what moves
     darker, brighter = torch.zeros_like(photo[0]), torch.zeros_like(photo[0])
     for image in (photo.mean(0), (photo[0] - photo[2]) / 2):
-        low, high = top_hats(image[nearest], radius)
+        low, high = top_hats(image[rows, columns], radius)
         step = dilate(_step(image), radius)
         darker = torch.maximum(darker, torch.where(step > SHARP_SHARE * low, low, 0.0))
         brighter = torch.maximum(brighter, torch.where(step > SHARP_SHARE * high, high, 0.0))
@@ -121,13 +121,6 @@ def _contrasts(photo: Tensor, moves: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 def top_hats(image: Tensor, radius: int) -> tuple[Tensor, Tensor]:
     """image [H,W] -> by how much what is thinner than 2·radius is below and above both its sides, [H,W] each."""
     return -dilate(-dilate(image, radius), radius) - image, image - dilate(-dilate(-image, radius), radius)
-
-
-def _nearest(moves: Tensor) -> tuple[Tensor, Tensor]:
-    """Rows and columns [H,W] of the nearest place that moves: what is static is to cast no shadow on it."""
-    indices = ndimage.distance_transform_edt(~moves.cpu().numpy(), return_distances=False, return_indices=True)
-    rows, columns = torch.from_numpy(indices).long().to(moves.device)
-    return rows, columns
 
 
 def _step(image: Tensor) -> Tensor:
