@@ -6,7 +6,18 @@ import numpy as np
 import pytest
 import torch
 
-from stylecine.ops.image import blur, box_sums, cell_means, dilate, mirrored, nearest, push_pull, to_tensor, to_uint8, unmix
+from stylecine.ops.image import (
+    blur,
+    box_sums,
+    cell_means,
+    dilate,
+    mirrored,
+    nearest,
+    push_pull,
+    to_tensor,
+    to_uint8,
+    unmix,
+)
 
 EVERY_BYTE = np.arange(256, dtype=np.uint8).reshape(16, 16, 1).repeat(3, axis=2)
 
