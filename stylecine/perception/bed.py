@@ -24,7 +24,7 @@ BORDER = 4  # cells along the water's border in which colours of the shore may b
 DARK = 0.15  # added to the sum of red, green and blue, each in [0, 1]: the hue of what is darker is noise
 # Ranges: at the first, no patch; at the second, one for sure.
 COLOUR_STEP = 0.004, 0.009  # of chromaticity, from one cell to the next
-UPRIGHT_SHARE = 0.05, 0.14  # of squared changes of colour, those across the picture: waves are level
+ACROSS_SHARE = 0.05, 0.14  # of squared changes of colour, those across the picture: waves are level
 SLOW_SHARE = 0.55, 0.75  # of squared changes of colour, those slower than waves
 # Ranges: at the first, no foam; at the second, foam for sure.
 FOAM_WHITE = 0.5, 0.65  # of [0, 1]: darkest channel
@@ -59,7 +59,7 @@ def _standing_colours(photo: np.ndarray, water: np.ndarray) -> np.ndarray:
     down, across, waves, slow = mean_within(np.stack(squares), core, WINDOW_SIGMA * short)
     changes = smoothstep(*COLOUR_STEP, np.sqrt(down + across) * (short / SHORT_SIDE))
     level, steep = mean_within(np.stack(squares[:2]), core, UPRIGHT_SIGMA * short)
-    upright = smoothstep(*UPRIGHT_SHARE, steep / (level + steep + 1e-12))
+    upright = smoothstep(*ACROSS_SHARE, steep / (level + steep + 1e-12))
     coarse = smoothstep(*SLOW_SHARE, slow / (slow + waves + 1e-9))
     found = changes * upright * coarse * (1 - _surf(photo, water)) * water
     return found.astype(np.float32)

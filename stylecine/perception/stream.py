@@ -24,7 +24,7 @@ from stylecine.ops.smoothstep import smoothstep
 from stylecine.options import FALLS, WATER
 
 TRACE_SIDE = 64  # cells on the short side of the grid that streams are traced on
-MIN_COVER = 0.4  # share of a cell that a stream must cover to be traced through it
+MIN_CELL_COVER = 0.4  # share of a cell that a stream must cover to be traced through it
 MIN_CELLS = 6  # of a stream: the shape of a smaller one says nothing
 FAR_END = 0.06  # of a stream's height: as far below its top the water comes from
 COURSE_SIGMA = 0.04  # of the short side: standard deviation of the Gaussian that smooths the course
@@ -38,7 +38,7 @@ SHORE_PULL = 3.0  # weight of the way to the shore beside a traced course
 # Log-odds, by logistic regression on the arrows of running water: COURSE_ODDS on 210 streams of all splits but val3,
 # NETWORK_ODDS beside it on those 47 that the network was not trained on.
 NETWORK_ODDS, COURSE_ODDS = 0.7, 2.7
-STEPS = ((0, 1), (1, 0), (1, 1), (1, -1), (1, 2), (2, 1), (1, -2), (2, -1))  # distances to 3%, by knight's moves
+KNIGHT_MOVES = ((0, 1), (1, 0), (1, 1), (1, -1), (1, 2), (2, 1), (1, -2), (2, -1))  # king and knight: lengths to 3%
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,8 +77,8 @@ def sense_odds(directions: np.ndarray, streams: Streams, water: np.ndarray) -> n
 
 def _trace(owner: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """`Streams.course` [2,h,w], roughly of unit length, from streams and falls alone, and `Streams.channel` [h,w]."""
-    falls = _coarse(owner == FALLS) > MIN_COVER
-    wet = _coarse((owner == WATER) | (owner == FALLS)) > MIN_COVER
+    falls = _coarse(owner == FALLS) > MIN_CELL_COVER
+    wet = _coarse((owner == WATER) | (owner == FALLS)) > MIN_CELL_COVER
     course, channel = np.zeros((2, *wet.shape)), np.zeros(wet.shape)
     for box, here in connected(wet):
         if here.sum() < MIN_CELLS:
@@ -139,7 +139,7 @@ def import_ahead() -> None:
 
 def _distance_from(start: np.ndarray, here: np.ndarray) -> np.ndarray:
     """The length of the shortest way inside `here`, bool [h,w], from `start` to each place; 0 where there is none."""
-    distance = geodesic_distance(here, start, STEPS)
+    distance = geodesic_distance(here, start, KNIGHT_MOVES)
     return np.where(np.isfinite(distance), distance, 0)
 
 

@@ -24,7 +24,7 @@ from stylecine.ops.image import LUMA, fit_short_side, to_tensor
 from stylecine.ops.recolour import Recolouring, grid_places, recolour
 
 SMALL_SIDE = 256  # short side of the picture in which the change is found
-CELL = 16  # pixels of it to a cell of the grid
+GRID_CELL = 16  # pixels of it to a cell of the grid
 LUMA_POINTS = 8  # of the grid
 GLARE = 0.45, 0.65  # of [0, 1]: luma above which a pixel may be light, and above which it counts as light
 CYAN_MARGIN = 0.15  # of [0, 1]: in a blue that is no cyan, blue exceeds green by more
@@ -77,7 +77,7 @@ def fit_grid(before: Tensor, after: Tensor) -> Tensor:
     that of all pixels as bright, and where there are few of these, that of all pixels.
     """
     h, w = before.shape[1:]
-    shape = LUMA_POINTS, -(-h // CELL), -(-w // CELL)
+    shape = LUMA_POINTS, -(-h // GRID_CELL), -(-w // GRID_CELL)
     colours = before.permute(1, 2, 0)
     inputs = torch.cat((colours, torch.ones_like(colours[..., :1])), -1).flatten(0, 1)  # [P,4]
     change = (after - before).permute(1, 2, 0).flatten(0, 1)  # [P,3]

@@ -55,7 +55,7 @@ RAIN = Falling(3500, 6, 0.0021, 0.8, 2.4, 0.6, 0.55, 0.0, 1 / 40, 0.75, 1.3)
 FOG_DEPTH = 3.2  # optical depth of the farthest, at full strength
 # The veil is computed on a grid, of as many cells as the first across the short side, of so many pixels at least:
 VEIL_CELLS, MIN_VEIL_CELL = 42, 24
-WAVES = 96  # that the fog consists of
+FOG_WAVES = 96  # that the fog consists of
 MIN_WAVELENGTH, MAX_WAVELENGTH = 0.12, 1.4  # short sides
 WISP_ASPECT = 2.5  # wisps are so much longer than high
 CREEP = 0.035  # short sides in a second that fog moves without a wind
@@ -241,7 +241,7 @@ def _waves(
     y = (torch.arange(gh) + 0.5)[:, None] * (size[0] / gh / short)
     x = (torch.arange(gw) + 0.5) * (size[1] / gw / short)
     speed = math.copysign(CREEP, across) + FOG_WIND * across
-    u = torch.rand(4, WAVES, generator=rng)
+    u = torch.rand(4, FOG_WAVES, generator=rng)
     wavelength = MIN_WAVELENGTH * (MAX_WAVELENGTH / MIN_WAVELENGTH) ** u[0]
     angle = (u[1] - 0.5) * math.pi * 0.8
     kx, ky = angle.cos() / wavelength, WISP_ASPECT * angle.sin() / wavelength

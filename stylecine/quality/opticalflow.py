@@ -15,7 +15,7 @@ from stylecine.quality.blockmatch import blur
 
 COARSEST_SIDE = 16  # pixels: levels halve until the short side would be less
 WINDOW_SIGMA = 2.5  # pixels of each level: standard deviation of the Gaussian window
-DAMPING = 0.02  # grey levels squared, added to the structure tensor: gradients that mean nothing
+TENSOR_DAMPING = 0.02  # grey levels squared, added to the structure tensor: gradients that mean nothing
 LEVEL_STEPS = (2, 3, 4)  # Gauss-Newton steps on the finest level, the next, and all coarser ones
 MAX_STEP = 1.0  # pixels of a level
 MAX_UNEXPLAINED = 0.65  # of the squared change around a place: where more is left, the flow is 0
@@ -59,7 +59,7 @@ def _refined(here: Tensor, there: Tensor, flow: Tensor, steps: int) -> Tensor:
     gx = (padded[..., 1:-1, 2:] - padded[..., 1:-1, :-2]) / 2
     gy = (padded[..., 2:, 1:-1] - padded[..., :-2, 1:-1]) / 2
     xx, xy, yy = blur(torch.cat((gx * gx, gx * gy, gy * gy), 1), WINDOW_SIGMA)[0]
-    xx, yy = xx + DAMPING, yy + DAMPING
+    xx, yy = xx + TENSOR_DAMPING, yy + TENSOR_DAMPING
     inverse = torch.stack((yy, -xy, -xy, xx)) / (xx * yy - xy * xy)
     for _ in range(steps):
         error, _ = _difference(here, there, flow)
