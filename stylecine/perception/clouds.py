@@ -6,7 +6,7 @@ import numpy as np
 
 from stylecine.ops.means import mean_within
 
-# Half-way through a loop a sky shows clouds from two places, one travel apart. If the two differ by more than this, root
+# Half-way through a loop a sky shows clouds from two places, one travel apart. If they differ by more than this, root
 # mean square of [-1, 1], clouds are seen twice.
 MAX_CLOUD_DIFFERENCE = 0.1
 CLOUD_SCALES = 0.008, 0.1  # of the short side: standard deviations of Gaussians; clouds have what lies between the two
