@@ -78,8 +78,8 @@ def measure(photo: Photo, pieces: list[tuple[str, Box]], segmenter: Segmenter) -
     for (kind, _), ellipse in zip(pieces, ellipses, strict=True):
         left = ellipse & torn
         is_torn = left.mean() >= SMALLEST_TORN
-        klass = CLASSES[np.bincount(spoilt[left]).argmax() - 1] if is_torn else ""
-        found.append({"kind": kind, "torn": klass, "found": bool(is_torn and cover[left].mean() > COVERED)})
+        moving_class = CLASSES[np.bincount(spoilt[left]).argmax() - 1] if is_torn else ""
+        found.append({"kind": kind, "torn": moving_class, "found": bool(is_torn and cover[left].mean() > COVERED)})
     return {
         "photo": photo.name,
         "pieces": found,

@@ -33,21 +33,23 @@ MAX_GRADIENT = 0.8  # of the displacement, pixel to pixel: at 1 the cloth would 
 MAX_OVERHANG = 0.018  # of the long side: how far the cloth may leave its outline
 MAX_REACH = 1.6  # in overhangs, from the outline: cloth that the mask missed moves less, and nothing beyond moves
 DEFLECTION = (0.15, 0.5)  # of the predicted displacement: where the cloth is attached, and more at the free end
-DEFLECTION_SHARE = 0.5  # of the displacement that is allowed
-SATURATION = 1.5  # of the displacement in a strengthening wind: half of the strength moves cloth 0.7 times as far
+DEFLECTION_SHARE = 0.5  # of the displacement that is allowed; the rest is the flutter's
 DEFLECTION_DELAY = 0.06  # of a gust: the wind arrives later at the far end of the cloth
+SATURATION = 1.5  # of the displacement in a strengthening wind: half of the strength moves cloth 0.7 times as far
 REST_DISTANCE = 2.5  # in displacements: over this distance the motion fades towards obstacles
 PREVIEW_DIRECTIONS = 12  # of the wind, between which previews interpolate
-STEPS, PACE_SAMPLES = 60, 20  # frames of a gust, and how many of the steps between them are measured
-PACE_TILES = 256  # of the cloth, in which they are measured
-PACE_TRIALS, PACE_WAVES = 4, 3  # of the pace; and how many waves it consists of
-PACE_GAIN = 1.4  # of a trial's correction, relative to the measured unevenness
-MIN_PACE = 0.2  # of a gust at its slowest
 GUSTINESS = 0.2  # by how much the strongest of a loop's gusts is stronger than the mean, and faster
 INVERSION_ITERATIONS = 10  # at most
-INVERSION_ERROR, PREVIEW_ERROR = 2e-3, 0.05  # pixels
+INVERSION_ERROR, PREVIEW_ERROR = 2e-3, 0.05  # pixels by which the last iteration may change a displacement
 VISIBLE_CHANGE = 2  # levels of 255
 VISIBLE_SHARE = 0.02  # of the cloth must change visibly; even a wind of 0.02 changes 0.29 or more
+# The pace of a gust is found by trials, each of which measures how much some of the gust's frames change.
+PACE_WAVES = 3  # harmonics that the pace consists of
+PACE_TRIALS = 4
+PACE_STEPS, PACE_SAMPLES = 60, 20  # frames of a gust, and how many of the steps between them are measured
+PACE_TILES = 256  # of the cloth, in which they are measured
+PACE_GAIN = 1.4  # of a trial's correction, relative to the measured unevenness
+MIN_PACE = 0.2  # of a gust at its slowest
 
 
 @torch.no_grad()
@@ -222,7 +224,7 @@ def _even_pace(layer: Overlay, progress: Callable[[int, int], None]) -> PaceHarm
     sampled = torch.zeros_like(layer.active).flatten()
     moving = layer.active.flatten().nonzero().flatten()
     sampled[moving[:: 1 + len(moving) // PACE_TILES]] = 1
-    gust = replace(layer, active=sampled.view_as(layer.active), cycles=1, period=STEPS)
+    gust = replace(layer, active=sampled.view_as(layer.active), cycles=1, period=PACE_STEPS)
     waves = np.exp(-2j * math.pi * np.outer(range(1, PACE_WAVES + 1), np.arange(PACE_SAMPLES) / PACE_SAMPLES))
     pace = np.zeros(PACE_WAVES, complex)
     for trial in range(PACE_TRIALS):
@@ -230,7 +232,7 @@ def _even_pace(layer: Overlay, progress: Callable[[int, int], None]) -> PaceHarm
         steps = []
         for sample in range(PACE_SAMPLES):
             progress(trial * PACE_SAMPLES + sample, PACE_TRIALS * PACE_SAMPLES)
-            steps.append(max(_step(changed, sample * STEPS / PACE_SAMPLES), 1))
+            steps.append(max(_step(changed, sample * PACE_STEPS / PACE_SAMPLES), 1))
         uneven = np.log(steps) - np.log(np.median(steps))
         uneven *= 1 + (pace @ waves.conj()).real  # a share of the pace that is
         change = 2 / PACE_SAMPLES * waves @ uneven

@@ -10,13 +10,14 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
+from stylecine.ops.regions import connected
 from stylecine.perception.refine import follow_edges, mean_probability, soft_threshold
 
 SHORT_SIDES = (448, 640)  # of the network's inputs: large cloth is found in the first, small cloth in the second
-LIKELY, SURE = 0.5, 0.97  # probabilities
-POSSIBLE = 0.08  # next to sure cloth
-SURE_SHARE = 0.5  # of a piece must be sure
-CLOSED = 3  # cells: narrower gaps of a piece, as lettering leaves, are closed
+LIKELY_CLOTH = 0.5  # probability from which places belong to a piece
+SURE_CLOTH, MIN_SURE_SHARE = 0.97, 0.5  # probability that is sure, and share of a piece that must be
+POSSIBLE_CLOTH = 0.08  # probability down to which places next to a piece belong to it
+CLOSING_CELLS = 3  # narrower gaps of a piece, as lettering leaves, are closed
 MIN_FOUND = 0.004  # of the photo: smaller pieces are errors
 
 Finder = Callable[[Tensor], Tensor]  # photos [N,3,H,W] in [-1,1] -> logits [N,1,h,w], as ClothFinder
@@ -67,18 +68,14 @@ def cloth_probability(photo: Tensor, finder: Finder) -> Tensor:
 
 def sure_pieces(probability: np.ndarray) -> np.ndarray:
     """bool [h,w]: the connected pieces of likely cloth of which enough is sure."""
-    pieces, count = ndimage.label(probability > LIKELY)
-    numbers = np.arange(count + 1)
-    area = ndimage.sum_labels(np.ones_like(probability), pieces, numbers)
-    sure = ndimage.sum_labels(probability > SURE, pieces, numbers)
-    keep = (area > MIN_FOUND * probability.size) & (sure > SURE_SHARE * area)
-    keep[0] = False
-    return keep[pieces]
+    pieces = connected(probability > LIKELY_CLOTH, corners=False)
+    sure = pieces.sum(probability > SURE_CLOTH) > MIN_SURE_SHARE * pieces.size
+    return pieces.keep(sure & (pieces.size > MIN_FOUND * probability.size))
 
 
 def grow_regions(pieces: np.ndarray, probability: np.ndarray) -> np.ndarray:
     """bool [h,w]: pieces grown into the possible cloth that they touch (hysteresis), without gaps and holes."""
-    whole = ndimage.binary_propagation(pieces, mask=pieces | (probability > POSSIBLE))
-    room = 2 * CLOSED
-    closed = ndimage.binary_closing(np.pad(whole, room), iterations=CLOSED)[room:-room, room:-room]
+    whole = ndimage.binary_propagation(pieces, mask=pieces | (probability > POSSIBLE_CLOTH))
+    room = 2 * CLOSING_CELLS
+    closed = ndimage.binary_closing(np.pad(whole, room), iterations=CLOSING_CELLS)[room:-room, room:-room]
     return np.asarray(ndimage.binary_fill_holes(closed | whole))

@@ -25,23 +25,25 @@ from stylecine.ops.smoothstep import smoothstep
 from stylecine.options import Wind
 
 WAVES = (2, 3, 4, 5)  # cycles of the waves in a gust
-NUMBERS = (1.7, 1.9, 2.1, 2.4)  # of each of our own along the cloth, in any wind
-SPEED = 1.5  # lengths of the cloth that the photo's folds travel in a gust
-SLOPES = (0.44, 0.31, 0.24, 0.20)  # of each, at full strength at the free end
-POWER = 0.9  # exponent of the wind's strength, for their slopes and the share of the folds that travels
+POWER = 0.9  # exponent of the wind's strength, for the slopes of waves and the share of the folds that travels
+FOLD_SPEED = 1.5  # lengths of the cloth that the photo's folds travel in a gust
+MAX_FOLDS = 10.0  # along the cloth: shorter folds are not seen by the networks
+FOLDS_FREE_FROM = 0.35  # distance from where the cloth is attached, in [0, 1], from which the photo's folds are free
+# Our own waves, one for each of WAVES:
+NUMBERS = (1.7, 1.9, 2.1, 2.4)  # how many fit along the cloth, in any wind
+DOWNWARD = (0.3, -0.2, 0.45, -0.35)  # waves down the cloth per wave along it: their fronts are not parallel
+SLOPES = (0.44, 0.31, 0.24, 0.20)  # at full strength at the free end
+WAVES_FREE_FROM = 0.2  # as FOLDS_FREE_FROM
+ROOT_AMPLITUDE = 0.5  # next to where the cloth is attached, relative to the free end
+STARTING_LOSS = 0.7  # how much lower they are when the gust begins: of the rest, the photo shows the opposite
+MIN_OWN_SHARE = 0.15  # of them, squared, where the photo's folds are as high as those
+MAX_ASPECT = 1.8  # of cloth whose waves are as long as it is; on longer cloth they are as on this part of it
 OCCLUSION = 0.5  # log2 of the gain at the crest of a wave of slope 1: less light reaches valleys
 HUE_STEP = 0.06  # of red's and green's share of the light: cloth of nearer colours is compared
 MAX_PRINT = 0.6  # log2 of brightness: larger differences from the surroundings are prints
-DOWNWARD = (0.3, -0.2, 0.45, -0.35)  # waves down the cloth per wave along it: their fronts are not parallel
-GROWTH = 0.5  # amplitude of our own waves next to where the cloth is attached, relative to the free end
-FREE = (0.35, 0.2)  # distance from there at which the photo's folds, and our own waves, are free
-CALM = 0.7  # how much lower our own waves are when the gust begins: of the rest, the photo shows the opposite
-REMAINDER = 0.15  # of our own waves, squared, where the photo's folds are as high as those
 ATTACHMENT_WEIGHTS = (-0.3, -2.2, 4.1, 0.2)  # of the features of candidate_attachments
 UPWIND_WEIGHT = 1.0  # of a side on the windward end
 AWAY_FROM_ATTACHMENT = 0.7  # of a wind towards the viewer or away: how much its waves run away from the attachment
-MAX_ASPECT = 1.8  # of cloth whose waves are as long as it is; on longer cloth they are as on this part of it
-MAX_FOLDS = 10.0  # along the cloth: shorter folds are not seen by the networks
 SMALLEST_ANGLE = 0.75  # sine of the angle at which cloth is seen, at least: no photo is taken exactly head-on
 
 Attachments = tuple[np.ndarray, np.ndarray]  # see `candidate_attachments`
@@ -88,16 +90,17 @@ def flutter(normals: Tensor, shading: Tensor, cover: Tensor, propagation: Propag
     slopes = push_pull(normals[:, :2] / normals[:, 2:].clamp_min(0.3), cover)
     phases = torch.arange(count, device=normals.device) / count
     folds = _folds(torch.cat((slopes, shading), 1)[0], propagation)
-    travelling = smoothstep(0, FREE[0], propagation.distance)
+    travelling = smoothstep(0, FOLDS_FREE_FROM, propagation.distance)
     waves, turned = [], []  # complex [4,S,S], and by how much each has turned at the phases, [count]
     for m, wave in zip(WAVES, folds, strict=True):
         waves.append(travelling * wave)
         turned.append(torch.exp(-2j * math.pi * m * phases) - 1)
     present = sum((wave[1:3].abs().square().sum(0) for wave in folds), torch.zeros(size, size, device=normals.device))
     present = blur(present[None, None], size // 16)[0, 0].sqrt() * travelling
-    envelope = 1 - CALM * ((1 + (2 * math.pi * phases).cos()) / 2) ** 2
-    missing = (1 - (present / math.hypot(*SLOPES)).square()).clamp_min(REMAINDER).sqrt()
-    amplitude = (GROWTH + (1 - GROWTH) * propagation.distance) * smoothstep(0, FREE[1], propagation.distance)
+    envelope = 1 - STARTING_LOSS * ((1 + (2 * math.pi * phases).cos()) / 2) ** 2
+    missing = (1 - (present / math.hypot(*SLOPES)).square()).clamp_min(MIN_OWN_SHARE).sqrt()
+    growth = ROOT_AMPLITUDE + (1 - ROOT_AMPLITUDE) * propagation.distance
+    amplitude = growth * smoothstep(0, WAVES_FREE_FROM, propagation.distance)
     for m, number, slope, downward in zip(WAVES, NUMBERS, SLOPES, DOWNWARD, strict=True):
         waves.append(_own_wave(propagation, number, downward) * (slope * amplitude * missing))
         turned.append(envelope * torch.exp(-2j * math.pi * m * phases) - envelope[0])
@@ -163,7 +166,7 @@ def _folds(slopes: Tensor, propagation: Propagation) -> list[Tensor]:
     along = kx * propagation.direction[0] + ky * propagation.direction[1]
     squared = (kx**2 + ky**2).clamp_min(1e-9)
     towards = (2 * along.clamp_min(0) ** 2 / squared).clamp(max=1)  # folds that lie along the wind cannot run
-    cycles = along * propagation.length * SPEED
+    cycles = along * propagation.length * FOLD_SPEED
     fine = ((MAX_FOLDS - along * propagation.length) / 3).clamp(0, 1)
     height = 1j * (kx * spectrum[0] + ky * spectrum[1]) / (2 * math.pi * squared)
     parts = torch.cat((height[None], spectrum))

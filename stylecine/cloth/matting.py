@@ -18,22 +18,24 @@ from scipy import ndimage
 from torch import Tensor
 
 from stylecine.cloth.outline import connected_to, free_outline, nearest_value, share_among
-from stylecine.ops.image import blur, dilate, push_pull
+from stylecine.ops.image import blur, cell_means, dilate, nearest, push_pull, unmix
+from stylecine.ops.regions import connected
 from stylecine.ops.shift_map import copy_shifted
 from stylecine.ops.texture import copy_texture
 
 MASK_ERROR = 0.009  # of the long side: how far a mask may be from the true edge
 MATTE_SOFTNESS = 3  # pixels: half the width of the matte's border in front of plain background
-MAX_PLAIN_DEVIATION = 0.045  # of [0,1]: standard deviation of colours within a cell and its neighbours
-MAX_MIXTURE_ERROR = 0.07  # of [0,1]: colours further from all mixtures of cloth and background are neither
-MAX_CLOTH_BEYOND = 0.5  # of the cloth's colour, and of places of more, as far outside as a mask may be wrong
-MIN_CLOTH_SHARE = 0.15  # of the cloth's colour next to a mask: more has been missed by the mask
+MAX_PLAIN_DEVIATION = 0.045  # of [0, 1]: standard deviation of colours within a cell and its neighbours; more is rough
+MAX_PLAIN_SHARE = 0.6  # of the background around a place: where more is plain, the place is not judged as rough
+MIN_PLAIN_SHARE = 0.02  # of the picture: the smallest plain region; a tenth of that if it touches the picture's border
+MAX_MIXTURE_ERROR = 0.07  # of [0, 1]: colours further from all mixtures of cloth and background are neither
+MIN_COLOUR_DIFFERENCE = 0.06  # of [0, 1]: closer colours of cloth and background cannot be told apart
+MIN_CLOTH_SHARE = 0.15  # of a colour next to a mask that is cloth: more has been missed by the mask
+MAX_CLOTH_BEYOND = 0.5  # the same as far outside as a mask may be wrong; if more than this share of places have more,
+# the cloth goes on
 HIDING = 0.25  # of the matte: above it the background is entirely inpainted
 DETAIL_DISTANCE = 0.04  # of the long side: this far behind the cloth the background's detail is unknown
-MIN_COLOUR_DIFFERENCE = 0.06  # of [0,1]: closer colours of cloth and background cannot be told apart
 UNCOVERED_CELLS = 2  # from the moving cloth: further away nothing is ever uncovered
-MAX_PLAIN_SHARE = 0.6  # of the background around a place that is judged as rough
-MIN_PLAIN_SHARE = 0.02  # of the picture: the smallest plain region that does not touch the picture's border
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +53,7 @@ class Matting:
 def estimate_matting(photo: Tensor, mask: Tensor, frozen: Tensor, cell: int) -> Matting:
     """photo [3,H,W] in [-1,1]; mask of the cloth and frozen (what must not change), both [H,W] in [0,1]."""
     colour = (photo + 1) / 2
-    inside, fixed = on_grid(mask, cell) >= 0.5, on_grid(frozen, cell) >= 0.3
+    inside, fixed = cell_means(mask, cell) >= 0.5, cell_means(frozen, cell) >= 0.3
     strip = max(2.0, MASK_ERROR * max(mask.shape))  # pixels
     around = _segment_surroundings(colour, inside, fixed, 1 + math.ceil(strip / cell), cell)
     cloth = inside | around.missed
@@ -83,7 +85,7 @@ class _Surroundings:
 
 def _segment_surroundings(colour: Tensor, inside: Tensor, fixed: Tensor, reach: int, cell: int) -> _Surroundings:
     """colour [3,H,W] in [0,1]; inside (cloth) and fixed: bool [gh,gw]; reach: cells by which the mask may be wrong."""
-    cells = on_grid(colour, cell)
+    cells = cell_means(colour, cell)
     # the cloth itself makes the cells next to it rough, so those are judged by their colour instead
     near = dilate(inside, reach) & ~inside
     around = ~inside & ~near
@@ -133,24 +135,16 @@ def _background(
     return torch.lerp(colour, _inpaint(colour, known > 0.99, rough), hidden)
 
 
-def on_grid(image: Tensor, cell: int) -> Tensor:
-    """Means of [C,H,W] or [H,W] over cells; those at the border over the part inside the image."""
-    channels = image if image.ndim == 3 else image[None]
-    means = F.avg_pool2d(channels[None], cell, ceil_mode=True, count_include_pad=False)[0]
-    return means if image.ndim == 3 else means[0]
-
-
 def _inpaint(colour: Tensor, visible: Tensor, rough: Tensor) -> Tensor:
     """Fills invisible places: nearby with the nearest colours, which continues stripes; further away with means.
     rough [H,W] in [0,1]: the share copied from elsewhere instead, as these would smear a rough background."""
     if not bool(visible.any()):
         return colour
     means = push_pull(colour[None], visible[None, None].float())[0]
-    distance, indices = ndimage.distance_transform_edt(~visible.cpu().numpy(), return_indices=True)
-    y, x = (torch.from_numpy(i).long().to(colour.device) for i in indices)
-    nearest = F.avg_pool2d(colour[:, y, x][None], 5, 1, 2, count_include_pad=False)[0]
-    far = torch.from_numpy(distance.astype(np.float32)).to(colour.device) / (DETAIL_DISTANCE * max(visible.shape))
-    filled = torch.where(visible, colour, torch.lerp(nearest, means, far.clamp(0, 1) ** 2))
+    distance, y, x = nearest(visible)
+    close = F.avg_pool2d(colour[:, y, x][None], 5, 1, 2, count_include_pad=False)[0]
+    far = distance / (DETAIL_DISTANCE * max(visible.shape))
+    filled = torch.where(visible, colour, torch.lerp(close, means, far.clamp(0, 1) ** 2))
     textured = copy_texture(filled, visible.to(colour))
     if bool(rough.any()):
         textured = torch.lerp(textured, copy_shifted(filled, visible), rough)
@@ -173,30 +167,22 @@ def _unmix(observed: Tensor, foreground: Tensor, background: Tensor) -> tuple[Te
 
     The share is 1 where foreground and background cannot be told apart.
     """
-    difference = foreground - background
-    squared = difference.square().sum(0)
-    share = ((observed - background) * difference).sum(0) / squared.clamp_min(1e-6)
-    reliable = ((squared.sqrt() - MIN_COLOUR_DIFFERENCE) / MIN_COLOUR_DIFFERENCE).clamp(0, 1)
-    error = (observed - background - share.clamp(-0.2, 1.2) * difference).norm(dim=0)
+    share, error, reliable = unmix(observed, background, foreground, MIN_COLOUR_DIFFERENCE, beyond=0.2)
     return torch.lerp(torch.ones_like(share), (share / 0.6).clamp(0, 1), reliable), error
 
 
 def _deviation(colour: Tensor, cell: int) -> Tensor:
     """Standard deviation of colours [3,H,W] within a cell and its neighbours, [gh,gw]."""
-    means = (on_grid(x, cell)[None] for x in (colour, colour**2))
+    means = (cell_means(x, cell)[None] for x in (colour, colour**2))
     mean, mean_square = (F.avg_pool2d(x, 3, 1, 1, count_include_pad=False)[0] for x in means)
     return (mean_square - mean**2).clamp_min(0).mean(0).sqrt()
 
 
 def _large_regions(places: Tensor) -> Tensor:
     """The connected regions of bool [h,w] that are large, or touch the picture's border."""
-    labels, count = ndimage.label(places.cpu().numpy())
-    area = np.bincount(labels.ravel(), minlength=count + 1)
-    border = np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))
-    keep = area >= MIN_PLAIN_SHARE * labels.size
-    keep[border] |= area[border] >= MIN_PLAIN_SHARE / 10 * labels.size
-    keep[0] = False
-    return torch.from_numpy(keep[labels]).to(places.device)
+    parts = connected(places.cpu().numpy(), corners=False)
+    smallest = np.where(parts.touch_border, MIN_PLAIN_SHARE / 10, MIN_PLAIN_SHARE) * places.numel()
+    return torch.from_numpy(parts.keep(parts.size >= smallest)).to(places.device)
 
 
 def _flood(start: Tensor, through: Tensor) -> Tensor:

@@ -12,23 +12,26 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-from stylecine.ops.image import LUMA, blur, dilate
+from stylecine.ops.image import LUMA, blur, dilate, nearest
+from stylecine.ops.regions import connected
 
-MIN_DIFFERENCE = 1.8  # of the colours of cloth and background, in standard deviations of both
-MAX_CHANGE = 1.5  # of the background's colours away from the cloth, likewise: a pole ends, a meadow goes on
+# Differences of colours are Mahalanobis distances, in standard deviations of both.
+MIN_DIFFERENCE = 1.8  # of cloth and background: closer ones cannot be told apart, and the cloth is held
+MAX_CHANGE = 1.5  # of the background away from the cloth: more where something ends, as a pole; a meadow goes on
 MAX_BEND = 0.5  # share of cloth around a place just outside of it: more where it bends around something
-NOISE = 0.03  # of [0,1]: standard deviation of colours at least
+COLOUR_NOISE = 0.03  # of [0, 1]: standard deviation of colours at least
 SKIN_CB, SKIN_CR = (0.30, 0.50), (0.52, 0.68)  # chroma of skin (BT.601), of every tone with a luma above DARK
 # Chroma shrinks with luma, and dark cloth, leaves and wood come into that range. Red over green and green over blue
 # stay: skin from DEEPEST to DARK, as deep shades are in shadow, has them in these ranges.
 DEEPEST, DARK, DEEP_RED_GREEN, DEEP_GREEN_BLUE = 0.08, 0.15, (1.25, 2.0), (1.0, 1.5)
-SMALLEST_HAND = 0.0005  # of the picture
-LARGEST_LIMB, LARGEST_FACE = 0.03, 0.15  # of the picture, with and without touching its border: larger regions of
-# skin's colours are walls, floors or sand
+# Areas of skin, of the picture. Larger regions of skin's colours are walls, floors or sand.
+SMALLEST_HAND = 0.0005
+LARGEST_LIMB, LARGEST_FACE = 0.03, 0.15  # of what touches the picture's border, and of what does not
 MIN_EVIDENCE = 6.0  # twice the log-likelihood ratio at which a place next to cloth counts as cloth
-FOREIGN, MAX_FOREIGN = 3.0, 0.2  # distance from all mixtures, likewise; share of such places next to the cloth: a pole
+FOREIGN = 3.0  # difference from all mixtures of cloth and background from which a place is something else, as a pole
+MAX_FOREIGN = 0.2  # share of such places along a free outline
 MIN_KNOWN = 0.02  # share of cells whose colours are looked at; there are fewer at the picture's border
-MIN_FREE = 0.6  # share of places along a stretch of outline
+MIN_FREE = 0.6  # share of free places along a stretch of outline that is free
 
 
 def free_outline(cells: Tensor, inside: Tensor, reach: int) -> tuple[Tensor, Tensor]:
@@ -58,8 +61,7 @@ def free_outline(cells: Tensor, inside: Tensor, reach: int) -> tuple[Tensor, Ten
 
 def nearest_value(image: Tensor, known: Tensor) -> Tensor:
     """[C,h,w] with the value of the nearest known place, bool [h,w]."""
-    indices = ndimage.distance_transform_edt(~known.cpu().numpy(), return_distances=False, return_indices=True)
-    y, x = (torch.from_numpy(i).long().to(image.device) for i in indices)
+    _, y, x = nearest(known)
     return image[:, y, x]
 
 
@@ -101,14 +103,13 @@ def _foreign(cells: Tensor, one: tuple[Tensor, Tensor], other: tuple[Tensor, Ten
 
 
 def _regular(covariance: Tensor) -> Tensor:
-    return covariance + NOISE**2 * torch.eye(3, device=covariance.device)
+    return covariance + COLOUR_NOISE**2 * torch.eye(3, device=covariance.device)
 
 
 def connected_to(places: Tensor, target: Tensor) -> Tensor:
     """The connected regions of bool [gh,gw] that overlap `target`: a pole does, a strip that a mask missed does not."""
-    labels, _ = ndimage.label(places.cpu().numpy(), np.ones((3, 3)))
-    keep = np.isin(labels, np.setdiff1d(labels[target.cpu().numpy()], [0]))
-    return torch.from_numpy(keep).to(places.device)
+    parts = connected(places.cpu().numpy())
+    return torch.from_numpy(parts.keep(parts.touch(target.cpu().numpy()))).to(places.device)
 
 
 def share_among(places: Tensor, among: Tensor, radius: int) -> Tensor:
@@ -147,13 +148,10 @@ def _skin(cells: Tensor, outside: Tensor) -> Tensor:
     cb, cr = 0.5 + (blue - luma) * 0.564, 0.5 + (red - luma) * 0.713
     deep = (luma > DEEPEST) & _within(red, DEEP_RED_GREEN, green) & _within(green, DEEP_GREEN_BLUE, blue)
     like = _within(cb, SKIN_CB) & _within(cr, SKIN_CR) & ((luma > DARK) | deep) & outside
-    labels, count = ndimage.label(like.cpu().numpy())
-    largest = np.full(count + 1, LARGEST_FACE)
-    largest[np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])] = LARGEST_LIMB
-    area = np.bincount(labels.ravel(), minlength=count + 1) / labels.size
-    person = (area >= SMALLEST_HAND) & (area <= largest)
-    person[0] = False
-    return torch.from_numpy(person[labels]).to(cells.device)
+    parts = connected(like.cpu().numpy(), corners=False)
+    share, largest = parts.size / like.numel(), np.where(parts.touch_border, LARGEST_LIMB, LARGEST_FACE)
+    person = parts.keep((share >= SMALLEST_HAND) & (share <= largest))
+    return torch.from_numpy(person).to(cells.device)
 
 
 def _within(values: Tensor, limits: tuple[float, float], unit: Tensor | float = 1) -> Tensor:

@@ -15,20 +15,21 @@ from torch import Tensor
 
 from stylecine.cloth.flutter import Attachments, candidate_attachments, fold_shading
 from stylecine.cloth.lighting import fit_light, shade
-from stylecine.cloth.matting import Matting, estimate_matting, on_grid
+from stylecine.cloth.matting import Matting, estimate_matting
 from stylecine.errors import NothingMoves
 from stylecine.ops.drape import TILE
-from stylecine.ops.image import blur, to_uint8
+from stylecine.ops.image import blur, cell_means, to_uint8
+from stylecine.ops.regions import connected
 
 SIDE = 128  # pixels of the networks' square input
 CROP_MARGIN = 1.2  # side of a piece's crop, relative to the longer side of its bounding box
 MAX_GRID = 320  # points of the fields' grid along the long side
-PREVIEW_GRID = 110  # of a preview, with half or a quarter of the points a side
+PREVIEW_GRID = 110  # the same of a preview, which has half or a quarter of the points a side
 MIN_PIECE = 0.0008  # of the picture: smaller pieces are not animated
-MAX_PIECES = 16
+MAX_PIECES = 16  # the largest ones
 MERGE_DISTANCE = 0.012  # of the short side: pieces closer than twice this are treated as one
 LIGHT_DETAIL = 3  # pixels of a crop: the light explains no smaller ones
-GAMMA = 2.2
+GAMMA = 2.2  # of the photo's brightness over light
 
 NormalPredictor = Callable[[Tensor, Tensor], Tensor]  # photo [N,3,S,S], mask [N,1,S,S] -> unit normals [N,3,S,S]
 CyclePredictor = Callable[[Tensor, Tensor, Tensor, int], Tensor]  # normals, mask, wind [N,2], n -> [N,2*n,5,S,S]
@@ -103,7 +104,7 @@ class RestShape:
         """The same at half the detail, or at a quarter where that is more than previews need."""
         matting = self.matting
         step = 4 if max(self.outline.shape) > 2 * PREVIEW_GRID and 4 * self.cell <= TILE else 2
-        clearance, shading, outline = (on_grid(x, step) for x in (matting.clearance, matting.shading, self.outline))
+        clearance, shading, outline = (cell_means(x, step) for x in (matting.clearance, matting.shading, self.outline))
         return replace(
             self,
             matting=replace(matting, clearance=clearance, shading=shading),
@@ -111,7 +112,7 @@ class RestShape:
             surfaces=tuple(surface.coarse for surface in self.surfaces),
             nearest=self.nearest[::step, ::step],
             outline=outline,
-            mobility=None if self.mobility is None else on_grid(self.mobility, step),
+            mobility=None if self.mobility is None else cell_means(self.mobility, step),
         )
 
 
@@ -136,7 +137,7 @@ def estimate_rest_shape(
     surfaces = [
         estimate_surface(image, each, cover, light) for (image, cover), each in zip(crops, normals, strict=True)
     ]
-    inside = (on_grid(mask, cell) >= 0.5).cpu().numpy()
+    inside = (cell_means(mask, cell) >= 0.5).cpu().numpy()
     distances = ndimage.distance_transform_edt(inside) - ndimage.distance_transform_edt(~inside)
     outline = torch.from_numpy(distances).to(photo) * cell
     if mobility is not None:
@@ -171,21 +172,20 @@ def find_pieces(mask: Tensor) -> list[Piece]:
     height, width = mask.shape
     short = min(height, width)
     scale = max(1, short // 256)
-    coarse = (on_grid(mask, scale) >= 0.5).cpu().numpy()
+    coarse = (cell_means(mask, scale) >= 0.5).cpu().numpy()
     radius = max(1, round(MERGE_DISTANCE * short / scale))
-    labels, count = ndimage.label(ndimage.binary_dilation(coarse, iterations=radius), np.ones((3, 3)))
-    labels *= coarse
-    area = np.bincount(labels.ravel(), minlength=count + 1)
+    parts = connected(ndimage.binary_dilation(coarse, iterations=radius)).within(coarse)
+    area, numbers = parts.size, parts.numbers
     area[0] = 0
-    numbers = [int(n) for n in np.argsort(-area) if area[n] >= max(4, MIN_PIECE * coarse.size)][:MAX_PIECES]
+    large = [n for n in np.argsort(-area) if area[n] >= max(4, MIN_PIECE * coarse.size)][:MAX_PIECES]
     pieces = []
-    for number in numbers:
-        rows, columns = (np.flatnonzero((labels == number).any(axis)) for axis in (1, 0))
-        top, bottom = rows[0] * scale, min((rows[-1] + 1) * scale, height)
-        left, right = columns[0] * scale, min((columns[-1] + 1) * scale, width)
+    for number in large:
+        rows, columns = parts.boxes[number - 1]
+        top, bottom = rows.start * scale, min(rows.stop * scale, height)
+        left, right = columns.start * scale, min(columns.stop * scale, width)
         side = max(8, math.ceil(CROP_MARGIN * max(bottom - top, right - left)))
-        own = ndimage.binary_dilation(labels == number, np.ones((3, 3)), iterations=radius)
-        others = ndimage.binary_dilation((labels > 0) & (labels != number), np.ones((3, 3)))
+        own = ndimage.binary_dilation(numbers == number, np.ones((3, 3)), iterations=radius)
+        others = ndimage.binary_dilation((numbers > 0) & (numbers != number), np.ones((3, 3)))
         own = torch.from_numpy(own & ~others).to(mask.device)
         enlarged = own.repeat_interleave(scale, 0).repeat_interleave(scale, 1)[:height, :width]
         pieces.append(Piece(mask * enlarged, int((top + bottom - side) // 2), int((left + right - side) // 2), side))
@@ -230,7 +230,7 @@ def _fit_light(crops: Sequence[tuple[Tensor, Tensor]], normals: Sequence[Tensor]
 
 def _nearest_piece(pieces: Sequence[Piece], cell: int) -> Tensor:
     """The index of the piece nearest to each point of the grid, [gh,gw]."""
-    distances = [ndimage.distance_transform_edt((on_grid(piece.mask, cell) < 0.5).cpu().numpy()) for piece in pieces]
+    distances = [ndimage.distance_transform_edt((cell_means(piece.mask, cell) < 0.5).cpu().numpy()) for piece in pieces]
     return torch.from_numpy(np.argmin(distances, axis=0)).to(pieces[0].mask.device)
 
 

@@ -9,16 +9,18 @@ import math
 import numpy as np
 from scipy import ndimage
 
-THINNEST, WIDEST = 1.5, 0.4  # half the thing's width: pixels, and of the brush's radius, where it is widest
-THICK = 0.5  # radii: what is wider in the mean is no thin thing
-LONG = 2.5  # radii: strokes that are shorter are dabs
+MIN_HALF_WIDTH = 1.5  # pixels: half the thing's width at its narrowest
+MAX_HALF_WIDTH = 0.4  # of the brush's radius: the same at its widest
+MAX_MEAN_WIDTH = 0.5  # of the brush's radius: what is wider in the mean is no thin thing
+MIN_LENGTH = 2.5  # of the brush's radius: shorter strokes are dabs
 MAX_STEPS = 4000  # along the stroke
-CLEAR, FAINTEST = 0.08, 0.03  # of [0, 1]: the thing's contrast in the mean, and along all of it but gaps
-GAPS = 0.2  # of its length, at most
-OUTSTANDING = 2.5  # times the contrast that three quarters of what is beside it do not have
-STIFF = 0.5  # of the mean contrast: what a step to the side has to be worth
-EDGE = 0.4  # of the thing's contrast at a place: less is beside it
-AROUND = 1.0  # pixels around it that are meant too, as its edges are soft
+MIN_MEAN_CONTRAST = 0.08  # of [0, 1]: of the thing with what is beside it
+OUTSTANDING = 2.5  # times the contrast that three quarters of what is beside it do not have: the same
+MIN_CONTRAST = 0.03  # of [0, 1]: all along the thing but gaps
+MAX_GAPS = 0.2  # of its length
+STIFFNESS = 0.5  # of the mean contrast: what a step to the side has to be worth
+EDGE_SHARE = 0.4  # of the thing's contrast at a place: less is beside it
+SOFT_EDGE = 1.0  # pixels around it that are meant too
 
 
 def fit_thin(photo: np.ndarray, points: np.ndarray, radius: float) -> np.ndarray | None:
@@ -27,8 +29,8 @@ def fit_thin(photo: np.ndarray, points: np.ndarray, radius: float) -> np.ndarray
     points: [n,2], x and y in pixels. radius: of the brush, in pixels.
     """
     line = _resampled(points)
-    widest = round(WIDEST * radius)
-    if len(line) < LONG * radius or widest < 2:
+    widest = round(MAX_HALF_WIDTH * radius)
+    if len(line) < MIN_LENGTH * radius or widest < 2:
         return None
     normal = _normals(line, radius)
     reach = math.ceil(radius)
@@ -41,7 +43,7 @@ def fit_thin(photo: np.ndarray, points: np.ndarray, radius: float) -> np.ndarray
     under = [contrast[:, 2 * widest : -2 * widest] for contrast in contrasts]
     things = [_thing(contrast, _best_path(contrast), widest) for contrast in under]
     thing, clear = max(things, key=lambda found: found[1])
-    if clear < 1 or thing.sum() > THICK * radius * len(line):
+    if clear < 1 or thing.sum() > MAX_MEAN_WIDTH * radius * len(line):
         return None
     return _on_photo(thing, line, normal, photo.shape[:2])
 
@@ -65,7 +67,7 @@ def _normals(line: np.ndarray, radius: float) -> np.ndarray:
 def _best_path(contrast: np.ndarray) -> np.ndarray:
     """The column at each row [n] of the path of most contrast, which moves by a column a row at most."""
     rows = len(contrast)
-    cost = np.array([STIFF, 0, STIFF], np.float32)[:, None] * contrast.mean()
+    cost = np.array([STIFFNESS, 0, STIFFNESS], np.float32)[:, None] * contrast.mean()
     total, came = contrast[0].copy(), np.zeros(contrast.shape, np.int8)
     for row in range(1, rows):
         padded = np.pad(total, 1, constant_values=-np.inf)
@@ -86,11 +88,11 @@ def _thing(contrast: np.ndarray, path: np.ndarray, widest: int) -> tuple[np.ndar
     on_path = contrast[np.arange(rows), path]
     away = np.abs(np.arange(columns) - path[:, None])
     level = ndimage.median_filter(on_path, 2 * widest + 1, mode="nearest")
-    thing = (away <= widest) & (contrast > EDGE * level[:, None]) | (away <= THINNEST)
+    thing = (away <= widest) & (contrast > EDGE_SHARE * level[:, None]) | (away <= MIN_HALF_WIDTH)
     beside = float(np.quantile(contrast[away > 2 * widest], 0.75)) if (away > 2 * widest).any() else math.inf
-    clear = float(on_path.mean()) / max(CLEAR, OUTSTANDING * beside)
-    whole = float(np.quantile(on_path, GAPS)) / FAINTEST
-    return ndimage.grey_dilation(thing.astype(np.float32), (1, 2 * round(AROUND) + 1)), min(clear, whole)
+    clear = float(on_path.mean()) / max(MIN_MEAN_CONTRAST, OUTSTANDING * beside)
+    whole = float(np.quantile(on_path, MAX_GAPS)) / MIN_CONTRAST
+    return ndimage.grey_dilation(thing.astype(np.float32), (1, 2 * round(SOFT_EDGE) + 1)), min(clear, whole)
 
 
 def _on_photo(thing: np.ndarray, line: np.ndarray, normal: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
@@ -107,7 +109,7 @@ def _on_photo(thing: np.ndarray, line: np.ndarray, normal: np.ndarray, size: tup
     rows = row[known]
     offset = np.stack([x, y], axis=2)[known] - line[rows]
     column = (offset * normal[rows]).sum(1) + reach
-    beyond = np.hypot(*offset.T) > np.abs(column - reach) + 2 * AROUND  # an end of the stroke
+    beyond = np.hypot(*offset.T) > np.abs(column - reach) + 2 * SOFT_EDGE  # an end of the stroke
     full = np.zeros(size, np.float32)
     part = np.zeros(known.shape, np.float32)
     part[known] = np.where(beyond, 0, ndimage.map_coordinates(thing, (rows, column), order=1, mode="constant"))

@@ -45,7 +45,7 @@ def quality_warning(scene: Scene, mask: Tensor, *, predicted: bool, generated: b
 
 @torch.no_grad()
 def is_surely_known(photo: np.ndarray, nets: Networks) -> bool:
-    """Whether `quality_warning` would not speak of the likeness of a photo uint8 [H,W,3], found without its latents."""
+    """Whether a photo uint8 [H,W,3] would raise no likeness warning by `quality_warning`, told without its latents."""
     height, width = photo.shape[:2]
     rows, columns = CROPS if width >= height else reversed(CROPS)
     if height < rows * CROP or width < columns * CROP:

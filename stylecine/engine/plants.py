@@ -16,11 +16,11 @@ from stylecine.perception.backdrop import Backdrop, find_backdrop
 from stylecine.perception.thin import upright_static
 from stylecine.picture.overlay import Overlay
 
-CLOSED = 0.006  # of the short side: gaps between plants and the sky or water behind them belong to these
-SEEN = 0.02, 0.12  # pixels (standard deviation) of sway: the matte fades in where it begins
+GAP_CLOSING = 0.006  # of the short side: gaps between plants and the sky or water behind them belong to these
+VISIBLE_SWAY = 0.02, 0.12  # pixels (standard deviation) of sway at which the matte begins, and at which it is full
 MIN_EXTENT = 1e-3  # pixels of sway that count as motion at all
 TWIG = 0.015  # of the short side: thin things so near to plants are their twigs
-HELD = 0.02  # of a layer: what has less of it is no sky or water
+MIN_LAYER = 0.02  # of a layer: what has less of it is no sky or water
 
 
 @torch.no_grad()
@@ -41,13 +41,13 @@ def find_swaying(
     much of each pixel is that landscape's in its frames. held: bool [H,W], what stands still in any case; thin: what is
     thin and stands still before the landscape.
     """
-    behind = layers.amax(0) > HELD
+    behind = layers.amax(0) > MIN_LAYER
     backdrop = find_backdrop(photo, plants, behind | (moving > 0) | held)
     if backdrop is None:
         plants = torch.where(upright_static(photo, plants > 0.5), 0.0, plants)
     else:  # close up, stalks and petals have such edges, too
         plants = torch.where(backdrop.behind, 1 - backdrop.share, plants)
-    free = _beside(plants, behind, round(CLOSED * min(plants.shape))) & ~_held(thin, plants)
+    free = _beside(plants, behind, round(GAP_CLOSING * min(plants.shape))) & ~_held(thin, plants)
     if backdrop is not None:
         free |= backdrop.behind & (plants <= 0.5)
     motion = predict_sway(photo, plants, free, seconds, close=backdrop is not None)
@@ -85,7 +85,8 @@ class SwayingPlants:
         extent = sway.extent.to(device)
         reach = _at_pixels(extent, sway.cell, (photo.shape[0], photo.shape[1]))
         covering = 1 - moving if self.backdrop is None else (1 - moving) * (1 - self.backdrop.share)
-        matte = (covering * ((reach - SEEN[0]) / (SEEN[1] - SEEN[0])).clamp(0, 1) * 255).round().to(torch.uint8)
+        visible = ((reach - VISIBLE_SWAY[0]) / (VISIBLE_SWAY[1] - VISIBLE_SWAY[0])).clamp(0, 1)
+        matte = (covering * visible * 255).round().to(torch.uint8)
         background, farthest = photo, float(extent.max())
         if self.plate is not None:
             uncovered = dilate(moving > 0, round(3 * farthest) + 3) & (moving == 0) & (matte > 0)

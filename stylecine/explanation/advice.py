@@ -58,7 +58,7 @@ def freeze_commands(region: Region, shell: Shell) -> list[str]:
 
 def add_commands(region: Region, shell: Shell) -> list[str]:
     """Lines that make a region move as its class does."""
-    return shell.edit("--add", f"{CLASSES[region.klass]}:{stroke_text(cover_region(region.mask))}")
+    return shell.edit("--add", f"{CLASSES[region.moving_class]}:{stroke_text(cover_region(region.mask))}")
 
 
 def reverse_arrow(region: Region, motion: Motion, width: int, height: int) -> str:
@@ -102,7 +102,7 @@ def _measures(evidence: Evidence, shell: Shell) -> Iterator[Finding]:
     if missed & {"pulse_global", "pulse_excess"} and not math.isnan(figures["pulse_global"]):
         excess = figures.get("pulse_excess", 0.0)
         tiles = f" Its tiles vary by {excess:.0%} more than passing texture would; the goal is 10%."
-        falls = any(region.klass == FALLS for region, _ in evidence.moving)
+        falls = any(region.moving_class == FALLS for region, _ in evidence.moving)
         calmer, lines = "Falls differ less at a calm pace." if falls else CALMER, shell.animate(pace="calm")
         if too_slow:  # the opposite was advised above
             calmer, lines = "A calmer pace would lessen it, but motion that is hardly seen matters more.", []
@@ -163,7 +163,7 @@ def _directions(evidence: Evidence, shell: Shell) -> Iterator[Finding]:
     for number, (region, motion) in enumerate(evidence.moving, 1):
         if not (motion.toss_up or motion.disagreement > CONTRADICTION) or not any(motion.velocity):
             continue
-        name = CLASSES[region.klass]
+        name = CLASSES[region.moving_class]
         if motion.toss_up:
             why = "It could as well run the other way, so it runs slower than it would otherwise."
         else:
@@ -191,7 +191,7 @@ def _doubtful(evidence: Evidence, shell: Shell) -> Iterator[Finding]:
     more = [
         (f"{letter} should stand still", freeze_commands(place, shell))
         if place.moving
-        else (f"{letter} should move, as {CLASSES[place.klass]}", add_commands(place, shell))
+        else (f"{letter} should move, as {CLASSES[place.moving_class]}", add_commands(place, shell))
         for letter, place in places
     ]
     count = f"{len(places)} place{'s' if len(places) > 1 else ''}"

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-from scipy import ndimage
 from torch import Tensor
 
 from stylecine.engine.animator import Animator
@@ -20,6 +19,7 @@ from stylecine.engine.scene import Scene
 from stylecine.errors import NothingMoves, OptionError, WriterUnavailable
 from stylecine.machine.progress import Progress, Stages
 from stylecine.ops.image import fit_short_side, resize, to_tensor
+from stylecine.ops.means import local_deviation
 from stylecine.ops.regions import Region, connected_regions
 from stylecine.options import CLASSES, CLOTH, SKY, RenderOptions
 from stylecine.output.video import read_video, write_video
@@ -191,8 +191,7 @@ def _moving(
 def _texture(photo: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
     """Standard deviation of grey around each place of a grid."""
     grey = np.asarray(Image.fromarray(photo).convert("L").resize((grid[1], grid[0]), Image.Resampling.BOX), np.float32)
-    mean = ndimage.gaussian_filter(grey, 3)
-    return np.sqrt(np.maximum(ndimage.gaussian_filter(grey * grey, 3) - mean * mean, 0))
+    return local_deviation(grey, 3)
 
 
 def _small_frames(loop: Cinemagraph, step: Callable[[int, int], None]) -> list[np.ndarray]:

@@ -166,7 +166,7 @@ def _mask(evidence: Evidence, source: Source, shell: Shell) -> str:
     )
     soft = float(((moving > 0.02) & (moving < 0.98)).mean())
     rows = [
-        f"<tr><th scope=row>{letter}</th><td>{CLASSES[region.klass]}</td><td>{region.share:.1%}</td>"
+        f"<tr><th scope=row>{letter}</th><td>{CLASSES[region.moving_class]}</td><td>{region.share:.1%}</td>"
         f"<td>{mean_probability(evidence, region):.0%}</td><td>{'moves' if region.moving else 'stands still'}</td></tr>"
         for letter, region in lettered
     ]
@@ -199,7 +199,7 @@ def _motion(evidence: Evidence, shell: Shell) -> str:
     for n, (region, motion) in enumerate(evidence.moving, 1):
         dx, dy = motion.velocity
         rows.append(
-            f"<tr><th scope=row>{n}</th><td>{CLASSES[region.klass]}</td><td>{region.share:.1%}</td>"
+            f"<tr><th scope=row>{n}</th><td>{CLASSES[region.moving_class]}</td><td>{region.share:.1%}</td>"
             f"<td>{motion.speed:.0f}</td><td>{heading(dx, dy) if any(motion.velocity) else 'none'}</td>"
             f"<td>{motion.disagreement:.0f}°</td><td>{_percent(motion.vivid)}</td><td>{_percent(motion.smooth)}</td></tr>"
         )
@@ -212,7 +212,7 @@ def _motion(evidence: Evidence, shell: Shell) -> str:
 def _stops(evidence: Evidence, shell: Shell) -> str:
     """Commands that make each region stand still, for those that should: a network may be sure, and wrong."""
     return "".join(
-        _details(f"Region {n}, {CLASSES[region.klass]}, should stand still", freeze_commands(region, shell))
+        _details(f"Region {n}, {CLASSES[region.moving_class]}, should stand still", freeze_commands(region, shell))
         for n, (region, _) in enumerate(evidence.moving, 1)
     )
 

@@ -38,10 +38,10 @@ def cores() -> int:
 
 @contextmanager
 def another_thread(device: torch.device, name: str) -> Iterator[Callable[[Callable[[], Any]], Future[Any]]]:
-    """A function that has others called in another thread of that name, one after the other.
+    """Runs functions one after another on a named thread.
 
-    With a GPU they are called at once instead, in this thread: cuDNN plans convolutions anew in each thread, which
-    takes longer than to compute them.
+    With a GPU each runs at once on this thread instead: cuDNN plans convolutions anew in each thread, which takes
+    longer than to compute them.
     """
     if device.type == "cuda":
         yield _called

@@ -15,22 +15,23 @@ from torch import Tensor
 from stylecine.movement.swell import Swell
 from stylecine.ops import integrate as ops
 from stylecine.ops.displacement import Displacement
+from stylecine.ops.regions import connected
 
-# Frames between two knots: as many as matter moves by so many points of the grid, within limits
-KNOT_TRAVEL, MIN_STRIDE, MAX_STRIDE = 4.0, 4, 12
-STEP = 2  # frames of an integration step
+KNOT_TRAVEL = 4.0  # points of the grid that matter may move between two knots of its path,
+MIN_STRIDE, MAX_STRIDE = 4, 12  # which are at least and at most so many frames apart
+STEP_FRAMES = 2  # of an integration step
 GRID = 256  # largest short side of the displacement's grid
-# What a region may travel in one sub-cycle, in short sides of the photo: with longer ways the two copies show content
-# from too far away to look plausible, which in a large region is farther than in a small one.
+# What a region may travel in one sub-cycle, in short sides of the photo: TRAVEL_OF_EXTENT of its length, within limits.
+# With longer ways the two copies show content from too far away to look plausible, which in a large region is farther.
 MIN_TRAVEL, MAX_TRAVEL, TRAVEL_OF_EXTENT = 0.06, 0.09, 0.2
 # A sky moves as one: nothing in it is uncovered but at the frame's rim, so it goes on for as long as nobody can tell
 # the sub-cycle from the loop. In short sides, and in seconds.
 SKY_TRAVEL, SKY_SECONDS = 0.3, 6.0
-MAX_SUB_CYCLES = 8
+MAX_SUB_CYCLES = 8  # of a place in a loop
 SUB_CYCLES_PER_SECOND = 1.5  # at most
 MAX_STAGGER = 0.45  # sub-cycles by which a place may be ahead of the others, or behind
-MIN_RAMP = 1.2  # seconds in which that sets in, and ceases
-STAGGER_SCALE = 0.1  # of the short side: standard deviation of the Gaussian that makes the noise smooth
+STAGGER_SCALE = 0.1  # of the short side: standard deviation of the Gaussian that makes the noise of that smooth
+MIN_RAMP = 1.2  # seconds in which it sets in, and ceases
 MIN_SWELL_LOOP = 1.0  # seconds at speed 1, and less above it: in shorter loops even one cycle would be hectic
 MIN_CYCLE_FRAMES = 4  # of a swell, which would otherwise flicker
 
@@ -64,7 +65,7 @@ def integrate(
     sub_cycles = to_canvas(sub_cycles[None].float(), grid, cell, size, margin, "nearest")[0].round().long()
     stride = choose_stride(velocity)
     knots = max(2, math.ceil(period / counts[0] / stride) + 1)
-    positions, rates = ops.integrate(torch.stack((velocity, -velocity)), knots, stride, stride // STEP)
+    positions, rates = ops.integrate(torch.stack((velocity, -velocity)), knots, stride, stride // STEP_FRAMES)
     stagger = make_stagger(sub_cycles, min(size) / cell)
     if standing is not None:
         standing = to_canvas(standing[None], grid, cell, size, margin)[0]
@@ -122,7 +123,7 @@ def choose_stride(velocity: Tensor) -> int:
     """Frames between two knots of a loop whose matter moves by velocity [2,gh,gw], points of the grid per frame: slow
     ways are smooth, and a long loop of a slow sky would otherwise have many knots."""
     frames = KNOT_TRAVEL / max(float(velocity.norm(dim=0).nan_to_num(0.0, 0.0, 0.0).max()), 1e-6)
-    return int(STEP * (min(max(frames, MIN_STRIDE), MAX_STRIDE) // STEP))
+    return int(STEP_FRAMES * (min(max(frames, MIN_STRIDE), MAX_STRIDE) // STEP_FRAMES))
 
 
 def make_stagger(sub_cycles: Tensor, short: float) -> Tensor | None:
@@ -153,23 +154,24 @@ def count_sub_cycles(flow: Tensor, moving: Tensor, period: int, fps: float, sky:
     speed, short = np.hypot(*velocity), min(moving.shape)
     support = moving_points(moving, flow).cpu().numpy()
     # Two grid points of clearance: displacements of different ages must not be interpolated where it moves.
-    labels, regions = ndimage.label(ndimage.binary_dilation(support, iterations=2), structure=np.ones((3, 3)))
+    parts = connected(ndimage.binary_dilation(support, iterations=2))
     most = max(1, min(MAX_SUB_CYCLES, int(SUB_CYCLES_PER_SECOND * period / fps)))
     point = moving.shape[0] / flow.shape[1] / short, moving.shape[1] / flow.shape[2] / short  # its height and width
-    count = np.ones(regions + 1, dtype=np.int64)
+    count = np.ones(parts.count + 1, dtype=np.int64)
     is_sky = np.zeros_like(support) if sky is None else moving_points(sky, flow).cpu().numpy()
-    for label in range(1, regions + 1):
-        here = (labels == label) & support
+    for number in range(1, parts.count + 1):
+        here = (parts.numbers == number) & support
         travel = np.percentile(speed[here], 90) * period * 30 / fps / short
         if is_sky[here].mean() > 0.5:
             least = max(travel / SKY_TRAVEL, period / fps / SKY_SECONDS)
         else:
             least = travel / np.clip(TRAVEL_OF_EXTENT * _extent(here, velocity, point), MIN_TRAVEL, MAX_TRAVEL)
-        count[label] = np.clip(math.ceil(least), 1, most)
-    if regions:
-        nearest = ndimage.distance_transform_edt(labels == 0, return_distances=False, return_indices=True)
-        labels = labels[tuple(nearest)]
-    return torch.from_numpy(count[labels]).to(flow.device)
+        count[number] = np.clip(math.ceil(least), 1, most)
+    numbers = parts.numbers
+    if parts.count:
+        nearest = ndimage.distance_transform_edt(numbers == 0, return_distances=False, return_indices=True)
+        numbers = numbers[tuple(nearest)]
+    return torch.from_numpy(count[numbers]).to(flow.device)
 
 
 def _extent(here: np.ndarray, velocity: np.ndarray, point: tuple[float, float]) -> float:

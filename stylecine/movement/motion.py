@@ -28,6 +28,7 @@ from stylecine.movement.speed import (
     water_travel,
 )
 from stylecine.ops.means import mean_within
+from stylecine.ops.perspective import nearness, nearness_within
 from stylecine.ops.smoothstep import smoothstep
 from stylecine.options import FALLS, SKY, SMOKE, WATER, Wind
 from stylecine.perception.directions import HINT_RADIUS, PER_SECOND, PlacedArrow
@@ -163,7 +164,7 @@ def _sky(scenery: Scenery, here: np.ndarray, wind: Wind | None) -> np.ndarray:
     way = np.array([x, y]) / math.hypot(x, y)
     rows = np.flatnonzero(here.any(1))
     horizon = max(float(np.percentile(np.nonzero(here)[0], 98)) + 1, 0.3 * scenery.short) if len(rows) else 1.0
-    height = np.clip(1 - np.arange(here.shape[0]) / horizon, 0, 1)
+    height = nearness(np.arange(here.shape[0]), horizon, -horizon)
     drift = way[:, None, None] * (0.35 + 0.65 * height)[None, :, None] * np.ones(here.shape)
     return drift if wind is None else _in_wind(drift, wind, 0.35 + 0.65 * height)
 
@@ -181,10 +182,7 @@ def _water(scenery: Scenery, here: np.ndarray, wind: Wind | None) -> np.ndarray:
     steered = _level_open(predicted, scenery)
     steered = steered / (np.linalg.norm(steered, axis=0) + 1e-9) * np.linalg.norm(flow, axis=0)
     flow = np.where(scenery.steered, steered, flow)
-    rows = np.nonzero(here)[0]
-    top, bottom = np.percentile(rows, [2, 98])
-    nearness = np.clip((np.arange(here.shape[0]) - top) / max(bottom - top, 0.1 * scenery.short), 0, 1)
-    return flow * (0.55 + 0.45 * nearness)[None, :, None]
+    return flow * (0.55 + 0.45 * nearness_within(here, tail=2, least_span=0.1))[None, :, None]
 
 
 def _downstream(flow: np.ndarray, here: np.ndarray, scenery: Scenery) -> np.ndarray:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage
 
+from stylecine.ops.regions import connected
 from stylecine.ops.smoothstep import smoothstep
 
 
@@ -34,25 +35,27 @@ TRAVEL = {
     "lively": Travel(0.200, 0.095, 0.250, 0.45, 0.75, 0.170),
 }
 STILL_DRIFT = 0.02  # of its usual speed, at which what stands drifts: less than a pixel in a loop
-MIN_SKY = 0.3  # of its usual speed: a sky of small or bright clouds goes no slower
+MIN_SKY_FACTOR = 0.3  # of its usual speed: a sky of small or bright clouds goes no slower
 FALL_ACCELERATION = 3.0  # speed at a fall's foot over that at its lip, before differences are halved
-FOOT = 1.22  # speed at a fall's foot over the median speed, after that
+FOOT_OVER_MEDIAN = 1.22  # speed at a fall's foot over the median speed, after that
 # What falls through this much of the short side falls at the table's speed at its foot; a lower fall is farther away,
-# or has less way to gain speed, a higher one more.
-USUAL_FALL, LEAST_FALL, MOST_FALL = 0.33, 0.8, 1.4
-STEEP, FLAT = 0.85, 0.55  # sine of the slope: steeper is a fall, flatter are rapids
+# or has less way to gain speed, a higher one more: the factor on that speed is its height over the usual, in limits.
+USUAL_FALL, MIN_FALL_FACTOR, MAX_FALL_FACTOR = 0.33, 0.8, 1.4
+RAPIDS_SLOPE, FALL_SLOPE = 0.55, 0.85  # sine of the slope: flatter are rapids, steeper is a fall
 FALL_REACH = 0.05  # of the short side: what is this near a fall beats with it
-BEAT, BEAT_FRAMES = 0.05, 10  # of [0,1]: by how much brightness may change along the way in half a sub-cycle of a fall
-BEAT_SCALE, MIN_STEADY = 0.015, 0.25  # of the short side: finer texture does not beat; the least factor on a speed
+BEAT_FRAMES = 10  # half a sub-cycle of a fall
+MAX_BEAT = 0.05  # of [0, 1]: by how much brightness may change along the way in that time; where it does, speed is less
+MIN_STEADINESS = 0.25  # the least factor on the speed for that
+BEAT_SCALE = 0.015  # of the short side: standard deviation of a Gaussian; finer texture does not beat
 AT_BANK, IN_MIDSTREAM = 0.65, 1.1  # speed of running water there over the table's
 BANK_REACH = 0.08  # of the short side: banks and rocks are felt no farther into wide water
 
 
 def sky_travel(cloud_reach: int, short: int, pace: str) -> float:
     """Travel of a sky whose clouds may move by `cloud_reach` of the `short` side's cells and look the same: a sky of
-    small or bright clouds goes slower, down to MIN_SKY, or they would be seen twice. pace: a key of TRAVEL."""
+    small or bright clouds goes slower, down to MIN_SKY_FACTOR, or they would be seen twice. pace: a key of TRAVEL."""
     like = cloud_reach / (TRAVEL["natural"].sky * short)
-    return TRAVEL[pace].sky * min(max(like, MIN_SKY), 1.0)
+    return TRAVEL[pace].sky * min(max(like, MIN_SKY_FACTOR), 1.0)
 
 
 def water_travel(static: np.ndarray, calm: np.ndarray, foam: np.ndarray, table: Travel) -> np.ndarray:
@@ -75,25 +78,21 @@ def _across(static: np.ndarray) -> np.ndarray:
 
 def falls_travel(here: np.ndarray, directions: np.ndarray, table: Travel) -> np.ndarray:
     """Median travel [h,w] of each fall in `here`, bool [h,w], by its height; of rapids where it is no steeper."""
-    falls, count = ndimage.label(here, structure=np.ones((3, 3)))
-    travel, short = np.full(here.shape, table.falls / FOOT), min(here.shape)
-    for i in range(1, count + 1):
-        inside = falls == i
-        height = np.ptp(np.nonzero(inside)[0]) + 1
-        x, y = (float(np.abs(d[inside]).mean()) for d in directions)
-        steep = smoothstep(FLAT, STEEP, y / max(math.hypot(x, y), 1e-9))
-        foot = table.falls * min(max(height / short / USUAL_FALL, LEAST_FALL), MOST_FALL)
-        travel[inside] = table.white_water + steep * (foot / FOOT - table.white_water)
+    travel, short = np.full(here.shape, table.falls / FOOT_OVER_MEDIAN), min(here.shape)
+    for box, fall in connected(here):
+        x, y = (float(np.abs(d[box][fall]).mean()) for d in directions)
+        steep = smoothstep(RAPIDS_SLOPE, FALL_SLOPE, y / max(math.hypot(x, y), 1e-9))
+        foot = table.falls * min(max(len(fall) / short / USUAL_FALL, MIN_FALL_FACTOR), MAX_FALL_FACTOR)
+        travel[box][fall] = table.white_water + steep * (foot / FOOT_OVER_MEDIAN - table.white_water)
     return travel
 
 
 def fall_acceleration(here: np.ndarray) -> np.ndarray:
     """Factor on the speed within each fall: 1 at the lip, FALL_ACCELERATION at the foot."""
-    falls, _ = ndimage.label(here, structure=np.ones((3, 3)))
     factor = np.ones(here.shape)
-    for i, (rows, _) in enumerate(ndimage.find_objects(falls), 1):
-        depth = (np.arange(here.shape[0]) - rows.start) / (rows.stop - rows.start)
-        factor = np.where(falls == i, (1 + (FALL_ACCELERATION - 1) * depth)[:, None], factor)
+    for box, fall in connected(here):
+        depth = np.arange(len(fall))[:, None] / len(fall)
+        factor[box] = np.where(fall, 1 + (FALL_ACCELERATION - 1) * depth, factor[box])
     return factor
 
 
@@ -106,6 +105,6 @@ def steadiness(flow: np.ndarray, falls: np.ndarray, slope: np.ndarray) -> np.nda
     short = min(falls.shape)
     right, down = slope
     change = np.abs(right * flow[0] + down * flow[1]) * BEAT_FRAMES
-    factor = np.clip(BEAT / np.maximum(change, 1e-9), MIN_STEADY, 1)
+    factor = np.clip(MAX_BEAT / np.maximum(change, 1e-9), MIN_STEADINESS, 1)
     near = np.clip(4 * ndimage.gaussian_filter(falls.astype(np.float64), FALL_REACH * short), 0, 1)
     return 1 - near * (1 - ndimage.gaussian_filter(factor, BEAT_SCALE * short))

@@ -20,11 +20,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from scipy import ndimage
 from torch import Tensor
 
-from stylecine.ops.image import LUMA
+from stylecine.ops.geodesic import geodesic_distance
+from stylecine.ops.image import LUMA, cell_means
+from stylecine.ops.perspective import nearness
 from stylecine.ops.smoothstep import smoothstep
 from stylecine.options import Wind
 
@@ -33,41 +34,46 @@ if TYPE_CHECKING:
 
 GRID = 256  # largest short side of the grid
 SEED = 33  # of everything that is drawn by lot: the same photo sways in the same way
-# Hz: gusts; what is slower than the lowest is no sway, and what is quicker than the highest is a flicker
-LOWEST, HIGHEST = 0.2, 1.6
+MIN_PLANTS = 0.002  # of the photo: fewer do not sway
 PATTERN_SECONDS = 8.0  # longer loops repeat a pattern of at most this length, or they would need too many harmonics
-GUST_FREQUENCY = 0.4  # Hz: up to here the wind's spectrum is level, from here on it falls
-FALL = 5 / 6  # exponent of that fall in amplitude: Kolmogorov's -5/3 of power
-STEEPEST = 0.35  # of the displacement, pixel to pixel: at 1 leaves would fold over each other
-DAMPING = 0.3  # of the oscillators, as a share of the critical one
-LARGE, SLOW, QUICK = 0.2, 0.45, 1.0  # boughs of a crown of that size (short sides) sway at SLOW Hz, small ones quicker
-BRANCH_PITCH = 1.8  # times as quick as its bough is a branch
-AMPLITUDE = 0.004  # of the short side: what the tips of a large crown move by at strength 0.5
-PEAK = 2.4  # standard deviations that such a sum of harmonics reaches
-SMALLEST = 0.35  # of that, for the smallest plants
-FULL, SHORT = 0.1, 0.02  # of the short side: the amplitude grows over this distance from the hold, at most and least
-REACH = 0.7  # of a plant's size, otherwise
-GROWTH = 1.2  # exponent
-RIM_CELLS = 2.0  # cells beside what stands still that stay still, too, as far as a cubic B-spline reaches
-BEYOND = 0.05  # of the short side: so far before sky or water the field continues past the plant's outline
-LAG = 0.35  # seconds by which the tips of a large crown are later than its trunk
-BOUGH, BRANCH, ALONG = 0.06, 0.015, 0.05  # of the short side: sizes of random phases; branches are as long as ALONG
-SHARES = 0.4, 0.72, 0.57  # of what gusts do to a whole crown alike, of boughs and of branches; squares add up to 1
-ACROSS = 0.45  # of the motion across the wind, relative to that along it
-STRETCH = 0.65  # of the motion along a branch is taken away: branches turn and do not grow
-DEPTH = 0.35  # of the motion towards the viewer or away is seen as up or down
-BANDWIDTH = 0.8  # Hz, of what sways: as wide as a level spectrum with the same power and the same sum of amplitudes
-EARLIER = 1.2  # radians by which parts of a crown lean earlier or later than others, at most
-LEAN = 1.2  # of the amplitude at strength 1: how far plants lean downwind in the middle of a gust
-GUST_SPEED = 0.35  # short sides in a second: of gusts at strength 0.5, where the ground is nearest
-GUSTS = ((0.3, 0.0, 1.0), (0.55, 0.3, 0.6), (0.8, -0.35, 0.4))  # over meadows: Hz, direction (radians), share
-FAR_SCALE = 0.2  # of amplitudes and wavelengths in a meadow's distance
-GUSTY = 0.75  # of the lean, in a meadow, is taken away
-BLADES = 0.35  # of the random motion, in a meadow
-GLOSS = 0.09  # binary logarithm of how much lighter bent grass is, at strength 0.5
 START_PHASES = 96  # of a pattern, at which a loop may begin
-LEANING = 0.5  # of the standard deviation of the motion: how far plants lean downwind, in the mean over the loop
-MIN_PLANTS = 0.002  # of the photo
+# How quickly: frequencies in Hz
+MIN_HERTZ, MAX_HERTZ = 0.2, 1.6  # of the harmonics: slower is no sway, and quicker a flicker
+GUST_HERTZ = 0.4  # up to here the wind's spectrum is level, from here on it falls
+GUST_EXPONENT = 5 / 6  # of that fall in amplitude: Kolmogorov's -5/3 of power
+BANDWIDTH = 0.8  # of what sways: as wide as a level spectrum with the same power and the same sum of amplitudes
+LARGE_CROWN = 0.2  # of the short side: size of a large crown
+CROWN_HERTZ, MAX_BOUGH_HERTZ = 0.45, 1.0  # of its boughs; and, at most, of those of smaller plants
+BRANCH_PITCH = 1.8  # frequency of a branch over that of its bough
+DAMPING = 0.3  # of the oscillators, as a share of the critical one
+TIP_LAG = 0.35  # seconds by which the tips of a large crown are later than its trunk
+# How far
+TIP_AMPLITUDE = 0.004  # of the short side: what the tips of a large crown move by at strength 0.5, at a peak
+PEAK = 2.4  # standard deviations that such a sum of harmonics reaches
+MIN_TIP_SHARE = 0.35  # of that amplitude: the tips of the smallest plants
+GROWTH_OF_SIZE = 0.7  # of a plant's size: over this distance from the hold the amplitude grows to its full,
+MIN_GROWTH, MAX_GROWTH = 0.02, 0.1  # of the short side: but at least and at most over these,
+GROWTH_EXPONENT = 1.2  # by this power of the distance
+RIM_CELLS = 2.0  # cells beside what stands still that stay still, too, as far as a cubic B-spline reaches
+OUTLINE_REACH = 0.05  # of the short side: so far before sky or water the field continues past the plant's outline
+MAX_GRADIENT = 0.35  # of the displacement, pixel to pixel: at 1 leaves would fold over each other
+# Which way, and how much by lot
+BOUGH_SIGMA, BRANCH_SIGMA = 0.06, 0.015  # of the short side: standard deviations of what makes random phases smooth
+BRANCH_LENGTH = 0.05  # of the short side: over which those of branches are alike, to either side
+WHOLE_SHARE, BOUGH_SHARE, BRANCH_SHARE = 0.4, 0.72, 0.57  # of what moves alike in a crown; squares add up to 1
+CROSSWIND_SHARE = 0.45  # of the motion across the wind, relative to that along it
+STRETCH_LOSS = 0.65  # of the motion along a branch is taken away: branches turn and do not grow
+DEPTH_SEEN = 0.35  # of the motion towards the viewer or away, as up or down
+GUST_LEAN = 1.2  # of the amplitude at strength 1: how far plants lean downwind in the middle of a gust
+MAX_LEAN_PHASE = 1.2  # radians by which parts of a crown lean earlier or later than others
+MEAN_LEAN = 0.5  # standard deviations of the motion: how far plants lean downwind, in the mean over the loop
+# Meadows: ground that plants cover
+GUST_SPEED = 0.35  # short sides in a second: of gusts at strength 0.5, where the ground is nearest
+GUSTS = ((0.3, 0.0, 1.0), (0.55, 0.3, 0.6), (0.8, -0.35, 0.4))  # Hz, direction (radians), share
+FAR_MEADOW = 0.2  # factor on amplitudes and wavelengths at the horizon
+MEADOW_LEAN_LOSS = 0.75  # of the lean is taken away
+MEADOW_RANDOM_SHARE = 0.35  # of the random motion is left
+GLOSS = 0.09  # binary logarithm of how much lighter bent grass is, at strength 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,9 +119,9 @@ def predict_sway(
         return None
     cycles = max(1, math.ceil(seconds / PATTERN_SECONDS))
     pattern = seconds / cycles
-    rng, streamlines = np.random.default_rng(SEED), _streamlines(places.branch, ALONG * places.short)
+    rng, streamlines = np.random.default_rng(SEED), _streamlines(places.branch, BRANCH_LENGTH * places.short)
     harmonics = [
-        _harmonic(places, frequency, pattern, streamlines, rng) if frequency >= LOWEST else None
+        _harmonic(places, frequency, pattern, streamlines, rng) if frequency >= MIN_HERTZ else None
         for frequency in _frequencies(pattern)
     ]
     return PlantMotion(places, tuple(harmonics), cell, cycles)
@@ -137,7 +143,7 @@ class PlantMotion:
         still = np.zeros((3, *places.plant.shape))
         modes = np.stack([still if each is None else _mode(places, each, wind) for each in self.harmonics])
         modes = _begin_upright(modes, places.texture, wind)
-        modes[:, :2] *= AMPLITUDE * places.short * cell * 2 * wind.strength / PEAK
+        modes[:, :2] *= TIP_AMPLITUDE * places.short * cell * 2 * wind.strength / PEAK
         modes *= _unfolded(modes[:, :2] / cell)
         extent = np.sqrt((np.abs(modes[:, :2]) ** 2).sum((0, 1)) / 2)
         # D = Re(mode*(exp(iwt) - 1)); what moves by D is read at -D
@@ -225,16 +231,16 @@ def _places(photo: Tensor, plants: Tensor, free: Tensor, cell: int, close: bool)
     distance = _geodesic(plant, beside) / short
     size = _around(np.where(plant, distance, 0), 0.12 * short)
     size = np.maximum(size, 1e-3)
-    full = np.clip(REACH * size, SHORT, FULL)
-    grown = np.clip((distance - RIM_CELLS / short) / full, 0, 1) ** GROWTH
-    grown = grown * np.clip(np.sqrt(size / FULL), SMALLEST, 1)
+    full = np.clip(GROWTH_OF_SIZE * size, MIN_GROWTH, MAX_GROWTH)
+    grown = np.clip((distance - RIM_CELLS / short) / full, 0, 1) ** GROWTH_EXPONENT
+    grown = grown * np.clip(np.sqrt(size / MAX_GROWTH), MIN_TIP_SHARE, 1)
     away = ndimage.distance_transform_edt(plant | beside) if held.any() else np.full(plant.shape, np.inf)
     rest = smoothstep(0, 3, away - RIM_CELLS)
     outline = ndimage.distance_transform_edt(~plant) if plant.any() else np.full(plant.shape, np.inf)
     weight = plant.astype(np.float64)
     smooth = _mean_among(grown, weight, 1.0)
     continued = _mean_among(grown, weight, 0.012 * short)
-    amplitude = np.where(plant, smooth, continued) * (1 - smoothstep(0.5, 1, outline / (BEYOND * short)))
+    amplitude = np.where(plant, smooth, continued) * (1 - smoothstep(0.5, 1, outline / (OUTLINE_REACH * short)))
     amplitude *= rest * _rim(plant.shape)
     around = _mean_among(distance, weight, 0.02 * short)
     smoothed = ndimage.gaussian_filter(np.where(plant, distance, around), 0.02 * short)
@@ -252,8 +258,7 @@ def _texture(photo: Tensor, cell: int) -> np.ndarray:
 
 
 def _cells(image: Tensor, cell: int) -> np.ndarray:
-    means = F.avg_pool2d(image[None, None], cell, ceil_mode=True, count_include_pad=False)[0, 0]
-    return means.double().cpu().numpy()
+    return cell_means(image, cell).double().cpu().numpy()
 
 
 def _rim(size: tuple[int, int]) -> np.ndarray:
@@ -264,29 +269,11 @@ def _rim(size: tuple[int, int]) -> np.ndarray:
 
 def _geodesic(plant: np.ndarray, beside: np.ndarray) -> np.ndarray:
     """Cells along plants, and at twice the length across gaps, to where they are held: [h,w]; 0 elsewhere."""
-    from scipy.sparse import coo_array, csgraph  # takes time, and most photos do without
-
-    h, w = plant.shape
-    inside = np.zeros((h + 2, w + 2), bool)
-    inside[1:-1, 1:-1] = plant | beside
-    slow = np.ones((h + 2, w + 2))
-    slow[1:-1, 1:-1] = np.where(plant, 1, 2)
-    number = np.arange(inside.size).reshape(inside.shape)
-    ends: list[np.ndarray] = []
-    for rows, columns in ((0, 1), (1, 0), (1, 1), (1, -1)):
-        a = (slice(0, h + 2 - rows), slice(max(0, -columns), w + 2 - max(0, columns)))
-        b = (slice(rows, h + 2), slice(max(0, columns), w + 2 + min(0, columns)))
-        linked = inside[a] | inside[b]
-        cost = math.hypot(rows, columns) * (slow[a] + slow[b]) / 2
-        ends.append(np.stack((number[a][linked], number[b][linked], cost[linked])))
-    start, end, cost = np.concatenate(ends, 1)
-    graph = coo_array((cost, (start.astype(int), end.astype(int))), (inside.size, inside.size)).tocsr()
-    touched = ndimage.binary_dilation(inside, np.ones((3, 3))) & ~inside
-    sources = number[touched]
-    if not len(sources):
-        return np.zeros((h, w))
-    found = csgraph.dijkstra(graph, directed=False, indices=sources, min_only=True).reshape(inside.shape)[1:-1, 1:-1]
-    return np.where(plant | beside, np.where(np.isfinite(found), found, 0), 0)
+    inside = np.pad(plant | beside, 1)
+    cost = np.pad(np.where(plant, 1, 2), 1, constant_values=1)
+    held = ndimage.binary_dilation(inside, np.ones((3, 3))) & ~inside
+    distance = geodesic_distance(inside, held, ((0, 1), (1, 0), (1, 1), (1, -1)), cost)[1:-1, 1:-1]
+    return np.where(np.isfinite(distance), distance, 0)
 
 
 def _around(values: np.ndarray, reach: float) -> np.ndarray:
@@ -312,7 +299,7 @@ def _ground(plant: np.ndarray, open_: np.ndarray) -> tuple[np.ndarray, np.ndarra
     upper = (open_ > 0.5) & (rows[:, None] < 0.8)
     lowest = (upper * rows[:, None]).max(0)
     horizon = float(np.quantile(lowest[lowest > 0], 0.8)) if (lowest > 0).mean() > 0.3 else 0.3
-    near = FAR_SCALE + (1 - FAR_SCALE) * np.clip((rows - horizon) / max(1 - horizon, 0.1), 0, 1)
+    near = FAR_MEADOW + (1 - FAR_MEADOW) * nearness(rows, horizon, max(1 - horizon, 0.1))
     below = smoothstep(0.03, 0.15, rows - horizon)
     wide = ndimage.gaussian_filter(plant.astype(np.float64), 0.12 * min(h, w), mode="nearest")
     return np.broadcast_to(below[:, None], (h, w)) * smoothstep(0.5, 0.9, wide), near
@@ -321,23 +308,23 @@ def _ground(plant: np.ndarray, open_: np.ndarray) -> tuple[np.ndarray, np.ndarra
 def response(frequency: float | np.ndarray, natural: np.ndarray) -> np.ndarray:
     """Complex amplitude at a frequency (Hz) of damped oscillators of natural frequencies, driven by the wind."""
     ratio = frequency / natural
-    driven = (1 + (frequency / GUST_FREQUENCY) ** 2) ** (-FALL / 2)
+    driven = (1 + (frequency / GUST_HERTZ) ** 2) ** (-GUST_EXPONENT / 2)
     return driven / (1 - ratio**2 + 2j * DAMPING * ratio)
 
 
 def _frequencies(pattern: float) -> np.ndarray:
     """Hz, of the harmonics of a pattern of so many seconds, from the first."""
-    return np.arange(1, max(1, int(HIGHEST * pattern)) + 1) / pattern
+    return np.arange(1, max(1, int(MAX_HERTZ * pattern)) + 1) / pattern
 
 
 def natural_frequency(size: np.ndarray) -> np.ndarray:
     """Hz, of plants of a geodesic size in short sides."""
-    return np.clip(SLOW * np.sqrt(LARGE / size), SLOW, QUICK)
+    return np.clip(CROWN_HERTZ * np.sqrt(LARGE_CROWN / size), CROWN_HERTZ, MAX_BOUGH_HERTZ)
 
 
 def _oscillation(frequency: float, natural: np.ndarray, pattern: float) -> np.ndarray:
     """Complex amplitude [h,w] of one of the harmonics of a pattern, if the whole spectrum's standard deviation is 1."""
-    band, some = np.geomspace(LOWEST, HIGHEST, 24), np.geomspace(SLOW, QUICK * BRANCH_PITCH, 32)
+    band, some = np.geomspace(MIN_HERTZ, MAX_HERTZ, 24), np.geomspace(CROWN_HERTZ, MAX_BOUGH_HERTZ * BRANCH_PITCH, 32)
     whole = np.trapezoid(np.abs(response(band[:, None], some)) ** 2, band, axis=0)
     return math.sqrt(2) * response(frequency, natural) / np.sqrt(np.interp(natural, some, whole) * pattern)
 
@@ -348,30 +335,30 @@ def _harmonic(
     short, shape, turn = places.short, places.plant.shape, 2 * math.pi * frequency
     natural = natural_frequency(places.size)
     boughs, branches = (_oscillation(frequency, pitch * natural, pattern) for pitch in (1, BRANCH_PITCH))
-    later = np.exp(-1j * turn * LAG * np.clip(places.distance / LARGE, 0, 1.5))
+    later = np.exp(-1j * turn * TIP_LAG * np.clip(places.distance / LARGE_CROWN, 0, 1.5))
 
     weight = places.amplitude * places.plant
     weight /= max(float(weight.sum()), 1e-9)
 
     def drawn() -> np.ndarray:
-        bough = _noise(shape, rng, BOUGH * short)
-        branch = _along(_noise(shape, rng, BRANCH * short), streamlines)
-        each = later * (SHARES[1] * boughs * bough + SHARES[2] * branches * branch)
+        bough = _noise(shape, rng, BOUGH_SIGMA * short)
+        branch = _along(_noise(shape, rng, BRANCH_SIGMA * short), streamlines)
+        each = later * (BOUGH_SHARE * boughs * bough + BRANCH_SHARE * branches * branch)
         return each - (each * weight).sum()  # what all do alike is the whole's
 
     gust = 1j * rng.choice((-1, 1))
-    along, across = drawn(), ACROSS * drawn()
-    begin = _noise(shape, rng, BOUGH * short).real
-    begin *= EARLIER / max(float(np.abs(begin).max()), 1e-9)
+    along, across = drawn(), CROSSWIND_SHARE * drawn()
+    begin = _noise(shape, rng, BOUGH_SIGMA * short).real
+    begin *= MAX_LEAN_PHASE / max(float(np.abs(begin).max()), 1e-9)
     # over meadows the lean is less: there gusts bend what they pass
     gusty = np.abs(boughs) / math.sqrt(2 * BANDWIDTH * pattern)  # all harmonics add up to about 1
-    lean = PEAK * LEAN / 2 * gusty * np.exp(-1j * begin) * (1 - GUSTY * places.meadow)
+    lean = PEAK * GUST_LEAN / 2 * gusty * np.exp(-1j * begin) * (1 - MEADOW_LEAN_LOSS * places.meadow)
     waves = [
         (direction, share * _patches(places, rng))
         for hertz, direction, share in GUSTS
         if frequency == _nearest(hertz, pattern)
     ]
-    return _Harmonic(frequency, SHARES[0] * boughs * gust * later, along, across, lean, tuple(waves))
+    return _Harmonic(frequency, WHOLE_SHARE * boughs * gust * later, along, across, lean, tuple(waves))
 
 
 def _mode(places: _Places, harmonic: _Harmonic, wind: Wind) -> np.ndarray:
@@ -381,8 +368,8 @@ def _mode(places: _Places, harmonic: _Harmonic, wind: Wind) -> np.ndarray:
     along = harmonic.whole * _travelling(places, harmonic.frequency, 0.0, wind) + harmonic.along
     vectors = downwind * along + crosswind * harmonic.across
     stretched = (vectors * places.branch).sum(0)
-    vectors = vectors - STRETCH * stretched * places.branch - wind.strength * harmonic.lean * downwind
-    vectors = vectors * (1 - (1 - BLADES) * places.meadow)
+    vectors = vectors - STRETCH_LOSS * stretched * places.branch - wind.strength * harmonic.lean * downwind
+    vectors = vectors * (1 - (1 - MEADOW_RANDOM_SHARE) * places.meadow)
     gain = np.zeros(places.plant.shape, complex)
     for direction, patches in harmonic.waves:
         wave = places.meadow * patches * _travelling(places, harmonic.frequency, direction, wind)
@@ -399,7 +386,7 @@ def _unfolded(offsets: np.ndarray) -> np.ndarray:
     for _ in range(3):
         steps = np.gradient(offsets * factors, axis=(2, 3))
         steepest = PEAK * np.sqrt(sum((np.abs(step) ** 2).sum(1) / 2 for step in steps).sum(0))
-        smallest = ndimage.minimum_filter(np.minimum(1, STEEPEST / np.maximum(steepest, 1e-9)), 5)
+        smallest = ndimage.minimum_filter(np.minimum(1, MAX_GRADIENT / np.maximum(steepest, 1e-9)), 5)
         factors *= ndimage.gaussian_filter(smallest, 2.0, mode="nearest")
     return factors
 
@@ -420,7 +407,7 @@ def _begin_upright(modes: np.ndarray, texture: np.ndarray, wind: Wind) -> np.nda
     downwind = x * modes[:, 0] + y * modes[:, 1]
     extent = math.sqrt(float((np.abs(downwind) ** 2).sum(0).mean()) / 2)
     lean = -(phases @ downwind.mean((1, 2))).real / max(extent, 1e-12)
-    cost = 3 * np.abs(np.log(pace)) + 2 * np.maximum(0, LEANING - lean)
+    cost = 3 * np.abs(np.log(pace)) + 2 * np.maximum(0, MEAN_LEAN - lean)
     return modes * np.exp(1j * k * turns[int(cost.argmin())])[:, None, None, None]
 
 
@@ -431,7 +418,7 @@ def _nearest(hertz: float, pattern: float) -> float:
 
 def _seen(wind: Wind) -> tuple[float, float]:
     """The way of a wind in the picture, x right, y down."""
-    x, y = math.cos(wind.angle), -DEPTH * math.sin(wind.angle)
+    x, y = math.cos(wind.angle), -DEPTH_SEEN * math.sin(wind.angle)
     length = math.hypot(x, y)
     return x / length, y / length
 

@@ -16,6 +16,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from stylecine.movement.speed import STILL_DRIFT
+from stylecine.ops.perspective import nearness_within
 from stylecine.ops.smoothstep import smoothstep
 from stylecine.options import Wind
 from stylecine.perception.scenery import Scenery
@@ -58,7 +59,8 @@ def _waves(scenery: Scenery, water: np.ndarray, drift: np.ndarray, wind: Wind | 
     (h, w), short, still = scenery.grid, scenery.short, scenery.still
     mirror = np.where(water, still.mirror, 0.0)
     mirrors = float(mirror[water].mean())
-    near = _nearness(water, FAR_SCALE + (FAR_MIRROR - FAR_SCALE) * mirrors)
+    least = FAR_SCALE + (FAR_MIRROR - FAR_SCALE) * mirrors
+    near = least + (1 - least) * nearness_within(water, tail=1, least_span=0.25)
     shore = (SHORE + (MIRROR_SHORE - SHORE) * mirrors) * short
     x, y = (np.arange(w) + 0.5) / short, np.cumsum(2 * math.pi / (WAVELENGTH * near) / short)
     height = AMPLITUDE * (1 + (RIPPLING - 1) * mirror) * short * near[:, None] * _shore_fade(water, shore)
@@ -76,14 +78,6 @@ def _waves(scenery: Scenery, water: np.ndarray, drift: np.ndarray, wind: Wind | 
         parts[0] += share * height * np.stack((0.5 * sine * math.sin(direction), cosine))
         parts[1] += share * height * np.stack((-0.5 * cosine * math.sin(direction), sine))
     return parts.astype(np.float32)
-
-
-def _nearness(water: np.ndarray, least: float) -> np.ndarray:
-    """Scale of each row by perspective: `least` at the far end of the water, 1 at the near one."""
-    rows = np.nonzero(water)[0]
-    far, close = np.percentile(rows, [1, 99])
-    depth = (np.arange(water.shape[0]) - far) / max(close - far, 0.25 * min(water.shape))
-    return least + (1 - least) * np.clip(depth, 0, 1)
 
 
 def _shore_fade(water: np.ndarray, reach: float) -> np.ndarray:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 import torch.nn.functional as F
+from scipy import ndimage
 from torch import Tensor
 
 LUMA = (0.299, 0.587, 0.114)  # Rec. 601
@@ -67,6 +68,20 @@ def dilate(x: Tensor, radius: int) -> Tensor:
     return x
 
 
+def cell_means(image: Tensor, cell: int) -> Tensor:
+    """Means of [...,H,W] over cells of that many pixels a side, those at the border over the part inside the image."""
+    channels = image.reshape(1, -1, *image.shape[-2:])
+    means = F.avg_pool2d(channels, cell, ceil_mode=True, count_include_pad=False)
+    return means.view(*image.shape[:-2], *means.shape[-2:])
+
+
+def nearest(known: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Of each place the distance to the nearest known one, bool [h,w], and its row and column, [h,w] each."""
+    distance, indices = ndimage.distance_transform_edt(~known.cpu().numpy(), return_indices=True)
+    rows, columns = torch.from_numpy(indices).long().to(known.device)
+    return torch.from_numpy(distance).to(known.device, torch.float32), rows, columns
+
+
 def box_sums(image: Tensor, radius: int, axis: int, *, replicate: bool = False) -> Tensor:
     """[...,H,W]: sums over `radius` pixels on either side, along one of the last two axes. Past the border there are
     zeros or, with `replicate` and only for [H,W], copies of its last pixel.
@@ -116,6 +131,19 @@ def push_pull(image: Tensor, visible: Tensor) -> Tensor:
     """image [N,C,H,W] filled in where visible [N,1,H,W], in [0,1], is 0; kept as it is where it is 1."""
     image = image * visible  # under the same name, so that the argument can be freed
     return _filled(image, visible)
+
+
+def unmix(
+    colours: Tensor, start: Tensor, end: Tensor, least: float, beyond: float = 0.0
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Colours [3,h,w] as mixtures of `start` and `end`, [3,h,w] each, on the line through both, up to a share `beyond`
+    either end: the share of `end`, the distance to the nearest mixture, and how surely the two can be told apart, in
+    [0,1]: 0 if their distance is `least` or less, 1 from twice that on. [h,w] each."""
+    difference = end - start
+    squared = difference.square().sum(0)
+    share = ((colours - start) * difference).sum(0) / squared.clamp_min(1e-6)
+    error = (colours - start - share.clamp(-beyond, 1 + beyond) * difference).norm(dim=0)
+    return share, error, ((squared.sqrt() - least) / least).clamp(0, 1)
 
 
 def _filled(image: Tensor, weight: Tensor) -> Tensor:

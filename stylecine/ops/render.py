@@ -196,9 +196,10 @@ class Rendering:
         source_a = hermite(self.positions[:, 1], self.rates[:, 1], stride, length * phase)
         source_b = hermite(self.positions[:, 0], self.rates[:, 0], stride, length * (1 - phase))
         sources = swap(torch.cat((source_a, source_b)), swapped) * self.cell
-        for k in range(0, 2 * self.clocks, 2):
-            cosine, sine = self.swell_weights[i][k : k + 2]
-            sources += (cosine * self.swell[k] + sine * self.swell[k + 1]).repeat(2, 1, 1)
+        if self.swell is not None:
+            for k in range(0, len(self.swell), 2):
+                cosine, sine = self.swell_weights[i][k : k + 2]
+                sources += (cosine * self.swell[k] + sine * self.swell[k + 1]).repeat(2, 1, 1)
         share = mixing.copy_b_share(phase[None], self.crossfade)
         weights = swap(mixing.weights(self.angle, self.contrast_gain, phase[None], share), swapped)
         bands = []

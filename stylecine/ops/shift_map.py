@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from stylecine.ops.image import blur
+from stylecine.ops.image import blur, cell_means
 
 CELLS = 128  # across the short side, on which neighbourhoods are compared
 REACH = 20  # cells: the longest shift, in rows and in columns
@@ -41,7 +41,7 @@ def copy_shifted(filled: Tensor, visible: Tensor) -> Tensor:
 
 def _best_shift(image: Tensor, visible: Tensor, cell: int) -> Tensor:
     """Rows and columns, in pixels, to the best place for each cell: int [2,h,w]; 0, 0 where there is none."""
-    colours = F.avg_pool2d(image[None], cell, ceil_mode=True, count_include_pad=False)[0]
+    colours = cell_means(image, cell)
     seen = 1 - F.max_pool2d((~visible).float()[None], cell, ceil_mode=True)  # the whole cell
     h, w = seen.shape[1:]
     padded = F.pad(torch.cat((seen, colours)), (REACH,) * 4)

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from stylecine.ops.image import box_means
+from stylecine.ops.image import box_means, cell_means
 
 DETAIL_CELLS = 170  # across the short side: what is finer than these, or than 6 pixels, is copied
 MATCH_CELLS = 128  # across the short side, on which shifts are compared
@@ -47,8 +47,8 @@ def copy_texture(filled: Tensor, visible: Tensor) -> Tensor:
 def blurred(image: Tensor) -> Tensor:
     """image [3,H,W] without its detail, which is finer than `detail_cell`."""
     cell = detail_cell(min(image.shape[1:]))
-    coarse = F.avg_pool2d(image[None], cell, ceil_mode=True, count_include_pad=False)
-    enlarged = F.interpolate(coarse, scale_factor=float(cell), mode="bilinear", align_corners=False)[0]
+    coarse = cell_means(image, cell)
+    enlarged = F.interpolate(coarse[None], scale_factor=float(cell), mode="bilinear", align_corners=False)[0]
     return enlarged[:, : image.shape[1], : image.shape[2]]
 
 
@@ -59,7 +59,7 @@ def detail_cell(short: int) -> int:
 
 def best_shift(image: Tensor, visible: Tensor, cell: int) -> Tensor:
     """Rows and columns, in pixels, to the place most similar to each cell: int [2,h,w]; 0, 0 where there is none."""
-    colours = F.avg_pool2d(image[None], cell, ceil_mode=True, count_include_pad=False)[0]
+    colours = cell_means(image, cell)
     seen = 1 - F.max_pool2d(1 - visible[None], cell, ceil_mode=True)  # the whole cell
     h, w = seen.shape[1:]
     candidates = shifts(min(h, w))

@@ -20,9 +20,8 @@ from PIL import Image
 from safetensors.numpy import save
 from torch import Tensor
 
-from stylecine.cloth.matting import on_grid
 from stylecine.ops.drape import TILE
-from stylecine.ops.image import mirrored, to_uint8
+from stylecine.ops.image import cell_means, mirrored, to_uint8
 from stylecine.ops.pyramid import merge
 from stylecine.ops.spline import decoded
 from stylecine.options import CLASSES, PAINTS, check_live
@@ -76,7 +75,7 @@ def pack(
     painted = [overlay for overlay in overlays if overlay.kind in PAINTS]
     if loop is None:
         cell = painted[0].cell if painted else max(pixels.shape[:2])
-        maps = [on_grid(overlay.matte.float().cpu(), cell) for overlay in painted]
+        maps = [cell_means(overlay.matte.float().cpu(), cell) for overlay in painted]
         plate_of, grid = encoded, list(maps[0].shape) if maps else [1, 1]
         facts: dict[str, Any] = {"margin": 0, "cell": cell, "grid": grid, "scales": {}}
         if layers is not None and maps:

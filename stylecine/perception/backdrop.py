@@ -12,21 +12,22 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-from stylecine.ops.image import box_means, dilate, push_pull
+from stylecine.ops.image import box_means, dilate, push_pull, unmix
+from stylecine.ops.regions import connected
 from stylecine.ops.texture import blurred, detail_cell
 
-MAX_DETAIL = 4 / 127.5  # of [-1,1]: root mean square of what is finer than `texture.detail_cell`
-WINDOW = 0.01  # of the short side, to each side, in which that is measured
+MAX_DETAIL = 4 / 127.5  # of [-1, 1]: root mean square of what is finer than `texture.detail_cell`; more is not smooth
+DETAIL_WINDOW = 0.01  # of the short side: radius of the window in which that is measured
+FULL_LIGHT = 0.12  # of [0, 1]: where the lightest channel is darker, less detail is allowed in proportion
 MASK_ERROR = 0.012  # of the short side: how far outlines of plants may be wrong
-AROUND = 0.05  # of the short side: what lies so near is around the plants
-MIN_SMOOTH = 0.6  # of what lies around the plants, in a close-up
-BRIGHT = 0.12  # of the largest value: what is darker has detail of less contrast
-MIN_SHARE = 0.08  # of the photo: patches of shade among leaves are less
-MIN_REGION = 0.01  # of the photo, connected
-MIN_WIDTH = 0.015  # of the short side: what is thinner is a stem
-MIN_DIFFERENCE = 0.12  # of colours in [-1,1]: those of plants and backdrop that are closer cannot be told apart
-MAX_ERROR = 0.14  # likewise: what is further from all mixtures of both is neither
-NOISE = 0.1  # of a share, which grain and texture cause
+AROUND_PLANTS = 0.05  # of the short side: what lies so near is around the plants
+MIN_SMOOTH = 0.6  # of what lies around the plants: with less smooth it is no close-up
+MIN_SHARE = 0.08  # of the photo: a smaller backdrop is a patch of shade among leaves
+MIN_PATCH = 0.01  # of the photo: smaller connected patches of it are left out
+MIN_PATCH_WIDTH = 0.015  # of the short side: what is thinner is a stem
+MIN_DIFFERENCE = 0.12  # of colours in [-1, 1]: closer ones of plants and backdrop cannot be told apart
+MAX_ERROR = 0.14  # of colours in [-1, 1]: what is further from all mixtures of both is neither
+SHARE_NOISE = 0.1  # error of a pixel's share of the backdrop, by grain and texture: so near 0 or 1 it is 0 or 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,12 +50,12 @@ def find_backdrop(photo: Tensor, plants: Tensor, others: Tensor) -> Backdrop | N
     reach = max(2, round(MASK_ERROR * short))
     blurs = reach + round(1.5 * detail_cell(short))  # so far from plants their own detail is seen
     outside = ~dilate(plant, blurs)
-    smooth = _smooth(photo, outside & ~others, max(2, round(WINDOW * short)))
-    around = dilate(plant, blurs + round(AROUND * short)) & outside
+    smooth = _smooth(photo, outside & ~others, max(2, round(DETAIL_WINDOW * short)))
+    around = dilate(plant, blurs + round(AROUND_PLANTS * short)) & outside
     if float((smooth & around).sum()) < MIN_SMOOTH * float(around.sum()) or not bool(around.any()):
         return None
     rough = others | (outside & ~smooth)
-    smooth = _large(smooth, max(1, round(MIN_WIDTH * short / 2)))
+    smooth = _large(smooth, max(1, round(MIN_PATCH_WIDTH * short / 2)))
     if float(smooth.float().mean()) < MIN_SHARE:
         return None
     image = push_pull(photo[None], smooth[None, None].float())[0]
@@ -69,7 +70,7 @@ def find_backdrop(photo: Tensor, plants: Tensor, others: Tensor) -> Backdrop | N
 def _smooth(photo: Tensor, outside: Tensor, radius: int) -> Tensor:
     """Where the photo has no detail but that of its plants, bool [H,W]."""
     detail = (photo - blurred(photo)).square().mean(0)
-    light = ((photo.amax(0) + 1) / 2 / BRIGHT).clamp(max=1) * MAX_DETAIL
+    light = ((photo.amax(0) + 1) / 2 / FULL_LIGHT).clamp(max=1) * MAX_DETAIL
     found, most = box_means(torch.stack((detail, light.square())) * outside, radius)
     return outside & (found <= most)
 
@@ -77,21 +78,14 @@ def _smooth(photo: Tensor, outside: Tensor, radius: int) -> Tensor:
 def _large(places: Tensor, radius: int) -> Tensor:
     """What of bool [H,W] is neither thin nor small."""
     opened = dilate(~dilate(~places, radius), radius) & places
-    labels, count = ndimage.label(opened.cpu().numpy())
-    areas = torch.bincount(torch.from_numpy(labels).reshape(-1), minlength=count + 1)
-    keep = areas >= MIN_REGION * places.numel()
-    keep[0] = False
-    return keep[torch.from_numpy(labels)].to(places.device)
+    parts = connected(opened.cpu().numpy(), corners=False)
+    return torch.from_numpy(parts.keep(parts.size >= MIN_PATCH * places.numel())).to(places.device)
 
 
 def _unmixed(photo: Tensor, plant: Tensor, backdrop: Tensor, inside: Tensor) -> tuple[Tensor, Tensor]:
     """The backdrop's share [H,W], where colours are mixtures of both [3,H,W], and how far they are from that."""
-    difference = backdrop - plant
-    squared = difference.square().sum(0)
-    share = ((photo - plant) * difference).sum(0) / squared.clamp_min(1e-6)
-    error = (photo - plant - share.clamp(0, 1) * difference).norm(dim=0)
-    share = ((share - NOISE) / (1 - 2 * NOISE)).clamp(0, 1)
-    clear = ((squared.sqrt() - MIN_DIFFERENCE) / MIN_DIFFERENCE).clamp(0, 1)
+    share, error, clear = unmix(photo, plant, backdrop, MIN_DIFFERENCE)
+    share = ((share - SHARE_NOISE) / (1 - 2 * SHARE_NOISE)).clamp(0, 1)
     return torch.lerp((~inside).float(), share, clear), error
 
 

@@ -9,12 +9,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stylecine.ops.image import fit_short_side, resize
+from stylecine.ops.perspective import nearness
 from stylecine.ops.smoothstep import smoothstep
 
 SHORT_SIDE = 256  # of the grid
-STANDS = 0.12  # of the height: what reaches up from the horizon by this much
-BEHIND = 1.5  # times as far as it seems to be: where the ground behind it is hidden
-ALIKE = 0.06  # of the width: columns that are alike
+TALL_FROM = 0.12  # of the height: what reaches up from the horizon by this much hides the ground behind it
+HIDDEN_FACTOR = 1.5  # from this many times its own distance on
+SAME_COLUMN = 0.06  # of the width: columns whose ground it hides alike
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,11 +41,11 @@ def judge_depth(photo: Tensor, sky: Tensor) -> Depth:
     small, above = resize(photo.permute(2, 0, 1).float() / 255, size), resize(sky[None].float(), size)[0]
     horizon = _horizon(above)
     rows = (torch.arange(size[0], device=sky.device) + 0.5) / size[0]
-    below = ((rows - horizon) / (1 - horizon)).clamp(0, 1)[:, None]
+    below = nearness(rows, horizon, 1 - horizon)[:, None]
     ground = (1 - below) ** 2.2 * 0.9 + 0.04
     hazy = 0.2 + 0.75 * _haze(small, above)
     # what stands above the horizon is as far as it is hazy, and hides what is farther
-    ground = ground.minimum(_hidden_from(hazy, above, (rows < horizon) & (rows > horizon - STANDS)))
+    ground = ground.minimum(_hidden_from(hazy, above, (rows < horizon) & (rows > horizon - TALL_FROM)))
     standing = smoothstep(0.0, 0.1, horizon + 0.04 - rows)[:, None]
     land = torch.lerp(ground, hazy.minimum(ground + 0.06), standing)
     air = 1 - 0.35 * ((horizon - rows) / max(horizon, 0.2)).clamp(0, 1)[:, None]
@@ -70,8 +71,8 @@ def _hidden_from(hazy: Tensor, sky: Tensor, rows: Tensor) -> Tensor:
     land = (1 - sky).sum(0)
     away = ((1 - sky) * hazy).sum(0) / land.clamp_min(1e-3)
     free = smoothstep(0.1, 0.6, sky.mean(0))
-    hidden = torch.lerp((BEHIND * away).clamp_max(1), torch.ones_like(free), free)
-    reach = max(1, round(ALIKE * len(hidden)))
+    hidden = torch.lerp((HIDDEN_FACTOR * away).clamp_max(1), torch.ones_like(free), free)
+    reach = max(1, round(SAME_COLUMN * len(hidden)))
     padded = F.pad(hidden[None, None], (reach, reach), mode="replicate")
     return F.avg_pool1d(F.avg_pool1d(padded, reach + 1, 1), reach + 1, 1)[0, 0]
 

@@ -15,18 +15,19 @@ from stylecine.ops.image import fit_short_side, resize
 from stylecine.ops.regions import Region, connected_regions
 from stylecine.options import SKY
 
-SHORT_SIDE = 256  # of the grid
-MOVES, STANDS = 0.85, 0.2  # probabilities of moving: what moves is sure above, what stands still below
+SHORT_SIDE = 256  # of the grid on which doubtful places are looked for
+SURELY_MOVES = 0.85  # probability of moving from which what moves is beyond doubt
+SURELY_STANDS = 0.2  # probability of moving up to which what stands still is beyond doubt
 NARROW = 0.004  # of the short side: half the width of a border, along which every probability is doubtful
-SMALLEST = 0.002  # of the photo
-TORN_SIDE = 512  # of the grid on which torn things are looked for: they may be as thin as posts
+SMALLEST_DOUBT = 0.002  # of the photo
+TORN_SIDE = 512  # short side of the grid on which torn things are looked for: they may be as thin as posts
 TORN = 0.1  # probability of moving below which what moves is torn off
 SMALLEST_TORN = 0.0008  # of the photo
 
 
 @dataclass(frozen=True, eq=False)
 class Doubt(Region):
-    """A place that moves and perhaps should not, or the reverse. klass: the likeliest of those that move."""
+    """A place that moves and perhaps should not, or the reverse. moving_class: the likeliest of those that move."""
 
     moving: bool
 
@@ -43,10 +44,11 @@ def doubtful_regions(probabilities: Tensor, moves: Tensor, painted: np.ndarray) 
     said = resize(torch.from_numpy(painted)[None].float(), size)[0].numpy() > 0.5
     radius = max(1, round(NARROW * min(size)))
     found = []
-    for here, unsure, moves_here in ((moving, likely[0] > 1 - MOVES, True), (~moving, likely[0] < 1 - STANDS, False)):
-        broad = ndimage.binary_opening(here & unsure & ~said, np.ones((3, 3)), iterations=radius)
-        regions = connected_regions(broad, likely[1:].argmax(0), SMALLEST)
-        found += [Doubt(region.mask, region.klass, moves_here) for region in regions]
+    moves_unsurely, stands_unsurely = moving & (likely[0] > 1 - SURELY_MOVES), ~moving & (likely[0] < 1 - SURELY_STANDS)
+    for unsure, moves_here in ((moves_unsurely, True), (stands_unsurely, False)):
+        broad = ndimage.binary_opening(unsure & ~said, np.ones((3, 3)), iterations=radius)
+        regions = connected_regions(broad, likely[1:].argmax(0), SMALLEST_DOUBT)
+        found += [Doubt(region.mask, region.moving_class, moves_here) for region in regions]
     return sorted(found, key=lambda doubt: -doubt.share)
 
 
@@ -63,4 +65,4 @@ def torn_regions(probabilities: Tensor, layers: Tensor, moves: Tensor) -> list[D
     drifts = resize(sky[None].float(), size)[0].cpu().numpy() > 0.5
     static = resize(probabilities[:1].float(), size)[0].cpu().numpy() > 1 - TORN
     regions = connected_regions(ndimage.binary_opening(drifts & static), np.full(size, SKY), SMALLEST_TORN)
-    return [Doubt(region.mask, region.klass, moving=True) for region in regions]
+    return [Doubt(region.mask, region.moving_class, moving=True) for region in regions]

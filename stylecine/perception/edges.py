@@ -6,29 +6,31 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from scipy import ndimage
 from torch import Tensor
 
 from stylecine.machine.threads import one_thread
 from stylecine.ops.image import dilate
+from stylecine.ops.regions import connected
 from stylecine.options import SKY, WATER
 from stylecine.perception.layers import moving
 from stylecine.perception.thin import thin_static
 
 RIM = 0.0015  # of the short side: this far inside what moves its border stands still
-EDGE_SEARCH = 0.012  # of the short side: this near the border an edge in the photo is taken for its true place
-EDGE_FACTOR = 2.5  # times the 90th percentile of the edge strength in what moves: an edge, not texture
+EDGE_SEARCH = 0.012  # of the short side: an edge in the photo this near the border is taken for the true border
+EDGE_FACTOR = 2.5  # times the 90th percentile of the edge strength in what moves: more is an edge, not texture
 OPEN_SKY = 0.03  # of the short side: this far from static things the sky is nothing but sky
-STAR_RINGS = (0.003, 0.0045, 0.007)  # of the short side: a star is brighter than all that is at one of these distances
-SUN_WHITE, SUN_CONTRAST = 0.85, 0.35  # of [-1, 1]: the sun's darkest channel, and how far its surroundings stay below
-MAX_DISC, MAX_ROUND = 0.005, 0.02  # of the photo: the sun is smaller, or burnt out, and round: it has
-ROUND = 0.65  # of a circle that has its longer side
-MAX_PARTS = 12  # as white as it, in a sky in which small ones are discs
-STAR, EVEN = 0.12, 0.4  # of [-1, 1]: by this, at least; share of that by which the sky around it differs
-RING = 16  # directions from a star in which the sky is looked at; another star may be in one of them
+SUN_WHITE = 0.85  # of [-1, 1]: darkest channel of the whitest place in the sky; below, there is no sun
+SUN_CONTRAST = 0.35  # of [-1, 1]: how far below that the surroundings of a sun stay on average
+MAX_SMALL_SUN = 0.005  # of the photo: area of a sun of any shape, where at most MAX_SMALL_PARTS are as white
+MAX_SMALL_PARTS = 12
+MAX_ROUND_SUN = 0.02  # of the photo: area of a larger, burnt-out sun, which must be round
+MIN_ROUNDNESS = 0.65  # its area over that of a circle as wide as its longer side
+STAR_RINGS = (0.003, 0.0045, 0.007)  # of the short side: radii of rings around a star; it outshines one of them
+STAR_DIRECTIONS = 16  # places on a ring; another star may be at one of them
+STAR_MIN_CONTRAST = 0.12  # of [-1, 1]: brightness of a star over its ring
+STAR_MAX_UNEVENNESS = 0.4  # of that contrast: range of brightness along the ring; clouds are less even
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,8 +91,8 @@ def _piece_at(places: Tensor, point: tuple[float, float]) -> Tensor:
     row, column = min(height - 1, max(0, int(point[1] * height))), min(width - 1, max(0, int(point[0] * width)))
     if not bool(places[row, column]):
         return torch.zeros_like(places)
-    labels, _ = ndimage.label(places.cpu().numpy(), structure=np.ones((3, 3)))
-    return torch.from_numpy(labels == labels[row, column]).to(places.device)
+    numbers = connected(places.cpu().numpy()).numbers
+    return torch.from_numpy(numbers == numbers[row, column]).to(places.device)
 
 
 def _bright_in_sky(photo: Tensor, sky: Tensor, open_sky: Tensor) -> Tensor:
@@ -123,15 +125,15 @@ def _stars(grey: Tensor, sky: Tensor) -> Tensor:
     width, values = wide.shape[1], wide.flatten()
     rows, columns = torch.nonzero(sky & (grey >= dilate(grey, 1)), as_tuple=True)
     peaks = (rows + reach) * width + columns + reach
-    angles = torch.arange(RING, device=grey.device) * (2 * math.pi / RING)
+    angles = torch.arange(STAR_DIRECTIONS, device=grey.device) * (2 * math.pi / STAR_DIRECTIONS)
     found = torch.zeros_like(sky)
     for radius in radii:
         ring = ((angles.sin() * radius).round() * width + (angles.cos() * radius).round()).long()
-        lower = values[peaks, None] - values[peaks[:, None] + ring[:: RING // 4]] > STAR
+        lower = values[peaks, None] - values[peaks[:, None] + ring[:: STAR_DIRECTIONS // 4]] > STAR_MIN_CONTRAST
         likely = peaks[lower.sum(1) >= 3]  # most are not, and need no sorting
         around = values[likely[:, None] + ring].sort(1).values
         height = values[likely] - around[:, -2]
-        stars = likely[(height > STAR) & (around[:, -2] - around[:, 1] < EVEN * height)]
+        stars = likely[(height > STAR_MIN_CONTRAST) & (around[:, -2] - around[:, 1] < STAR_MAX_UNEVENNESS * height)]
         centres = torch.zeros_like(wide, dtype=torch.bool)
         centres.view(-1)[stars] = True
         found |= dilate(centres, max(1, round(radius - 1)))[reach:-reach, reach:-reach]
@@ -140,17 +142,13 @@ def _stars(grey: Tensor, sky: Tensor) -> Tensor:
 
 
 def _discs(places: Tensor) -> list[Tensor]:
-    """Connected components of bool [H,W] that are round, or small unless there are over MAX_PARTS of all sizes."""
-    labels, count = ndimage.label(places.cpu().numpy())
-    sizes = np.bincount(labels.ravel(), minlength=count + 1)
-    found = []
-    for n, box in enumerate(ndimage.find_objects(labels), 1):
-        circle = math.pi / 4 * max(side.stop - side.start for side in box) ** 2
-        small = count <= MAX_PARTS and sizes[n] <= MAX_DISC * places.numel()
-        large = MAX_DISC * places.numel() < sizes[n] <= MAX_ROUND * places.numel()
-        if small or (large and sizes[n] > ROUND * circle):
-            found.append(torch.from_numpy(labels == n).to(places.device))
-    return found
+    """Connected parts of bool [H,W] that are round, or small unless there are over MAX_SMALL_PARTS of all sizes."""
+    parts = connected(places.cpu().numpy(), corners=False)
+    size, circle = parts.size, math.pi / 4 * parts.extent.max(1) ** 2
+    small = size <= MAX_SMALL_SUN * places.numel()
+    large_disc = ~small & (size <= MAX_ROUND_SUN * places.numel()) & (size > MIN_ROUNDNESS * circle)
+    chosen = large_disc | small if parts.count <= MAX_SMALL_PARTS else large_disc
+    return [torch.from_numpy(disc).to(places.device) for disc in parts.masks(chosen)]
 
 
 def _edge_strength(photo: Tensor) -> Tensor:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
+from stylecine.ops.means import mean_within
 from stylecine.ops.smoothstep import smoothstep
 
-FOAM_LEVEL, FOAM_TEXTURE = (0.35, 0.75), (0.02, 0.06)  # where foam begins and is sure: brightness and fine contrast
+FOAM_LEVEL = 0.35, 0.75  # brightness between the water's darkest fifth and its lights at which foam begins, and is sure
+FOAM_TEXTURE = 0.02, 0.06  # of [0, 1]: local standard deviation at which foam begins, and is sure
 FOAM_REACH = 0.04  # of the short side: foam quickens water around it
-MIN_CONTRAST = 0.25  # of the brightness in water, between its darkest fifth and its lights: less is no foam
+MIN_RANGE = 0.25  # of [0, 1]: brightness between the water's darkest fifth and its lights: with less there is no foam
 
 
 def foam(here: np.ndarray, grey: np.ndarray) -> np.ndarray:
@@ -19,10 +21,9 @@ def foam(here: np.ndarray, grey: np.ndarray) -> np.ndarray:
         return np.zeros(here.shape)
     level, short = (grey + 1) / 2, min(here.shape)
     dark, light = np.percentile(level[here], [20, 98])
-    if light - dark < MIN_CONTRAST:
+    if light - dark < MIN_RANGE:
         return np.zeros(here.shape)
     mean = ndimage.gaussian_filter(level, 0.01 * short)
     rough = np.sqrt(ndimage.gaussian_filter((level - mean) ** 2, 0.015 * short))
     white = smoothstep(*FOAM_LEVEL, (mean - dark) / (light - dark)) * smoothstep(*FOAM_TEXTURE, rough)
-    weight = ndimage.gaussian_filter(here.astype(np.float64), FOAM_REACH * short) + 1e-6
-    return np.clip(2 * ndimage.gaussian_filter(white * here, FOAM_REACH * short) / weight, 0, 1)
+    return np.clip(2 * mean_within(white, here.astype(float), FOAM_REACH * short, "reflect"), 0, 1)

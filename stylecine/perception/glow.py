@@ -12,19 +12,29 @@ import numpy as np
 from scipy import ndimage
 from torch import Tensor
 
+from stylecine.ops.regions import connected
 from stylecine.ops.small_copy import find_in_small_copy
 from stylecine.ops.smoothstep import smoothstep
 
-WHITE, LESS = 0.9, 0.075  # of [0,1]: darkest channel of the whitest place, and by how much less in the sun around it
-AREA, ROUND = (1.5e-4, 0.08), 0.5  # of the photo, least and most, and of a circle that has its longer side
-SKY_AROUND = 0.4  # share of what is next to it
-RING, RINGS, NEAR = 0.01, 40, 8  # of the short side: their width; those looked at, and, beside a small sun, told by
-DROP = 0.1  # of [0,1]: brightness by which it fades
-UNEVEN = 0.075  # of that: median difference from a glow that is alike on all sides
-OVEREXPOSED, MORE_UNEVEN = 0.98, 0.14  # white of a sun that is, and what is allowed of its glow
-EDGE, STEEPEST = 3, 2.5  # ring from which on nothing is as steep as a cloud's edge: brightness over short sides
-FAR_SLOPE = 0.4  # the same, about NEAR rings from the sun: less is a small cloud
-SLOPE = 0.3, 1.2  # brightness over short sides: of a glow that is hardly seen to move, and that is held in place
+# A sun is a white, round place beside the sky:
+SUN_MIN_WHITE = 0.9  # of [0, 1]: darkest channel of the whitest place in and around the sky; below, there is no sun
+HALO_MARGIN = 0.075  # of [0, 1]: places whose darkest channel is less than this below that belong to the sun
+SUN_AREA = 1.5e-4, 0.08  # of the photo: least and greatest
+MIN_ROUNDNESS = 0.5  # area over that of a circle as wide as its longer side
+MIN_SKY_AROUND = 0.4  # share of sky among the places next to it
+# Its glow is looked at in rings around it:
+RING_WIDTH = 0.01  # of the short side
+MAX_RINGS = 40  # that are looked at
+MIN_RINGS_USED = 8  # of these, the nearest, that tell a glow from a cloud; around a large sun as many as its radius has
+MIN_DROP = 0.1  # of [0, 1]: by which brightness falls from the sun to the last of these
+MAX_UNEVENNESS = 0.075  # of that drop: median difference of places from a glow that is alike on all sides
+OVEREXPOSED_WHITE = 0.98  # of [0, 1]: darkest channel of an overexposed sun
+OVEREXPOSED_MAX_UNEVENNESS = 0.14  # allowed around such a sun
+# Slopes are the fall of brightness, of [0, 1], over a short side.
+EDGE_RINGS = 3  # the nearest rings, which may be steep, or white as the sun itself
+MAX_SLOPE = 2.5  # beyond them. Rejects clouds: their brightness falls more steeply.
+MIN_FAR_SLOPE = 0.4  # about the last of the rings used: less is a small cloud
+HELD_SLOPE = 0.3, 1.2  # glow as flat as the first is hardly seen to move and may drift; from the second on it is held
 
 
 def sun_glow(photo: Tensor, sky: np.ndarray) -> np.ndarray:
@@ -36,20 +46,21 @@ def _sun_glow(photo: np.ndarray, sky: np.ndarray) -> np.ndarray:
     short, grey, white = min(sky.shape), photo.mean(0), photo.min(0)
     glow = np.zeros(sky.shape, np.float32)
     around = ndimage.binary_dilation(sky, iterations=max(1, round(0.03 * short)))
-    if not around.any() or white[around].max() < WHITE:
+    if not around.any() or white[around].max() < SUN_MIN_WHITE:
         return glow
-    places, _ = ndimage.label(around & (white > white[around].max() - LESS))
-    for number, box in enumerate(ndimage.find_objects(places), 1):
-        area, side = (places[box] == number).sum(), max(part.stop - part.start for part in box)
-        if not AREA[0] <= area / sky.size <= AREA[1] or area < ROUND * math.pi / 4 * side**2:
+    suns = connected(around & (white > white[around].max() - HALO_MARGIN), corners=False)
+    for number, box in enumerate(suns.boxes, 1):
+        sun, side = suns.numbers == number, max(part.stop - part.start for part in box)
+        area = sun.sum()
+        if not SUN_AREA[0] <= area / sky.size <= SUN_AREA[1] or area < MIN_ROUNDNESS * math.pi / 4 * side**2:
             continue
-        distance = ndimage.distance_transform_edt(places != number) / (RING * short)
-        if sky[(distance > 0) & (distance < 1.2)].mean() > SKY_AROUND:
-            overexposed = white[places == number].max() > OVEREXPOSED
-            near = min(RINGS, max(NEAR, round(side / 2 / (RING * short))))
-            slopes = _fading(grey, distance, sky, near, MORE_UNEVEN if overexposed else UNEVEN)
-            steep = smoothstep(*SLOPE, slopes)
-            steep[:EDGE] = steep[: 2 * EDGE].max()  # right beside the sun all is white
+        distance = ndimage.distance_transform_edt(~sun) / (RING_WIDTH * short)
+        if sky[(distance > 0) & (distance < 1.2)].mean() > MIN_SKY_AROUND:
+            overexposed = white[sun].max() > OVEREXPOSED_WHITE
+            near = min(MAX_RINGS, max(MIN_RINGS_USED, round(side / 2 / (RING_WIDTH * short))))
+            slopes = _fading(grey, distance, sky, near, OVEREXPOSED_MAX_UNEVENNESS if overexposed else MAX_UNEVENNESS)
+            steep = smoothstep(*HELD_SLOPE, slopes)
+            steep[:EDGE_RINGS] = steep[: 2 * EDGE_RINGS].max()  # right beside the sun all is white
             steep = np.minimum.accumulate(steep)
             glow = np.maximum(glow, np.interp(distance, np.arange(len(slopes)) + 0.5, steep, right=0))
     return glow.astype(np.float32)
@@ -58,20 +69,21 @@ def _sun_glow(photo: np.ndarray, sky: np.ndarray) -> np.ndarray:
 def _fading(grey: np.ndarray, distance: np.ndarray, sky: np.ndarray, near: int, most_uneven: float) -> np.ndarray:
     """By how much, over short sides, the sky darkens away from a white place, ring by ring; zeros if it is no sun.
 
-    distance: [h,w] from it, in widths of a ring. near: rings at which it is told. most_uneven: see UNEVEN.
+    distance: [h,w] from it, in widths of a ring. near: rings at which it is told. most_uneven: see MAX_UNEVENNESS.
     """
-    rings = [grey[sky & (distance > k) & (distance <= k + 1)] for k in range(RINGS)]
+    rings = [grey[sky & (distance > k) & (distance <= k + 1)] for k in range(MAX_RINGS)]
     if min(len(ring) for ring in rings[:near]) < 4:
         return np.zeros(1)
     seen = [k for k, ring in enumerate(rings) if len(ring)]
-    profile = np.interp(np.arange(RINGS), seen, [np.median(rings[k]) for k in seen])
-    slopes: np.ndarray = -np.gradient(ndimage.gaussian_filter1d(profile, 0.7, mode="nearest"), RING)
+    profile = np.interp(np.arange(MAX_RINGS), seen, [np.median(rings[k]) for k in seen])
+    slopes: np.ndarray = -np.gradient(ndimage.gaussian_filter1d(profile, 0.7, mode="nearest"), RING_WIDTH)
     drop = float(grey[distance == 0].mean() - profile[near - 1])
     around = sky & (distance > 1) & (distance <= near)
-    rest = grey[around] - np.interp(distance[around], np.arange(RINGS) + 0.5, profile)
+    rest = grey[around] - np.interp(distance[around], np.arange(MAX_RINGS) + 0.5, profile)
     plane = np.stack((*np.nonzero(around), np.ones(len(rest))), 1)  # it is often lighter towards the horizon
     rest -= plane @ np.linalg.lstsq(plane, rest, rcond=None)[0]
     uneven = float(np.median(np.abs(rest)))
-    cloud = slopes[: near - 2].min() < 0 or slopes[EDGE : 2 * near].max() > max(STEEPEST, 1.2 * slopes[:EDGE].max())
-    narrow = slopes[near - 3 : near + 1].mean() < FAR_SLOPE
-    return np.zeros(1) if cloud or narrow or drop < DROP or uneven > most_uneven * drop else slopes
+    steep = slopes[EDGE_RINGS : 2 * near].max() > max(MAX_SLOPE, 1.2 * slopes[:EDGE_RINGS].max())
+    cloud = slopes[: near - 2].min() < 0 or steep
+    narrow = slopes[near - 3 : near + 1].mean() < MIN_FAR_SLOPE
+    return np.zeros(1) if cloud or narrow or drop < MIN_DROP or uneven > most_uneven * drop else slopes

@@ -8,31 +8,37 @@ from typing import NamedTuple
 import numpy as np
 import torch
 import torch.nn.functional as F
-from scipy import ndimage
 from torch import Tensor
 
 from stylecine.errors import NothingMoves
 from stylecine.machine.threads import another_thread
 from stylecine.networks.occludernet import OccluderNet
 from stylecine.networks.segmenter import Segmenter
-from stylecine.ops.image import box_means, dilate, fast_dtype, fit_short_side, network_size, resize
+from stylecine.ops.image import box_means, dilate, fast_dtype, fit_short_side, nearest, network_size, resize
+from stylecine.ops.regions import Parts, connected
 from stylecine.options import CLASSES, FALLS, MIN_LAYER_ALPHA, SKY, SMOKE, WATER
 from stylecine.perception.refine import both_ways, crf_refine, follow_edges, mean_probability, soft_threshold
 
-FLAT = 4 / 127.5  # a photo whose channels span less than four levels has nothing in it
-SHORT_SIDE = 640  # of what the network sees
-MIN_REGION = 0.0015  # of the photo: smaller moving regions are errors
-LIKELY, CERTAIN = 0.4, 0.96  # probabilities that something stands before water and sky
-CERTAIN_IN_SKY = 0.75  # which has no reflections of twigs
-LIKELY_IN_FALLS = 0.7  # which look like rock in places
-POSSIBLE, FRINGE = 0.25, 0.004  # probability that suffices so near, in short sides, to what is found, but in falls
-CERTAIN_IF_SMALL, SMALL = 0.75, 0.06  # of short side, at most: stones, boats and birds, which float free in water
-OCCLUDER = 0.02  # of the short side: half the width, at most, of what is likely and counts
-SURE = 0.8  # mean probability of a region's moving: those below are left standing, most are errors
-MIN_ISLAND = 0.008  # of the photo: and so, mostly, are smaller ones beside one that is ten times as large
-WHITE, BURNT_OUT = 0.94, 0.85  # of [-1,1]; share of a region that is as white, so that only twigs would be seen to move
-MIN_MOVING = 0.005  # of the photo
-CLASS_SMOOTHING = 0.03  # of the short side: over this distance places take the class of their neighbourhood
+SHORT_SIDE = 640  # pixels on the short side of the copy that the networks see
+MIN_COLOUR_RANGE = 4 / 127.5  # of [-1, 1]: a photo whose channels all span less, four levels, shows nothing
+# Probabilities, of the occluder network, that something stands before what moves:
+CERTAIN_OCCLUDER = 0.96  # from here on it does
+CERTAIN_IN_SKY = 0.75  # the same in the sky, which has no reflections of twigs
+CERTAIN_IF_SMALL = 0.75  # the same of the highest in a part no longer than MAX_SMALL_SIDE: stones, boats, birds
+LIKELY_OCCLUDER = 0.4  # from here on it does if it is thin and fastened to something certain
+LIKELY_IN_FALLS = 0.7  # the same before falls, which look like rock in places
+WEAK_PROBABILITY = 0.25  # the same within WEAK_REACH of something found, except in falls
+WEAK_REACH = 0.004  # of the short side
+MAX_SMALL_SIDE = 0.06  # of the short side
+MAX_THIN_RADIUS = 0.02  # of the short side: half the width of what counts as thin, at most
+# A moving region stands still, as an error of the segmenter, unless it passes all of these:
+MIN_REGION = 0.0015  # of the photo: its area
+MIN_ISLAND = 0.008  # of the photo: its area beside a region ten times as large, unless it is a fall
+MIN_SURENESS = 0.8  # mean probability of moving over its places
+WHITE_LEVEL = 0.94  # of [-1, 1]: darkest channel of a place that counts as white, perhaps burnt out
+MAX_WHITE_SHARE = 0.85  # share of it that is white: only twigs before it would be seen to move
+MIN_MOVING = 0.005  # of the photo: if less moves, there is nothing to animate
+CLASS_SMOOTHING = 0.03  # of the short side: radius of the neighbourhood whose class a place takes
 CLASS_REACH = 0.1  # of the short side: how far a predicted class extends to places that the user added
 
 
@@ -55,7 +61,7 @@ def segment(
     follows the photo's own edges at full size; low probabilities become exactly 0. What the network of `load_occluders`
     finds before water and sky stands still; it is loaded beside the segmenter's work.
     """
-    if float(photo.amax((1, 2)).sub(photo.amin((1, 2))).max()) < FLAT:
+    if float(photo.amax((1, 2)).sub(photo.amin((1, 2))).max()) < MIN_COLOUR_RANGE:
         return Segmented(photo.new_zeros((len(CLASSES), *photo.shape[-2:])), None)  # no motion could be seen
     # No network keeps all cores busy by itself.
     with another_thread(photo.device, "stylecine-occluders") as begin:
@@ -97,27 +103,23 @@ def _occluded(seen: Tensor, classes: Tensor) -> Tensor:
     seen: [H,W], probabilities. classes: [H,W]. What is long and floats free in water may be a reflection of twigs; of
     large areas the segmenter knows more.
     """
-    likely, certain = seen > torch.where(classes == FALLS, LIKELY_IN_FALLS, LIKELY), seen > CERTAIN
-    reach = round(OCCLUDER * min(likely.shape))
+    likely, certain = seen > torch.where(classes == FALLS, LIKELY_IN_FALLS, LIKELY_OCCLUDER), seen > CERTAIN_OCCLUDER
+    reach = round(MAX_THIN_RADIUS * min(likely.shape))
     large = dilate(~dilate(~likely, reach), 2 * reach)
     sure = certain | ((classes == SKY) & (seen > CERTAIN_IN_SKY))
     found = certain | (likely & ~large & _fastened_or_small(likely, sure, seen))
-    beside = dilate(found, max(1, round(FRINGE * min(likely.shape)))) & (classes != FALLS)
-    return found | (beside & (seen > POSSIBLE))
+    beside = dilate(found, max(1, round(WEAK_REACH * min(likely.shape)))) & (classes != FALLS)
+    return found | (beside & (seen > WEAK_PROBABILITY))
 
 
 def _fastened_or_small(likely: Tensor, sure: Tensor, seen: Tensor) -> Tensor:
     """Bool [H,W]: the connected parts of `likely` in which something is sure, or which are small and of which the
     highest probability is above CERTAIN_IF_SMALL. seen: [H,W], probabilities."""
-    regions, count = ndimage.label(dilate(likely, 1).cpu().numpy(), structure=np.ones((3, 3)))
-    kept = np.zeros(count + 1, bool)
-    kept[regions[sure.cpu().numpy()]] = True
-    highest, inside = np.zeros(count + 1), regions > 0
-    np.maximum.at(highest, regions[inside], seen.cpu().numpy()[inside])
-    for n, box in enumerate(ndimage.find_objects(regions), 1):
-        small = max(side.stop - side.start for side in box) <= SMALL * min(likely.shape)
-        kept[n] |= small and highest[n] > CERTAIN_IF_SMALL
-    return torch.from_numpy(kept[regions]).to(likely.device)
+    parts = connected(dilate(likely, 1).cpu().numpy())
+    small = parts.extent.max(1) <= MAX_SMALL_SIDE * min(likely.shape)
+    certain = parts.max(seen.cpu().numpy()) > CERTAIN_IF_SMALL
+    kept = parts.keep(parts.touch(sure.cpu().numpy()) | (small & certain))
+    return torch.from_numpy(kept).to(likely.device)
 
 
 def moving(layers: Tensor) -> Tensor:
@@ -145,10 +147,8 @@ def apply_mask(layers: Tensor, mask: Tensor) -> Tensor:
     known = coarse.amax(0) > 0.1
     classes = coarse.argmax(0)
     if bool(known.any()):
-        distance, nearest = ndimage.distance_transform_edt(~known.cpu().numpy(), return_indices=True)
-        y, x = torch.from_numpy(nearest).to(classes.device)
-        far = torch.from_numpy(distance > CLASS_REACH * min(grid)).to(classes.device)
-        classes = torch.where(far, WATER, classes[y.long(), x.long()])
+        distance, y, x = nearest(known)
+        classes = torch.where(distance > CLASS_REACH * min(grid), WATER, classes[y, x])
     else:
         classes = torch.full_like(classes, WATER)
     full = F.interpolate(classes[None, None].float(), layers.shape[-2:], mode="nearest")[0, 0].long()
@@ -171,12 +171,9 @@ def _put_sky_above_water(classes: Tensor, moves: Tensor) -> Tensor:
     found = torch.where(moves, classes.argmax(0), -1).cpu().numpy()
     classes = classes.clone()
     for wrong, right, sides in ((WATER, SKY, (-1, 1)), (SKY, WATER, (-1,))):
-        regions, count = ndimage.label(found == wrong)
-        misplaced = np.ones(count + 1, bool)
-        misplaced[0] = False
-        for side in sides:
-            misplaced &= _borders_on(found, regions, count, side, (SKY, SMOKE) if right == SKY else (WATER,))
-        here = misplaced[regions]
+        parts = connected(found == wrong, corners=False)
+        beyond = (SKY, SMOKE) if right == SKY else (WATER,)
+        here = parts.keep(np.all([_borders_on(found, parts, side, beyond) for side in sides], axis=0))
         found[here] = right
         places = torch.from_numpy(here).to(classes.device)
         classes[right] += torch.where(places, classes[wrong], 0.0)
@@ -184,22 +181,20 @@ def _put_sky_above_water(classes: Tensor, moves: Tensor) -> Tensor:
     return classes
 
 
-def _borders_on(found: np.ndarray, regions: np.ndarray, count: int, side: int, kinds: tuple[int, ...]) -> np.ndarray:
-    """Bool [count + 1]: regions of [h,w] whose border above (side -1) or below (1) lies mostly at these classes."""
-    beyond, other = np.roll(found, -side, axis=0), np.roll(regions, -side, axis=0)
+def _borders_on(found: np.ndarray, parts: Parts, side: int, kinds: tuple[int, ...]) -> np.ndarray:
+    """Bool [count+1]: parts whose border above (side -1) or below (1) lies mostly at these classes of `found` [h,w]."""
+    beyond, other = np.roll(found, -side, axis=0), np.roll(parts.numbers, -side, axis=0)
     edge = 0 if side < 0 else -1
     beyond[edge], other[edge] = -1, 0  # the photo's own border
-    border = np.where(other != regions, regions, 0)
-    length = np.bincount(border.ravel(), minlength=count + 1)
-    touching = np.bincount(border[np.isin(beyond, kinds)], minlength=count + 1)
-    mostly: np.ndarray = touching > 0.5 * length
+    border = parts.within(other != parts.numbers)
+    mostly: np.ndarray = border.within(np.isin(beyond, kinds)).size > 0.5 * border.size
     return mostly
 
 
 def _evidence(photo: Tensor, probability: Tensor, falls: Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """What `_remove_errors` decides by, [h,w] each: the network's probability, and how much is white, and in falls."""
     grid = fit_short_side(photo.shape[-2:], 512)
-    white, falling = (F.adaptive_avg_pool2d(x[None, None].float(), grid) for x in (photo.amin(0) > WHITE, falls))
+    white, falling = (F.adaptive_avg_pool2d(x[None, None].float(), grid) for x in (photo.amin(0) > WHITE_LEVEL, falls))
     return resize(probability[None], grid)[0].cpu().numpy(), white[0, 0].cpu().numpy(), falling[0, 0].cpu().numpy()
 
 
@@ -208,18 +203,15 @@ def _remove_errors(mask: Tensor, probability: np.ndarray, white: np.ndarray, fal
     static islands and side falls stay as they are. All but the mask as from `_evidence`."""
     grid = probability.shape[0], probability.shape[1]
     moves = F.adaptive_max_pool2d(mask[None, None], grid)[0, 0].cpu().numpy() > MIN_LAYER_ALPHA
-    labels, count = ndimage.label(moves)
+    parts = connected(moves, corners=False)
     weight = F.adaptive_avg_pool2d(mask[None, None], grid)[0, 0].cpu().numpy()
-
-    def total(share: np.ndarray) -> np.ndarray:
-        return np.bincount(labels.ravel(), share.ravel(), count + 1)
-
-    area = total(weight)
-    sure, burnt_out = total(weight * probability) >= SURE * area, total(weight * white) > BURNT_OUT * area
-    fall = total(weight * falling) > 0.5 * area
+    area = parts.sum(weight)
+    sure = parts.sum(weight * probability) >= MIN_SURENESS * area
+    burnt_out = parts.sum(weight * white) > MAX_WHITE_SHARE * area
+    fall = parts.sum(weight * falling) > 0.5 * area
     least = np.where(fall, MIN_REGION * moves.size, min(MIN_ISLAND * moves.size, 0.1 * float(area[1:].max(initial=0))))
     kept = (area >= np.maximum(least, MIN_REGION * moves.size)) & sure & ~burnt_out
-    keep = torch.from_numpy(kept[labels] & moves).to(mask.device)
+    keep = torch.from_numpy(parts.keep(kept)).to(mask.device)
     return mask * F.interpolate(keep[None, None].float(), mask.shape, mode="nearest")[0, 0]
 
 

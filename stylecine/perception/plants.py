@@ -11,9 +11,10 @@ from stylecine.ops.smoothstep import smoothstep
 from stylecine.perception.refine import crf_refine, follow_edges, mean_probability
 
 SHORT_SIDES = (320, 448, 640)  # of what the network sees: in each, other things are as large as those it learnt from
-LOWEST, HIGHEST = 0.3, 0.6  # probabilities: what is below stands still, what is above sways fully
-AGREEMENT, CELLS = 4.0, 2500  # weight of places of similar colour beside a place's own prediction; grid they agree on
-SURE = 0.7  # probability above which no other place counts, or lone trees in a wide landscape would be outvoted
+STILL_BELOW, SWAYS_ABOVE = 0.3, 0.6  # probabilities up to which a place stands still, and from which it sways fully
+AGREEMENT_WEIGHT = 4.0  # of places of similar colour beside a place's own prediction
+AGREEMENT_CELLS = 2500  # of the grid on which they agree
+SURE = 0.7  # probability from which a place sways whatever others say, or lone trees would be outvoted
 
 PlantFinder = Callable[[Tensor], Tensor]  # photos [N,3,H,W] in [-1,1] -> logits [N,1,h,w], as PlantNet
 
@@ -27,9 +28,9 @@ def predict_plants(photo: Tensor, net: PlantFinder) -> Tensor:
     belong to those layers as well.
     """
     own = plant_probability(photo, net)
-    agreed = crf_refine(torch.stack([1 - own, own]), photo, AGREEMENT, CELLS)[1]
+    agreed = crf_refine(torch.stack([1 - own, own]), photo, AGREEMENT_WEIGHT, AGREEMENT_CELLS)[1]
     probability = torch.where(own > SURE, torch.maximum(own, agreed), agreed)
-    return smoothstep(LOWEST, HIGHEST, follow_edges(probability[None], photo))
+    return smoothstep(STILL_BELOW, SWAYS_ABOVE, follow_edges(probability[None], photo))
 
 
 def plant_probability(photo: Tensor, net: PlantFinder) -> Tensor:

@@ -12,7 +12,8 @@ from stylecine.ops.image import box_means, fast_dtype, network_size, resize
 from stylecine.ops.smoothstep import smoothstep
 
 CRF_CELLS = 4000  # of the random field's grid: its matrix has their square
-COLOUR_SIGMA, DISTANCE_SIGMA = 0.04, 0.1  # colour (of [0, 1]) and distance (short sides) over which places agree
+COLOUR_SIGMA = 0.04  # of [0, 1]: standard deviation of the Gaussian of colour differences by which places agree
+DISTANCE_SIGMA = 0.1  # of the short side: the same, of distances
 PAIRWISE_WEIGHT = 1.5  # of all other places beside a place's own prediction
 MIN_EXPONENT = -60.0  # smaller powers of e do not matter, and are slow where they are denormal
 

@@ -13,20 +13,22 @@ from functools import lru_cache
 import numpy as np
 from scipy import ndimage
 
+from stylecine.ops.regions import Parts, connected
 from stylecine.ops.smoothstep import smoothstep
 
 KEPT = 8  # answers: one photo asks for fewer
 SHORT_SIDE = 128  # of the grid
-WINDOW = 0.025  # of the short side: standard deviation of the window that is correlated
-SHIFTS = np.linspace(-0.03, 0.03, 7)  # of the short side, down
-STRETCHES = (0.85, 1.0, 1.18)
+WINDOW_SIGMA = 0.025  # of the short side: standard deviation of the Gaussian window that is correlated
+SHIFTS = np.linspace(-0.03, 0.03, 7)  # of the short side, down: where the waterline may lie
+STRETCHES = (0.85, 1.0, 1.18)  # height of what is mirrored over that of its reflection
 NOISE = 6 / 127.5  # of [-1, 1]: standard deviation below which a window is plain
 PLAIN = 0.1 * NOISE  # mean deviation of water in which nothing is mirrored
-CORRELATED = (0.3, 0.7)  # correlations at which a window begins to be a reflection, and is one for sure
-WAVY = 0.78  # share of a sea's squared gradients that is vertical; of calm water's they are fewer
-CALM, MAX_WAVY = 1.5, 0.08  # how much that counts beside the share of reflections, and the most that it counts against
-SOME = (0.15, 0.3)  # share of reflections without which no water is calm, and with which it may be
-MIRRORING = (0.46, 0.49)  # share of a lake's texture that is a reflection: some of it is held in place, and all of it
+CORRELATED = 0.3, 0.7  # correlations at which a window begins to be a reflection, and is one for sure
+SEA_WAVINESS = 0.78  # share of vertical gradients in the squared gradients of a sea; calm water has fewer
+WAVE_WEIGHT = 1.5  # what a difference from that adds to the share of reflections, or takes from it
+MAX_WAVE_LOSS = 0.08  # at most, where it takes
+SOME_REFLECTION = 0.15, 0.3  # share of reflections: up to the first waves say nothing, from the second on they count
+MIRRORING = 0.46, 0.49  # share of texture that is a reflection: a lake drifts up to the first, is held from the second
 
 
 def mirroring(grey: np.ndarray, water: np.ndarray, static: np.ndarray) -> np.ndarray:
@@ -43,31 +45,28 @@ def mirroring(grey: np.ndarray, water: np.ndarray, static: np.ndarray) -> np.nda
 def _mirroring(shape: tuple[int, ...], *maps: bytes) -> np.ndarray:
     grey, water, static = (np.frombuffer(m, t).reshape(shape) for m, t in zip(maps, ("f4", "?", "?"), strict=True))
     mirrors = np.zeros(shape)
-    stretches, count = ndimage.label(water, structure=np.ones((3, 3)))
-    if count > 0:
-        small = _shrink(grey, order=1)
-        numbers, still = _shrink(stretches, order=0), _shrink(static, order=0)
-        alike = smoothstep(*CORRELATED, _correlation(small, numbers > 0, still))
-        texture = _deviation(small, numbers > 0)
-        index = np.arange(count + 1)
-        cells = ndimage.sum_labels(numbers > 0, numbers, index)
-        total = np.maximum(ndimage.sum_labels(texture, numbers, index), PLAIN * cells)
-        share = ndimage.sum_labels(texture * alike, numbers, index) / np.maximum(total, 1e-6)
-        calm = np.maximum(CALM * (WAVY - _waviness(grey, stretches, index)), -MAX_WAVY)
-        held = np.where(index > 0, smoothstep(*MIRRORING, share + calm * smoothstep(*SOME, share)), 0.0)
-        mirrors = held[stretches]
+    stretches = connected(water)
+    if stretches.count > 0:
+        small, still = _shrink(grey, order=1), _shrink(static, order=0)
+        parts = Parts(_shrink(stretches.numbers, order=0), stretches.count)
+        alike = smoothstep(*CORRELATED, _correlation(small, parts.numbers > 0, still))
+        texture = _deviation(small, parts.numbers > 0)
+        total = np.maximum(parts.sum(texture), PLAIN * parts.size)
+        share = parts.sum(texture * alike) / np.maximum(total, 1e-6)
+        calm = np.maximum(WAVE_WEIGHT * (SEA_WAVINESS - _waviness(grey, stretches)), -MAX_WAVE_LOSS)
+        held = smoothstep(*MIRRORING, share + calm * smoothstep(*SOME_REFLECTION, share))
+        mirrors = np.where(water, held[stretches.numbers], 0.0)
     mirrors.flags.writeable = False
     return mirrors
 
 
-def _waviness(grey: np.ndarray, stretches: np.ndarray, index: np.ndarray) -> np.ndarray:
-    """Of each stretch, the share of its squared gradients that is vertical, in [0,1]; WAVY if it is plain."""
+def _waviness(grey: np.ndarray, stretches: Parts) -> np.ndarray:
+    """Of each stretch, the share of its squared gradients that is vertical, in [0,1]; SEA_WAVINESS if it is plain."""
     down, across = np.gradient(ndimage.gaussian_filter(grey, 0.7))
-    inside = ndimage.binary_erosion(stretches > 0, iterations=4, border_value=1)
-    numbers = np.where(inside, stretches, 0)
-    vertical, level = (ndimage.sum_labels(d * d, numbers, index) for d in (down, across))
+    inside = stretches.within(ndimage.binary_erosion(stretches.numbers > 0, iterations=4, border_value=1))
+    vertical, level = (inside.sum(d * d) for d in (down, across))
     total = vertical + level
-    return np.where(total > 1e-9, vertical / np.maximum(total, 1e-9), WAVY)
+    return np.where(total > 1e-9, vertical / np.maximum(total, 1e-9), SEA_WAVINESS)
 
 
 def _shrink(picture: np.ndarray, order: int) -> np.ndarray:
@@ -121,5 +120,5 @@ def _deviation(grey: np.ndarray, water: np.ndarray) -> np.ndarray:
 
 
 def _window(picture: np.ndarray) -> np.ndarray:
-    blurred: np.ndarray = ndimage.gaussian_filter(picture, WINDOW * min(picture.shape), truncate=2.5)
+    blurred: np.ndarray = ndimage.gaussian_filter(picture, WINDOW_SIGMA * min(picture.shape), truncate=2.5)
     return blurred

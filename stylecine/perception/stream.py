@@ -9,7 +9,6 @@ in 92% of 47 streams, the network in 79%; along their axes the network is the mo
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,22 +16,29 @@ import torch
 import torch.nn.functional as F
 from scipy import ndimage
 
+from stylecine.ops.geodesic import geodesic_distance
+from stylecine.ops.image import fit_short_side
+from stylecine.ops.means import mean_within
+from stylecine.ops.regions import Parts, connected
 from stylecine.ops.smoothstep import smoothstep
 from stylecine.options import FALLS, WATER
 
-COARSE = 64  # short side of the grid that streams are traced on
-COVERED = 0.4  # share of a coarse cell that the stream must cover
-LEAST_CELLS = 6  # of a stream: the shape of a smaller one says nothing
+TRACE_SIDE = 64  # cells on the short side of the grid that streams are traced on
+MIN_CELL_COVER = 0.4  # share of a cell that a stream must cover to be traced through it
+MIN_CELLS = 6  # of a stream: the shape of a smaller one says nothing
 FAR_END = 0.06  # of a stream's height: as far below its top the water comes from
-SMOOTH = 0.04  # of the short side: over this distance the course is smoothed
-LEAST_FALL = 0.005  # of the photo: smaller falls are rapids, which stand in a stream rather than end it
-LIP, FOOT = 0.25, 0.6  # of a fall's height: where water above and below touches it
-ELONGATED, RISING = (2.5, 4.5), (0.4, 0.8)  # length over mean width, height over width: no channel, surely one
-SHORE_REACH, SHORE_PULL = 0.4, 3.0  # how far away a shore is noticed, of the short side; how much it counts
+COURSE_SIGMA = 0.04  # of the short side: standard deviation of the Gaussian that smooths the course
+MIN_FALL = 0.005  # of the photo: smaller falls are rapids, which stand in a stream rather than end it
+LIP_DEPTH, FOOT_DEPTH = 0.25, 0.6  # of a fall's height, from its top: water touches its lip above, its foot below
+# Ranges: at the first, a stream is no channel; at the second, it surely is one.
+ELONGATED = 2.5, 4.5  # length over mean width
+RISING = 0.4, 0.8  # height over width of its bounding box: a lake seen from its shore is long, too, but low
+SHORE_REACH = 0.4  # of the short side: how far away a shore is noticed
+SHORE_PULL = 3.0  # weight of the way to the shore beside a traced course
 # Log-odds, by logistic regression on the arrows of running water: COURSE_ODDS on 210 streams of all splits but val3,
 # NETWORK_ODDS beside it on those 47 that the network was not trained on.
 NETWORK_ODDS, COURSE_ODDS = 0.7, 2.7
-STEPS = ((0, 1), (1, 0), (1, 1), (1, -1), (1, 2), (2, 1), (1, -2), (2, -1))  # distances to 3%, by knight's moves
+KNIGHT_MOVES = ((0, 1), (1, 0), (1, 1), (1, -1), (1, 2), (2, 1), (1, -2), (2, -1))  # king and knight: lengths to 3%
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +59,7 @@ class Streams:
 def find_streams(owner: np.ndarray, calm: np.ndarray) -> Streams:
     """The streams of a picture. owner [h,w]: class of each place, an index into CLASSES, -1 where nothing moves; calm
     bool [h,w]: what `open_water` takes for seas, lakes and ponds, though it may be a channel that runs level."""
-    number, _ = ndimage.label((owner == WATER) | (owner == FALLS), structure=np.ones((3, 3)))
+    number = connected((owner == WATER) | (owner == FALLS)).numbers
     course, channel = _trace(owner)
     calm = calm & (channel < 0.5)
     if calm.any():
@@ -64,35 +70,32 @@ def find_streams(owner: np.ndarray, calm: np.ndarray) -> Streams:
 def sense_odds(directions: np.ndarray, streams: Streams, water: np.ndarray) -> np.ndarray:
     """Log-odds [h,w] that a stream runs in the sense of `directions` [2,h,w], not in the opposite one; one value for
     the `water`, bool [h,w], of a stream, 0 elsewhere."""
-    number = np.where(water, streams.number, 0)
-    sizes = np.maximum(np.bincount(number.ravel()), 1)
-    agreement = (_unit(directions) * streams.course).sum(0)
-    means = np.bincount(number.ravel(), agreement.ravel()) / sizes
-    return np.where(water, (NETWORK_ODDS + COURSE_ODDS * means)[number], 0.0)
+    parts = Parts(streams.number, int(streams.number.max())).within(water)
+    agreement = parts.mean((_unit(directions) * streams.course).sum(0))
+    return np.where(water, (NETWORK_ODDS + COURSE_ODDS * agreement)[parts.numbers], 0.0)
 
 
 def _trace(owner: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """`Streams.course` [2,h,w], roughly of unit length, from streams and falls alone, and `Streams.channel` [h,w]."""
-    falls = _coarse(owner == FALLS) > COVERED
-    traced, _ = ndimage.label(_coarse((owner == WATER) | (owner == FALLS)) > COVERED, structure=np.ones((3, 3)))
-    course, channel = np.zeros((2, *traced.shape)), np.zeros(traced.shape)
-    for i, box in enumerate(ndimage.find_objects(traced), 1):
-        here = traced[box] == i
-        if here.sum() < LEAST_CELLS:
+    falls = _coarse(owner == FALLS) > MIN_CELL_COVER
+    wet = _coarse((owner == WATER) | (owner == FALLS)) > MIN_CELL_COVER
+    course, channel = np.zeros((2, *wet.shape)), np.zeros(wet.shape)
+    for box, here in connected(wet):
+        if here.sum() < MIN_CELLS:
             continue
-        distance = _distance_inside(here, _far_end(here))
+        distance = _distance_from(_far_end(here), here)
         course[(slice(None), *box)] += _gradient(distance, here)
         # a lake seen from its shore is a long strip, too, but a low one
         rising = smoothstep(*RISING, here.shape[0] / here.shape[1])
         channel[box][here] = rising * smoothstep(*ELONGATED, float(distance.max() ** 2 / here.sum()))
-    _follow_falls(course, falls, (traced > 0) & ~falls)
+    _follow_falls(course, falls, wet & ~falls)
     channel = ndimage.maximum_filter(channel, 3)  # or it would fade towards the banks
     return _unit(_fine(course, owner.shape)), _fine(channel[None], owner.shape)[0]
 
 
 def _towards_shore(owner: np.ndarray) -> np.ndarray:
     """Towards the static ground around each place, [2,h,w]: the nearer and the more of it, the longer, below 1."""
-    reach = COARSE * SHORE_REACH
+    reach = TRACE_SIDE * SHORE_REACH
     ground = ndimage.gaussian_filter(_coarse(owner < 0), reach, mode="nearest")
     return reach * _fine(np.stack(np.gradient(ground)[::-1]), owner.shape)
 
@@ -107,32 +110,25 @@ def _far_end(here: np.ndarray) -> np.ndarray:
 def _follow_falls(course: np.ndarray, falls: np.ndarray, water: np.ndarray) -> None:
     """Turns the course of water that touches a fall: away from its foot, or else towards its lip."""
     feet, lips = _ends_of_falls(falls)
-    regions, _ = ndimage.label(water, structure=np.ones((3, 3)))
-    touched = set(np.unique(regions[feet | lips])) - {0}
-    for i, box in enumerate(ndimage.find_objects(regions), 1):
-        if i not in touched:
+    for box, here in connected(water):
+        below, above = here & feet[box], here & lips[box]
+        if here.sum() < MIN_CELLS or not (below | above).any():
             continue
-        here = regions[box] == i
-        if here.sum() < LEAST_CELLS:
-            continue
-        below = here & feet[box]
-        ends, sign = (below, 1.0) if below.any() else (here & lips[box], -1.0)
-        turned = _gradient(sign * _distance_inside(here, ends), here)
+        ends, sign = (below, 1.0) if below.any() else (above, -1.0)
+        turned = _gradient(sign * _distance_from(ends, here), here)
         course[(slice(None), *box)] = np.where(here, turned, course[(slice(None), *box)])
 
 
 def _ends_of_falls(falls: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Bool [h,w] twice: what is beside the feet of falls, and beside their lips."""
     feet, lips = np.zeros(falls.shape, bool), np.zeros(falls.shape, bool)
-    numbers, _ = ndimage.label(falls, structure=np.ones((3, 3)))
-    for i, (rows, _columns) in enumerate(ndimage.find_objects(numbers), 1):
-        fall = numbers == i
-        if fall.mean() < LEAST_FALL:
-            continue
+    parts = connected(falls)
+    for fall in parts.masks(parts.size >= MIN_FALL * falls.size):
         around = ndimage.binary_dilation(fall, iterations=2)
-        depth = ((np.arange(len(falls)) - rows.start) / (rows.stop - rows.start))[:, None]
-        feet |= around & (depth > FOOT)
-        lips |= around & (depth < LIP)
+        rows = np.flatnonzero(fall.any(1))
+        depth = ((np.arange(len(falls)) - rows[0]) / len(rows))[:, None]
+        feet |= around & (depth > FOOT_DEPTH)
+        lips |= around & (depth < LIP_DEPTH)
     return feet, lips
 
 
@@ -141,50 +137,26 @@ def import_ahead() -> None:
     from scipy.sparse import csgraph  # noqa: F401
 
 
-def _distance_inside(here: np.ndarray, start: np.ndarray) -> np.ndarray:
+def _distance_from(start: np.ndarray, here: np.ndarray) -> np.ndarray:
     """The length of the shortest way inside `here`, bool [h,w], from `start` to each place; 0 where there is none."""
-    from scipy import sparse  # see import_ahead
-    from scipy.sparse import csgraph
-
-    h, w = here.shape
-    count = int(here.sum())
-    index = np.full((h + 2, w + 4), -1)
-    index[:h, 2 : w + 2][here] = np.arange(count)
-    own = index[:h, 2 : w + 2]
-    starts, ends, lengths = [], [], []
-    for dy, dx in STEPS:
-        other = index[dy : h + dy, 2 + dx : w + 2 + dx]
-        joined = (own >= 0) & (other >= 0)
-        starts.append(own[joined])
-        ends.append(other[joined])
-        lengths.append(np.full(len(starts[-1]), math.hypot(dy, dx)))
-    graph = sparse.csr_matrix((np.concatenate(lengths), (np.concatenate(starts), np.concatenate(ends))), (count, count))
-    ways = csgraph.dijkstra(graph, directed=False, indices=own[start & here], min_only=True)
-    distance = np.zeros(here.shape)
-    distance[here] = np.where(np.isfinite(ways), ways, 0)
-    return distance
+    distance = geodesic_distance(here, start, KNIGHT_MOVES)
+    return np.where(np.isfinite(distance), distance, 0)
 
 
 def _gradient(values: np.ndarray, here: np.ndarray) -> np.ndarray:
     """Unit vectors [2,h,w] along the smoothed gradient of `values` inside `here`; 0 elsewhere."""
-    values = _blur(values, here, 1.0)
+    weight = here.astype(float)
+    values = mean_within(values, weight, 1.0)
     slopes = []
     for axis in (1, 0):
         step = np.diff(values, axis=axis)
         inside = here.take(range(1, here.shape[axis]), axis) & here.take(range(here.shape[axis] - 1), axis)
-        step, weight = np.where(inside, step, 0), inside.astype(float)
+        step, known = np.where(inside, step, 0), inside.astype(float)
         before, after = ([(0, 0)] * 2 for _ in range(2))
         before[axis], after[axis] = (1, 0), (0, 1)
         total = np.pad(step, before) + np.pad(step, after)
-        slopes.append(total / np.maximum(np.pad(weight, before) + np.pad(weight, after), 1))
-    return _unit(np.stack([_blur(slope, here, SMOOTH * COARSE) for slope in slopes])) * here
-
-
-def _blur(values: np.ndarray, here: np.ndarray, sigma: float) -> np.ndarray:
-    """Gaussian mean over the places in `here` only."""
-    weight = ndimage.gaussian_filter(here.astype(float), sigma, mode="nearest") + 1e-6
-    blurred: np.ndarray = ndimage.gaussian_filter(values * here, sigma, mode="nearest") / weight
-    return blurred
+        slopes.append(total / np.maximum(np.pad(known, before) + np.pad(known, after), 1))
+    return _unit(mean_within(np.stack(slopes), weight, COURSE_SIGMA * TRACE_SIDE)) * here
 
 
 def _unit(field: np.ndarray) -> np.ndarray:
@@ -192,10 +164,9 @@ def _unit(field: np.ndarray) -> np.ndarray:
 
 
 def _coarse(places: np.ndarray) -> np.ndarray:
-    """Shares of bool [h,w] in the cells of a grid whose short side is COARSE, or that of [h,w] if it is less."""
-    scale = min(1.0, COARSE / min(places.shape))
-    h, w = (max(1, round(n * scale)) for n in places.shape)
-    shares: np.ndarray = F.adaptive_avg_pool2d(torch.from_numpy(places.astype(np.float32))[None], (h, w))[0].numpy()
+    """Shares of bool [h,w] in the cells of a grid whose short side is TRACE_SIDE, or that of [h,w] if it is less."""
+    size = fit_short_side(places.shape, TRACE_SIDE)
+    shares: np.ndarray = F.adaptive_avg_pool2d(torch.from_numpy(places.astype(np.float32))[None], size)[0].numpy()
     return shares
 
 

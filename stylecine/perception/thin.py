@@ -16,29 +16,36 @@ import torch.nn.functional as F
 from scipy import ndimage
 from torch import Tensor
 
-from stylecine.ops.image import dilate, fit_short_side, resize
+from stylecine.ops.image import dilate, fit_short_side, nearest, resize
+from stylecine.ops.regions import connected
 
 SHORT_SIDE = 1024  # of the copy that is looked at, at most
-THIN = 0.009  # of the short side: half the width of posts, masts, ropes and twigs, at most
-MIN_CONTRAST = 0.1  # of [-1, 1]: by which thin things differ; before the sky also by more than clouds do:
-CLOUDS = 20.0  # times the contrast that three quarters of the sky do not have
-UNLIKE = 1.25  # times the mean contrast of all directions: that along a thing before water
-BLUE = 0.3  # of [-1, 1], blue over red: what is dark, that blue, and bluer than both its sides
-BLUER = 0.1  # by this share of its contrast, is a gap between clouds
-CERTAIN = 0.4  # of [-1, 1]: no cloud with sharp edges differs by this
-WEAK = 0.5  # of that: it goes on with less from where the contrast is enough
-SHARP = 0.45  # of its contrast: the step at its edges, across two pixels; those of clouds and waves are softer
-LENGTH = 0.045  # of the short side: over this distance to both sides straight things run straight
-FAINT = 0.03  # of [-1, 1]: the contrast of wires in fog; before clouds also more than they have along a line:
-CLOUDS_ALONG = 6.0  # times the contrast that three quarters of the sky do not have
-DIRECTIONS, LEVEL = 16, 20.0  # in half a turn; degrees: what runs more level may be a wave or a streak of cloud
-CROWN, CROWN_REACH = 0.2, 0.03  # share that thin things have of their surroundings, within this part of the short side
-BROKEN = 0.005  # of the short side: gaps in posts that are taken for parts of them, at most twice this
-GAP = 0.01  # of the short side: half the width of the gaps of a crown that stand still with it
-UPRIGHT_SIDE = 512  # short side of the copy in which trunks and posts are looked for
-UPRIGHT_LENGTH, UPRIGHT_DEGREES = 0.06, 7  # of the short side: as far up and down they are straight; from the upright
-UPRIGHT_STEP, UPRIGHT_SHARE = 0.1, 0.88  # of [-1, 1], across three pixels: of their edges, and share that has one sign
-UPRIGHT_EXTENT = 0.08  # of the short side: over how much of their height that is so
+MAX_RADIUS = 0.009  # of the short side: half the width of posts, masts, ropes and twigs, at most
+# Contrasts are differences of grey from what moves on both sides, of [-1, 1]. From which on something stands out:
+MIN_CONTRAST = 0.1  # before water, and before a clear sky
+CERTAIN_CONTRAST = 0.4  # before any sky: no cloud with sharp edges differs by this
+CLOUD_FACTOR = 20.0  # between these: times the contrast that three quarters of the sky do not have
+FAINT_CONTRAST = 0.03  # the mean along a line, before a clear sky: that of wires in fog
+CLOUD_LINE_FACTOR = 6.0  # from there up to MIN_CONTRAST: times that of three quarters of the sky
+DIRECTION_FACTOR = 1.25  # a line stands out if its mean exceeds this many times that of all directions by as much
+WEAK_SHARE = 0.5  # of these contrasts: a thing goes on with so much from where it stands out
+SHARP_SHARE = 0.45  # of its contrast: the step at its edges, across two pixels; those of clouds and waves are softer
+GAP_BLUE = 0.3  # of [-1, 1], blue over red: what is dark and that blue may be a gap between clouds,
+GAP_BLUER = 0.1  # if it is bluer than both its sides by this share of its contrast
+LINE_LENGTH = 0.045  # of the short side: over this distance to both sides straight things run straight
+LINE_DIRECTIONS = 16  # in half a turn
+MIN_DEGREES = 20.0  # from the level: what runs more level may be a wave or a streak of cloud
+POST_GAP = 0.005  # of the short side: gaps in posts that are taken for parts of them, at most twice this
+CROWN_SHARE = 0.2  # of the surroundings that is thin things: more is the crown of a tree
+CROWN_REACH = 0.03  # of the short side: radius of these surroundings
+CROWN_GAP = 0.01  # of the short side: half the width of the gaps of a crown that stand still with it
+# Trunks and posts among plants:
+UPRIGHT_SIDE = 512  # short side of the copy in which they are looked for
+UPRIGHT_LENGTH = 0.06  # of the short side: as far up and down an edge is straight
+UPRIGHT_DEGREES = 7  # from the upright, at most
+UPRIGHT_STEP = 0.1  # of [-1, 1], across three pixels: mean step at an edge
+UPRIGHT_SHARE = 0.88  # of the steps along an edge: the mean with signs over that without; among leaves signs change
+UPRIGHT_EXTENT = 0.08  # of the short side: height of the whole edge
 
 
 def thin_static(photo: Tensor, sky: Tensor, water: Tensor) -> Tensor:
@@ -50,11 +57,11 @@ def thin_static(photo: Tensor, sky: Tensor, water: Tensor) -> Tensor:
     if bool(static.all()) or not bool(static.any()):
         return torch.zeros(photo.shape[1:], dtype=torch.bool, device=photo.device)
     darker, brighter, bluer = _contrasts(small, ~static)
-    length = LENGTH * min(size)
+    length = LINE_LENGTH * min(size)
     bright = _straight(brighter, ~static)
     found = _attached(bright & sky, bright & sky, static, length)
     if bool(sky.any()):
-        gap = (small[2] - small[0] > BLUE) & (bluer > BLUER * darker)
+        gap = (small[2] - small[0] > GAP_BLUE) & (bluer > GAP_BLUER * darker)
         found |= _darker_than_sky(darker, gap, small.mean(0), sky, static)
         wires = _straight_before_sky(torch.where(gap, 0.0, darker), sky)
         found |= _attached(wires, wires, static | _frame(static), 2 * length)
@@ -88,11 +95,9 @@ def upright_static(photo: Tensor, plants: Tensor) -> Tensor:
         signed, length = total.abs() / len(columns)
         edges |= (signed > UPRIGHT_STEP) & (signed > UPRIGHT_SHARE * length)
     edges = dilate(edges & among, 1)
-    labels, count = ndimage.label(edges.cpu().numpy(), structure=np.ones((3, 3)))
-    high = np.zeros(count + 1, bool)
-    for n, (rows, _) in enumerate(ndimage.find_objects(labels), 1):
-        high[n] = rows.stop - rows.start >= UPRIGHT_EXTENT * min(size)
-    found = torch.from_numpy(high[labels]).to(plants.device)
+    parts = connected(edges.cpu().numpy())
+    high = parts.keep(parts.extent[:, 0] >= UPRIGHT_EXTENT * min(size))
+    found = torch.from_numpy(high).to(plants.device)
     return resize(found[None].float(), plants.shape)[0] > 0.25
 
 
@@ -102,27 +107,20 @@ def _contrasts(photo: Tensor, moves: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
     Wood and leaves before blue water are often no darker, but warmer.
     """
-    radius = max(2, round(THIN * min(moves.shape)))
-    nearest = _nearest(moves)
+    radius = max(2, round(MAX_RADIUS * min(moves.shape)))
+    _, rows, columns = nearest(moves)  # what is static is to cast no shadow on what moves
     darker, brighter = torch.zeros_like(photo[0]), torch.zeros_like(photo[0])
     for image in (photo.mean(0), (photo[0] - photo[2]) / 2):
-        low, high = top_hats(image[nearest], radius)
+        low, high = top_hats(image[rows, columns], radius)
         step = dilate(_step(image), radius)
-        darker = torch.maximum(darker, torch.where(step > SHARP * low, low, 0.0))
-        brighter = torch.maximum(brighter, torch.where(step > SHARP * high, high, 0.0))
+        darker = torch.maximum(darker, torch.where(step > SHARP_SHARE * low, low, 0.0))
+        brighter = torch.maximum(brighter, torch.where(step > SHARP_SHARE * high, high, 0.0))
     return darker, brighter, low
 
 
 def top_hats(image: Tensor, radius: int) -> tuple[Tensor, Tensor]:
     """image [H,W] -> by how much what is thinner than 2·radius is below and above both its sides, [H,W] each."""
     return -dilate(-dilate(image, radius), radius) - image, image - dilate(-dilate(-image, radius), radius)
-
-
-def _nearest(moves: Tensor) -> tuple[Tensor, Tensor]:
-    """Rows and columns [H,W] of the nearest place that moves: what is static is to cast no shadow on it."""
-    indices = ndimage.distance_transform_edt(~moves.cpu().numpy(), return_distances=False, return_indices=True)
-    rows, columns = torch.from_numpy(indices).long().to(moves.device)
-    return rows, columns
 
 
 def _step(image: Tensor) -> Tensor:
@@ -135,21 +133,21 @@ def _step(image: Tensor) -> Tensor:
 def _darker_than_sky(contrast: Tensor, gap: Tensor, grey: Tensor, sky: Tensor, static: Tensor) -> Tensor:
     """What is darker than the sky by more than clouds are, neither a gap between them nor bright, as their folds."""
     darker = torch.where(grey > _quantile(grey[sky], 0.5), 0.0, contrast)
-    least = min(max(CLOUDS * _quantile(darker[sky], 0.75), MIN_CONTRAST), CERTAIN)
+    least = min(max(CLOUD_FACTOR * _quantile(darker[sky], 0.75), MIN_CONTRAST), CERTAIN_CONTRAST)
     darker = torch.where(gap, 0.0, darker)
-    return _attached(sky & (darker > WEAK * least), sky & (darker > least), static)
+    return _attached(sky & (darker > WEAK_SHARE * least), sky & (darker > least), static)
 
 
 def _straight_before_sky(contrast: Tensor, sky: Tensor) -> Tensor:
     """What runs straight and is darker, along a line, than clouds are at most places: wires, and posts in haze."""
-    least = min(max(CLOUDS_ALONG * _quantile(contrast[sky], 0.75), FAINT), MIN_CONTRAST)
+    least = min(max(CLOUD_LINE_FACTOR * _quantile(contrast[sky], 0.75), FAINT_CONTRAST), MIN_CONTRAST)
     best, mean = _line_means(contrast)
-    return sky & (best > UNLIKE * mean + least) & (contrast > WEAK * least)
+    return sky & (best > DIRECTION_FACTOR * mean + least) & (contrast > WEAK_SHARE * least)
 
 
 def _frame(places: Tensor) -> Tensor:
     """The margin of [H,W], bool: wires may hang from masts outside. They are found up to a little before their ends."""
-    frame, width = torch.ones_like(places), max(1, round(GAP * min(places.shape)))
+    frame, width = torch.ones_like(places), max(1, round(CROWN_GAP * min(places.shape)))
     frame[width:-width, width:-width] = False
     return frame
 
@@ -157,26 +155,26 @@ def _frame(places: Tensor) -> Tensor:
 def _straight(contrast: Tensor, moves: Tensor) -> Tensor:
     """What runs straight, not level as waves do, and stands out from what is around it, which runs all ways."""
     best, mean = _line_means(contrast)
-    return moves & (best > UNLIKE * mean + MIN_CONTRAST) & (contrast > MIN_CONTRAST)
+    return moves & (best > DIRECTION_FACTOR * mean + MIN_CONTRAST) & (contrast > MIN_CONTRAST)
 
 
 def _line_means(contrast: Tensor) -> tuple[Tensor, Tensor]:
-    """[H,W] -> the mean along the best straight line of 2·LENGTH through each place, of those that are not level, and
-    the mean along lines of all directions, [H,W] each; found at half the size."""
+    """[H,W] -> the mean along the best straight line of 2·LINE_LENGTH through each place, of those that are not level,
+    and the mean along lines of all directions, [H,W] each; found at half the size."""
     half = _halved(contrast)
-    reach = max(3, round(LENGTH * min(half.shape)))
+    reach = max(3, round(LINE_LENGTH * min(half.shape)))
     padded = F.pad(half[None, None], (reach,) * 4, mode="replicate")[0, 0]
     h, w = half.shape
     best, mean = torch.zeros_like(half), torch.zeros_like(half)
-    for k in range(DIRECTIONS):
-        degrees = 180 * k / DIRECTIONS
+    for k in range(LINE_DIRECTIONS):
+        degrees = 180 * k / LINE_DIRECTIONS
         sine, cosine = math.sin(math.radians(degrees)), math.cos(math.radians(degrees))
         places = {(reach + round(at * sine), reach + round(at * cosine)) for at in range(-reach, reach + 1)}
         total = torch.zeros_like(half)
         for row, column in places:
             total += padded[row : row + h, column : column + w]
-        mean += total / len(places) / DIRECTIONS
-        if LEVEL <= degrees <= 180 - LEVEL:
+        mean += total / len(places) / LINE_DIRECTIONS
+        if MIN_DEGREES <= degrees <= 180 - MIN_DEGREES:
             best = torch.maximum(best, total / len(places))
     best, mean = resize(torch.stack([best, mean]), contrast.shape)
     return best, mean
@@ -194,7 +192,7 @@ def _halved(image: Tensor) -> Tensor:
 def _upright(straight: Tensor, water: Tensor, static: Tensor, length: float) -> Tensor:
     """What of `straight`, in water, is attached, across short gaps down a post: where its shade gives way to its light
     side, or the water behind is as bright, nothing of it is seen."""
-    gap = max(1, round(BROKEN * min(water.shape)))
+    gap = max(1, round(POST_GAP * min(water.shape)))
     bridged = straight | (_down(straight, gap) & _down(straight.flipud(), gap).flipud())
     return _attached(bridged & water, straight, dilate(static, gap), length)
 
@@ -210,24 +208,18 @@ def _down(places: Tensor, reach: int) -> Tensor:
 def _attached(weak: Tensor, strong: Tensor, static: Tensor, least: float = 0.0) -> Tensor:
     """The connected parts of `weak` that contain some of `strong`, touch what is static and extend over `least` pixels
     or more."""
-    labels, count = ndimage.label(dilate(weak, 1).cpu().numpy(), structure=np.ones((3, 3)))
-    touches, certain = np.zeros(count + 1, bool), np.zeros(count + 1, bool)
-    touches[labels[dilate(static, 2).cpu().numpy()]] = True
-    certain[labels[strong.cpu().numpy()]] = True
-    keep = touches & certain
-    keep[0] = False
-    boxes = ndimage.find_objects(labels)
-    for n in np.flatnonzero(keep):
-        keep[n] = math.hypot(*(side.stop - side.start for side in boxes[n - 1])) >= least
-    return weak & torch.from_numpy(keep[labels]).to(weak.device)
+    parts = connected(dilate(weak, 1).cpu().numpy())
+    attached = parts.touch(dilate(static, 2).cpu().numpy()) & parts.touch(strong.cpu().numpy())
+    kept = parts.keep(attached & (np.hypot(*parts.extent.T) >= least))
+    return weak & torch.from_numpy(kept).to(weak.device)
 
 
 def _gaps_of_crowns(thin: Tensor, static: Tensor, sky: Tensor) -> Tensor:
     """The sky between the branches of a crown: where they are dense all of it stands still."""
     short = min(sky.shape)
-    reach, gap = round(CROWN_REACH * short), max(1, round(GAP * short))
+    reach, gap = round(CROWN_REACH * short), max(1, round(CROWN_GAP * short))
     share = ndimage.uniform_filter(thin.cpu().numpy().astype(np.float32), 2 * reach + 1, mode="nearest")
-    crown = torch.from_numpy(share > CROWN).to(thin.device)
+    crown = torch.from_numpy(share > CROWN_SHARE).to(thin.device)
     closed = ~dilate(~dilate(thin | static, gap), gap)
     return sky & crown & closed
 

@@ -16,16 +16,17 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-MIN_SECONDS = 0.5  # quicker crossfades flash, so short sub-cycles use their whole length
-WINDOW = 0.02  # of the grid's short side: standard deviation of the neighbourhood that is compared
+MIN_SECONDS = 0.5  # quicker crossfades flash, so sub-cycles of less than twice this use their whole length
+COMPARED_SIGMA = 0.02  # of the grid's short side: standard deviation of the neighbourhood in which copies are compared
 # Transition between early and late, of the preference, which is 0 to 1: in sub-cycles of LONG_SECONDS, those of skies
 # and calm lakes, matter has travelled far, and clouds that changed at a sharp line would have straight sides.
 SOFTNESS, LONG_SOFTNESS, LONG_SECONDS = 0.005, 0.12, 3.0
 # By how much more than the other, of [-1, 1], a copy must differ from the background to have perhaps, and surely, a
 # cloud alone (steps would exceed the seam's if soft skies changed so, too); and its core.
-PERHAPS, CLOUD, CORE = 0.08, 0.2, 0.25
-APART, CLOUD_PACE = 0.35, 4.0  # sub-cycles from the middle to the change of edges and of cores; pace of either
-SMOOTH = 0.004  # of the grid's short side
+MAYBE_CLOUD, SURE_CLOUD, CLOUD_CORE = 0.08, 0.2, 0.25
+EDGE_SHIFT = 0.35  # sub-cycles from their middle to when a cloud's edges change; its core does as far on the other side
+CLOUD_PACE = 4.0  # changes of clouds that would fit in a sub-cycle
+CHANGE_SIGMA = 0.004  # of the grid's short side: standard deviation of the Gaussian that smooths when clouds change
 BEGIN_STEPS = 252  # in a sub-cycle, a multiple of all paces: crossfades begin at whole ones, as packs store bytes
 
 
@@ -45,7 +46,7 @@ def crossfade_schedule(
     """
     split = torch.tensor([length / 2 >= MIN_SECONDS * fps for length in lengths], device=sub_cycle.device)
     split = split[sub_cycle.long()]
-    sigma = WINDOW * min(sub_cycle.shape)
+    sigma = COMPARED_SIGMA * min(sub_cycle.shape)
     early, late = (ndimage.gaussian_filter(x, sigma) + 1e-12 for x in difference.double().cpu().numpy())
     long = torch.tensor([length >= LONG_SECONDS * fps for length in lengths], device=sub_cycle.device)[sub_cycle.long()]
     softness = np.where(long.cpu().numpy(), LONG_SOFTNESS, SOFTNESS)
@@ -60,10 +61,10 @@ def crossfade_schedule(
 def _dissolved(schedule: Tensor, deviation: Tensor) -> Tensor:
     """The schedule [2,gh,gw], but where one copy has a cloud, by the place within that cloud."""
     more = deviation[1] - deviation[0]  # above 0 in a cloud of copy B
-    solid = (more.abs() / CORE).clamp(0, 1)
-    middle = 0.5 + torch.where(more > 0, 1, -1) * APART * (1 - 2 * solid)
-    smooth = ndimage.gaussian_filter(middle.cpu().numpy(), SMOOTH * min(middle.shape))
-    clouded = ((more.abs() - PERHAPS) / (CLOUD - PERHAPS)).clamp(0, 1)
+    solid = (more.abs() / CLOUD_CORE).clamp(0, 1)
+    middle = 0.5 + torch.where(more > 0, 1, -1) * EDGE_SHIFT * (1 - 2 * solid)
+    smooth = ndimage.gaussian_filter(middle.cpu().numpy(), CHANGE_SIGMA * min(middle.shape))
+    clouded = ((more.abs() - MAYBE_CLOUD) / (SURE_CLOUD - MAYBE_CLOUD)).clamp(0, 1)
     pace = torch.lerp(schedule[1], torch.full_like(solid, CLOUD_PACE), clouded).round()  # whole, as packs store it
     begin = torch.lerp(schedule[0], torch.from_numpy(smooth).to(middle) - 0.5 / pace, clouded)
     return torch.stack((torch.minimum(begin.clamp(min=0), 1 - 1 / pace), pace))

@@ -22,7 +22,7 @@ from stylecine.ops.image import fast_dtype, push_pull
 
 STEPS = 60  # of optimisation for generators without an encoder
 STYLE_STEPS = 15  # on w+ before them, but never more than them
-STYLE_SIDE = 32  # pixels a side of the image by which w+ is found
+STYLE_IMAGE_SIDE = 32  # pixels a side of the image by which w+ is found
 STYLE_RATE = 0.1  # Adam's learning rate on w+
 LOW_PRECISION_STEPS = 20  # for which bfloat16 is exact enough
 TRIAL = 0.05  # of F's norm: the step that probes how the image depends on F
@@ -140,7 +140,7 @@ def initial_latents(photo: Tensor, generator: Generator, steps: int) -> tuple[Te
 
     w+ is optimised by Adam from the mean. F is uniform, the mean of that image's: its own optimisation does the rest.
     """
-    side = min(STYLE_SIDE, generator.feature_resolution)
+    side = min(STYLE_IMAGE_SIDE, generator.feature_resolution)
     target = F.interpolate(photo, (side, side), mode="bilinear", antialias=True)
     with torch.enable_grad():
         mean = generator.mapping.get_buffer("w_avg")

@@ -31,16 +31,18 @@ from stylecine.ops.spline import coefficients, write_coefficients
 from stylecine.ops.warp_features import channels_last, warp_features
 from stylecine.picture.crossfade import crossfade_schedule
 
-BANDS = 4
-FEATHER = 3  # pixels
+BANDS = 4  # of the Laplacian pyramid, beside its low-pass
+FEATHER = 3  # pixels inside what moves over which it fades into what stands still
 HALF_PHASES = (0.125, 0.25, 0.375), (0.625, 0.75, 0.875)  # where the copies are compared to choose a half
 INPAINTED_PENALTY = 4.0  # factor on the difference of copies that come from inpainted parts of the plate
-# Of the grid's short side: the surroundings whose median is a cloud's background, which is blurred before, every fourth
-# point; finer detail than CLOUD_BLUR says nothing of a cloud.
-BACKGROUND, BACKGROUND_BLUR, BACKGROUND_STEP, CLOUD_BLUR = 0.35, 0.02, 4, 0.006
-WINDOW = 16  # pixels of a level over which the two copies are compared
+COMPARED_PIXELS = 16  # of a level: side of the window in which the two copies are compared
 MIN_CORRELATION = -0.5  # bands are band-passes: half a wave apart their copies cancel; yet noise must not be amplified
-MAX_GAIN = 1.2
+MAX_GAIN = 1.2  # of a copy's contrast
+# A cloud's background is the median of its surroundings, of the blurred picture at every fourth point of the grid.
+BACKGROUND_WINDOW = 0.35  # of the grid's short side: side of these surroundings
+BACKGROUND_BLUR = 0.02  # of the grid's short side: standard deviation of that blur
+BACKGROUND_STEP = 4
+CLOUD_BLUR = 0.006  # of the grid's short side: finer detail is no cloud
 # Variance, over three channels, that the finest band need not have because the dither adds it. A quarter of the whole,
 # 1/6 a channel: in a misty sky all of it would hold contrast and slow the steps after the seam, nothing the reverse.
 DITHER_VARIANCE = 3 / 24 / 127.5**2
@@ -253,7 +255,7 @@ def _second_moments(
 ) -> Tensor:
     """Local means of a*a, b*b and a*b for the two copies of a level at each of PHASES: [phases,3,gh,gw]; see
     ops.compare. sources: those of every place at these phases."""
-    side = WINDOW // 2
+    side = COMPARED_PIXELS // 2
     products = [_products(level, spline, weight, displacement, sources[phase], side) for phase in PHASES]
     block = side * level.scale / displacement.cell
     return torch.stack([_local_means(x, side=block, grid=_grid(displacement)) for x in products])
@@ -305,7 +307,7 @@ def _deviation(levels: Sequence[Level], displacement: Displacement, sources: Ten
     picture = F.avg_pool2d(picture, cell >> finest, ceil_mode=True)[0, 0]
     short, grey = min(gh, gw), picture.cpu().numpy()
     few = ndimage.gaussian_filter(grey, BACKGROUND_BLUR * short)[::BACKGROUND_STEP, ::BACKGROUND_STEP]
-    few = ndimage.median_filter(few, max(3, int(BACKGROUND * short / BACKGROUND_STEP) | 1), mode="nearest")
+    few = ndimage.median_filter(few, max(3, int(BACKGROUND_WINDOW * short / BACKGROUND_STEP) | 1), mode="nearest")
     background = F.interpolate(torch.from_numpy(few)[None, None], (gh, gw), mode="bilinear", align_corners=False)[0, 0]
     smooth = torch.from_numpy(ndimage.gaussian_filter(grey, CLOUD_BLUR * short))
     return _read_copies((smooth - background).abs().to(sources.device), sources, cell, "border")
@@ -313,7 +315,7 @@ def _deviation(levels: Sequence[Level], displacement: Displacement, sources: Ten
 
 def _static_energy(level: Level, weight: Tensor, displacement: Displacement) -> Tensor:
     """Local mean square of a level in frame 0, less what the dither adds: [gh,gw]."""
-    side = WINDOW // 2
+    side = COMPARED_PIXELS // 2
     blocks = F.avg_pool2d((level.image.square().sum(0) * weight)[None], side, ceil_mode=True)
     [energy] = _local_means(blocks, side=side * level.scale / displacement.cell, grid=_grid(displacement))
     return energy if level.scale > 1 else (energy - DITHER_VARIANCE).clamp(min=0)
@@ -365,7 +367,7 @@ def _read_copies(field: Tensor, sources: Tensor, cell: int, beyond: str) -> Tens
 
 
 def _local_means(blocks: Tensor, *, side: float, grid: tuple[int, int]) -> Tensor:
-    """Means over WINDOW pixels of a level from its blocks [n,a,b], each `side` grid points wide: [n,gh,gw], above 0."""
+    """Means over COMPARED_PIXELS of a level from its blocks [n,a,b], `side` grid points wide: [n,gh,gw], above 0."""
     means = F.avg_pool2d(blocks[None], 3, stride=1, padding=1, count_include_pad=False)[0]
     return _on_grid(means, side=side, grid=grid) + 1e-9
 

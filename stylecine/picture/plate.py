@@ -17,7 +17,8 @@ from stylecine.networks.modulated import ModulatedSynthesis
 from stylecine.ops.image import fast_dtype, mirrored, push_pull
 from stylecine.ops.texture import copy_texture
 
-DOWNSAMPLE, MAX_SIDE = 2, 512  # pixels of the canvas per generated one; generated ones on the short side, at most
+DOWNSAMPLE = 2  # pixels of the canvas per generated one
+MAX_GENERATED = 512  # generated pixels on the short side
 GREY_LEVEL = 2 / 255
 MIN_AGREEMENT = 0.999  # share of values that two precisions generate to within a grey level
 
@@ -59,7 +60,7 @@ def blend(photo: Tensor, visible: Tensor, generated: Tensor) -> Tensor:
 
 def coarse_side(visible: Tensor) -> int:
     """The short side at which the generator continues a canvas [Hc,Wc], as the finest detail is copied."""
-    return min(MAX_SIDE, round(min(visible.shape) / DOWNSAMPLE))
+    return min(MAX_GENERATED, round(min(visible.shape) / DOWNSAMPLE))
 
 
 def plain_plate(photo: Tensor, visible: Tensor, generated: Tensor | None = None) -> Plate:

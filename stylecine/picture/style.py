@@ -23,12 +23,12 @@ from stylecine.networks.generator import Generator, merge
 from stylecine.ops.image import LUMA, fit_short_side, to_tensor
 from stylecine.ops.recolour import Recolouring, grid_places, recolour
 
-SIDE = 256  # short side of the picture in which the change is found
-CELL = 16  # pixels of it
-DEPTH = 8  # points of luma
-GLARING = 0.45, 0.65  # of [0,1]: luma above which a pixel may be light, and above which it counts as light
-CYAN = 0.15  # of [0,1]: in a blue that is no cyan, blue exceeds green by more
-GREEN = 0.05  # of [0,1]: more than a trace of green
+SMALL_SIDE = 256  # short side of the picture in which the change is found
+GRID_CELL = 16  # pixels of it to a cell of the grid
+LUMA_POINTS = 8  # of the grid
+GLARE = 0.45, 0.65  # of [0, 1]: luma above which a pixel may be light, and above which it counts as light
+CYAN_MARGIN = 0.15  # of [0, 1]: in a blue that is no cyan, blue exceeds green by more
+FULL_GREEN = 0.05  # of [0, 1]: green or cyan that counts wholly
 RIDGE = (1e-3, 30.0, 4.0)  # how much each finer fit holds to the coarser one, in pixels; the first, of all, to none
 
 
@@ -40,7 +40,7 @@ def recolouring_grids(
     The photo is encoded, and drawn in its own appearance, only once.
     """
     height, width = photo.shape[1:]
-    size = fit_short_side((height, width), SIDE)
+    size = fit_short_side((height, width), SMALL_SIDE)
     small = F.interpolate(photo[None], size, mode="bilinear", antialias=True).clamp(-1, 1)
     feature = encoder.structure(small)
 
@@ -55,8 +55,8 @@ def recolouring_grids(
 def without_green_light(before: Tensor, after: Tensor) -> Tensor:
     """`after`, of two pictures [3,h,w] in [0,1], with bright pixels that have become green or cyan made grey: a low sun
     in an orange sky, of which the generator has seen few, would turn green where the sky turns blue."""
-    bright = (_luma(after) - GLARING[0]) / (GLARING[1] - GLARING[0])
-    green = (_green(after) - _green(before).clamp_min(0)) / GREEN
+    bright = (_luma(after) - GLARE[0]) / (GLARE[1] - GLARE[0])
+    green = (_green(after) - _green(before).clamp_min(0)) / FULL_GREEN
     return torch.lerp(after, _luma(after), (bright.clamp(0, 1) * green.clamp(0, 1)))
 
 
@@ -67,7 +67,7 @@ def _luma(picture: Tensor) -> Tensor:
 def _green(picture: Tensor) -> Tensor:
     """How much green or cyan there is: above 0 between the hues of yellow and of a clear sky."""
     red, green, blue = picture
-    return torch.minimum(green - red, green - blue + CYAN)
+    return torch.minimum(green - red, green - blue + CYAN_MARGIN)
 
 
 def fit_grid(before: Tensor, after: Tensor) -> Tensor:
@@ -77,12 +77,12 @@ def fit_grid(before: Tensor, after: Tensor) -> Tensor:
     that of all pixels as bright, and where there are few of these, that of all pixels.
     """
     h, w = before.shape[1:]
-    shape = DEPTH, -(-h // CELL), -(-w // CELL)
+    shape = LUMA_POINTS, -(-h // GRID_CELL), -(-w // GRID_CELL)
     colours = before.permute(1, 2, 0)
     inputs = torch.cat((colours, torch.ones_like(colours[..., :1])), -1).flatten(0, 1)  # [P,4]
     change = (after - before).permute(1, 2, 0).flatten(0, 1)  # [P,3]
     products = torch.cat((inputs[:, :, None] * inputs[:, None], inputs[:, :, None] * change[:, None]), -1)  # [P,4,7]
-    sums = _splatted(products.flatten(1), grid_places(colours, DEPTH).flatten(0, 1), shape).unflatten(-1, (4, 7))
+    sums = _splatted(products.flatten(1), grid_places(colours, LUMA_POINTS).flatten(0, 1), shape).unflatten(-1, (4, 7))
     fitted = torch.zeros_like(sums[:1, :1, :1, :, 4:])
     for axes, ridge in zip(((0, 1, 2), (1, 2), ()), RIDGE, strict=True):
         totals = sums.sum(axes, keepdim=True) if axes else sums

@@ -31,7 +31,7 @@ from stylecine.perception.depth import Depth
 
 SEED = 20  # of everything that is drawn by lot: the same weather for the same photo
 MAX_FALL = 12.0  # short sides that a drop falls in one cycle
-LAYERS = 8  # of distances
+DISTANCES = 8  # at which drops and flakes are drawn by lot, from near to far
 
 
 @dataclass(frozen=True)
@@ -66,16 +66,16 @@ KINDS = {  # the names are those of `options.WEATHERS`
     "rain": Kind(1.3, Falling(3500, 6, 0.0021, 0.8, 2.4, 0.6, 0.55, 0.0, 1 / 40, 0.75, 0.0, 0.9)),
     "fog": Kind(3.2, shade_loss=0.2),
 }
-CELL = 24  # pixels of a cell of the veil, at least, and of the short side:
-CELLS = 42
-WAVES = 96  # of the fog
-LONGEST, SHORTEST = 1.4, 0.12  # short sides
-FLAT = 2.5  # wisps are so much longer than high
-CREEP = 0.035  # short sides in a second, without a wind
-FOG_WIND = 0.16  # the same, of a wind of strength 1
-CYCLES = 6  # of a wave, at most
-FOG_MIN_BRIGHTNESS = 0.8  # of the brightest in the picture
+# The veil is computed on a grid, of as many cells as the first across the short side, of so many pixels at least:
+VEIL_CELLS, MIN_VEIL_CELL = 42, 24
+FOG_WAVES = 96  # that the fog consists of
+MIN_WAVELENGTH, MAX_WAVELENGTH = 0.12, 1.4  # short sides
+WISP_ASPECT = 2.5  # wisps are so much longer than high
+CREEP = 0.035  # short sides in a second that fog moves without a wind
+FOG_WIND = 0.16  # the same, more, in a wind of strength 1
+CYCLES = 6  # of a wave in a loop, at most
 PATCHY = 0.3  # of the fog's opacity, that its waves change
+FOG_MIN_BRIGHTNESS = 0.8  # of the brightest in the picture
 SHADE = 0.16  # of the brightest in the picture: what is darker lies in the shade
 
 
@@ -211,7 +211,7 @@ def _paths(
     short = min(size)
     pad = 4 * falling.radius * short + 2
     length = height + 2 * pad + falling.speed * falling.exposure * short
-    visible = falling.count * strength * (height * width / short**2) / LAYERS
+    visible = falling.count * strength * (height * width / short**2) / DISTANCES
 
     def layer(near: float, far: float) -> Tensor:
         """Those between two distances; each path has so many flakes that it is full from end to end."""
@@ -240,7 +240,7 @@ def _paths(
         link = torch.arange(len(rows)) - (links.cumsum(0) - links).repeat_interleave(links)
         return torch.cat((link[:, None], rows), 1)
 
-    edges = torch.linspace(1, falling.farthest**2, LAYERS + 1).sqrt().tolist()
+    edges = torch.linspace(1, falling.farthest**2, DISTANCES + 1).sqrt().tolist()
     return torch.cat([layer(near, far) for near, far in pairwise(edges)])
 
 
@@ -249,15 +249,15 @@ def _waves(
 ) -> tuple[Tensor, tuple[int, ...]]:
     """`Weather.waves` and `Weather.cycles`."""
     short = min(size)
-    cell = max(CELL, short / CELLS)
+    cell = max(MIN_VEIL_CELL, short / VEIL_CELLS)
     gh, gw = (max(2, math.ceil(side / cell)) for side in size)
     y = (torch.arange(gh) + 0.5)[:, None] * (size[0] / gh / short)
     x = (torch.arange(gw) + 0.5) * (size[1] / gw / short)
     speed = math.copysign(CREEP, across) + FOG_WIND * across
-    u = torch.rand(4, WAVES, generator=rng)
-    wavelength = SHORTEST * (LONGEST / SHORTEST) ** u[0]
+    u = torch.rand(4, FOG_WAVES, generator=rng)
+    wavelength = MIN_WAVELENGTH * (MAX_WAVELENGTH / MIN_WAVELENGTH) ** u[0]
     angle = (u[1] - 0.5) * math.pi * 0.8
-    kx, ky = angle.cos() / wavelength, FLAT * angle.sin() / wavelength
+    kx, ky = angle.cos() / wavelength, WISP_ASPECT * angle.sin() / wavelength
     count = (speed * seconds * kx).round().clamp(-CYCLES, CYCLES).long()
     amplitude = wavelength**0.7
     amplitude = amplitude * (PATCHY * math.sqrt(2) / amplitude.square().sum().sqrt())

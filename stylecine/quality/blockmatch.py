@@ -14,9 +14,9 @@ import torch.nn.functional as F
 from scipy import ndimage
 from torch import Tensor
 
-RADIUS = 10  # a block is 21 x 21 pixels of its level
-REACH = 4  # search to either side, in pixels of each level, in the first frame after the block's own
-MAX_FACTOR = 4  # coarsest level: frames shrunk by 4
+BLOCK_RADIUS = 10  # a block is 21 x 21 pixels of its level
+SEARCH_RADIUS = 4  # pixels of each level to either side that are searched, in the first frame after the block's own
+COARSEST_FACTOR = 4  # by which frames are shrunk at the coarsest level
 NOISE = 1.0  # grey levels (0..255) of noise to be expected in a pixel
 TOLERANCE = 0.2  # pixels: a direction is known where noise alone would move the match by less
 
@@ -63,7 +63,7 @@ def track(frames: Sequence[Tensor], weight: Tensor, limit: int = 128) -> Blocks:
     in between only guide the search.
     """
     centre = _centres(weight, limit)
-    factors = [f for f in (4, 2, 1) if f <= MAX_FACTOR and (f == 1 or min(weight.shape) // f >= 4 * RADIUS)]
+    factors = [f for f in (4, 2, 1) if f <= COARSEST_FACTOR and (f == 1 or min(weight.shape) // f >= 4 * BLOCK_RADIUS)]
     supports = [_support(weight, factor) for factor in factors]
     templates = [_cut(_level(frames[0], weight, s), centre / s.factor) for s in supports]
     shift = torch.zeros_like(centre)
@@ -72,7 +72,7 @@ def track(frames: Sequence[Tensor], weight: Tensor, limit: int = 128) -> Blocks:
         shift = shift * (step / max(step - 1, 1))
         for support, template in zip(supports, templates, strict=True):
             level = _level(frame, weight, support)
-            match, score = _match(template, level, shift / support.factor, REACH if step == 1 else 1)
+            match, score = _match(template, level, shift / support.factor, SEARCH_RADIUS if step == 1 else 1)
             shift = shift + (template.known @ (match * support.factor - shift)[..., None])[..., 0]
             correlation = torch.where(template.rank > 0, score, correlation)
     rank = torch.stack([t.rank for t in templates]).amax(0)
@@ -91,26 +91,26 @@ def blur(image: Tensor, sigma: float) -> Tensor:
 
 def _centres(weight: Tensor, limit: int) -> Tensor:
     """Centres [n,2] every 16 pixels where at least half of a block has weight."""
-    size = 2 * RADIUS + 1
+    size = 2 * BLOCK_RADIUS + 1
     if min(weight.shape) < size:
         return torch.zeros(0, 2)
     share = F.avg_pool2d(weight[None, None], size, stride=16)[0, 0]
     rows, columns = torch.nonzero(share >= 0.5, as_tuple=True)
-    centres = torch.stack([columns, rows], 1) * 16.0 + RADIUS + 0.5
+    centres = torch.stack([columns, rows], 1) * 16.0 + BLOCK_RADIUS + 0.5
     keep = torch.linspace(0, len(centres) - 1, min(limit, len(centres))).round().long()
     return centres[keep]
 
 
 def _support(weight: Tensor, factor: int) -> _Support:
     shrunk = F.avg_pool2d(weight[None, None], factor)
-    return _Support(factor, shrunk, blur(shrunk, RADIUS / 2).clamp_min(1e-6))
+    return _Support(factor, shrunk, blur(shrunk, BLOCK_RADIUS / 2).clamp_min(1e-6))
 
 
 def _level(frame: Tensor, weight: Tensor, support: _Support) -> Tensor:
     """[1,2,h,w]: the shrunk frame less its local mean, times weight, and the weight. Pixels without weight (a static
     bank) have no influence."""
     sums = F.avg_pool2d((frame * weight)[None, None], support.factor)
-    band = sums - support.weight * blur(sums, RADIUS / 2) / support.blurred
+    band = sums - support.weight * blur(sums, BLOCK_RADIUS / 2) / support.blurred
     return torch.cat([band, support.weight], 1)
 
 
@@ -124,7 +124,7 @@ def _sample(level: Tensor, at: Tensor) -> tuple[Tensor, Tensor]:
 
 def _cut(level: Tensor, centre: Tensor) -> _Template:
     """Blocks around `centre` [n,2], in pixels of the level."""
-    at = centre.floor()[:, None] + 0.5 + _square(RADIUS)
+    at = centre.floor()[:, None] + 0.5 + _square(BLOCK_RADIUS)
     value, weight = _sample(level, at)
     slopes = []
     for axis in (at.new_tensor([1.0, 0.0]), at.new_tensor([0.0, 1.0])):

@@ -15,10 +15,10 @@ from typing import Protocol
 import numpy as np
 import torch
 import torch.nn.functional as F
-from scipy import ndimage
 from torch import Tensor
 
 from stylecine.ops.image import LUMA, fit_short_side, resize
+from stylecine.ops.regions import connected
 from stylecine.options import CLASSES
 from stylecine.quality.blockmatch import Blocks, blur, track
 from stylecine.quality.opticalflow import optical_flow
@@ -44,18 +44,18 @@ GOALS: dict[str, tuple[float, float]] = {
 }
 """Lowest and highest figure that passes. `lpips`, `psnr`, `mask_iou`: of the mean over held-out photos."""
 
-LAG = 4  # frames between the two that are matched for `moved`
-TILE = 64  # pixels, `pulse`
-PASSING = 0.04  # of the short side: how far texture has moved on for `pulse_excess`, half of a usual sub-cycle
-FINE = 4.0  # pixels: fine contrast is what a Gaussian of this sigma removes
-SMALL = 256  # pixels: short side to which frames are shrunk for vividness and MALF
-RETURNING = 0.02  # of the photo: smaller regions may return unseen
-CHANGED = 1.0  # grey levels, mean over a region: less is no change to return from
-COARSE = 128  # pixels: short side to which frames are shrunk for foreign edges, which are soft
-EDGE = 5.0  # grey levels a pixel of these: the gradient of a strong edge
-OWN = 0.7  # of an edge's gradient: a copy that has as much there, in its direction, has that edge
+MATCHED_FRAMES = 4  # frames between the two that are matched for `moved`
+PULSE_TILE = 64  # pixels: side of the tiles of `pulse`
+PULSE_TRAVEL = 0.04  # of the short side: how far texture has moved on for `pulse_excess`, half of a usual sub-cycle
+FINE_SIGMA = 4.0  # pixels: fine contrast is what a Gaussian of this sigma removes
+SMALL_SIDE = 256  # pixels: short side to which frames are shrunk for vividness and MALF
+MIN_RETURNING = 0.02  # of the photo: smaller regions may return unseen
+MIN_CHANGE = 1.0  # grey levels, mean over a region: less is no change to return from
+EDGES_SIDE = 128  # pixels: short side to which frames are shrunk for foreign edges, which are soft
+STRONG_EDGE = 5.0  # grey levels a pixel of these: the gradient of a strong edge
+OWN_SHARE = 0.7  # of an edge's gradient: a copy that has as much there, in its direction, has that edge
 FEW_EDGES = 0.005  # of what moves: fewer strong edges count as so many
-GOLDEN = (math.sqrt(5) - 1) / 2
+GOLDEN = (math.sqrt(5) - 1) / 2  # the golden ratio, whose multiples spread evenly over a loop
 VIVID = 0.003  # of the short side, in a third of a second: faster motion is vivid
 
 Array = np.ndarray | Tensor
@@ -200,7 +200,7 @@ def sample_times(count: int, fps: float) -> list[int]:
     """The frames that are measured: all of up to 40, at most 44 of more."""
     if count <= 40:
         return list(range(count))
-    runs = {start + k for start in _starts(count) for k in range(LAG + 1)}
+    runs = {start + k for start in _starts(count) for k in range(MATCHED_FRAMES + 1)}
     later = {t for pair in _distant_pairs(count, fps) for t in pair}
     return sorted({0, 1, count - 1} | runs | later | _eighths(count))
 
@@ -225,7 +225,7 @@ def _gap(fps: float) -> int:
 
 def _starts(count: int) -> list[int]:
     """First frames of the runs: five, centred at each sixth of the loop."""
-    lag = min(LAG, count - 1)
+    lag = min(MATCHED_FRAMES, count - 1)
     return sorted({min(max(round(count * i / 6) - lag // 2, 0), count - 1 - lag) for i in range(1, 6)})
 
 
@@ -302,7 +302,7 @@ class _Pulse:
     def _floor(self, grey: Tensor, flow: Tensor) -> float:
         """ "tiles" of the photo whose texture has moved on, where it still is what moves."""
         h, w = grey.shape[2:]
-        along = resize(flow / flow.norm(dim=0).clamp_min(1e-6), (h, w)) * (PASSING * min(h, w))
+        along = resize(flow / flow.norm(dim=0).clamp_min(1e-6), (h, w)) * (PULSE_TRAVEL * min(h, w))
         x, y = torch.arange(w) + 0.5 - along[0], (torch.arange(h) + 0.5)[:, None] - along[1]
         grid = torch.stack((x / w, y / h), -1)[None] * 2 - 1
         weight = self.weight * (F.grid_sample(self.weight, grid, align_corners=False) > 0.99)
@@ -312,7 +312,7 @@ class _Pulse:
 
 def _contrast(grey: Tensor, weight: Tensor) -> tuple[Tensor, float]:
     """Fine contrast of each tile, and of everything that has weight."""
-    fine = (grey - blur(grey * weight, FINE) / blur(weight, FINE).clamp_min(1e-6)) * weight
+    fine = (grey - blur(grey * weight, FINE_SIGMA) / blur(weight, FINE_SIGMA).clamp_min(1e-6)) * weight
     mean, square, share = _tiles(fine), _tiles(fine * fine), _tiles(weight).clamp_min(1e-6)
     tiles = (square / share - (mean / share) ** 2).clamp_min(0).sqrt()
     count = weight.sum().clamp_min(1)
@@ -338,7 +338,7 @@ class _Moved:
     def __init__(self, count: int, moving: Tensor, fps: float, flow: Tensor | None = None) -> None:
         self.count, self.fps, self.flow = count, fps, flow
         self.starts = _starts(count)
-        self.lag = min(LAG, count - 1)
+        self.lag = min(MATCHED_FRAMES, count - 1)
         self.short = min(moving.shape)
         self.weight = torch.where(moving >= 0.5, moving, 0.0)
         self.open: dict[int, list[Tensor]] = {}
@@ -476,16 +476,15 @@ class _Returns:
 
 
 def _large_regions(place: Tensor) -> list[Tensor]:
-    labels, count = ndimage.label(place.numpy())
-    sizes = np.bincount(labels.ravel(), minlength=count + 1)
-    return [torch.from_numpy(labels == n) for n in range(1, count + 1) if sizes[n] >= RETURNING * labels.size]
+    parts = connected(place.numpy(), corners=False)
+    return [torch.from_numpy(mask) for mask in parts.masks(parts.size >= MIN_RETURNING * place.numel())]
 
 
 def _dip(values: np.ndarray) -> float:
     """The deepest dip between two higher values, over the highest of all."""
     before, after = np.maximum.accumulate(values), np.maximum.accumulate(values[::-1])[::-1]
     highest = float(values.max())
-    return float((np.minimum(before, after) - values).max()) / highest if highest >= CHANGED else math.nan
+    return float((np.minimum(before, after) - values).max()) / highest if highest >= MIN_CHANGE else math.nan
 
 
 class _ForeignEdges:
@@ -499,18 +498,19 @@ class _ForeignEdges:
     """
 
     def __init__(self, count: int, fps: float, moving: Tensor, copies: Callable[[int], Sequence[np.ndarray]]) -> None:
-        self.moves, self.copies = _shrunk(moving, COARSE) >= 0.5, copies
+        self.moves, self.copies = _shrunk(moving, EDGES_SIDE) >= 0.5, copies
         self.times = {start for start, _ in _distant_pairs(count, fps)} - {0} or {count // 2}
         self.worst = math.nan
 
     def add(self, t: int, frame: np.ndarray) -> None:
         if t not in self.times or not self.moves.any():
             return
-        edge = _gradient(_shrunk(_grey(frame)[0, 0], COARSE))
+        edge = _gradient(_shrunk(_grey(frame)[0, 0], EDGES_SIDE))
         steepness = edge.norm(dim=0)
-        strong = (steepness >= EDGE) & self.moves
-        own = [_steepest_along(edge, _gradient(_shrunk(_grey(copy)[0, 0], COARSE)), strong) for copy in self.copies(t)]
-        foreign = torch.stack(own).amax(0) < OWN * steepness[strong]
+        strong = (steepness >= STRONG_EDGE) & self.moves
+        copies = [_gradient(_shrunk(_grey(copy)[0, 0], EDGES_SIDE)) for copy in self.copies(t)]
+        own = [_steepest_along(edge, copy, strong) for copy in copies]
+        foreign = torch.stack(own).amax(0) < OWN_SHARE * steepness[strong]
         share = float(foreign.sum() / max(len(foreign), FEW_EDGES * float(self.moves.sum())))
         self.worst = share if math.isnan(self.worst) else max(self.worst, share)
 
@@ -579,7 +579,7 @@ def _classes(figure: str, label: np.ndarray | None) -> dict[str, Tensor]:
     return {name: place for name, place in places.items() if place.any()}
 
 
-def _shrunk(image: Tensor, short: int = SMALL) -> Tensor:
+def _shrunk(image: Tensor, short: int = SMALL_SIDE) -> Tensor:
     """[H,W] with a short side of at most `short`."""
     return resize(image[None], fit_short_side(image.shape, short))[0]
 
@@ -607,7 +607,8 @@ def _difference(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def _tiles(image: Tensor) -> Tensor:
     """Mean of [1,1,H,W] over each tile, with zeros outside the frame."""
-    return F.avg_pool2d(F.pad(image, (0, -image.shape[3] % TILE, 0, -image.shape[2] % TILE)), TILE)[0, 0]
+    down, across = (-n % PULSE_TILE for n in image.shape[2:])
+    return F.avg_pool2d(F.pad(image, (0, across, 0, down)), PULSE_TILE)[0, 0]
 
 
 def _static(moving: Tensor, label: np.ndarray | None) -> Tensor:

@@ -13,12 +13,12 @@ from torch import Tensor
 
 from stylecine.quality.blockmatch import blur
 
-COARSEST = 16  # pixels: levels halve until the short side would be less
-WINDOW = 2.5  # pixels of each level: standard deviation of the Gaussian window
-NOISE = 0.02  # grey levels squared, added to the structure tensor: gradients that mean nothing
-STEPS = (2, 3, 4)  # Gauss-Newton steps on the finest level, the next, and all coarser ones
+COARSEST_SIDE = 16  # pixels: levels halve until the short side would be less
+WINDOW_SIGMA = 2.5  # pixels of each level: standard deviation of the Gaussian window
+TENSOR_DAMPING = 0.02  # grey levels squared, added to the structure tensor: gradients that mean nothing
+LEVEL_STEPS = (2, 3, 4)  # Gauss-Newton steps on the finest level, the next, and all coarser ones
 MAX_STEP = 1.0  # pixels of a level
-MAX_UNEXPLAINED = 0.65  # of the squared change around a place
+MAX_UNEXPLAINED = 0.65  # of the squared change around a place: where more is left, the flow is 0
 
 
 def optical_flow(first: Tensor, second: Tensor) -> Tensor:
@@ -28,7 +28,7 @@ def optical_flow(first: Tensor, second: Tensor) -> Tensor:
     texture does not.
     """
     pyramid = [(_smoothed(first[None, None]), _smoothed(second[None, None]))]
-    while min(pyramid[-1][0].shape[2:]) >= 2 * COARSEST:
+    while min(pyramid[-1][0].shape[2:]) >= 2 * COARSEST_SIDE:
         pyramid.append((_halved(pyramid[-1][0]), _halved(pyramid[-1][1])))
     flow = torch.zeros(1, 2, *pyramid[-1][0].shape[2:])
     for level in reversed(range(len(pyramid))):
@@ -36,7 +36,7 @@ def optical_flow(first: Tensor, second: Tensor) -> Tensor:
         if flow.shape[2:] != here.shape[2:]:
             doubled = 2 * F.interpolate(flow, scale_factor=2, mode="bilinear", align_corners=False)
             flow = doubled[..., : here.shape[2], : here.shape[3]]
-        flow = _refined(here, there, flow, STEPS[min(level, len(STEPS) - 1)])
+        flow = _refined(here, there, flow, LEVEL_STEPS[min(level, len(LEVEL_STEPS) - 1)])
     return _explained(*pyramid[0], flow)[0]
 
 
@@ -58,12 +58,12 @@ def _refined(here: Tensor, there: Tensor, flow: Tensor, steps: int) -> Tensor:
     padded = F.pad(here, (1, 1, 1, 1), mode="replicate")
     gx = (padded[..., 1:-1, 2:] - padded[..., 1:-1, :-2]) / 2
     gy = (padded[..., 2:, 1:-1] - padded[..., :-2, 1:-1]) / 2
-    xx, xy, yy = blur(torch.cat((gx * gx, gx * gy, gy * gy), 1), WINDOW)[0]
-    xx, yy = xx + NOISE, yy + NOISE
+    xx, xy, yy = blur(torch.cat((gx * gx, gx * gy, gy * gy), 1), WINDOW_SIGMA)[0]
+    xx, yy = xx + TENSOR_DAMPING, yy + TENSOR_DAMPING
     inverse = torch.stack((yy, -xy, -xy, xx)) / (xx * yy - xy * xy)
     for _ in range(steps):
         error, _ = _difference(here, there, flow)
-        bx, by = blur(torch.cat((gx * error, gy * error), 1), WINDOW)[0]
+        bx, by = blur(torch.cat((gx * error, gy * error), 1), WINDOW_SIGMA)[0]
         step = torch.stack((inverse[0] * bx + inverse[1] * by, inverse[2] * bx + inverse[3] * by))
         flow = flow - step.clamp(-MAX_STEP, MAX_STEP)
     return flow
@@ -73,7 +73,7 @@ def _explained(here: Tensor, there: Tensor, flow: Tensor) -> Tensor:
     """The flow, 0 where it leaves more than MAX_UNEXPLAINED of the change: noise, or a dissolve."""
     moved, inside = _difference(here, there, flow)
     changed = (there - here) * inside
-    unexplained, change = blur(torch.cat((moved * moved, changed * changed), 1), 4 * WINDOW)[0]
+    unexplained, change = blur(torch.cat((moved * moved, changed * changed), 1), 4 * WINDOW_SIGMA)[0]
     return torch.where(unexplained < MAX_UNEXPLAINED * change, flow, 0.0)
 
 

@@ -211,7 +211,7 @@ class Worker:
         doubts = []
         for doubt in frozen[:MAX_DOUBTS] + offered[:MAX_OFFERS]:
             stroke, radius = cover_region(doubt.mask)
-            what = None if doubt.moving else CLASSES[doubt.klass]
+            what = None if doubt.moving else CLASSES[doubt.moving_class]
             doubts.append({"stroke": stroke, "radius": radius, "share": doubt.share, "what": what})
         return {"doubts": doubts}
 

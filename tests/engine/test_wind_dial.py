@@ -12,9 +12,9 @@ from stylecine.options import SKY, WATER
 SHORT = {"seconds": 2, "fps": 10}
 
 
-def moving(scene: Scene, klass: int, rows: slice) -> Scene:
+def moving(scene: Scene, moving_class: int, rows: slice) -> Scene:
     layers = 0 * scene.layers
-    layers[klass, rows] = 1
+    layers[moving_class, rows] = 1
     return replace(scene, layers=layers, mask=layers.amax(0))
 
 

@@ -169,7 +169,7 @@ def test_cloth_that_was_found_may_be_masked_by_hand(evidence: Evidence) -> None:
 
 
 def test_falls_that_pulse_are_calmed(evidence: Evidence) -> None:
-    falls = [moving(replace(shore(evidence), klass=CLASSES.index("falls")))]
+    falls = [moving(replace(shore(evidence), moving_class=CLASSES.index("falls")))]
     pulsing = replace(evidence, measures={"pulse_global": 0.04}, moving=falls, options=RenderOptions())
     (finding,) = [finding for finding in advise(pulsing, shell(pulsing)) if "Contrast" in finding.title]
     assert "--pace calm" in finding.commands[0] and finding.certain

@@ -4,8 +4,8 @@ from scipy import ndimage
 
 from stylecine.movement.speed import (
     IN_MIDSTREAM,
-    MIN_SKY,
-    MIN_STEADY,
+    MIN_SKY_FACTOR,
+    MIN_STEADINESS,
     TRAVEL,
     falls_travel,
     sky_travel,
@@ -51,7 +51,7 @@ def test_small_compact_clouds_are_slow_and_wide_faint_or_no_clouds_are_not() -> 
     small, wide = (ndimage.gaussian_filter(random, sigma) for sigma in (1.5, (8, 24)))
     small, wide = small / small.std(), wide / wide.std()
     for contrast in (0.15, 0.5):
-        assert travel_of(sky, contrast * small) == pytest.approx(MIN_SKY * NATURAL.sky, rel=0.2)
+        assert travel_of(sky, contrast * small) == pytest.approx(MIN_SKY_FACTOR * NATURAL.sky, rel=0.2)
     assert travel_of(sky, 0.5 * small, "lively") > 1.5 * travel_of(sky, 0.5 * small)
     for usual in (0.3 * wide, 0.02 * small, np.where(sky, -0.2, 0.9)):
         assert travel_of(sky, usual) == pytest.approx(NATURAL.sky, rel=0.05)
@@ -143,7 +143,7 @@ def test_a_fall_slows_down_where_its_foot_meets_dark_water() -> None:
     falls[40:160, 60:120] = True
     down = np.stack([np.zeros((256, 256)), np.full((256, 256), 1.2)])
     factor = steadiness(down, falls, fall_texture(falls, grey).slope)
-    assert factor[152:166, 70:110].mean() < 0.6 and factor.min() >= MIN_STEADY
+    assert factor[152:166, 70:110].mean() < 0.6 and factor.min() >= MIN_STEADINESS
     assert factor[80:120, 80:100].min() > 0.95
     assert factor[:, 200:].min() == 1
     everywhere = steadiness(down, grey > 0, fall_texture(falls, grey).slope)

@@ -6,7 +6,18 @@ import numpy as np
 import pytest
 import torch
 
-from stylecine.ops.image import blur, box_sums, dilate, mirrored, push_pull, to_tensor, to_uint8
+from stylecine.ops.image import (
+    blur,
+    box_sums,
+    cell_means,
+    dilate,
+    mirrored,
+    nearest,
+    push_pull,
+    to_tensor,
+    to_uint8,
+    unmix,
+)
 
 EVERY_BYTE = np.arange(256, dtype=np.uint8).reshape(16, 16, 1).repeat(3, axis=2)
 
@@ -116,3 +127,27 @@ def test_a_blurred_point_is_about_a_gaussian(radius: int) -> None:
 def test_beyond_the_border_a_blur_sees_zeros() -> None:
     blurred = blur(torch.ones(1, 1, 20, 30), 2)[0, 0]
     assert torch.allclose(blurred[4:-4, 4:-4], torch.ones(12, 22)) and float(blurred[0, 0]) < 0.6
+
+
+def test_a_mixture_is_taken_apart() -> None:
+    start, end = torch.zeros(3, 1, 4), torch.tensor([0.6, 0.0, 0.8])[:, None, None].expand(3, 1, 4)
+    colours = torch.stack((start, end / 4, 1.5 * end, end + torch.tensor([0.0, 0.3, 0.0])[:, None, None]))[:, :, 0, 0]
+    share, error, clear = unmix(colours.T[:, None], start, end, least=0.1)
+    assert share[0].tolist() == pytest.approx([0, 0.25, 1.5, 1])
+    assert error[0].tolist() == pytest.approx([0, 0, 0.5, 0.3], abs=1e-6) and clear.min() == 1
+    assert unmix(colours.T[:, None], start, end, 0.1, beyond=0.5)[1][0, 2] == pytest.approx(0, abs=1e-6)
+    assert unmix(start, start, start, 0.1)[2].max() == 0
+
+
+def test_means_of_cells_leave_out_what_lies_beyond_the_border() -> None:
+    image = torch.arange(15.0).view(3, 5)
+    assert cell_means(image, 2).tolist() == [[3.0, 5.0, 6.5], [10.5, 12.5, 14.0]]
+    assert torch.equal(cell_means(image[None], 2)[0], cell_means(image, 2))
+
+
+def test_the_nearest_place_is_found() -> None:
+    known = torch.zeros(4, 6, dtype=torch.bool)
+    known[0, 0] = known[3, 5] = True
+    distance, rows, columns = nearest(known)
+    assert distance[0, 2] == 2 and (rows[0, 2], columns[0, 2]) == (0, 0)
+    assert distance[3, 5] == 0 and (rows[2, 4], columns[2, 4]) == (3, 5)

@@ -26,13 +26,13 @@ def sure() -> torch.Tensor:
 def test_what_moves_with_a_low_probability_is_doubtful(sure: torch.Tensor) -> None:
     sure[100:140, 50:90] = 0.7
     (doubt,) = doubtful_regions(probabilities(sure), torch.ones(512, 768), np.zeros((512, 768), bool))
-    assert doubt.moving and doubt.klass == WATER and np.array_equal(doubt.mask, sure.numpy() < 0.8)
+    assert doubt.moving and doubt.moving_class == WATER and np.array_equal(doubt.mask, sure.numpy() < 0.8)
 
 
 def test_what_stands_still_though_it_may_move_is_doubtful(sure: torch.Tensor) -> None:
     sure[:], sure[100:140, 50:90], sure[200:230, 50:90] = 0.1, 0.3, 0.9  # the last was left out for its size
     first, second = doubtful_regions(probabilities(sure), torch.zeros(SIZE), NOWHERE)
-    assert not first.moving and not second.moving and first.klass == WATER
+    assert not first.moving and not second.moving and first.moving_class == WATER
     assert np.array_equal(first.mask | second.mask, sure.numpy() > 0.2)
 
 
@@ -74,16 +74,16 @@ def post(sure: torch.Tensor) -> np.ndarray:
     return sure.numpy() < 0.1
 
 
-def layers(klass: int) -> torch.Tensor:
+def layers(moving_class: int) -> torch.Tensor:
     """Everything moves, as one class."""
     moving = torch.zeros(len(CLASSES), *SIZE)
-    moving[klass] = 1
+    moving[moving_class] = 1
     return moving
 
 
 def test_a_post_that_drifts_with_the_sky_is_torn_off(sure: torch.Tensor, post: np.ndarray) -> None:
     (torn,) = torn_regions(probabilities(sure), layers(SKY), torch.ones(SIZE))
-    assert torn.moving and torn.klass == SKY
+    assert torn.moving and torn.moving_class == SKY
     assert torn.mask[post].mean() > 0.95 and not torn.mask[~post].any()
 
 
