@@ -33,6 +33,7 @@ from stylecine.errors import (
     WeightsNotFound,
     WriterUnavailable,
 )
+from stylecine.version import __version__
 
 if TYPE_CHECKING:
     from stylecine.engine.animator import Animator
@@ -40,8 +41,6 @@ if TYPE_CHECKING:
     from stylecine.engine.pipeline import animate
     from stylecine.engine.scene import Scene
     from stylecine.explanation.explain import explain
-
-__version__ = "0.1.0"
 
 __all__ = [
     "Animator",

@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from time import perf_counter
 from typing import NoReturn
 
-from stylecine import __version__
 from stylecine.commands import (
     animate,
     batch,
@@ -35,6 +34,7 @@ from stylecine.commands.arguments import Parser, Usage
 from stylecine.commands.console import complain, leave
 from stylecine.errors import StylecineError
 from stylecine.machine.interrupts import Interrupts
+from stylecine.version import __version__
 
 COMMANDS = animate, explain, scene, edit, render, batch, models, convert, measure, report, doctor, studio, serve
 NEW_OBJECTS = 500_000  # before the garbage collector looks: imports make 300,000, all of which stay, a loop few

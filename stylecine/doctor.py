@@ -7,9 +7,9 @@ from importlib.metadata import PackageNotFoundError, version
 
 import torch
 
-from stylecine import __version__
 from stylecine.errors import KernelUnavailable, StylecineError
 from stylecine.ops import native
+from stylecine.version import __version__
 from stylecine.weights import find_model, role_tensors
 
 

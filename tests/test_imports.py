@@ -17,7 +17,7 @@ PACKAGE = Path(stylecine.__file__).parent
 
 # From the bottom up: a module imports only from earlier rows or from its own room, a folder or a loose module.
 LAYERS = [
-    {"errors"},
+    {"errors", "version"},
     {"options", "weights"},
     {"machine"},
     {"ops"},

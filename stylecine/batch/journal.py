@@ -9,10 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
-from stylecine import __version__
 from stylecine.batch.store import Store
 from stylecine.errors import OutputError
 from stylecine.machine.atomic import lock_file, translate_os_errors
+from stylecine.version import __version__
 
 NAME = "batch.jsonl"
 RECORDS = ".batch"  # folder of the records in a store

@@ -12,7 +12,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
-from stylecine import __version__
 from stylecine.batch.journal import Record
 from stylecine.batch.tasks import Task, failed
 from stylecine.errors import OptionError, StylecineError
@@ -20,6 +19,7 @@ from stylecine.machine.atomic import atomic_write, translate_os_errors
 from stylecine.machine.cluster import PLACEMENT_TIMEOUT, check_version, connect
 from stylecine.machine.workers import ATTEMPTS, Job, PoolClosed, WorkerLost
 from stylecine.output.formats import ending_of
+from stylecine.version import __version__
 
 ACTORS_PER_GPU = 4  # while some encode on the CPU, others use the GPU
 MAX_LOAD_FAILURES = 3  # consecutive actors that die while loading the model, after which no more are started

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from stylecine import __version__
 from stylecine.batch.journal import Record
 from stylecine.batch.page import batch_page
 from stylecine.machine.atomic import atomic_write
+from stylecine.version import __version__
 
 PICTURES = ("thumbnail", "mask_thumbnail")
 

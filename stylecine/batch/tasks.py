@@ -10,13 +10,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Protocol, Self
 
-from stylecine import __version__
 from stylecine.batch.journal import Journal, Record, StoreJournal, open_journal
 from stylecine.batch.store import Store, StoredFile, is_url
 from stylecine.errors import StylecineError, WeightsError
 from stylecine.machine.workers import Job, PoolClosed, WorkerLost
 from stylecine.options import STYLES
 from stylecine.output.formats import ending_of
+from stylecine.version import __version__
 from stylecine.weights import file_sha256, find_model
 
 FILES = ("mask", "motion", "style")  # options that are paths; style may be a name

@@ -12,7 +12,6 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from stylecine import __version__
 from stylecine.batch.journal import Record
 from stylecine.batch.tasks import Task, digest_of, failed, weights_of
 from stylecine.engine.animator import Animator
@@ -22,6 +21,7 @@ from stylecine.options import FILE_OPTIONS, OPTIONS, PHOTO_OPTIONS
 from stylecine.output.embed import shrunk, webp
 from stylecine.output.metadata import json_figures
 from stylecine.output.preview import mask_overlay
+from stylecine.version import __version__
 from stylecine.weights import file_sha256
 
 MAX_THUMBNAIL = 240, 240  # pixels

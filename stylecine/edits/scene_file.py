@@ -36,7 +36,6 @@ import safetensors
 import safetensors.numpy
 from PIL import Image
 
-from stylecine import __version__
 from stylecine.edits.apply import Editable
 from stylecine.edits.model import MAX_EDITS, MAX_STYLE_SIDE, STYLE_SIDE, Edit, from_json, to_json, values_of
 from stylecine.errors import OptionError, SceneError, StylecineError, TooLarge, printable
@@ -44,6 +43,7 @@ from stylecine.machine.atomic import atomic_write, check_destination, check_path
 from stylecine.machine.memory import available_bytes
 from stylecine.options import CLASSES, format_size, parse_size
 from stylecine.picture.photo import MAX_PIXELS, MIN_SIDE, checked_size, encode_png
+from stylecine.version import __version__
 
 VERSION = 1
 SUFFIX = ".cine"

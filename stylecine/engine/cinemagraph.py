@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stylecine import __version__
 from stylecine.edits.model import Edit, Paint, to_option
 from stylecine.engine.loop_warnings import MIN_MOVING_SHARE, quality_warning
 from stylecine.engine.scene import Scene
@@ -44,6 +43,7 @@ from stylecine.picture.overlay import Overlay
 from stylecine.picture.style import Appearance
 from stylecine.picture.weather import Weather, make_weather
 from stylecine.quality.measures import measure_loop
+from stylecine.version import __version__
 
 BATCH = 4  # frames that are rendered at once
 MAX_BATCH_BYTES = 50_000_000

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import PurePath
 from typing import Any
 
-from stylecine import __version__
 from stylecine.engine.loop_warnings import MIN_PHOTO_LIKENESS
 from stylecine.errors import printable
 from stylecine.explanation.advice import (
@@ -36,6 +35,7 @@ from stylecine.output.metadata import versions
 from stylecine.output.palette import legend
 from stylecine.output.preview import flow_picture, mask_overlay, time_slice
 from stylecine.quality.measures import GOALS
+from stylecine.version import __version__
 
 MEASURES = {  # of a loop, and their meanings
     "vividness_moving": "share of the moving area that visibly moves",

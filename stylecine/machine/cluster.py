@@ -7,8 +7,8 @@ import socket
 from contextlib import suppress
 from typing import Any
 
-from stylecine import __version__
 from stylecine.errors import OptionError
+from stylecine.version import __version__
 
 PLACEMENT_TIMEOUT = 120.0  # seconds without an actor on any node after which the cluster counts as full
 

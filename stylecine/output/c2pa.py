@@ -18,11 +18,11 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from stylecine import __version__
 from stylecine.errors import OptionError, OutputError, WriterUnavailable, as_utf8, printable
 from stylecine.output.formats import FORMATS, POSTER, kind_of
 from stylecine.picture.photo import PhotoFile, encode_png
 from stylecine.picture.style import Appearance
+from stylecine.version import __version__
 
 Credentials = tuple[str | os.PathLike[str], str | os.PathLike[str]]  # certificate chain, private key: PEM files
 

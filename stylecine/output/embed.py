@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from stylecine import __version__
 from stylecine.errors import printable
+from stylecine.version import __version__
 
 BASE = """
 :root { color-scheme: light dark; --line: color-mix(in srgb, currentColor 16%, transparent);

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from stylecine import __version__
 from stylecine.errors import as_utf8
 from stylecine.machine.atomic import Finish, PathLike, atomic_write, check_destination, translate_os_errors
 from stylecine.output import VideoInfo
@@ -24,6 +23,7 @@ from stylecine.picture.loop import Loop
 from stylecine.picture.overlay import Overlay
 from stylecine.picture.style import Appearance
 from stylecine.picture.weather import Weather
+from stylecine.version import __version__
 
 QUALITY = FORMATS[".html"].qualities[1]  # of the images, as WebP
 # in order of their imports

@@ -5,10 +5,10 @@ from typing import Literal
 from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
-from stylecine import __version__
 from stylecine.server.metrics import Metrics
 from stylecine.server.problems import Problem, documented
 from stylecine.server.service import Service
+from stylecine.version import __version__
 
 
 class Health(BaseModel):

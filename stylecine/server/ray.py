@@ -15,12 +15,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stylecine import __version__
 from stylecine.errors import OptionError, StylecineError
 from stylecine.machine.atomic import atomic_write, translate_os_errors
 from stylecine.machine.cluster import PLACEMENT_TIMEOUT, check_version, connect
 from stylecine.machine.workers import Handler
 from stylecine.server.store import hidden_paths
+from stylecine.version import __version__
 
 if TYPE_CHECKING:
     from stylecine.machine.progress import Progress

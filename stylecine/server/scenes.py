@@ -14,7 +14,6 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import Field
 
-from stylecine import __version__
 from stylecine.output.formats import SERVED
 from stylecine.server import schemas
 from stylecine.server.problems import Problem, documented, not_found
@@ -30,6 +29,7 @@ from stylecine.server.responses import (
 from stylecine.server.security import MIN_BODY_RATE, too_slow
 from stylecine.server.service import Service, store_full
 from stylecine.server.store import Row
+from stylecine.version import __version__
 
 WindText = Annotated[str, Field(max_length=60)]
 STALLED = 3.0  # seconds after which a body slower than MIN_BODY_RATE gives way to another

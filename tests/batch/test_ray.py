@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stylecine import __version__
 from stylecine.batch import ray as cluster
 from stylecine.batch.ray import RayPool
 from stylecine.batch.tasks import Task, run, run_tasks
 from stylecine.batch.worker import animate_task
 from stylecine.engine.animator import Animator
 from stylecine.errors import OptionError, WeightsNotFound
+from stylecine.version import __version__
 from tests.ray_cluster import address as address
 from tests.ray_cluster import on_loopback as on_loopback
 from tests.ray_cluster import processes_at

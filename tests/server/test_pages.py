@@ -9,9 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
-from stylecine import __version__
 from stylecine.server.app import create_app
 from stylecine.server.settings import Settings
+from stylecine.version import __version__
 from tests.server.conftest import Served
 
 
