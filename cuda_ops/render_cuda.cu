@@ -29,7 +29,7 @@ struct Frames {
 };
 static_assert(sizeof(Frames) <= 4096, "a launch has at most 4 KB of parameters");
 
-// 56 registers. For a point of the grid 1 byte and, with five levels, at most 62 numbers are read, once for all frames
+// 40 registers. For a point of the grid 1 byte and, with five levels, at most 74 numbers are read, once for all frames
 // of a launch if they stay in the cache; 14 are written for each frame, and 4 for each level of which a part stands.
 __global__ void fill(const __grid_constant__ Frames frames) {
   const stylecine_render_args &args = frames.args;
@@ -50,12 +50,19 @@ __global__ void fill(const __grid_constant__ Frames frames) {
       const int64_t at = ((is_a ? 2 : 0) + axis % 2) * points + i;
       const Moment then =
           moment(frames.length[sub_cycle] * (is_a ? phase : 1 - phase), args.stride, args.knots, float(args.cell));
-      float source = displaced(then, positions + at, rates + at, 4 * points);
-      for (int k = 0; k < args.clocks; ++k)
-        source +=
-            swell_offset(frames.swell_weights[n] + 2 * k, args.swell + (4 * k + axis % 2) * points + i, 2 * points);
-      workspace[axis * points + i] = sources[axis] = source;
+      sources[axis] = displaced(then, positions + at, rates + at, 4 * points);
     }
+#pragma unroll 1
+    for (int k = 0; k < args.clocks; ++k) {
+#pragma unroll
+      for (int axis = 0; axis < 2; ++axis) {
+        const float *swell = args.swell + (4 * k + axis) * points + i;
+        const float offset = swell_offset(frames.swell_weights[n] + 2 * k, swell, 2 * points);
+        sources[axis] += offset, sources[2 + axis] += offset;
+      }
+    }
+#pragma unroll
+    for (int axis = 0; axis < 4; ++axis) workspace[axis * points + i] = sources[axis];
     const float share = copy_b_share(phase, args.crossfade + i, points);
     for (int level = 0; level < args.levels; ++level) {
       float theta = 0, gain_a = 0, gain_b = 0;

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from stylecine.movement.displacement import count_sub_cycles, integrate, margin_for
+from stylecine.movement.displacement import count_sub_cycles, integrate, margin_for, swell_on
 from stylecine.movement.swell import Swell
 from stylecine.ops.displacement import Displacement
 from stylecine.ops.integrate import look_up
@@ -204,6 +204,13 @@ def test_swells_of_equal_cycles_are_added() -> None:
     moved = swelling([2.0, 1.3, 2.2])
     assert moved.swell is not None and moved.swell_cycles == (2, 3)
     assert moved.swell[:, 0, 60, 60].tolist() == [16, 16, 8, 8]
+
+
+def test_a_swell_that_has_no_clock_in_the_loop_goes_by_the_nearest() -> None:
+    swells = [Swell(torch.ones(2, 2, 32, 32), 1.0)]  # four cycles in four seconds
+    on = swell_on((32, 32), swells, (1, 3), 4.0, (32, 32), cell=1, margin=0)
+    assert on is not None and on.amax((1, 2, 3)).tolist() == [0, 0, 1, 1]
+    assert swell_on((32, 32), [], (1, 3), 4.0, (32, 32), cell=1, margin=0) is None
 
 
 def test_no_cycle_of_a_swell_is_shorter_than_four_frames() -> None:
