@@ -7,14 +7,18 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
+from stylecine.ops.regions import connected
 from stylecine.ops.smoothstep import smoothstep
 from stylecine.options import WATER
 
 REACH = 0.07  # of the short side: so far from the edge, on either side, a beach is looked at
 SMOOTH = 0.03  # of the short side: over this distance edge, foam and sand are looked at as a whole
-FOAMY, SANDY = (0.15, 0.5), (0.75, 0.95)  # shares of the water and of the ground at the edge: no swash, all of it
-ROUGH = 0.035  # of [0, 1]: sand has less fine contrast
-MIN_BRIGHTNESS, MIN_BEACH = 0.22, 0.02  # of [0, 1]; of the photo
+# Shares at the first of which there is no swash, and at the second all of it:
+FOAM_RANGE = 0.15, 0.5  # of foam in the water along the edge
+SAND_RANGE = 0.75, 0.95  # of sand on the ground along the edge
+MAX_ROUGHNESS = 0.035  # of [0, 1]: local standard deviation; what has more is no sand
+MIN_BRIGHTNESS = 0.22  # of [0, 1]: what is darker is no sand
+MIN_BEACH = 0.02  # of the photo: smaller regions are no beach
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +69,7 @@ def _of_nearest_water(values: np.ndarray, water: np.ndarray) -> np.ndarray:
 
 def _foamy(water: np.ndarray, foam: np.ndarray, level: np.ndarray) -> np.ndarray:
     """How foamy the water along the edge is, [h,w] in [0,1]."""
-    return smoothstep(*FOAMY, _share(foam, water & (level > -1), min(water.shape)))
+    return smoothstep(*FOAM_RANGE, _share(foam, water & (level > -1), min(water.shape)))
 
 
 def _sandy(ground: np.ndarray, grey: np.ndarray, owner: np.ndarray, level: np.ndarray) -> np.ndarray:
@@ -77,8 +81,8 @@ def _sandy(ground: np.ndarray, grey: np.ndarray, owner: np.ndarray, level: np.nd
     weight = ndimage.gaussian_filter(inland.astype(np.float64), 0.01 * short) + 1e-3
     local = ndimage.gaussian_filter(brightness * inland, 0.01 * short) / weight
     rough = np.sqrt(ndimage.gaussian_filter(inland * (brightness - local) ** 2, 0.01 * short) / weight)
-    smooth = _beaches(ground & (rough < ROUGH) & (brightness > MIN_BRIGHTNESS))
-    sandy = smoothstep(*SANDY, _share(smooth.astype(np.float64), ground & (level > 0.2) & (level < 1.2), short))
+    smooth = _beaches(ground & (rough < MAX_ROUGHNESS) & (brightness > MIN_BRIGHTNESS))
+    sandy = smoothstep(*SAND_RANGE, _share(smooth.astype(np.float64), ground & (level > 0.2) & (level < 1.2), short))
     things = ground & ~smooth & (level > 0.2) | (owner >= 0) & (owner != WATER)
     if things.any():
         clear = ndimage.distance_transform_edt(~ndimage.binary_opening(things)) / (REACH * short)
@@ -88,13 +92,9 @@ def _sandy(ground: np.ndarray, grey: np.ndarray, owner: np.ndarray, level: np.nd
 
 def _beaches(smooth: np.ndarray) -> np.ndarray:
     """The regions of bool [h,w] that are large and reach the photo's lower half: the rest are rocks and walls."""
-    labels, _ = ndimage.label(ndimage.binary_opening(smooth, iterations=2))
-    large = [
-        i
-        for i, (rows, _columns) in enumerate(ndimage.find_objects(labels), 1)
-        if (labels == i).mean() > MIN_BEACH and rows.stop > smooth.shape[0] * 0.6
-    ]
-    return ndimage.binary_dilation(np.isin(labels, large), iterations=3) & smooth
+    parts = connected(ndimage.binary_opening(smooth, iterations=2), corners=False)
+    low = np.array([False, *(rows.stop > smooth.shape[0] * 0.6 for rows, _ in parts.boxes)])
+    return ndimage.binary_dilation(parts.keep(low & (parts.size > MIN_BEACH * smooth.size)), iterations=3) & smooth
 
 
 def _share(values: np.ndarray, where: np.ndarray, short: int) -> np.ndarray:
