@@ -256,12 +256,11 @@ class Cinemagraph:
 
         The worst comes first: what frames show torn, then what is wrong with the landscape as a whole, then cloth.
         """
-        return " ".join(filter(None, (self.mask_warning, self.quality_warning, self.cloth_warning)))
+        return " ".join(filter(None, (self.mask_warning, self._quality_warning, self.cloth_warning)))
 
     @property
-    def quality_warning(self) -> str:
-        """What is wrong with the landscape as a whole; "" if nothing, or none moves."""
-        if self.loop is None:
+    def _quality_warning(self) -> str:
+        if self.loop is None:  # it is about landscapes
             return ""
         painted = any(isinstance(edit, Paint) for edit in self.edits)
         return quality_warning(

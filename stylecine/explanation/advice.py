@@ -73,11 +73,8 @@ def _warnings(evidence: Evidence, shell: Shell) -> Iterator[Finding]:
         text = f"{evidence.problem} The mask is a picture of any size, white where it moves."
         yield Finding("Nothing moves", text, by_hand)
     elif evidence.loop is not None and evidence.loop.warning:
-        lines = []  # what is torn is frozen place by place
-        if evidence.predicted or evidence.cloth_found:
-            lines = by_hand
-        elif evidence.loop.quality_warning:
-            lines = shell.animate(detail=1.0, warp="msdfw")
+        lines = by_hand if evidence.predicted or evidence.cloth_found else shell.animate(detail=1.0, warp="msdfw")
+        lines = [] if evidence.loop.warning == evidence.loop.mask_warning else lines  # places are frozen one by one
         yield Finding("The loop may disappoint", evidence.loop.warning, lines)
 
 

@@ -160,7 +160,8 @@ def test_a_motion_that_contradicts_itself_gets_an_arrow_the_other_way(evidence: 
 def test_cloth_that_was_found_may_be_masked_by_hand(evidence: Evidence) -> None:
     assert evidence.loop is not None
     warning = "Nobody has marked this cloth."
-    cloth = replace(evidence.loop, settings=evidence.loop.settings | {"mask": "found"}, cloth_warning=warning)
+    settings = evidence.loop.settings | {"mask": "found"}
+    cloth = replace(evidence.loop, loop=None, settings=settings, cloth_warning=warning)
     found = replace(evidence, options=RenderOptions(subject="cloth"), loop=cloth)
     (finding,) = [finding for finding in advise(found, shell(found)) if finding.text == warning]
     assert "--subject cloth --mask mask.png" in finding.commands[0]

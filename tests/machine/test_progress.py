@@ -38,10 +38,10 @@ def reported(animator: Animator, tmp_path_factory: pytest.TempPathFactory) -> Ne
     scene = windy.invert(flag_photo(), progress=report)
     layers = 0 * scene.layers
     layers[CLASSES.index("sky"), :20] = 1
-    scene = replace(scene, layers=layers, mask=layers.amax(0), eroded=None).paint("cloth", flag_mask())
+    scene = replace(scene, layers=layers, mask=layers.amax(0)).paint("cloth", flag_mask())
     options = RenderOptions.create(subject="auto", wind=(0, 0.8), style="dusk", weather="snow", seconds=1, fps=8)
     loop = gather(windy, scene, options, report).loop
-    assert loop is not None and loop.loop and loop.plant_layer and loop.cloth_layer and loop.weather
+    assert loop is not None and loop.loop and len(loop.overlays) == 2 and loop.weather
     folder = tmp_path_factory.mktemp("progress")
     loop.save(folder / "loop.mp4")
     scene.save(folder / "flag.cine", progress=report)
