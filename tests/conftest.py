@@ -12,22 +12,38 @@ from PIL import Image
 from benchmarks.browser import CHROMIUM, chromium
 from benchmarks.small_model import write_small_model
 from stylecine import Animator, Scene
+from stylecine.output import gif
+from stylecine.perception import layers
 
+# What takes long for pictures of any size: as it is shipped, and in most tests.
+QUICK = {(layers, "SHORT_SIDE"): (layers.SHORT_SIDE, 96), (gif, "CELL"): (gif.CELL, 16)}
 HEIGHT, WIDTH = 72, 96
 SHORE = 40  # row below which the small photo shows water
+TESTS = Path(__file__).parent
+LONGEST = (  # files of quick tests that take ten seconds or more
+    "batch/test_tasks.py",
+    "engine/test_pipeline.py",
+)
 
 
-@pytest.hookimpl(tryfirst=True)  # before -m selects
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
     """Browser tests are slow. With xdist one process runs all of them, and one each file, whose fixtures are shared."""
     for item in items:
         browser = item.get_closest_marker("browser")
         if browser:
             item.add_marker(pytest.mark.slow)
         item.add_marker(pytest.mark.xdist_group("browser" if browser else str(item.path)))
+    yield  # -m selects
     # The longest groups come first, so that no process is left alone with one of them at the end.
     slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: (not item.get_closest_marker("browser"), item.path not in slow))
+    items.sort(key=lambda item: (not item.get_closest_marker("browser"), item.path not in slow, rank(item.path)))
+
+
+def rank(path: Path) -> int:
+    """The place of a file of tests among those that take long."""
+    name = path.relative_to(TESTS).as_posix()
+    return LONGEST.index(name) if name in LONGEST else len(LONGEST)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -37,6 +53,22 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick() -> Iterator[None]:
+    """The segmenter sees small photos, and GIFs are dithered more coarsely."""
+    with pytest.MonkeyPatch.context() as patch:
+        for (module, name), (_, quick) in QUICK.items():
+            patch.setattr(module, name, quick)
+        yield
+
+
+@pytest.fixture
+def as_shipped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For what would be tested in vain otherwise."""
+    for (module, name), (usual, _) in QUICK.items():
+        monkeypatch.setattr(module, name, usual)
 
 
 @pytest.fixture(scope="module")
@@ -110,9 +142,3 @@ def animator(small_model: Path) -> Animator:
 def scene(animator: Animator, photo: np.ndarray) -> Scene:
     """The small photo, inverted."""
     return animator.invert(photo)
-
-
-@pytest.fixture
-def coarse_gif(monkeypatch: pytest.MonkeyPatch) -> None:
-    """GIFs are dithered more coarsely and written faster."""
-    monkeypatch.setattr("stylecine.output.gif.CELL", 16)

@@ -20,8 +20,6 @@ from stylecine.output.metadata import read_report
 from stylecine.output.video import read_video
 
 WARNING = "stylecine: The model does not know pictures like this"  # the small model knows none
-pytestmark = pytest.mark.usefixtures("coarse_gif")
-
 
 @pytest.fixture
 def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

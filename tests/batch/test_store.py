@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,15 @@ import pytest
 from PIL import Image
 
 import stylecine
+from stylecine import Animator
 from stylecine.batch.journal import RECORDS, StoreJournal
 from stylecine.batch.store import Store, StoredFile, is_url, without_secrets
+from stylecine.batch.tasks import Task
+from stylecine.batch.worker import animate_task
 from stylecine.cli import main
 from stylecine.commands.manifest import tasks_of
 from stylecine.errors import OptionError, OutputError, PhotoError
+from stylecine.machine.workers import Job
 
 COMMON = {"mask": None, "motion": None, "style": None, "seconds": 1.0}
 SMALL = ["--size", "64", "--seconds", "0.5", "--fps", "12", "--warp", "pixel", "--device", "cpu", "--processes", "1"]
@@ -135,6 +139,33 @@ def test_records_are_objects_of_their_own(memory: Any) -> None:
 # --- the command
 
 
+class OneByOne:
+    """Stands in for the processes of a batch: photos are animated in this one."""
+
+    count = 1
+
+    def __init__(self, count: int, folder: Path, model: str, devices: Sequence[str]) -> None:
+        self.folder, self.model = folder, model
+
+    def __enter__(self) -> "OneByOne":
+        self.animator = Animator.from_pretrained(self.model, "cpu")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def submit(self, task: Task) -> Job:
+        job = Job(task)
+        job.attempts = 1
+        job.set_result(animate_task(self.animator, task, self.folder / task.output, self.model))
+        return job
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stylecine.batch.local.LocalPool", OneByOne)
+
+
 @pytest.fixture
 def command(memory: Any, photo: np.ndarray, mask_file: Path, motion_file: Path, small_model: Path) -> list[str]:
     """Arguments for a batch of two photos and of a file that is none, in memory."""
@@ -158,6 +189,7 @@ def done(command: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, i
     return report["new"], report["failed"]
 
 
+@pytest.mark.usefixtures("here")
 def test_a_batch_goes_from_store_to_store_and_resumes(
     memory: Any, command: list[str], photo: np.ndarray, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -188,6 +220,7 @@ def test_loops_of_a_stores_photos_can_be_kept_here(
     assert done(command, capsys) == (1, 1)
 
 
+@pytest.mark.usefixtures("here")
 def test_a_loop_that_cannot_be_sent_fails_alone(
     memory: Any, command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -385,7 +385,6 @@ def test_measures_of_cloth_omit_those_for_steady_motion(loop: Cinemagraph) -> No
     assert report["settings"]["subject"] == "cloth" and report["settings"]["wind"] == [0, 0.8]
 
 
-@pytest.mark.usefixtures("coarse_gif")
 def test_saved_files_show_the_cloth_moving(loop: Cinemagraph, tmp_path: Path) -> None:
     for name in ("flag.mp4", "flag.gif"):
         loop.save(tmp_path / name)

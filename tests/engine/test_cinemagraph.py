@@ -33,8 +33,6 @@ from stylecine.picture.photo import load_photo
 from tests.ops.test_readback import CUDA, Gpu
 from tests.output.test_origin import photo as photo_of_a_camera
 
-pytestmark = pytest.mark.usefixtures("coarse_gif")
-
 
 @pytest.fixture(scope="module")
 def rendered(scene: Scene, water: np.ndarray, drift: np.ndarray, animator: Animator) -> Cinemagraph:

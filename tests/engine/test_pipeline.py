@@ -2,7 +2,6 @@
 
 import io
 import time
-import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,10 +32,9 @@ from stylecine.options import WEATHERS
 from stylecine.output.metadata import json_figures
 from stylecine.perception.look import perceive
 from stylecine.picture.inversion import SLACK
-from stylecine.picture.photo import PhotoFile, encode_png, load_photo, read_photo
+from stylecine.picture.photo import PhotoFile, encode_png, read_photo
 
 Given = dict[str, Any]
-EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 @pytest.fixture
@@ -82,9 +80,9 @@ def test_the_appearance_of_another_photo(photo: np.ndarray, small_model: Path, g
 
 
 @pytest.mark.parametrize("kind", WEATHERS)
-def test_weather_before_a_loop(kind: str, photo: np.ndarray, small_model: Path, given: Given) -> None:
-    dry = animate(photo, model=small_model, **given)
-    loop = animate(photo, model=small_model, weather=kind, weather_strength=1, **given)
+def test_weather_before_a_loop(kind: str, photo: np.ndarray, animator: Animator, scene: Scene, given: Given) -> None:
+    dry = animator.render(scene, **given)
+    loop = animator.render(scene, weather=kind, weather_strength=1, **given)
     assert not np.array_equal(loop[0], photo) and np.array_equal(loop[0], loop[len(loop)])
     assert json_figures(loop.measures) == json_figures(dry.measures), "they are of the loop behind it"
     assert loop.report()["settings"]["weather"] == kind and "weather" not in dry.report()["settings"]
@@ -241,21 +239,23 @@ def test_progress_reports_every_stage_and_timings_contain_it(
     assert all(seconds >= 0 for seconds in loop.timings.values())
 
 
-def test_only_what_needs_latents_waits_for_them(photo: np.ndarray, small_model: Path, given: Given) -> None:
-    """The frames are those of an inverted scene. The model that comes with stylecine knows the lake; the small one's
-    weights are random, and it knows no picture."""
-    lake = load_photo(EXAMPLES / "lake.jpg", 256)
-    short: Given = {"seconds": 0.4, "fps": 10}
-    loop = animate(lake, **short)
-    animator = Animator.from_pretrained("default", "cpu")
-    whole = animator.render(animator.invert(lake), **short)
-    assert not loop.scene.is_inverted and loop.warning == whole.warning == ""
+def test_only_what_needs_latents_waits_for_them(
+    photo: np.ndarray,
+    small_model: Path,
+    animator: Animator,
+    scene: Scene,
+    given: Given,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of a photo that the generator surely knows. The frames are those of an inverted scene."""
+    monkeypatch.setattr("stylecine.engine.pipeline.is_surely_known", lambda *_: True)
+    loop, whole = animate(photo, model=small_model, **given), animator.render(scene, **given)
+    assert not loop.scene.is_inverted and whole.scene.is_inverted
     assert all(map(np.array_equal, loop, whole))
     assert np.array_equal(loop.scene.reconstruction, whole.scene.reconstruction)
-    assert animate(lake, **short, detail=0.5).scene.is_inverted
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        assert animate(photo, model=small_model, **given).scene.is_inverted
+    assert animate(photo, model=small_model, **given, detail=0.5).scene.is_inverted
+    monkeypatch.undo()
+    assert animate(photo, model=small_model, **given).scene.is_inverted, "random weights know no picture"
 
 
 def test_timings_have_the_reading_of_the_photo(

@@ -45,6 +45,7 @@ def rectangles(content: bytes) -> list[tuple[int, ...]]:
         return [gif.tile[0][1] for gif.n in range(gif.n_frames) if gif.seek(gif.n) is None]  # type: ignore[attr-defined]
 
 
+@pytest.mark.usefixtures("as_shipped")
 def test_averaged_colours_match_the_frames() -> None:
     frames = scene()
     error = decoded(encoded(frames)).astype(float) - np.stack(frames)
@@ -52,6 +53,7 @@ def test_averaged_colours_match_the_frames() -> None:
     assert np.abs(error).mean() < 4
 
 
+@pytest.mark.usefixtures("as_shipped")
 def test_a_smooth_sky_has_no_bands() -> None:
     """A mean over 8 x 8 pixels is right to a level and a half, though few colours are left for the sky."""
     frames = scene(1)
@@ -73,6 +75,7 @@ def test_a_pixel_that_returns_to_a_colour_returns_to_its_index() -> None:
     assert np.array_equal(shown[0], shown[3])
 
 
+@pytest.mark.usefixtures("as_shipped")
 def test_lower_quality_is_smaller_with_a_bounded_error() -> None:
     frames = [np.clip(scene(1)[0] + np.uint8(t), 0, 255) for t in range(12)]  # everything brightens, level by level
     exact, rough = encoded(frames, 100), encoded(frames, 70)
@@ -81,6 +84,7 @@ def test_lower_quality_is_smaller_with_a_bounded_error() -> None:
     assert np.abs(gaussian_filter(late, (0, 3, 3, 0))).max() <= 6 + 2
 
 
+@pytest.mark.usefixtures("as_shipped")
 def test_deferred_changes_do_not_all_appear_at_the_seam() -> None:
     """The sky grows brighter by twelve levels and dark again, slower than a pixel of this quality changes."""
     sky = np.full((64, 64, 3), 100, np.uint8) + np.arange(64, dtype=np.uint8)[:, None, None]

@@ -14,8 +14,6 @@ from stylecine.errors import OptionError, OutputError, WriterUnavailable
 from stylecine.output.images import ENCODERS, frame_ticks, write_folder, write_image
 
 NEAR = {".gif": 8, ".webp": 6, ".apng": 0}  # mean levels that a decoded frame may be off
-pytestmark = pytest.mark.usefixtures("coarse_gif")
-
 
 def chart(height: int = 96, width: int = 128) -> np.ndarray:
     """Smooth, with saturated corners."""

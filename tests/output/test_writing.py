@@ -111,7 +111,6 @@ def test_a_loop_too_fast_for_a_format_has_fewer_frames_and_the_same_duration(
     assert np.diff(times).max() < 1.6 * fps / most
 
 
-@pytest.mark.usefixtures("coarse_gif")
 @pytest.mark.parametrize("fps", [7, 12.5, 24, Fraction(30000, 1001), 59.94, 90.5])
 @pytest.mark.parametrize("ending", PICTURES)
 def test_the_duration_is_exact_to_half_a_tick_at_any_rate(tmp_path: Path, ending: str, fps: float) -> None:

@@ -12,6 +12,8 @@ from stylecine.perception.layers import apply_mask, moving, predict_probabilitie
 
 H, W = 192, 256
 
+pytestmark = pytest.mark.usefixtures("as_shipped")
+
 
 class BlueIsSky(nn.Module):
     """Stands in for the segmenter: 4 times as coarse as the photo, unsure by a few cells at borders."""

@@ -127,6 +127,7 @@ def networks() -> Networks:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("as_shipped")
 @pytest.mark.parametrize("name", LINES)
 def test_hand_marked_posts_masts_cables_and_branches_stand_still(networks: Networks, name: str) -> None:
     """Where the mask is 0 every frame has the photo's own bytes: nothing is displaced there."""
