@@ -23,7 +23,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from data import Sample, decode, folder_entries, reduced
-from folds import VALIDATION, VALIDATION_LISTS, folds_of, read_sources
+from folds import is_held_out, read_folds
 from labelled import (
     View,
     look,
@@ -87,7 +87,6 @@ class EyePhoto:
 
     sample: Sample
     listed: str  # in which of LISTS
-    fold: int
     scene: Tensor  # uint8 [h,w]
     sways: Tensor  # uint8 [h,w], as plant_labels has it
     kind: Tensor | None  # uint8 [H,W]
@@ -97,10 +96,6 @@ class EyePhoto:
     @property
     def still(self) -> bool:
         return self.listed.startswith("stills")
-
-    def held_out(self, fold: str | None) -> bool:
-        """fold: one of folds.CHOICES, or None for none."""
-        return self.listed in VALIDATION_LISTS if fold == VALIDATION else str(self.fold) == fold
 
     def share(self, kind: int) -> float:
         return float((self.sample.label == kind).float().mean())
@@ -112,32 +107,32 @@ class Entry:
 
     name: str
     listed: str
-    source: str
+    fold: int
     photo: bytes
     label: bytes
     scene: bytes
     hints: str
 
 
-def read_photos(path: Path) -> list[EyePhoto]:
-    """All photos of a folder or of a pack (.npz), decoded into memory."""
+def read_photos(
+    path: Path, left_out: str | None = None, *, held_out: bool = False, long_side: int = LONG_SIDE
+) -> list[EyePhoto]:
+    """The photos of a folder or a pack (.npz) but those that are left out (one of folds.CHOICES), or with `held_out`
+    only those, decoded into memory."""
     packed = path.suffix == ".npz"
-    entries = list(_packed(path) if packed else _listed(path))
-    samples = [shrunk(decode(e.name, e.photo, e.label, e.hints), LONG_SIDE) for e in entries]
-    if not packed:  # the labels of a pack are already marked
-        for sample in samples:
-            mark_thin(sample)
-    counts = {s.id: (e.source, _counted(s, e.listed)) for s, e in zip(samples, entries, strict=True)}
-    folds = folds_of(counts)
-    decisions = {name: words for split in ("train", "stills", "val") for name, words in
-                 read_decisions(f"{split}.txt").items()}
+    decisions = {name: words for split in ("train", "stills", "val")
+                 for name, words in read_decisions(f"{split}.txt").items()}
     kinds = read_kinds(KINDS_FILE)
     found = []
-    for sample, entry in zip(samples, entries, strict=True):
+    for entry in _packed(path) if packed else _listed(path):
+        if is_held_out(entry.listed, entry.fold, left_out) != held_out:
+            continue
+        sample = shrunk(decode(entry.name, entry.photo, entry.label, entry.hints), long_side)
+        if not packed:  # the labels of a pack are already marked
+            mark_thin(sample)
         scene = np.array(Image.open(io.BytesIO(entry.scene)))
         found.append(EyePhoto(
-            sample, entry.listed, folds[sample.id], torch.from_numpy(scene),
-            torch.from_numpy(_sways(sample, scene, decisions)),
+            sample, entry.listed, torch.from_numpy(scene), torch.from_numpy(_sways(sample, scene, decisions)),
             kinds_of(sample.label, kinds[sample.id]) if sample.id in kinds else None,
             interpolate_arrows(sample), has_running_water(sample),
         ))
@@ -145,12 +140,12 @@ def read_photos(path: Path) -> list[EyePhoto]:
 
 
 def _listed(folder: Path) -> Iterator[Entry]:
-    sources = read_sources(folder)
+    folds = read_folds(folder)
     for listed in LISTS:
         if (folder / f"{listed}.txt").exists():
             for name, photo, label, hints in folder_entries(folder, f"{listed}.txt"):
                 scene = (folder / "classes" / f"{name}.png").read_bytes()
-                yield Entry(name, listed, sources.get(name, name), photo, label, scene, hints)
+                yield Entry(name, listed, folds.get(name, 0), photo, label, scene, hints)
 
 
 def _packed(path: Path) -> Iterator[Entry]:
@@ -158,13 +153,6 @@ def _packed(path: Path) -> Iterator[Entry]:
         for row in json.loads(str(pack["photos"])):
             photo, label, scene = (pack[f"{kind}/{row['name']}"].tobytes() for kind in ("photo", "label", "scene"))
             yield Entry(**row, photo=photo, label=label, scene=scene)
-
-
-def _counted(sample: Sample, listed: str) -> set[str]:
-    if listed.startswith("stills"):
-        return {"still"}
-    falls = float((sample.label == FALLS).float().mean()) > SHARE
-    return {"landscape", "falls"} if falls else {"landscape"}
 
 
 def _sways(sample: Sample, scene: np.ndarray, decisions: dict[str, list[str]]) -> np.ndarray:
@@ -329,7 +317,7 @@ def _example(image: Tensor, label: Tensor, of: tuple[View, EyePhoto] | None) -> 
 def pack(folder: Path, out: Path, long_side: int, max_bytes: int) -> None:
     """Writes the folder's photos as WebP, labels as PNG, in the best quality that stays below max_bytes."""
     entries = list(_listed(folder))
-    rows = [{"name": e.name, "listed": e.listed, "source": e.source,
+    rows = [{"name": e.name, "listed": e.listed, "fold": e.fold,
              "hints": json.dumps({"arrows": json.loads(e.hints).get("arrows", [])})} for e in entries]
     labels: dict[str, Any] = {"photos": np.array(json.dumps(rows))}
     for entry in entries:
@@ -343,9 +331,10 @@ def pack(folder: Path, out: Path, long_side: int, max_bytes: int) -> None:
         labels[f"scene/{entry.name}"] = np.frombuffer(entry.scene, np.uint8)
     for quality in (85, 80, 75, 70, 60, 50, 40, 30):
         photos = {f"photo/{e.name}": np.frombuffer(reduced(e.photo, long_side, quality), np.uint8) for e in entries}
-        if sum(array.nbytes for array in (*photos.values(), *labels.values())) < max_bytes:
+        arrays: dict[str, Any] = labels | photos
+        if sum(array.nbytes for array in arrays.values()) < max_bytes:
             out.parent.mkdir(parents=True, exist_ok=True)
-            np.savez(out, **photos, **labels)
+            np.savez(out, **arrays)
             print(f"{out}: {len(entries)} photos, quality {quality}, {out.stat().st_size / 1e6:.1f} MB")
             return
     raise SystemExit("The photos do not fit; choose a smaller --long-side.")

@@ -15,31 +15,44 @@ FOLDS = 5
 VALIDATION = "val"
 VALIDATION_LISTS = ("val", "val2", "val3", "stills-val")
 CHOICES = (*map(str, range(FOLDS)), VALIDATION)
+FALLS_SHARE = 0.01  # of a photo: fewer are not counted as a photo with falls
 
 
-def read_sources(photos: Path) -> dict[str, str]:
-    """The source of each photo in a folder's manifest, by ID."""
+def is_held_out(listed: str, fold: int, left_out: str | None) -> bool:
+    """Whether a photo of this list and fold is left out. left_out: one of CHOICES, or None for none."""
+    return listed in VALIDATION_LISTS if left_out == VALIDATION else str(fold) == left_out
+
+
+def read_folds(photos: Path) -> dict[str, int]:
+    """The fold of each photo in a folder's manifest.csv, by ID; {} if it has none."""
     manifest = photos / "manifest.csv"
     if not manifest.exists():
         return {}
     with manifest.open(newline="", encoding="utf-8") as file:
-        return {row["id"]: row["source"].split(": ")[0] for row in csv.DictReader(file)}
+        rows = list(csv.DictReader(file))
+    return folds_of({row["id"]: (row["source"].split(": ")[0], _kinds(row)) for row in rows})
 
 
-def folds_of(kinds: Mapping[str, tuple[str, set[str]]]) -> dict[str, int]:
+def _kinds(row: dict[str, str]) -> set[str]:
+    if row["split"].startswith("stills"):
+        return {"still"}
+    return {"landscape", "falls"} if float(row["falls"]) > FALLS_SHARE else {"landscape"}
+
+
+def folds_of(photos: Mapping[str, tuple[str, set[str]]]) -> dict[str, int]:
     """The fold of each photo by ID, given its source and what it is to be counted as (a landscape, falls, a still).
 
     Sources, the largest first, go where they leave what is counted most even. The result depends on nothing else.
     """
     sizes: dict[str, Counter[str]] = {}
-    for source, counted in kinds.values():
-        sizes.setdefault(source, Counter()).update(counted)
+    for source, kinds in photos.values():
+        sizes.setdefault(source, Counter()).update(kinds)
     total = sum(sizes.values(), Counter())
     folds: list[Counter[str]] = [Counter() for _ in range(FOLDS)]
     chosen = {}
     for source in sorted(sizes, key=lambda name: (-sizes[name].total(), name)):
-        growth = [sum(n * (n + 2 * fold[kind]) / total[kind] ** 2 for kind, n in sizes[source].items())
-                  for fold in folds]
-        chosen[source] = growth.index(min(growth))
+        uneven = [sum(n * (n + 2 * fold[kind]) / total[kind] ** 2 for kind, n in sizes[source].items())
+                  for fold in folds]  # by how much the sum of squares grows
+        chosen[source] = uneven.index(min(uneven))
         folds[chosen[source]].update(sizes[source])
-    return {name: chosen[source] for name, (source, _) in kinds.items()}
+    return {name: chosen[source] for name, (source, _) in photos.items()}

@@ -1,13 +1,13 @@
 """Train the eye: one network that sees what moves in a photo, what stands before it, what sways, and which way it goes.
 
     python pretrained/recipes/train_eye.py --photos DIR --minutes 600 --fold val
-    python pretrained/recipes/train_eye.py --photos .pack/eye.npz --minutes 8 --batch 96 --workers 14     # on a GPU
+    python pretrained/recipes/train_eye.py --photos .pack/eye.npz --minutes 9 --batch 64 --workers 15     # on a GPU
     python pretrained/recipes/train_eye.py --export pretrained/eye.safetensors
 
 `--fold` leaves out a fold of the photos, or those that the networks of before were not trained on (`val`), and
 evaluate_eye.py measures on them. Training begins with the weights of the segmenter and the motion network, or goes on
-from those of an eye (`--start`). Each call resumes the last one. The rate is constant and weights are averaged, so that
-a run can end at any time.
+from those of an eye (`--start`). Each call resumes the last one, and its minutes include those it takes to read the
+photos. The rate is constant and weights are averaged, so that a run can end at any time.
 
 Every view has some of the labels (eye_data.py), and a loss only where it has them. While it is trained, the network
 also says what a published parser of scenes took each place for (Hinton et al., "Distilling the knowledge in a neural
@@ -19,6 +19,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -39,7 +40,10 @@ from stylecine.networks.motionnet import CUES, HINTS
 from stylecine.weights import PRETRAINED
 
 SCENES = 32  # classes of classes/ID.png
-PEAK, PEAK_BACKBONE, WARM_UP = 4e-4, 1e-4, 200  # learning rates, and steps until they are reached
+PEAK, PEAK_NEW, PEAK_BACKBONE = 4e-4, 2e-3, 1e-4  # learning rates: of what was trained before, of new layers
+NEW = ("eye.decoder.coarse_things", "eye.decoder.detail", "eye.decoder.fine_things", "eye.decoder.kind", "scene")
+FROZEN = ("eye.backbone.stem", "eye.backbone.stages.0", "eye.backbone.stages.1")  # edges: a seventh of a step's work
+WARM_UP = 50  # steps
 HALF_LIFE = 300  # steps, of the averaged weights
 COARSE = 0.4  # of the losses of the coarse layers
 WEIGHTS = {"classes": 1.0, "presence": 0.2, "still": 0.5, "plants": 0.4, "direction": 0.3, "kind": 0.2, "scene": 0.15}
@@ -94,7 +98,7 @@ def losses(sight: Sight, layers: Layers, scene: Tensor, known: Examples) -> dict
 
 
 def class_loss(logits: Tensor, target: Tensor) -> Tensor:
-    """Weighted cross-entropy of the classes where they are known + soft Dice of what moves, which counts views alike."""
+    """Weighted cross-entropy of the classes where they are known + soft Dice of what moves, each view alike."""
     shares = logits.float().log_softmax(1)
     weight, known = torch.tensor(CLASS_WEIGHTS, device=logits.device).view(1, -1, 1, 1), target.sum(1)
     entropy = -(weight * target * shares).sum() / known.sum().clamp_min(1)
@@ -125,8 +129,7 @@ def labelled_loss(logits: Tensor, label: Tensor) -> Tensor:
 
 def batches(options: argparse.Namespace, seed: int) -> Iterator[Examples]:
     """Of views of the photos that are not held out, for ever."""
-    photos = [photo for photo in read_photos(options.photos) if not photo.held_out(options.fold)]
-    views = Views(photos, options.batch, seed)
+    views = Views(read_photos(options.photos, options.fold), options.batch, seed)
     return iter(DataLoader(views, batch_size=None, num_workers=options.workers))
 
 
@@ -137,15 +140,9 @@ def train(options: argparse.Namespace) -> None:
     eye.load_state_dict(first, strict=bool(options.start))
     network = Taught(eye).to(run.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = Average(network, half_life=HALF_LIFE)
-    backbone = list(eye.backbone.parameters())
-    others = [parameter for parameter in network.parameters() if all(parameter is not known for known in backbone)]
-    optimiser = torch.optim.AdamW([
-        {"params": others, "peak": PEAK, "weight_decay": 5e-2},
-        {"params": backbone, "peak": PEAK_BACKBONE, "weight_decay": 1e-2},
-    ], betas=(0.9, 0.98))
+    optimiser = torch.optim.AdamW(parameter_groups(network), betas=(0.9, 0.98))
     run.resume(network=network, average=average, optimiser=optimiser)
     examples = batches(options, options.seed + run.step)
-    run.restart_clock()  # reading photos does not count
     began = run.step
     values: list[dict[str, float]] = []
     for step in run.steps():
@@ -153,8 +150,8 @@ def train(options: argparse.Namespace) -> None:
             group["lr"] = group["peak"] * min(1, (step - began + 1) / WARM_UP)
         known = next(examples).to(run.device)
         with run.autocast():
-            found = network(known.photo)
-        parts = losses(*found, known)
+            sight, layers, scene = network(known.photo)
+        parts = losses(sight, layers, scene, known)
         optimiser.zero_grad()
         torch.stack([WEIGHTS[name] * part for name, part in parts.items()]).sum().backward()
         for group in optimiser.param_groups:
@@ -165,6 +162,21 @@ def train(options: argparse.Namespace) -> None:
         if run.due(EVERY):
             keep(run, network, average, optimiser, values)
     keep(run, network, average, optimiser, values)
+
+
+def parameter_groups(network: Taught) -> list[dict[str, Any]]:
+    """What is trained, with the learning rates; the rest is frozen."""
+    for name in FROZEN:
+        network.get_submodule(name).requires_grad_(False)
+    named = [(name, parameter) for name, parameter in network.named_parameters() if parameter.requires_grad]
+    new = [parameter for name, parameter in named if name.startswith(NEW)]
+    backbone = [parameter for name, parameter in named if name.startswith("eye.backbone.")]
+    others = [parameter for name, parameter in named if not name.startswith((*NEW, "eye.backbone."))]
+    return [
+        {"params": others, "peak": PEAK, "weight_decay": 5e-2},
+        {"params": new, "peak": PEAK_NEW, "weight_decay": 5e-2},
+        {"params": backbone, "peak": PEAK_BACKBONE, "weight_decay": 1e-2},
+    ]
 
 
 def keep(run: Run, network: Taught, average: Average, optimiser: torch.optim.Optimizer,
