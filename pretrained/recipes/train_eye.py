@@ -135,6 +135,7 @@ def batches(options: argparse.Namespace, seed: int) -> Iterator[Examples]:
 
 def train(options: argparse.Namespace) -> None:
     run = Run(options)
+    torch.backends.cudnn.benchmark = True  # views have two shapes only
     eye = Eye()
     first = load_file(options.start) if options.start else first_weights()
     eye.load_state_dict(first, strict=bool(options.start))
