@@ -13,6 +13,10 @@
 #                  and profiles them, into benchmarks/results/; fails without a GPU
 # make quality     measures every loop of the photos in FOLDER (default: examples/), with labels/ and val.txt if it has
 #                  them, into benchmarks/results/quality.md and .json
+# make pack        packs the photos in FOLDER, with all their labels, into .pack/eye.npz
+# make train-gpu   on a machine with a GPU: trains the eye for MINUTES on that pack, in .runs/eye, from where the last
+#                  run or else pretrained/eye.safetensors ended, and writes its weights there; with FOLD=0..4, without
+#                  that fold of the photos. Needs torch, numpy, scipy, Pillow and safetensors in GPU_PYTHON only
 # make train-smoke runs every recipe for a few steps, from photos to a model that animates, into .runs/smoke
 # make wheels      builds the sdist and the wheels for Linux, macOS and Windows into dist/, and checks them
 # make clean       removes everything these created
@@ -26,6 +30,7 @@ TORCH  ?= torch>=2.11,<2.14
 PHOTOS ?= examples/sea.jpg examples/waterfall.jpg
 CASES  ?= 100000
 MINUTES ?= 5
+GPU_PYTHON ?= python3
 FOLDER ?= examples
 
 # Python itself is not sanitized, so the sanitizer's library is preloaded; leaks of Python are ignored.
@@ -42,7 +47,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --max-wo
 SOURCES := $(wildcard cuda_ops/*.h cuda_ops/*.cpp cuda_ops/*.cu examples/c/*.c tests/ops/cuda_on_cpu/*.h)
 NATIVE := $(wildcard cuda_ops/*.h cuda_ops/*.cpp cuda_ops/*.cu cuda_ops/*.py)
 
-.PHONY: demo test test-slow test-all lint sanitize soak soak-service bench gpu quality train-smoke wheels clean
+.PHONY: demo test test-slow test-all lint sanitize soak soak-service bench gpu quality pack train-gpu train-smoke wheels clean
 
 demo: .venv/installed
 	mkdir -p $(OUT)
@@ -99,6 +104,15 @@ quality: .venv/installed-test
 
 wheels: .venv/installed-wheels
 	$(BIN)/python .ci/wheels.py dist
+
+pack: .venv/installed
+	$(BIN)/python pretrained/recipes/eye_data.py "$(FOLDER)" --out .pack/eye.npz
+
+train-gpu: .pack/eye.npz
+	$(GPU_PYTHON) pretrained/recipes/train_eye.py --photos .pack/eye.npz --device cuda --minutes $(MINUTES) --batch 64 \
+	  --workers $$(($$(nproc) - 1)) $(if $(wildcard pretrained/eye.safetensors),--start pretrained/eye.safetensors) \
+	  $(if $(FOLD),--fold $(FOLD))
+	$(GPU_PYTHON) pretrained/recipes/train_eye.py --export .runs/eye/eye.safetensors
 
 train-smoke: .venv/installed
 	$(BIN)/python pretrained/recipes/smoke.py

@@ -18,10 +18,10 @@ from torch import Tensor
 def read_small(path: Path, split: str, long_side: int = 768) -> list[Sample]:
     """As `data.load`, but shrunk one by one, so that memory holds only the small ones."""
     entries = packed_entries(path) if path.suffix == ".npz" else folder_entries(path, split)
-    return [_shrunk(decode(*entry), long_side) for entry in entries]
+    return [shrunk(decode(*entry), long_side) for entry in entries]
 
 
-def _shrunk(sample: Sample, long_side: int) -> Sample:
+def shrunk(sample: Sample, long_side: int) -> Sample:
     h, w = sample.label.shape
     scale = min(1.0, long_side / max(h, w))
     size = (round(h * scale), round(w * scale))

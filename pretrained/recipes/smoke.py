@@ -113,6 +113,8 @@ def commands(at: Path) -> list[list[Any]]:
     found = ("--segmenter", model / "segmenter.safetensors", "--finder", model / "finder.safetensors")
     plants = ("train_plants.py", *found, "--out", at / "plants")
     occluders = ("train_occluders.py", *found, "--out", at / "occluders")
+    eye = ("train_eye.py", "--out", at / "eye")
+    eye_pack, eye_weights = at / "eye.npz", at / "eye.safetensors"
     return [
         ["data.py", photos, "--out", pack],
         ["data.py", photos, "--out", at / "val.npz", "--split", "val.txt"],
@@ -144,6 +146,10 @@ def commands(at: Path) -> list[list[Any]]:
         [*plants, "--export", model / "plants.safetensors"],
         [*occluders, "--photos", photos, *FEW, "--views", 8],
         [*occluders, "--export", model / "occluders.safetensors"],
+        ["eye_data.py", photos, "--out", eye_pack],
+        [*eye, "--photos", eye_pack, "--fold", "val", *FEW, "--workers", 1],
+        [*eye, "--export", eye_weights],
+        ["evaluate_eye.py", eye_weights, "--photos", photos],
         ["register.py", model / "models.toml"],
         ["-m", "stylecine", "animate", ROOT / "examples/lake.jpg", "-o", at / "lake.mp4", "--model", model,
          "--mask", photos / "mask.png", "--size", 256, "--seconds", 1],

@@ -48,12 +48,17 @@ def read_scenes(photos: Path, split: str) -> list[Sample]:
     """Photos whose labels do not say what thin things are that `perception.thin` finds in what they have as moving."""
     samples = read_small(photos, split, LONG_SIDE)
     for sample in samples:
-        sky, water = (torch.isin(sample.label, torch.tensor([k + 1 for k in kinds])) for kinds in
-                      ((SKY, SMOKE), (WATER, FALLS)))
-        if bool((sky | water).any()):
-            pixels = sample.photo.permute(1, 2, 0).numpy()
-            sample.label[thin_static(to_tensor(pixels), sky, water)] = UNKNOWN
+        mark_thin(sample)
     return samples
+
+
+def mark_thin(sample: Sample) -> None:
+    """Makes its label UNKNOWN where something thin stands in what it has as moving."""
+    sky, water = (torch.isin(sample.label, torch.tensor([k + 1 for k in kinds])) for kinds in
+                  ((SKY, SMOKE), (WATER, FALLS)))
+    if bool((sky | water).any()):
+        pixels = sample.photo.permute(1, 2, 0).numpy()
+        sample.label[thin_static(to_tensor(pixels), sky, water)] = UNKNOWN
 
 
 class Composer:

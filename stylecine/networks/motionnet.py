@@ -14,18 +14,19 @@ from torch import Tensor, nn
 from stylecine.networks.segmenter import Backbone, Context, Join, decoder_widths, tap_channels
 from stylecine.networks.unet import Conv2d, coordinates, load
 
+HINTS = 3
 CUES = 21  # layers 4, hints 3, coordinates 2, orientations of four kinds 3 each
 DROPPED = (0.4, 0.1)  # of the backbone's channels, of the other cues, in training
 
 
 class MotionDecoder(Context):
-    """Features at 1/8, 1/16 and 1/32 of an image, cues [N,21,H/8,W/8] -> directions [N,2,H/8,W/8]."""
+    """Features at 1/8, 1/16 and 1/32 of an image, `cues` maps at 1/8 -> directions [N,2,H/8,W/8]."""
 
-    def __init__(self, channels: tuple[int, int, int], widths: tuple[int, int, int]) -> None:
+    def __init__(self, channels: tuple[int, int, int], widths: tuple[int, int, int], cues: int = CUES) -> None:
         w8, w16, w32 = widths
-        super().__init__(channels[2] + CUES, w32)
-        self.up16 = Join(w32, channels[1] + CUES, w16)
-        self.up8 = Join(w16, channels[0] + CUES, w8)
+        super().__init__(channels[2] + cues, w32)
+        self.up16 = Join(w32, channels[1] + cues, w16)
+        self.up8 = Join(w16, channels[0] + cues, w8)
         self.mix = Conv2d(w8, w8, 3, padding=1)
         self.leave = Conv2d(w8, 2, 1)
 

@@ -1,0 +1,360 @@
+"""What the eye is trained on: views of all labelled photos, each with the labels that there are of it.
+
+    python pretrained/recipes/eye_data.py PHOTOS --out .pack/eye.npz [--long-side 704 --max-mb 38]
+
+writes a pack: all photos of a folder with all their labels, as one file that travels. A view has classes where they are
+known; what sways (plant_labels.py); which way it flows (hints/ID.json, as in train_motion.py); the kind of water, where
+water_kinds.csv says it; and what a published parser of scenes took it for (classes/ID.png). Composites
+(occluders/composites.py) have classes, and what stands before them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from data import Sample, decode, folder_entries, reduced
+from folds import is_held_out, read_folds
+from labelled import (
+    View,
+    look,
+    photometric,
+    random_view,
+    relit,
+    shrunk,
+    spattered,
+    tinted,
+    transplanted,
+    unfocused,
+)
+from occluders.composites import Scene, composite
+from PIL import Image
+from plant_labels import by_hand, by_rules, read_decisions
+from scipy import ndimage
+from torch import Tensor
+from torch.utils.data import IterableDataset
+from train_motion import FALLS, SKY, SMOKE, WATER, Target, has_running_water, in_view, interpolate_arrows
+from train_occluders import MOVINGS, STATICS, STILLS, UNKNOWN, mark_thin
+from train_plants import counted
+
+from stylecine.networks.eye import CLASSES, KINDS
+
+LISTS = ("train", "val", "val2", "val3", "stills", "stills-val")
+LONG_SIDE = 768  # of the photos in memory
+SHAPES = ((352, 512), (512, 352))  # of views, for level and upright photos
+CELL = 8  # pixels of a view per cell of what is predicted coarsely
+ORDER = ("landscape", "composite", "landscape", "still", "landscape")  # of the views of a batch, again and again
+WHOLE, WHOLE_STILL = 0.4, 0.6  # of the views show the whole photo
+SMALLEST, SMALLEST_FALLS = 0.45, 0.25  # of each side: the closest views, also of photos with falls
+RELIT, TINTED, TRANSPLANTED, SPATTERED, UNFOCUSED = 0.3, 0.3, 0.15, 0.4, 0.12  # of the views; of those with falls
+LEAST_MOVING = 0.1  # of what things are pasted into: views with less are mostly drawn again
+SHARE = 0.01  # of a photo: what has less of a class does not count as having it
+EVERY = 12  # of a pack's photos, one in so many says how large all will be
+KINDS_FILE = Path(__file__).parent / "water_kinds.csv"
+
+
+class Examples(NamedTuple):
+    """Views [N,3,H,W] with what is known of them; h = H/2 and w = W/2, or H/8 and W/8 where it says "coarse"."""
+
+    photo: Tensor  # [N,3,H,W] in [-1,1]
+    classes: Tensor  # [N,5,h,w] shares, which sum to 1, or to less where not all is known
+    still: Tensor  # [N,h,w] share of what stands still
+    still_weight: Tensor  # [N,h,w] of knowing that
+    doubtful: Tensor  # [N,h,w] 1 where only the class says that it moves
+    sways: Tensor  # [N,h,w] share of what sways
+    sways_known: Tensor  # [N,h,w] share of what is known of that
+    scene: Tensor  # [N,h,w] coarse, classes of classes/ID.png; UNKNOWN where there is none
+    direction: Tensor  # [N,2,h,w] coarse, unit vectors, x right, y down
+    direction_weight: Tensor  # [N,1,h,w]
+    only_axis: Tensor  # [N,1,h,w] bool: the opposite direction would be as good
+    kind: Tensor  # [N,h,w] coarse, of KINDS; UNKNOWN where nobody said
+
+    def to(self, device: torch.device) -> Examples:
+        return Examples(*(part.to(device, non_blocking=True) for part in self))
+
+
+@dataclass(frozen=True, eq=False)
+class EyePhoto:
+    """A photo with all that is known of it. Labels are UNKNOWN where something thin may stand before what moves."""
+
+    sample: Sample
+    listed: str  # in which of LISTS
+    scene: Tensor  # uint8 [h,w]
+    sways: Tensor  # uint8 [h,w], as plant_labels has it
+    kind: Tensor | None  # uint8 [H,W]
+    target: Target  # its arrows
+    running: bool  # whether somebody saw which way its water runs
+
+    @property
+    def still(self) -> bool:
+        return self.listed.startswith("stills")
+
+    def share(self, kind: int) -> float:
+        return float((self.sample.label == kind).float().mean())
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A photo as it is stored."""
+
+    name: str
+    listed: str
+    fold: int
+    photo: bytes
+    label: bytes
+    scene: bytes
+    hints: str
+
+
+def read_photos(
+    path: Path, left_out: str | None = None, *, held_out: bool = False, long_side: int = LONG_SIDE
+) -> list[EyePhoto]:
+    """The photos of a folder or a pack (.npz) but those that are left out (one of folds.CHOICES), or with `held_out`
+    only those, decoded into memory."""
+    packed = path.suffix == ".npz"
+    decisions = {name: words for split in ("train", "stills", "val")
+                 for name, words in read_decisions(f"{split}.txt").items()}
+    kinds = read_kinds(KINDS_FILE)
+    found = []
+    for entry in _packed(path) if packed else _listed(path):
+        if is_held_out(entry.listed, entry.fold, left_out) != held_out:
+            continue
+        sample = shrunk(decode(entry.name, entry.photo, entry.label, entry.hints), long_side)
+        if not packed:  # the labels of a pack are already marked
+            mark_thin(sample)
+        scene = np.array(Image.open(io.BytesIO(entry.scene)))
+        found.append(EyePhoto(
+            sample, entry.listed, torch.from_numpy(scene), torch.from_numpy(_sways(sample, scene, decisions)),
+            kinds_of(sample.label, kinds[sample.id]) if sample.id in kinds else None,
+            interpolate_arrows(sample), has_running_water(sample),
+        ))
+    return found
+
+
+def _listed(folder: Path) -> Iterator[Entry]:
+    folds = read_folds(folder)
+    for listed in LISTS:
+        if (folder / f"{listed}.txt").exists():
+            for name, photo, label, hints in folder_entries(folder, f"{listed}.txt"):
+                scene = (folder / "classes" / f"{name}.png").read_bytes()
+                yield Entry(name, listed, folds.get(name, 0), photo, label, scene, hints)
+
+
+def _packed(path: Path) -> Iterator[Entry]:
+    with np.load(path, allow_pickle=False) as pack:
+        for row in json.loads(str(pack["photos"])):
+            photo, label, scene = (pack[f"{kind}/{row['name']}"].tobytes() for kind in ("photo", "label", "scene"))
+            yield Entry(**row, photo=photo, label=label, scene=scene)
+
+
+def _sways(sample: Sample, scene: np.ndarray, decisions: dict[str, list[str]]) -> np.ndarray:
+    label = np.array(Image.fromarray(sample.label.numpy()).resize(scene.shape[::-1], Image.Resampling.NEAREST))
+    return by_hand(decisions[sample.id], scene, label) if sample.id in decisions else by_rules(scene, label)
+
+
+def read_kinds(path: Path) -> dict[str, list[tuple[int, float, float]]]:
+    """Rows of id, kind (one of KINDS), x and y in percent of the photo's sides -> kind, x and y in fractions, by ID."""
+    found: dict[str, list[tuple[int, float, float]]] = {}
+    if path.exists():
+        with path.open(newline="", encoding="utf-8") as file:
+            for row in csv.DictReader(file):
+                place = KINDS.index(row["kind"]), float(row["x"]) / 100, float(row["y"]) / 100
+                found.setdefault(row["id"], []).append(place)
+    return found
+
+
+def kinds_of(label: Tensor, places: list[tuple[int, float, float]]) -> Tensor:
+    """uint8 [H,W]: the stretch of water that a place lies in is of its kind; UNKNOWN elsewhere."""
+    h, w = label.shape
+    stretches = ndimage.label((label == WATER).numpy())[0]
+    kinds = np.full((h, w), UNKNOWN, np.uint8)
+    for kind, x, y in places:
+        stretch = stretches[min(h - 1, int(y * h)), min(w - 1, int(x * w))]
+        if stretch:
+            kinds[stretches == stretch] = kind
+    return torch.from_numpy(kinds)
+
+
+class Views(IterableDataset[Examples]):
+    """Endless batches of `count` random views. What is rare comes more often; some views in each batch are of stills,
+    and some are composites."""
+
+    def __init__(self, photos: list[EyePhoto], count: int, seed: int) -> None:
+        self.count, self.seed = count, seed
+        self.landscapes = [photo for photo in photos if not photo.still]
+        self.stills = [photo for photo in photos if photo.still]
+        self.chances = np.array([_chance(photo) for photo in self.landscapes])
+        self.upright = np.array([_upright(photo) for photo in self.landscapes])
+        self.moving = np.array([1 - photo.share(0) > 0.03 for photo in self.landscapes])
+
+    def __iter__(self) -> Iterator[Examples]:
+        worker = torch.utils.data.get_worker_info()
+        self.rng = np.random.default_rng([self.seed, worker.id if worker else 0])
+        makers = {"landscape": self._landscape, "composite": self._composite, "still": self._still}
+        while True:
+            self.tall = bool(self.rng.random() < self.chances @ self.upright / self.chances.sum())
+            made = [makers[ORDER[n % len(ORDER)]]() for n in range(self.count)]
+            yield Examples(*(torch.stack(part) for part in zip(*made, strict=True)))
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return SHAPES[self.tall]
+
+    def _chosen(self, among: np.ndarray | None = None) -> EyePhoto:
+        chances = self.chances * (self.upright == self.tall) * (1 if among is None else among)
+        return self.landscapes[self.rng.choice(len(chances), p=chances / chances.sum())]
+
+    def _landscape(self) -> Examples:
+        photo = self._chosen()
+        view = self._view(photo)
+        image, label = _seen(view, photo)
+        mixed = self.rng.random() < TRANSPLANTED
+        if mixed:
+            other = self._chosen()
+            image, label = transplanted(self.rng, image, label, *_seen(self._view(other), other))
+        if (label == FALLS).any() and self.rng.random() < SPATTERED:
+            image = spattered(self.rng, image, label == FALLS)
+        image = relit(self.rng, image, label) if self.rng.random() < RELIT else image
+        image = tinted(self.rng, image) if self.rng.random() < TINTED else image
+        image = unfocused(self.rng, image, label) if self.rng.random() < UNFOCUSED else image
+        return _example(photometric(self.rng, image), label, None if mixed else (view, photo))
+
+    def _still(self) -> Examples:
+        """Mostly whole: what a blurred background is can only be told from the rest."""
+        group = [photo for photo in self.stills if _upright(photo) == self.tall]
+        photo = group[int(self.rng.integers(len(group)))] if group else self._chosen()
+        view = random_view(self.rng, self.size, SMALLEST, whole=WHOLE_STILL)
+        image, label = _seen(view, photo)
+        image = tinted(self.rng, image) if self.rng.random() < TINTED else image
+        image = unfocused(self.rng, image, label) if self.rng.random() < UNFOCUSED else image
+        return _example(photometric(self.rng, image), label, (view, photo))
+
+    def _composite(self) -> Examples:
+        """Static things, and pieces of what moves, pasted over what moves in a view of a landscape."""
+        scene = self._scene(self._chosen(self.moving))
+        while float((scene.label > 0).float().mean()) < LEAST_MOVING and self.rng.random() < 0.8:
+            scene = self._scene(self._chosen(self.moving))
+        statics = [self._source() for _ in range(self.rng.integers(*STATICS))]
+        movings = [self._scene(self._chosen(self.moving)) for _ in range(self.rng.integers(*MOVINGS))]
+        made = composite(self.rng, scene, statics, movings)
+        known = (made.weight > 0) & (made.doubtful | (made.static > 0.5) | (scene.label == 0))
+        label = torch.where(made.static > 0.5, 0, scene.label.long())
+        image = tinted(self.rng, made.image) if self.rng.random() < TINTED else made.image
+        example = _example(photometric(self.rng, image), torch.where(known, label, UNKNOWN), None)
+        weighed = torch.stack([made.static * made.weight, made.weight, made.doubtful.float()])
+        static, weight, doubtful = F.avg_pool2d(weighed, 2)
+        return example._replace(still=static / weight.clamp_min(1e-3), still_weight=weight, doubtful=doubtful)
+
+    def _source(self) -> Scene:
+        if self.stills and self.rng.random() < STILLS:
+            return self._scene(self.stills[int(self.rng.integers(len(self.stills)))])
+        return self._scene(self.landscapes[int(self.rng.integers(len(self.landscapes)))])
+
+    def _scene(self, photo: EyePhoto) -> Scene:
+        image, label = _seen(random_view(self.rng, self.size, SMALLEST, whole=WHOLE), photo)
+        known = label != UNKNOWN
+        return Scene(image, torch.where(known, label, SKY).byte(), known)
+
+    def _view(self, photo: EyePhoto) -> View:
+        closest = SMALLEST_FALLS if photo.share(FALLS) > SHARE else SMALLEST
+        return random_view(self.rng, self.size, closest, whole=WHOLE)
+
+
+def _chance(photo: EyePhoto) -> float:
+    """How often it comes: falls, smoke, running water and ground are rare."""
+    static = photo.share(0)
+    rare = 4.0 * (photo.share(FALLS) > SHARE) + 1.0 * (photo.share(SMOKE) > SHARE) + 2.0 * photo.running
+    return 1 + rare + 0.7 * (static > 0.6) + 2.0 * (static > 0.98)
+
+
+def _upright(photo: EyePhoto) -> bool:
+    h, w = photo.sample.label.shape
+    return h > w
+
+
+def _seen(view: View, photo: EyePhoto) -> tuple[Tensor, Tensor]:
+    """Colours [3,H,W] in [0,1], and classes [H,W]."""
+    image = look(view, photo.sample.photo.float() / 255)
+    return image, look(view, photo.sample.label[None].float(), "nearest")[0].long()
+
+
+def _example(image: Tensor, label: Tensor, of: tuple[View, EyePhoto] | None) -> Examples:
+    """Without the first dimension. of: where the view is from; None if its classes are all that is known."""
+    h, w = label.shape
+    known = label != UNKNOWN
+    shares = F.one_hot(torch.where(known, label, 0), len(CLASSES)).permute(2, 0, 1) * known
+    nothing, coarse = torch.zeros(h // 2, w // 2), (h // CELL, w // CELL)
+    blank = Examples(
+        image * 2 - 1, F.avg_pool2d(shares.float(), 2), *(nothing,) * 5,
+        scene=torch.full(coarse, UNKNOWN), direction=torch.zeros(2, *coarse), direction_weight=torch.zeros(1, *coarse),
+        only_axis=torch.zeros(1, *coarse, dtype=torch.bool), kind=torch.full(coarse, UNKNOWN),
+    )
+    if of is None:
+        return blank
+    view, photo = of
+    sways, sways_known = counted(look(view, photo.sways[None].float(), "nearest")[0], (h // 2, w // 2))
+    small = View(F.affine_grid(torch.from_numpy(view.matrix)[None], [1, 1, *coarse], align_corners=False), view.matrix)
+    classes = look(small, photo.sample.label[None].float(), "nearest")
+    weight = look(small, photo.target.weight) * ((classes > 0) & (classes != UNKNOWN))
+    direction = F.normalize(in_view(view, look(small, photo.target.velocity)), dim=0)
+    drifting = [SKY, SMOKE] if photo.running else [SKY, SMOKE, WATER]
+    only_axis = torch.isin(classes, torch.tensor(drifting).float()) & bool(np.linalg.det(view.matrix[:, :2]) < 0)
+    kind = blank.kind if photo.kind is None else look(small, photo.kind[None].float(), "nearest")[0].long()
+    return blank._replace(
+        sways=sways, sways_known=sways_known, scene=look(small, photo.scene[None].float(), "nearest")[0].long(),
+        direction=direction, direction_weight=weight, only_axis=only_axis, kind=kind,
+    )
+
+
+def pack(folder: Path, out: Path, long_side: int, max_bytes: int) -> None:
+    """Writes the folder's photos as WebP, labels as PNG, in the best quality with which they should stay below
+    max_bytes, to judge by some of them."""
+    entries = list(_listed(folder))
+    rows = [{"name": e.name, "listed": e.listed, "fold": e.fold,
+             "hints": json.dumps({"arrows": json.loads(e.hints).get("arrows", [])})} for e in entries]
+    labels: dict[str, Any] = {"photos": np.array(json.dumps(rows))}
+    for entry in entries:
+        sample = shrunk(decode(entry.name, entry.photo, entry.label, entry.hints), LONG_SIDE)
+        mark_thin(sample)
+        label = Image.fromarray(sample.label.numpy())
+        label.thumbnail((long_side, long_side), Image.Resampling.NEAREST)
+        buffer = io.BytesIO()
+        label.save(buffer, "PNG", optimize=True)
+        labels[f"label/{entry.name}"] = np.frombuffer(buffer.getvalue(), np.uint8)
+        labels[f"scene/{entry.name}"] = np.frombuffer(entry.scene, np.uint8)
+    room = max_bytes - sum(array.nbytes for array in labels.values())
+    for quality in (85, 80, 75, 70, 60, 50, 40, 30):
+        some = [len(reduced(entry.photo, long_side, quality)) for entry in entries[::EVERY]]
+        if np.mean(some) * len(entries) < room:
+            break
+    photos = {f"photo/{e.name}": np.frombuffer(reduced(e.photo, long_side, quality), np.uint8) for e in entries}
+    arrays: dict[str, Any] = labels | photos
+    size = sum(array.nbytes for array in arrays.values())
+    if size > 1.05 * max_bytes:
+        raise SystemExit("The photos do not fit; choose a smaller --long-side.")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    np.savez(out, **arrays)
+    print(f"{out}: {len(entries)} photos, quality {quality}, {size / 1e6:.1f} MB")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("photos", type=Path)
+    parser.add_argument("--out", type=Path, default=Path(".pack/eye.npz"))
+    parser.add_argument("--long-side", type=int, default=704)
+    parser.add_argument("--max-mb", type=float, default=38)
+    options = parser.parse_args()
+    pack(options.photos, options.out, options.long_side, int(options.max_mb * 1e6))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,209 @@
+"""Train the eye: one network that sees what moves in a photo, what stands before it, what sways, and which way it goes.
+
+    python pretrained/recipes/train_eye.py --photos DIR --minutes 600 --fold val
+    python pretrained/recipes/train_eye.py --photos .pack/eye.npz --minutes 9 --batch 64 --workers 15     # on a GPU
+    python pretrained/recipes/train_eye.py --export pretrained/eye.safetensors
+
+`--fold` leaves out a fold of the photos, or those that the networks of before were not trained on (`val`), and
+evaluate_eye.py measures on them. Training begins with the weights of the segmenter and the motion network, or goes on
+from those of an eye (`--start`). Each call resumes the last one, and its minutes include those it takes to read the
+photos. The rate is constant and weights are averaged, so that a run can end at any time.
+
+Every view has some of the labels (eye_data.py), and a loss only where it has them. While it is trained, the network
+also says what a published parser of scenes took each place for (Hinton et al., "Distilling the knowledge in a neural
+network", 2015): that teaches it what ground, walls, trees and roads are, of which labels only say that they stand.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+import train_motion
+import train_occluders
+import train_plants
+from common import Average, Run, arguments, averaged, save_weights
+from eye_data import UNKNOWN, Examples, Views, read_photos
+from folds import CHOICES
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+from train_segmenter import ABSENT, CLASS_WEIGHTS, DROPPED, PRESENT, STEEPER
+
+from stylecine.networks.eye import Eye, Layers, Sight
+from stylecine.networks.motionnet import CUES, HINTS
+from stylecine.weights import PRETRAINED
+
+SCENES = 32  # classes of classes/ID.png
+PEAK, PEAK_NEW, PEAK_BACKBONE = 4e-4, 2e-3, 1e-4  # learning rates: of what was trained before, of new layers
+NEW = ("eye.decoder.coarse_things", "eye.decoder.detail", "eye.decoder.fine_things", "eye.decoder.kind", "scene")
+FROZEN = ("eye.backbone.stem", "eye.backbone.stages.0", "eye.backbone.stages.1")  # edges: a seventh of a step's work
+WARM_UP = 50  # steps
+HALF_LIFE = 300  # steps, of the averaged weights
+COARSE = 0.4  # of the losses of the coarse layers
+WEIGHTS = {"classes": 1.0, "presence": 0.2, "still": 0.5, "plants": 0.4, "direction": 0.3, "kind": 0.2, "scene": 0.15}
+FEW = 0.2  # mean weight of arrows in a batch that is half as important as one with many: skies are nominal
+EVERY = 3.0  # minutes between two lines of the log, and two saved states
+
+
+class Taught(nn.Module):
+    """The eye with what is needed in training only."""
+
+    def __init__(self, eye: Eye) -> None:
+        super().__init__()
+        self.eye = eye
+        self.scene = nn.Conv2d(eye.decoder.kind.in_channels, SCENES, 1)
+
+    def forward(self, photo: Tensor) -> tuple[Sight, Layers, Tensor]:
+        """What it sees, the layers of which that is made, and logits of the scene's classes [N,32,H/8,W/8]."""
+        features = self.eye.backbone(photo.contiguous(memory_format=torch.channels_last))
+        layers = self.eye.decoder.layers([F.dropout2d(maps, DROPPED, self.training) for maps in features])
+        return self.eye.sight(photo, features, layers), layers, self.scene(layers.eighth)
+
+
+def first_weights() -> dict[str, Tensor]:
+    """Of the eye: those of the segmenter and of the motion network, without the latter's hints."""
+    segmenter = {name: x.float() for name, x in load_file(PRETRAINED / "segmenter.safetensors").items()}
+    for name in ("presence.leave.weight", "presence.leave.bias"):  # made steep to be a veto
+        segmenter[name] = segmenter[name] / STEEPER
+    motion = {name: x.float() for name, x in load_file(PRETRAINED / "motion.safetensors").items()}
+    for name in ("enter.weight", "up16.fine.weight", "up8.fine.weight"):
+        hints = motion[name].shape[1] - CUES + 4
+        motion[name] = torch.cat([motion[name][:, :hints], motion[name][:, hints + HINTS:]], 1)
+    return segmenter | {f"course.{name}": x for name, x in motion.items()}
+
+
+def losses(sight: Sight, layers: Layers, scene: Tensor, known: Examples) -> dict[str, Tensor]:
+    """By the names of WEIGHTS."""
+    still, plants = layers.coarse_things.unbind(1)
+    coarse = Examples(*(F.avg_pool2d(part.float(), 4) if part.shape[-2:] == known.classes.shape[-2:] else part
+                        for part in known))
+    weight = known.direction_weight
+    arrows = weight.mean() / (weight.mean() + FEW)
+    return {
+        "classes": class_loss(sight.classes, known.classes) + COARSE * class_loss(layers.coarse, coarse.classes),
+        "presence": presence_loss(sight.presence, known.classes),
+        "still": still_loss(sight.occluder[:, 0], known) + COARSE * still_loss(still, coarse),
+        "plants": train_plants.loss(sight.plants[:, 0].float(), known.sways, known.sways_known)
+        + COARSE * train_plants.loss(plants.float(), coarse.sways, coarse.sways_known),
+        "direction": arrows * train_motion.loss(sight.direction, known.direction, weight, known.only_axis),
+        "kind": labelled_loss(sight.kind, known.kind),
+        "scene": labelled_loss(scene, known.scene),
+    }
+
+
+def class_loss(logits: Tensor, target: Tensor) -> Tensor:
+    """Weighted cross-entropy of the classes where they are known + soft Dice of what moves, each view alike."""
+    shares = logits.float().log_softmax(1)
+    weight, known = torch.tensor(CLASS_WEIGHTS, device=logits.device).view(1, -1, 1, 1), target.sum(1)
+    entropy = -(weight * target * shares).sum() / known.sum().clamp_min(1)
+    moves, truth = (1 - shares[:, 0].exp()) * known, known - target[:, 0]
+    overlap, least = (moves * truth).sum((1, 2)), 0.003 * moves[0].numel()
+    dice = 1 - (2 * overlap + least) / (moves.sum((1, 2)) + truth.sum((1, 2)) + least)
+    return entropy + 0.5 * dice.mean()
+
+
+def presence_loss(logits: Tensor, target: Tensor) -> Tensor:
+    """Cross-entropy of whether each moving class is there, in views where more than a trace of it is or none."""
+    areas = target.sum((2, 3))
+    shares = areas[:, 1:] / areas.sum(1, keepdim=True).clamp_min(1)
+    there, sure = shares > PRESENT, ((shares > PRESENT) | (shares < ABSENT)).float()
+    total = F.binary_cross_entropy_with_logits(logits.float(), there.float(), sure, reduction="sum")
+    return total / sure.sum().clamp_min(1)
+
+
+def still_loss(logits: Tensor, known: Examples) -> Tensor:
+    return train_occluders.loss(logits.float(), known.still, known.still_weight, known.doubtful)
+
+
+def labelled_loss(logits: Tensor, label: Tensor) -> Tensor:
+    """Cross-entropy where the label is known."""
+    total = F.cross_entropy(logits.float(), label, ignore_index=UNKNOWN, reduction="sum")
+    return total / (label != UNKNOWN).sum().clamp_min(1)
+
+
+def batches(options: argparse.Namespace, seed: int) -> Iterator[Examples]:
+    """Of views of the photos that are not held out, for ever."""
+    views = Views(read_photos(options.photos, options.fold), options.batch, seed)
+    return iter(DataLoader(views, batch_size=None, num_workers=options.workers))
+
+
+def train(options: argparse.Namespace) -> None:
+    run = Run(options)
+    torch.backends.cudnn.benchmark = True  # views have two shapes only
+    eye = Eye()
+    first = load_file(options.start) if options.start else first_weights()
+    eye.load_state_dict(first, strict=bool(options.start))
+    network = Taught(eye).to(run.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    average = Average(network, half_life=HALF_LIFE)
+    optimiser = torch.optim.AdamW(parameter_groups(network), betas=(0.9, 0.98))
+    run.resume(network=network, average=average, optimiser=optimiser)
+    examples = batches(options, options.seed + run.step)
+    began = run.step
+    values: list[dict[str, float]] = []
+    for step in run.steps():
+        for group in optimiser.param_groups:
+            group["lr"] = group["peak"] * min(1, (step - began + 1) / WARM_UP)
+        known = next(examples).to(run.device)
+        with run.autocast():
+            sight, layers, scene = network(known.photo)
+        parts = losses(sight, layers, scene, known)
+        optimiser.zero_grad()
+        torch.stack([WEIGHTS[name] * part for name, part in parts.items()]).sum().backward()
+        for group in optimiser.param_groups:
+            nn.utils.clip_grad_norm_(group["params"], 1.0)
+        optimiser.step()
+        average.update(step)
+        values.append({name: part.item() for name, part in parts.items()})
+        if run.due(EVERY):
+            keep(run, network, average, optimiser, values)
+    keep(run, network, average, optimiser, values)
+
+
+def parameter_groups(network: Taught) -> list[dict[str, Any]]:
+    """What is trained, with the learning rates; the rest is frozen."""
+    for name in FROZEN:
+        network.get_submodule(name).requires_grad_(False)
+    named = [(name, parameter) for name, parameter in network.named_parameters() if parameter.requires_grad]
+    new = [parameter for name, parameter in named if name.startswith(NEW)]
+    backbone = [parameter for name, parameter in named if name.startswith("eye.backbone.")]
+    others = [parameter for name, parameter in named if not name.startswith((*NEW, "eye.backbone."))]
+    return [
+        {"params": others, "peak": PEAK, "weight_decay": 5e-2},
+        {"params": new, "peak": PEAK_NEW, "weight_decay": 5e-2},
+        {"params": backbone, "peak": PEAK_BACKBONE, "weight_decay": 1e-2},
+    ]
+
+
+def keep(run: Run, network: Taught, average: Average, optimiser: torch.optim.Optimizer,
+         values: list[dict[str, float]]) -> None:
+    """Logs the losses since the last time, and saves the state."""
+    run.log(**{name: float(np.mean([row[name] for row in values])) for name in WEIGHTS if values})
+    values.clear()
+    run.save(network=network, average=average, optimiser=optimiser)
+
+
+def eye_tensors(state: Path) -> dict[str, Tensor]:
+    """The averaged weights of a run, without those that only training needs."""
+    return {name.removeprefix("eye."): x for name, x in averaged(state).items() if name.startswith("eye.")}
+
+
+def main() -> None:
+    parser = arguments(__doc__, ".runs/eye", export=True, batch=5)
+    parser.add_argument("--fold", choices=CHOICES, help="photos to leave out")
+    parser.add_argument("--start", type=Path, metavar="FILE", help="an eye to go on from, if there is no state")
+    parser.add_argument("--workers", type=int, default=0, help="processes that make views; 0: this one")
+    options = parser.parse_args()
+    if options.export:
+        save_weights(eye_tensors(options.out / "state.pt"), options.export, Eye)
+    else:
+        train(options)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,171 @@
+"""What the eye is trained on: folds, views with the labels that there are, losses where there are labels."""
+
+import csv
+import importlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from stylecine.networks.eye import KINDS, Eye
+
+RECIPES = Path(__file__).resolve().parents[2] / "pretrained/recipes"
+W, H = 120, 80
+UNKNOWN = 255
+
+
+@pytest.fixture
+def recipe(monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-untyped-def]
+    monkeypatch.syspath_prepend(str(RECIPES))
+    return importlib.import_module
+
+
+def make_photos(folder: Path) -> Path:
+    """A lake under a sky, with a river's arrow to the right and down; and a still."""
+    for name in ("images", "labels", "hints", "classes"):
+        (folder / name).mkdir(parents=True)
+    label = np.zeros((H, W), np.uint8)
+    label[:30], label[50:] = 1, 2
+    rng = np.random.default_rng(0)
+    arrows = [
+        {"class": "water", "at": [0.5, 0.8], "to": [0.6, 0.9]},
+        {"class": "sky", "at": [0.5, 0.2], "to": [0.6, 0.2]},
+    ]
+    for name, classes, drawn in (("w-lake", label, arrows), ("still-wall", 0 * label, [])):
+        colours = np.array([[90, 60, 30], [180, 200, 240], [40, 80, 120]], np.uint8)[classes]
+        colours += rng.integers(0, 4, colours.shape, np.uint8)
+        Image.fromarray(colours).save(folder / f"images/{name}.jpg", quality=95)
+        Image.fromarray(classes).save(folder / f"labels/{name}.png")
+        Image.fromarray(np.full((H, W), 17, np.uint8)).save(folder / f"classes/{name}.png")
+        (folder / f"hints/{name}.json").write_text(json.dumps({"arrows": drawn}))
+    (folder / "train.txt").write_text("w-lake")
+    (folder / "stills.txt").write_text("still-wall")
+    return folder
+
+
+def test_a_source_is_in_one_fold_and_folds_are_even(recipe) -> None:  # type: ignore[no-untyped-def]
+    folds = recipe("folds")
+    rng = np.random.default_rng(0)
+    photos = {}
+    for number, size in enumerate(rng.integers(1, 12, 80)):
+        for n in range(size):
+            kinds = {"still"} if number % 4 == 0 else {"landscape", "falls"} if n % 7 == 0 else {"landscape"}
+            photos[f"{number}-{n}"] = (f"album {number}", kinds)
+    found = folds.folds_of(photos)
+    assert found == folds.folds_of(dict(reversed(photos.items()))), "the order of the photos does not matter"
+    of_source: dict[str, set[int]] = {}
+    for name, (source, _) in photos.items():
+        of_source.setdefault(source, set()).add(found[name])
+    assert all(len(chosen) == 1 for chosen in of_source.values())
+    for kind in ("still", "landscape", "falls"):
+        counts = np.bincount([found[name] for name, (_, kinds) in photos.items() if kind in kinds], minlength=5)
+        assert counts.max() - counts.min() <= 0.25 * counts.mean() + 2, (kind, counts)
+
+
+def test_folds_come_from_the_manifest(recipe, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    folds = recipe("folds")
+    assert folds.read_folds(tmp_path) == {}
+    rows = [{"id": f"p{n}", "source": f"owner/album-{n % 5}: image {n}.jpg", "split": "train", "falls": "0.0"}
+            for n in range(20)]
+    with (tmp_path / "manifest.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    found = folds.read_folds(tmp_path)
+    assert sorted(found[f"p{n}"] for n in range(5)) == [0, 1, 2, 3, 4]
+    assert all(found[f"p{n}"] == found[f"p{n % 5}"] for n in range(20))
+
+
+def test_who_is_held_out(recipe) -> None:  # type: ignore[no-untyped-def]
+    folds = recipe("folds")
+    assert folds.is_held_out("val2", 3, "val") and not folds.is_held_out("train", 3, "val")
+    assert folds.is_held_out("train", 3, "3") and not folds.is_held_out("val", 3, "1")
+    assert not folds.is_held_out("val", 3, None)
+
+
+def test_a_pack_has_what_the_folder_has(recipe, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    data = recipe("eye_data")
+    photos = make_photos(tmp_path / "photos")
+    data.pack(photos, tmp_path / "eye.npz", 120, 10**6)
+    for plain, packed in zip(data.read_photos(photos), data.read_photos(tmp_path / "eye.npz"), strict=True):
+        assert (plain.sample.id, plain.listed, plain.sample.arrows) == (
+            packed.sample.id, packed.listed, packed.sample.arrows)
+        assert plain.sample.label.equal(packed.sample.label) and plain.scene.equal(packed.scene)
+        assert plain.running == packed.running == (plain.sample.id == "w-lake")
+        assert plain.sways.equal(packed.sways)
+    assert not data.read_photos(photos, "val", held_out=True) and len(data.read_photos(photos, "0")) == 0
+
+
+def test_mirrored_views_flow_the_other_way(recipe, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    data, labelled = recipe("eye_data"), recipe("labelled")
+    lake = data.read_photos(make_photos(tmp_path / "photos"))[0]
+    for side in (1.0, -1.0):
+        matrix = np.array([[side, 0, 0], [0, 1, 0]], np.float32)
+        view = labelled.View(torch.nn.functional.affine_grid(torch.from_numpy(matrix)[None], [1, 1, 64, 96],
+                                                             align_corners=False), matrix)
+        image, label = data._seen(view, lake)
+        example = data._example(image, label, (view, lake))
+        known = (example.direction_weight[0] > 0) & (torch.arange(8)[:, None] > 5)
+        x, y = example.direction[:, known].mean(1)
+        assert known.any() and side * x > 0.5 and y > 0.5
+        assert abs(float(torch.hypot(x, y)) - 1) < 1e-3
+        sky = example.only_axis[0, :2]
+        assert bool(sky.all()) == (side < 0), "a calm sky may drift either way"
+        assert not example.only_axis[0, 6:].any(), "which way this water runs was seen"
+
+
+def test_every_view_says_only_what_is_known(recipe, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    data = recipe("eye_data")
+    examples = next(iter(data.Views(data.read_photos(make_photos(tmp_path / "photos")), 5, seed=0)))
+    assert examples.photo.shape[0] == 5 and examples.photo.abs().max() <= 1
+    assert examples.classes.sum(1).max() <= 1 + 1e-5
+    composite, still = 1, 3  # as in ORDER
+    assert examples.still_weight[composite].any() and not examples.still_weight[still].any()
+    assert not examples.sways_known[composite].any() and examples.sways_known[still].any()
+    assert (examples.scene[composite] == UNKNOWN).all() and (examples.scene[still] == 17).all()
+    assert examples.classes[still, 0].min() == 1 and not examples.direction_weight[still].any()
+    assert (examples.kind == UNKNOWN).all()
+
+
+def test_the_kind_of_water_is_that_of_the_stretch_around_a_place(recipe, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    data = recipe("eye_data")
+    label = torch.zeros(10, 20, dtype=torch.uint8)
+    label[2:5, :8], label[6:9, 12:] = 2, 2
+    (tmp_path / "kinds.csv").write_text("id,kind,x,y\nlake,mirrors,10,35\nlake,surf,90,5\n")
+    places = data.read_kinds(tmp_path / "kinds.csv")["lake"]
+    kinds = data.kinds_of(label, places)
+    assert (kinds[2:5, :8] == KINDS.index("mirrors")).all()
+    assert (kinds == UNKNOWN).sum() == label.numel() - 24, "the second place is on land"
+
+
+def test_losses_are_zero_where_nothing_is_known(recipe) -> None:  # type: ignore[no-untyped-def]
+    data, train = recipe("eye_data"), recipe("train_eye")
+    unknown = torch.full((64, 96), UNKNOWN)
+    blank = data._example(torch.zeros(3, 64, 96), unknown, None)
+    examples = data.Examples(*(part[None] for part in blank))
+    torch.manual_seed(0)
+    network = train.Taught(Eye((8,) * 8, (8, 8, 8, 16, 24), (8, 8, 16)))
+    with torch.no_grad():
+        found = train.losses(*network(examples.photo), examples)
+    assert set(found) == set(train.WEIGHTS)
+    assert all(torch.isfinite(value) for value in found.values())
+    assert all(float(found[name]) == pytest.approx(0, abs=1e-6) for name in ("kind", "scene", "direction"))
+
+
+def test_training_starts_as_the_networks_that_the_eye_replaces(recipe) -> None:  # type: ignore[no-untyped-def]
+    train = recipe("train_eye")
+    missing, unexpected = Eye().load_state_dict(train.first_weights(), strict=False)
+    assert not unexpected and all(f"eye.{name}".startswith(train.NEW) for name in missing)
+
+
+def test_angles_and_overlaps(recipe) -> None:  # type: ignore[no-untyped-def]
+    evaluate = recipe("evaluate_eye")
+    assert evaluate.angle((1, 0), (0, 2)) == pytest.approx(90)
+    assert evaluate.angle((1, 0.1), (1, -0.1)) == pytest.approx(2 * np.degrees(np.arctan(0.1)))
+    assert evaluate.iou(np.array([1, 1, 0], bool), np.array([0, 1, 1], bool)) == pytest.approx(1 / 3)
+    maps = torch.zeros(2, 2, 1, 4)
+    maps[0, :, 0, 1], maps[1, :, 0, 2] = torch.tensor([1.0, 1.0]), torch.tensor([-1.0, 1.0])
+    assert torch.equal(evaluate.mean_direction(maps)[:, 0, 1], torch.ones(2))
