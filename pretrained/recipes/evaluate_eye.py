@@ -36,9 +36,9 @@ from stylecine.networks.motionnet import MotionNet
 from stylecine.networks.plantnet import PlantNet
 from stylecine.networks.segmenter import Segmenter
 from stylecine.ops.image import network_size, to_tensor
-from stylecine.stages.mask import SHORT_SIDE
-from stylecine.stages.motion import NETWORK_SHORT
-from stylecine.stages.plants import plant_probability
+from stylecine.perception.directions import NETWORK_SHORT
+from stylecine.perception.layers import SHORT_SIDE
+from stylecine.perception.plants import plant_probability
 from stylecine.weights import PRETRAINED, read_tensors
 
 LONG_SIDE = 1024  # of the photos

@@ -29,6 +29,7 @@ from stylecine.movement.speed import (
 )
 from stylecine.ops.means import mean_within
 from stylecine.ops.perspective import nearness, nearness_within
+from stylecine.ops.regions import connected
 from stylecine.ops.smoothstep import smoothstep
 from stylecine.options import FALLS, SKY, SMOKE, WATER, Wind
 from stylecine.perception.directions import HINT_RADIUS, PER_SECOND, PlacedArrow
@@ -267,20 +268,20 @@ def _apply_arrows(flow: np.ndarray, scenery: Scenery) -> np.ndarray:
         return flow
     field = flow[0] + 1j * flow[1]
     sky = scenery.owner == SKY
-    connected = ndimage.label((scenery.owner >= 0) & ~sky, structure=np.ones((3, 3)))[0] - sky
-    for region, k in {(int(connected[a.row, a.column]), int(scenery.owner[a.row, a.column])) for a in arrows}:
-        around = connected == region
+    regions = connected((scenery.owner >= 0) & ~sky).numbers - sky
+    for region, k in {(int(regions[a.row, a.column]), int(scenery.owner[a.row, a.column])) for a in arrows}:
+        around = regions == region
         here = around & (scenery.owner == k)
         # as between river and fall, the change into another class takes a short way
         share = _blur(here[None].astype(np.float32), 0.025, around)[0] * around
         rotated = _rotate_to_arrows(field, here, [a for a in arrows if here[a.row, a.column]])
         field = field + share * (rotated - field)
-    for region in {int(connected[a.row, a.column]) for a in arrows}:
-        own = [a for a in arrows if connected[a.row, a.column] == region]
+    for region in {int(regions[a.row, a.column]) for a in arrows}:
+        own = [a for a in arrows if regions[a.row, a.column] == region]
         errors = [a.velocity - field[a.row, a.column] for a in own]
         terms = zip(_shepard_weights(own, sky.shape, power=2.0), own, errors, strict=True)
         correction = sum(s * _gaussian(a, sky.shape, HINT_RADIUS * scenery.short) * r for s, a, r in terms)
-        field = np.where(connected == region, field + correction, field)
+        field = np.where(regions == region, field + correction, field)
     return np.stack([field.real, field.imag])
 
 

@@ -9,6 +9,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from stylecine.ops.image import resize
+from stylecine.ops.regions import connected
 from stylecine.options import FALLS, WATER
 from stylecine.perception.reflection import mirroring
 
@@ -33,13 +34,9 @@ def open_water(owner: np.ndarray, flow: np.ndarray, grey: np.ndarray) -> np.ndar
 
     owner [h,w]: as `class_map` returns it. flow [2,h,w]. grey [h,w] in [-1,1]: the photo.
     """
-    regions, count = ndimage.label(owner == WATER, structure=np.ones((3, 3)))
-    beside_falls = regions[ndimage.binary_dilation(owner == FALLS, iterations=3)]
+    parts = connected(owner == WATER)
+    may_lie = ~parts.touch(ndimage.binary_dilation(owner == FALLS, iterations=3))
     steepness = np.abs(flow[1]) / (np.hypot(*flow) + 1e-9)
-    found: list[int] = []
-    others: list[int] = []
-    for i in np.setdiff1d(np.arange(1, count + 1), beside_falls):
-        here = regions == i
-        wide = np.ptp(np.nonzero(here)[1]) + 1 >= MIN_WIDTH * owner.shape[1]
-        (found if wide or np.median(steepness[here]) < MAX_STEEPNESS else others).append(i)
-    return np.isin(regions, found) | (mirroring(grey, np.isin(regions, others), owner < 0) > 0.5)
+    level = np.array([False, *(np.median(steepness[box][here]) < MAX_STEEPNESS for box, here in parts)])
+    lies = level | (parts.extent[:, 1] >= MIN_WIDTH * owner.shape[1])
+    return parts.keep(may_lie & lies) | (mirroring(grey, parts.keep(may_lie & ~lies), owner < 0) > 0.5)
