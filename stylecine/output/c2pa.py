@@ -130,7 +130,8 @@ def signer_for(path: str | os.PathLike[str], credentials: Credentials) -> Signer
     credentials.
     """
     if Path(path).suffix.lower() not in MEDIA_TYPES:
-        known = f"{', '.join(list(MEDIA_TYPES)[:-1])} or .png"
+        *others, last = MEDIA_TYPES
+        known = f"{', '.join(others)} or {last}"
         raise OptionError(f"C2PA cannot sign '{os.fspath(path)}'; write {known}, or omit the signature.")
     _c2pa()
     from cryptography import x509

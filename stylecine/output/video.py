@@ -96,8 +96,7 @@ def write_video(
         iterables are encoded as they come, and may jump there.
     path: ends in .mp4 or .webm; the file appears complete or not at all, and an older one stays until then.
     fps: 0.01 to 1000. codec: "h264" (default), "h265" or "av1" in .mp4, "vp9" (default) or "av1" in .webm.
-    quality: constant rate factor from 0 (best) to 51, default 16, for H.264; to 51, 20, for H.265; to 63, 24, for VP9;
-        to 63, 28, for AV1.
+    quality: constant rate factor, 0 is best; default and worst are those of the codec in `codecs.CODECS`.
     repeat: number of times the file contains the loop. duration: instead of it, how long the file lasts: seconds, or a
         text such as "10m", rounded up to whole loops, which is logged. Repeats are copies of the encoded loop, made one
         at a time; in an .mp4 the index takes 0.1 kB of memory per frame.
