@@ -12,14 +12,15 @@ import av
 import numpy as np
 import PIL
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from PIL.ExifTags import Base
 
-from stylecine.errors import VideoError, as_utf8
+from stylecine.errors import PhotoError, TooLarge, VideoError, as_utf8
 from stylecine.ops import native
 from stylecine.output.formats import IMAGE, POSTER, kind_of
 from stylecine.output.live_photo import is_live_photo
 from stylecine.output.video import video_source
+from stylecine.picture.photo import open_image
 from stylecine.weights import PRETRAINED, FileRecord, ModelRecord, file_sha256
 
 LIBRARIES = {"torch": torch, "numpy": np, "Pillow": PIL, "av": av}
@@ -124,12 +125,12 @@ def _comment(path: Path) -> str:
     """The comment in the file's metadata; "" without one."""
     try:
         if kind_of(path) in (IMAGE, POSTER):
-            with Image.open(path) as picture:
+            with open(path, "rb") as file, open_image(file, path.name) as picture:
                 return _picture_comment(picture)
         with av.open(video_source(path)) as container:
             tags = {key.lower(): text for key, text in container.metadata.items()}  # Matroska's are in upper case
             return str(tags.get("comment", ""))
-    except (av.FFmpegError, UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError):
+    except (av.FFmpegError, PhotoError, TooLarge, OSError, SyntaxError):
         return ""
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 import stylecine
 from stylecine.errors import WriterUnavailable
 from stylecine.machine.interrupts import Interrupts
-from stylecine.output.formats import FOLDER, kind_of
+from stylecine.output.formats import FOLDER, POSTER, kind_of
 from stylecine.output.writing import check_output
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
@@ -32,6 +32,7 @@ from unittest.mock import patch
 import numpy as np
 from stylecine import cli
 from stylecine.output import gif
+from stylecine.output.formats import POSTER, kind_of
 from stylecine.output.writing import check_output, write_output
 
 class Noise(Sequence):
@@ -40,7 +41,7 @@ class Noise(Sequence):
     def __getitem__(self, k):
         if k == len(self):
             raise IndexError
-        if k == 3 or "{output}".endswith(".png"):
+        if k == 3 or kind_of("{output}") is POSTER:
             {action}
         return np.random.default_rng(k).integers(0, 256, (64, 64, 3), np.uint8)
 
@@ -113,7 +114,7 @@ def test_the_next_run_removes_the_leftovers_of_kill_9(tmp_path: Path, output: st
 @pytest.mark.parametrize("room", [100, 20_000])
 def test_a_full_disk_prints_one_line_and_leaves_no_partial_file(tmp_path: Path, output: str, room: int) -> None:
     """Simulated by a limit on file size: the kernel truncates the write in the same way."""
-    if room > 100 and (kind_of(output) is FOLDER or output.endswith(".png")):
+    if room > 100 and kind_of(output) in (FOLDER, POSTER):
         pytest.skip("one frame fits into that")
     before = older(tmp_path, output)
     run = run_writer(tmp_path, output, f"resource.setrlimit(resource.RLIMIT_FSIZE, ({room}, {room}))")
