@@ -23,7 +23,6 @@ from unittest import mock
 import numpy as np
 import torch
 from torch import Tensor
-from torch._inductor import config as inductor
 
 from benchmarks.machine import machine
 from benchmarks.moving import FRAMES, PHOTO, loop_of, setting
@@ -34,7 +33,6 @@ from stylecine.engine.cinemagraph import BATCH
 from stylecine.ops import compare, drape, integrate, native, recolour, render, splat, warp_features, weather
 
 logging.getLogger("torch._dynamo").setLevel(logging.ERROR)  # it logs what it could not compile
-inductor.compile_threads = 1  # no workers that continue after the time limit
 
 KERNELS: dict[str, Callable[..., Any]] = {
     "compare": compare.compare,
@@ -171,6 +169,9 @@ def roofline(moved: int, pixels: int, milliseconds: float, copied: float) -> Row
 def measure_compiled(case: str, call: Call, device: torch.device, count: int, limit: float) -> Row:
     """Milliseconds of the compiled reference, or why it failed; compiling may take `limit` seconds."""
     torch.compiler.reset()  # compiled code keeps its number of threads
+    from torch._inductor import config as inductor  # takes seconds
+
+    inductor.compile_threads = 1  # no workers that continue after the time limit
     compiled = torch.compile(REFERENCES[kernel_of(case)], dynamic=False)
     try:
         with threads(count), time_limit(limit):

@@ -21,8 +21,17 @@ HEIGHT, WIDTH = 72, 96
 SHORE = 40  # row below which the small photo shows water
 TESTS = Path(__file__).parent
 LONGEST = (  # files of quick tests that take ten seconds or more
-    "batch/test_tasks.py",
     "engine/test_pipeline.py",
+    "batch/test_tasks.py",
+    "quality/test_measures.py",
+    "server/test_survival.py",
+    "cloth/test_animate.py",
+    "output/test_video.py",
+    "picture/test_inversion.py",
+    "engine/test_scene.py",
+    "machine/test_interrupts.py",
+    "batch/test_store.py",
+    "machine/test_threads.py",
 )
 
 

@@ -48,8 +48,7 @@ def test_open_water_has_its_swell(animator: Animator, sea: Scene) -> None:
     turned, other = WindDial(loop, animator).turn((90, 0.8)), animator.render(sea, wind=(90, 0.8), **SHORT)
     assert turned.swell is not None and loop.loop.displacement.swell is not None
     wanted = other.loop.displacement.swell
-    if wanted.shape == turned.swell.shape:
-        assert (turned.swell - wanted).abs().mean() < 0.5 * wanted.abs().mean()
+    assert (turned.swell - wanted).abs().mean() < 0.5 * wanted.abs().mean()
     assert turned.swell.abs().mean() > 1.2 * loop.loop.displacement.swell.abs().mean(), "higher in a stronger wind"
 
 
