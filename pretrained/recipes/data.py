@@ -62,12 +62,12 @@ def decode(name: str, photo: bytes, label: bytes, hint: str) -> Sample:
     return Sample(name, pixels, classes, tuple(json.loads(hint).get("arrows", ())))
 
 
-def reduced(photo: bytes, long_side: int, quality: int) -> bytes:
+def reduced(photo: bytes, long_side: int, quality: int, kind: str = "WEBP") -> bytes:
     with Image.open(io.BytesIO(photo)) as file:
         image = file.convert("RGB")
         image.thumbnail((long_side, long_side), Image.Resampling.LANCZOS)
         buffer = io.BytesIO()
-        image.save(buffer, "WEBP", quality=quality, method=4)
+        image.save(buffer, kind, quality=quality, method=4)
         return buffer.getvalue()
 
 

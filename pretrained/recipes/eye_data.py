@@ -1,6 +1,6 @@
 """What the eye is trained on: views of all labelled photos, each with the labels that there are of it.
 
-    python pretrained/recipes/eye_data.py PHOTOS --out .pack/eye.npz [--long-side 704 --max-mb 38]
+    python pretrained/recipes/eye_data.py PHOTOS --out .pack/eye.npz [--long-side 704 --max-mb 40]
 
 writes a pack: all photos of a folder with all their labels, as one file that travels. A view has classes where they are
 known; what sways (plant_labels.py); which way it flows (hints/ID.json, as in train_motion.py); the kind of water, where
@@ -316,7 +316,7 @@ def _example(image: Tensor, label: Tensor, of: tuple[View, EyePhoto] | None) -> 
 
 
 def pack(folder: Path, out: Path, long_side: int, max_bytes: int) -> None:
-    """Writes the folder's photos as WebP, labels as PNG, in the best quality with which they should stay below
+    """Writes the folder's photos as AVIF, labels as PNG, in the best quality with which they should stay below
     max_bytes, to judge by some of them."""
     entries = list(_listed(folder))
     rows = [{"name": e.name, "listed": e.listed, "fold": e.fold,
@@ -332,11 +332,12 @@ def pack(folder: Path, out: Path, long_side: int, max_bytes: int) -> None:
         labels[f"label/{entry.name}"] = np.frombuffer(buffer.getvalue(), np.uint8)
         labels[f"scene/{entry.name}"] = np.frombuffer(entry.scene, np.uint8)
     room = max_bytes - sum(array.nbytes for array in labels.values())
-    for quality in (85, 80, 75, 70, 60, 50, 40, 30):
-        some = [len(reduced(entry.photo, long_side, quality)) for entry in entries[::EVERY]]
+    for quality in (75, 70, 65, 60, 55, 50, 45, 40):
+        some = [len(reduced(entry.photo, long_side, quality, "AVIF")) for entry in entries[::EVERY]]
         if np.mean(some) * len(entries) < room:
             break
-    photos = {f"photo/{e.name}": np.frombuffer(reduced(e.photo, long_side, quality), np.uint8) for e in entries}
+    photos = {f"photo/{e.name}": np.frombuffer(reduced(e.photo, long_side, quality, "AVIF"), np.uint8)
+              for e in entries}
     arrays: dict[str, Any] = labels | photos
     size = sum(array.nbytes for array in arrays.values())
     if size > 1.05 * max_bytes:
@@ -351,7 +352,7 @@ def main() -> None:
     parser.add_argument("photos", type=Path)
     parser.add_argument("--out", type=Path, default=Path(".pack/eye.npz"))
     parser.add_argument("--long-side", type=int, default=704)
-    parser.add_argument("--max-mb", type=float, default=38)
+    parser.add_argument("--max-mb", type=float, default=40)
     options = parser.parse_args()
     pack(options.photos, options.out, options.long_side, int(options.max_mb * 1e6))
 
