@@ -52,7 +52,7 @@ def move_landscape(
     moves = eroded.moves.to(nets.device, copy=True)  # the loop keeps its own
     flow, swash = parts.flow * options.speed, predict_swash(scenery)
     if swash is not None:
-        moves, flow = swash.widen(moves), flow * swash.drift
+        moves, flow = swash.widen(moves), swash.slow(flow)
     landscape, plate = MovingLandscape(scenery, eroded, moves, flow), None
     # Plants need one core, and the loop not always all others.
     with another_thread(nets.device, "stylecine-plants") as begin:

@@ -74,7 +74,7 @@ class WindDial:
         displacement, size = loop.loop.displacement, (loop.height, loop.width)
         flow, swash = predict_motion(self._scenery, loop.settings["pace"], wind), predict_swash(self._scenery)
         if swash is not None:
-            flow = flow * swash.drift
+            flow = swash.slow(flow)
         swells = [] if displacement.swell is None else predict_swell(self._scenery, flow, wind)
         if swash is not None and displacement.swell is not None:
             swells.append(swash.swell)

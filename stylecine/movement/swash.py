@@ -35,6 +35,11 @@ class Swash:
         """moves [H,W] with the band."""
         return torch.maximum(moves, resize(self.band[None], moves.shape)[0].clamp(0, 1))
 
+    def slow(self, flow: Tensor) -> Tensor:
+        """A flow [2,h,w] of any grid that keeps only the drift there is beside what sways."""
+        same = flow.shape[1:] == self.drift.shape
+        return flow * (self.drift if same else resize(self.drift[None], flow.shape[1:])[0])
+
     @property
     def swell(self) -> Swell:
         return Swell(torch.stack((torch.zeros_like(self.offset), self.offset)), SWASH_SECONDS)

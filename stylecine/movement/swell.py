@@ -16,6 +16,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from stylecine.movement.speed import STILL_DRIFT
+from stylecine.ops.image import resize
 from stylecine.ops.perspective import nearness_within
 from stylecine.ops.smoothstep import smoothstep
 from stylecine.options import Wind
@@ -41,17 +42,25 @@ class Swell:
 
 
 def predict_swell(scenery: Scenery, flow: Tensor, wind: Wind | None = None) -> list[Swell]:
-    """The swell of the open water of a scenery whose flow is [2,h,w], at its own speed: that of seas and lakes, and
-    that of water that mirrors its shore, each at its own pace; none without open water.
+    """The swell of the open water of a scenery whose flow is [2,h,w], on any grid, at its own speed: that of seas and
+    lakes, and that of water that mirrors its shore, each at its own pace; none without open water.
 
     In a wind it runs downwind, as high as that is strong; otherwise towards the viewer. Waves get shorter and lower
     towards the far end of the water, as perspective has it, and vanish at shores.
     """
-    drift = flow.cpu().numpy()
+    drift = _on_grid(flow, scenery.grid).cpu().numpy()
     mirrors = scenery.streams.open & (scenery.still.mirror > 0.5)
     waters = (scenery.streams.open & ~mirrors, SECONDS), (mirrors, RIPPLE_SECONDS)
     made = ((_waves(scenery, water, drift, wind), seconds) for water, seconds in waters if water.any())
     return [Swell(torch.from_numpy(parts).to(flow.device), seconds) for parts, seconds in made]
+
+
+def _on_grid(flow: Tensor, grid: tuple[int, int]) -> Tensor:
+    """A flow [2,h,w], of a file perhaps, in pixels of the grid."""
+    if flow.shape[1:] == grid:
+        return flow
+    ratio = flow.new_tensor([grid[1] / flow.shape[2], grid[0] / flow.shape[1]])
+    return resize(flow, grid) * ratio[:, None, None]
 
 
 def _waves(scenery: Scenery, water: np.ndarray, drift: np.ndarray, wind: Wind | None) -> np.ndarray:

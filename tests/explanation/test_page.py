@@ -80,10 +80,11 @@ def test_every_command_can_be_run(page: str) -> None:
 
 
 def test_the_regions_are_those_that_move(evidence: Evidence, water: np.ndarray) -> None:
-    (region, motion), *others = evidence.moving
-    assert not others and region.share == pytest.approx(water.mean(), abs=0.05)
-    assert motion.velocity == pytest.approx((15, 0), abs=0.5) and motion.speed == pytest.approx(15, abs=0.5)
-    assert heading(*motion.velocity) == "right"
+    """The small model's classes are random, so the water may be several regions."""
+    assert sum(region.share for region, _ in evidence.moving) == pytest.approx(water.mean(), abs=0.05)
+    for _, motion in evidence.moving:
+        assert motion.velocity == pytest.approx((15, 0), abs=0.5) and motion.speed == pytest.approx(15, abs=0.5)
+        assert heading(*motion.velocity) == "right"
 
 
 def test_the_encoded_seam_is_measured(evidence: Evidence) -> None:

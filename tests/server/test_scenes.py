@@ -107,8 +107,9 @@ def test_painted_cloth_moves_in_the_requested_wind(real: Served, scene: str) -> 
         for query in ("", "&subject=landscape", "&subject=auto&wind=0,0.8", "&subject=auto&wind=180,0.8")
     )
     assert {response.status_code for response in (plain, still, right, left)} == {200}
-    assert plain.content == still.content and "cloth" not in packed_facts(plain.content)
-    assert packed_facts(right.content)["cloth"]["cycles"] == 1 and right.content != left.content
+    assert plain.content == still.content and not packed_facts(plain.content)["overlays"]
+    (cloth,) = packed_facts(right.content)["overlays"]
+    assert cloth["kind"] == "cloth" and cloth["cycles"] == 1 and right.content != left.content
     assert len({response.headers["etag"] for response in (plain, right, left)}) == 3
     small = real.client.get(f"/v1/scenes/{scene}/preview?size=64&seconds=0.2&format=webp&subject=cloth")
     assert small.status_code == 200, small.text
@@ -121,7 +122,7 @@ def test_another_wind_is_what_it_changes_in_the_web_pack(real: Served, scene: st
     of = f"/v1/scenes/{scene}/%s?size=64&seconds=1&subject=auto&wind=%s,0.8"
     quick, wind, live = (real.client.get(of % asked) for asked in (("wind", 90), ("wind", 180), ("live", 180)))
     assert {response.status_code for response in (quick, wind, live)} == {200}, wind.text
-    assert load(wind.content).keys() == {"keyframes", "active"}
+    assert load(wind.content).keys() == {"overlays.0.keyframes", "overlays.0.active"}
     for name, values in load(wind.content).items():
         assert np.array_equal(values, load(live.content)[name])
     quick = real.client.get(of % ("wind", 90) + "&quick=true")
