@@ -199,8 +199,8 @@ typedef struct {
   const float *crossfade;     /* [2,gh,gw]: the phase at which copy A begins to give way to B, and the pace per
                                  sub-cycle, 1 or more */
   int32_t clocks;             /* number of different paces of the swell, 0 to 4 */
-  const float *swell;         /* [clocks,2,2,gh,gw]: a displacement of both copies for each clock, in two parts, x and y,
-                                 canvas pixels; not read without clocks */
+  const float *swell; /* [clocks,2,2,gh,gw]: a displacement of both copies for each clock, in two parts, x and y,
+                         canvas pixels; not read without clocks */
   const float *swell_weights; /* host [frames,clocks,2]: weights of the parts; not read without clocks */
   const float *generated; /* [frames, 3, height + 2 margin, width + 2 margin] in [-1,1]: the generator's image of warped
                              features, added to the levels; or NULL */

@@ -112,8 +112,8 @@ int main(int argc, char **argv) {
 
   file = open_in(argv[1], "loop.txt", 0);
   if (fscanf(file,
-             "frames %" SCNd64 " margin %" SCNd32 " cell %" SCNd32 " stride %f clocks %" SCNd32
-             " staggered %" SCNd32 " standing %" SCNd32,
+             "frames %" SCNd64 " margin %" SCNd32 " cell %" SCNd32 " stride %f clocks %" SCNd32 " staggered %" SCNd32
+             " standing %" SCNd32,
              &frames, &args.margin, &args.cell, &args.stride, &args.clocks, &staggered, &stands) != 7)
     stop("loop.txt", "has not the seven numbers");
   fclose(file);
