@@ -84,6 +84,13 @@ def test_a_preview_is_the_loop_made_small(beach: Scene, animator: Animator, said
             assert (small.weather.distance - far).abs().mean() < 3
 
 
+def test_a_beach_leaves_the_seas_waves_as_they_are(beach: Scene, animator: Animator) -> None:
+    """Surf runs up once in about four seconds, and waves of the sea take two."""
+    surf = animator.render(beach, **LENGTH).loop.displacement
+    sea = animator.render(beach.push((0.5, 0.4, 0.55, 0.4)), **LENGTH).loop.displacement  # an arrow leaves surf out
+    assert surf.swell_cycles[:2] == (1, 2) and sea.swell_cycles[0] == 2
+
+
 def waves(loop: Cinemagraph) -> list[float]:
     """Cycles in the loop of each swell, and how far it reaches, in short sides."""
     moved = loop.loop.displacement
