@@ -194,9 +194,9 @@ sys.exit(main(sys.argv[1:]))
         for moment in (
             "'torch._C' in sys.modules and 'torch.nn' in sys.modules",
             "'stylecine.engine.pipeline' in sys.modules",
-            "calls('loading', 'find_model')",
-            "calls('animator', 'invert')",
-            "calls('landscape', 'make_loop')",
+            "calls('engine.model_networks', 'find_model')",
+            "calls('engine.animator', 'invert')",
+            "calls('engine.landscape', 'make_loop')",
         )
     ],
 )
