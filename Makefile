@@ -41,8 +41,9 @@ SANITIZED = STYLECINE_LIB="$(CURDIR)/build/sanitized" ASAN_OPTIONS=detect_leaks=
 BIN := .venv/bin
 OUT := examples/out
 # One thread each: images are small, and every core has a process of its own. If one crashes, the others do the rest:
-# xdist waits forever for a replacement in the middle of a group.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --max-worker-restart 0 \
+# xdist waits forever for a replacement in the middle of a group. Bytecode is kept even where the environment says no:
+# compiling the tests takes every process half of its start, and the processes they start compile the package again.
+PYTEST := OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --numprocesses auto --max-worker-restart 0 \
   --dist loadgroup --no-loadscope-reorder
 SOURCES := $(wildcard cuda_ops/*.h cuda_ops/*.cpp cuda_ops/*.cu examples/c/*.c tests/ops/cuda_on_cpu/*.h)
 NATIVE := $(wildcard cuda_ops/*.h cuda_ops/*.cpp cuda_ops/*.cu cuda_ops/*.py)

@@ -20,18 +20,23 @@ QUICK = {(layers, "SHORT_SIDE"): (layers.SHORT_SIDE, 96), (gif, "CELL"): (gif.CE
 HEIGHT, WIDTH = 72, 96
 SHORE = 40  # row below which the small photo shows water
 TESTS = Path(__file__).parent
-LONGEST = (  # files of quick tests that take ten seconds or more
-    "engine/test_pipeline.py",
+LONGEST = (  # files of quick tests that take about ten seconds or more
+    "engine/test_resolve.py",
     "batch/test_tasks.py",
+    "test_cli.py",
     "quality/test_measures.py",
+    "engine/test_pipeline.py",
     "server/test_survival.py",
     "cloth/test_animate.py",
     "output/test_video.py",
-    "picture/test_inversion.py",
     "engine/test_scene.py",
+    "server/test_worker.py",
+    "picture/test_inversion.py",
     "machine/test_interrupts.py",
     "batch/test_store.py",
+    "output/test_gif.py",
     "machine/test_threads.py",
+    "engine/test_cinemagraph.py",
 )
 
 

@@ -212,7 +212,8 @@ def test_other_formats_and_crops(given: list[str], work: Path, capsys: pytest.Ca
     assert main([*given, "-o", name, "--crop", "1:1@0.5,0.5"]) == 0
     assert printed(capsys)[0].startswith(f"{name}: 72x72, 8 frames")
     assert [path.name for path in work.iterdir()] == [name]
-    assert main(["animate", *given[1:], "-o", "frames"]) == (2 if name == "frames" else 0)  # that is not empty now
+    if name == "frames":
+        assert main(["animate", *given[1:], "-o", "frames"]) == 2  # that is not empty now
 
 
 def test_a_codec_is_chosen_by_name(given: list[str], work: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -68,12 +68,13 @@ SAID: dict[str, tuple[Callable[[Scene], Scene], dict[str, Any]]] = {
 }
 
 
+@pytest.mark.parametrize("sizes", [SIZES[::2], pytest.param(SIZES[1:2], marks=pytest.mark.slow)], ids=str)
 @pytest.mark.parametrize("said", SAID)
-def test_a_preview_is_the_loop_made_small(beach: Scene, animator: Animator, said: str) -> None:
+def test_a_preview_is_the_loop_made_small(beach: Scene, animator: Animator, said: str, sizes: tuple[int, ...]) -> None:
     edit, options = SAID[said]
     scene = edit(beach)
     whole = animator.render(scene, **options, **LENGTH)
-    for size in SIZES:
+    for size in sizes:
         small = animator.preview(scene, size=size, **options, **LENGTH)
         assert torch.equal(small.motion, whole.motion)
         assert waves(small) == pytest.approx(waves(whole), rel=0.1, abs=1e-4)

@@ -52,7 +52,7 @@ def test_toss_ups_are_those_of_the_loop_with_its_arrows_and_pushes(
     arrow = (0.5, 0.8, 0.6, 0.8)
 
     def tosses(scene: Scene, **options: Any) -> set[bool]:
-        found = gather(animator, scene, RenderOptions(seconds=1, **options), short=short)
+        found = gather(animator, scene, RenderOptions(seconds=1, fps=10, **options), short=short)
         return {motion.toss_up for _, motion in found.moving}
 
     assert tosses(scene, mask=water) == {True}
