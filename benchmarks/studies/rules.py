@@ -37,14 +37,10 @@ WITHOUT: dict[str, dict[str, Any]] = {
     "photo's edges": {"follow_edges": lambda soft, photo: resize(soft, photo.shape[-2:])[0]},
     "sky above water": {"_put_sky_above_water": lambda classes, moves: classes},
     "occluders": {"_occluded": lambda seen, classes: torch.zeros_like(seen, dtype=torch.bool)},
-    "smallest region": {"MIN_REGION": 0.0, "MIN_ISLAND": 0.0},
-    "islands": {"MIN_ISLAND": 0.0},
-    "sureness": {"MIN_SURENESS": 0.0},
-    "burnt out": {"MAX_WHITE_SHARE": 1.0},
-    "all errors": {"_remove_errors": lambda mask, *evidence: mask},
+    "smallest region": {"MIN_REGION": 0.0},
 }
 WITHOUT["any"] = {
-    key: value for rule in ("random field", "photo's edges", "occluders", "all errors")
+    key: value for rule in ("random field", "photo's edges", "occluders", "smallest region")
     for key, value in WITHOUT[rule].items()
 }
 FIGURES = ("iou", "classes", "bad", "refused", "false", "iou difference", "error")
@@ -73,10 +69,10 @@ def measure(photo: Photo, networks: Networks) -> Row:
     own = layers._class_probabilities(picture, networks.segmenter)
     assert networks.occluders is not None
     occluded = layers.mean_probability(picture, networks.occluders, (layers.SHORT_SIDE,), shown=layers.SHORT_SIDE)
-    seen = {"_class_probabilities": lambda *_: own, "mean_probability": lambda *_, **__: occluded}
+    seen: dict[str, Any] = {"_class_probabilities": lambda *_: own, "mean_probability": lambda *_, **__: occluded}
     masks = {}
     for name, changes in {"none": {}, **WITHOUT}.items():
-        with patch.multiple(layers, **seen, **changes):
+        with patch.multiple(layers, **(seen | changes)):
             found = layers.segment(picture, networks.segmenter, lambda: networks.occluders).layers
         masks[name] = _measures(found, label)
     return {"photo": photo.name, "moves": bool((label > 0).mean() >= MOVES), "masks": masks}

@@ -31,12 +31,7 @@ WEAK_PROBABILITY = 0.25  # the same within WEAK_REACH of something found, except
 WEAK_REACH = 0.004  # of the short side
 MAX_SMALL_SIDE = 0.06  # of the short side
 MAX_THIN_RADIUS = 0.02  # of the short side: half the width of what counts as thin, at most
-# A moving region stands still, as an error of the segmenter, unless it passes all of these:
-MIN_REGION = 0.0015  # of the photo: its area
-MIN_ISLAND = 0.008  # of the photo: its area beside a region ten times as large, unless it is a fall
-MIN_SURENESS = 0.8  # mean probability of moving over its places
-WHITE_LEVEL = 0.94  # of [-1, 1]: darkest channel of a place that counts as white, perhaps burnt out
-MAX_WHITE_SHARE = 0.85  # share of it that is white: only twigs before it would be seen to move
+MIN_REGION = 0.0015  # of the photo: smaller connected regions are specks, and stand still
 MIN_MOVING = 0.005  # of the photo: if less moves, there is nothing to animate
 CLASS_SMOOTHING = 0.03  # of the short side: radius of the neighbourhood whose class a place takes
 CLASS_REACH = 0.1  # of the short side: how far a predicted class extends to places that the user added
@@ -66,17 +61,15 @@ def segment(
     # No network keeps all cores busy by itself.
     with another_thread(photo.device, "stylecine-occluders") as begin:
         occluded_ahead = None if load_occluders is None else begin(lambda: _occluder_probability(photo, load_occluders))
-        own = _class_probabilities(photo, segmenter)
-        probabilities = crf_refine(own, photo)
+        probabilities = crf_refine(_class_probabilities(photo, segmenter), photo)
         occluded = None if occluded_ahead is None else occluded_ahead.result()
     smooth = box_means(probabilities[1:], max(1, round(CLASS_SMOOTHING * min(probabilities.shape[1:]))))
     smooth = _put_sky_above_water(smooth, probabilities[0] < 0.5)
     classes = resize(smooth, photo.shape[-2:]).max(0).indices  # many times as fast as argmax
     mask = soft_threshold(follow_edges(1 - probabilities[:1], photo))
-    evidence = _evidence(photo, 1 - own[0], classes == FALLS)
-    mask = _remove_errors(mask, *evidence)
     if occluded is not None and bool((mask > 0).any()):
-        mask = _remove_errors(torch.where(_occluded(occluded, classes), 0.0, mask), *evidence)
+        mask = torch.where(_occluded(occluded, classes), 0.0, mask)
+    mask = _remove_specks(mask)
     return Segmented(_split_by_class(mask, classes), probabilities)
 
 
@@ -191,27 +184,13 @@ def _borders_on(found: np.ndarray, parts: Parts, side: int, kinds: tuple[int, ..
     return mostly
 
 
-def _evidence(photo: Tensor, probability: Tensor, falls: Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """What `_remove_errors` decides by, [h,w] each: the network's probability, and how much is white, and in falls."""
-    grid = fit_short_side(photo.shape[-2:], 512)
-    white, falling = (F.adaptive_avg_pool2d(x[None, None].float(), grid) for x in (photo.amin(0) > WHITE_LEVEL, falls))
-    return resize(probability[None], grid)[0].cpu().numpy(), white[0, 0].cpu().numpy(), falling[0, 0].cpu().numpy()
-
-
-def _remove_errors(mask: Tensor, probability: np.ndarray, white: np.ndarray, falling: np.ndarray) -> Tensor:
-    """Small islands of motion, regions of which the network was not sure, and burnt-out ones become static; small
-    static islands and side falls stay as they are. All but the mask as from `_evidence`."""
-    grid = probability.shape[0], probability.shape[1]
-    moves = F.adaptive_max_pool2d(mask[None, None], grid)[0, 0].cpu().numpy() > MIN_LAYER_ALPHA
-    parts = connected(moves, corners=False)
-    weight = F.adaptive_avg_pool2d(mask[None, None], grid)[0, 0].cpu().numpy()
-    area = parts.sum(weight)
-    sure = parts.sum(weight * probability) >= MIN_SURENESS * area
-    burnt_out = parts.sum(weight * white) > MAX_WHITE_SHARE * area
-    fall = parts.sum(weight * falling) > 0.5 * area
-    least = np.where(fall, MIN_REGION * moves.size, min(MIN_ISLAND * moves.size, 0.1 * float(area[1:].max(initial=0))))
-    kept = (area >= np.maximum(least, MIN_REGION * moves.size)) & sure & ~burnt_out
-    keep = torch.from_numpy(parts.keep(kept)).to(mask.device)
+def _remove_specks(mask: Tensor) -> Tensor:
+    """[H,W]: without connected regions of less than MIN_REGION; small static islands stay as they are."""
+    grid = fit_short_side(mask.shape, 512)
+    moves = F.adaptive_max_pool2d(mask[None, None], grid)[0, 0] > MIN_LAYER_ALPHA
+    parts = connected(moves.cpu().numpy(), corners=False)
+    area = parts.sum(F.adaptive_avg_pool2d(mask[None, None], grid)[0, 0].cpu().numpy())
+    keep = torch.from_numpy(parts.keep(area >= MIN_REGION * parts.numbers.size)).to(mask.device)
     return mask * F.interpolate(keep[None, None].float(), mask.shape, mode="nearest")[0, 0]
 
 

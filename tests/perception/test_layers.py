@@ -26,19 +26,6 @@ class BlueIsSky(nn.Module):
         return logits
 
 
-class Unsure(nn.Module):
-    """Not sure of anything below a row of the photo."""
-
-    def __init__(self, segmenter: nn.Module, row: int) -> None:
-        super().__init__()
-        self.segmenter, self.below = segmenter, row / H
-
-    def forward(self, photo: Tensor) -> Tensor:
-        logits = self.segmenter(photo)
-        logits[:, 1:, round(self.below * logits.shape[2]) :] *= 0.15
-        return logits
-
-
 def landscape() -> tuple[Tensor, Tensor]:
     """A slanting ridge under a blue sky: the photo [3,H,W] and what of it is sky."""
     y, x = torch.meshgrid(torch.arange(H), torch.arange(W), indexing="ij")
@@ -88,33 +75,16 @@ def test_specks_do_not_move() -> None:
     assert moving(segment(photo, BlueIsSky()).layers)[160:185, 30:55].max() == 0
 
 
-def test_small_islands_move_only_without_a_large_one_beside_them() -> None:
-    photo, sky = landscape()
-    blue = torch.tensor([0.0, 0.4, 0.9])[:, None, None]
-    photo[:, 165:181, 40:59] = blue  # 0.6% of the photo
-    assert moving(segment(photo, BlueIsSky()).layers)[150:, 20:80].max() == 0
-    photo[:] = torch.where(sky, torch.tensor([-0.5, -0.6, -0.8])[:, None, None], photo)
+def test_a_small_region_moves_beside_a_large_one() -> None:
+    photo, _ = landscape()
+    photo[:, 165:181, 40:59] = torch.tensor([0.0, 0.4, 0.9])[:, None, None]  # 0.6% of the photo
     assert moving(segment(photo, BlueIsSky()).layers)[165:181, 40:59].mean() > 0.5
 
 
-def test_a_region_moves_only_if_the_network_is_sure_of_it_as_a_whole() -> None:
+def test_a_white_sky_moves_as_any_other() -> None:
     photo, sky = landscape()
-    below = int(sky.nonzero()[:, 0].max()) + 1
-    photo[:, below + 10 :, 20:120] = torch.tensor([0.0, 0.4, 0.9])[:, None, None]
-    layers = segment(photo, Unsure(BlueIsSky(), below)).layers  # type: ignore[arg-type]
-    assert moving(layers)[sky].mean() > 0.9 and moving(layers)[below:].max() == 0
-    probabilities = predict_probabilities(photo, Unsure(BlueIsSky(), below))  # type: ignore[arg-type]
-    assert (1 - probabilities[0])[-4:, probabilities.shape[2] // 4].min() > 0.6, "offered in case it does move"
-
-
-def test_a_burnt_out_sky_stands_still_as_only_twigs_before_it_would_be_seen_to_move() -> None:
-    photo, sky = landscape()
-    photo[:, sky] = 0.9
-    assert moving(segment(photo, BlueIsSky()).layers).amax() > 0.9
     photo[:, sky] = 0.99
-    assert moving(segment(photo, BlueIsSky()).layers).amax() == 0
-    photo[:, :40] = 0.5
-    assert moving(segment(photo, BlueIsSky()).layers).amax() > 0.9, "nearly half of it has clouds"
+    assert moving(segment(photo, BlueIsSky()).layers)[sky].mean() > 0.9
 
 
 def test_what_is_found_before_the_sky_stands_still() -> None:
