@@ -56,7 +56,7 @@ def main() -> None:
     photos = [photo for names in options.lists for photo in find_photos(options.folder, names)][: options.limit]
     rows = [measure(photo, networks) for photo in tqdm(photos, desc="rules", disable=None)]
     variants = [{"without": name, **summary(rows, name)} for name in rows[0]["masks"]]
-    result = {"machine": machine(), "settings": settings, "variants": variants, "photos": rows}
+    result = {"machine": machine(), "settings": settings, "photos": len(rows), "variants": variants}
     save(options.out, result, table(variants, ("without", *FIGURES)))
 
 
