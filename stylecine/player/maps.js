@@ -12,6 +12,7 @@ export function readMaps(facts, tensors) {
     layers: readLayers(facts.classes, width * height, tensors),
     moving: tensors.moving?.data ?? null,
     overlays: overlayMaps({facts, tensors}),
+    everywhere: Boolean(facts.style || facts.weather),
   };
 }
 

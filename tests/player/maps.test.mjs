@@ -45,3 +45,10 @@ test("without layers, as in pages, there are none", () => {
   assert.deepEqual(maps.layers, {});
   assert.ok(maps.velocity.every(value => value === 0), "nothing flows");
 });
+
+test("a style and weather change all of the picture", () => {
+  const {facts, tensors} = packOfBoth();
+  assert.equal(readMaps(facts, tensors).everywhere, false);
+  assert.equal(readMaps({...facts, style: {}}, tensors).everywhere, true);
+  assert.equal(readMaps({...facts, weather: {}}, tensors).everywhere, true);
+});

@@ -2,7 +2,9 @@
 
 import base64
 import io
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -166,3 +168,12 @@ class HeldRequest:
             route.continue_()
         else:
             self.route = route
+
+
+@contextmanager
+def reduced_loops(page: Page) -> Iterator[None]:
+    """The server makes loops of 64 pixels only."""
+    pattern = "**/live?*"
+    page.route(pattern, lambda route: route.continue_(url=re.sub(r"\bsize=\d+", "size=64", route.request.url)))
+    yield
+    page.unroute(pattern)

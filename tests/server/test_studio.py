@@ -8,7 +8,6 @@ import os
 import re
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ import pytest
 from PIL import Image
 
 from stylecine.output.video import read_video
-from tests.server.studio_page import CLIFF, SKY, SLOW, WATER, HeldRequest, Page, Route, Studio, expect
+from tests.server.studio_page import CLIFF, SKY, SLOW, WATER, HeldRequest, Page, Route, Studio, expect, reduced_loops
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -462,15 +461,6 @@ def test_what_stands_still_is_the_photo_itself_beside_a_reduced_preview(studio: 
     assert photo.std() > 5
     assert np.array_equal(still, photo)
     assert not np.array_equal(moving, below)
-
-
-@contextmanager
-def reduced_loops(page: Page) -> Iterator[None]:
-    """The server makes loops of 64 pixels only."""
-    pattern = "**/live?*"
-    page.route(pattern, lambda route: route.continue_(url=re.sub(r"\bsize=\d+", "size=64", route.request.url)))
-    yield
-    page.unroute(pattern)
 
 
 def test_a_quality_warning_is_a_hint_and_not_an_error(studio: Studio, small_sea: Path, tmp_path: Path) -> None:

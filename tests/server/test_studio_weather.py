@@ -1,5 +1,6 @@
 """Snow, rain and fog in the studio."""
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 
 from stylecine.options import WEATHERS
-from tests.server.studio_page import Page, Studio, expect
+from tests.server.studio_page import Page, Studio, expect, reduced_loops
 
 pytestmark = pytest.mark.browser
 
@@ -56,3 +57,12 @@ def test_its_strength_and_its_wind(studio: Studio) -> None:
     assert difference(strong, plain) > 1.3 * difference(usual, plain)
     studio.moves_on(lambda: studio.at("wind").press("ArrowLeft"))
     assert difference(studio.frame(0.3), strong) > 0.2
+
+
+def test_weather_is_seen_over_still_places_beside_a_reduced_preview_too(studio: Studio) -> None:
+    with reduced_loops(studio.page):
+        choose(studio, "Snow")
+        expect(studio.at("preview-note")).to_be_visible()
+        expect(studio.at("loop")).to_have_css("mask-image", "none")
+        choose(studio, "None")
+        expect(studio.at("loop")).to_have_css("mask-image", re.compile("blob:"))

@@ -9,7 +9,7 @@ let shown = null;  // the maps that the mask is of
 let address = null;  // of the mask
 
 export function initStillPhoto() {
-  watch(["maps", "renderedEdits", "scene"], update);
+  watch(["maps", "scene"], update);
 }
 
 async function update() {
@@ -23,11 +23,10 @@ async function update() {
   address = mask;
 }
 
-/** Not with a style, which changes all of the picture, nor with overlays, which leave their places. */
+/** Not if all of the picture changes, nor with overlays, which leave their places. */
 function canShowPhoto() {
-  const {maps, scene, renderedEdits} = state;
-  if (!maps?.moving || maps.overlays.length || maps.width >= scene.width) return false;
-  return !renderedEdits.some(edit => edit.kind === "style");
+  const {maps, scene} = state;
+  return Boolean(maps?.moving) && !maps.everywhere && !maps.overlays.length && maps.width < scene.width;
 }
 
 /** An image, opaque where the loop moves. */
