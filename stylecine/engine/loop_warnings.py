@@ -1,5 +1,7 @@
 """Why a loop may disappoint, in one line."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -10,8 +12,9 @@ from stylecine.engine.model_networks import Networks
 from stylecine.engine.resolve import MovingParts, is_cloth_marked
 from stylecine.engine.scene import Scene, likeness
 from stylecine.ops.image import box_means, fast_dtype, fit_short_side, resize, to_tensor, to_uint8
-from stylecine.options import AUTO, SKY, RenderOptions
-from stylecine.perception.doubt import torn_regions
+from stylecine.ops.regions import Region
+from stylecine.options import AUTO, CLASSES, SKY, RenderOptions
+from stylecine.perception.doubt import doubtful_regions, left_out_regions, torn_regions
 from stylecine.picture.inversion import invert
 
 MIN_PHOTO_LIKENESS = 29.0  # dB: photos are above, text, noise and patterns below (docs/notes/networks.md)
@@ -23,7 +26,7 @@ MIN_MOVING_SHARE = 0.01  # of the frame: landscapes have 0.16 or more of sky and
 # Levels of 255 by which moving pixels differ from their surroundings, in the mean; over how many pixels, at a short
 # side of 512. Clear and white skies have less.
 MIN_RELIEF, RELIEF_REACH = 1.0, 12
-MAX_TORN = 3  # places that a warning names
+MAX_PLACES = 3  # that a warning names
 
 
 def quality_warning(scene: Scene, mask: Tensor, *, predicted: bool, generated: bool) -> str:
@@ -73,18 +76,38 @@ def relief(photo: np.ndarray, mask: Tensor) -> float:
 
 
 def mask_warning(parts: MovingParts, moves: Tensor, options: RenderOptions, nets: Networks) -> str:
-    """Where something that seems static drifts with the sky because somebody has said so, except in previews.
+    """Where what moves ends although the photo does not show why, except in previews: parts of water and sky that stand
+    still where the mask is predicted, static things that drift with the sky where somebody has said what moves.
 
     moves [H,W]: how much each pixel does, in the landscape.
     """
+    if parts.quick or parts.cloth is not None:
+        return ""
     added = any(isinstance(edit, Paint) and edit.mode == "add" for edit in parts.edits)
-    if parts.quick or not (added or options.mask is not None) or not parts.scenery.layers[SKY].any():
+    if options.mask is None and options.motion is None and not added:
+        return _left_out_warning(parts, moves)
+    if not (added or options.mask is not None) or not parts.scenery.layers[SKY].any():
         return ""
     torn = torn_regions(nets.probabilities(parts.photo, parts.scenery), parts.scenery.layers, moves)
     if not torn:
         return ""
-    places = " and ".join("{:.2f},{:.2f}".format(*region.centre) for region in torn[:MAX_TORN])
-    return f"Something static seems to drift with the sky around {places}; freeze it, or correct the mask there."
+    return f"Something static seems to drift with the sky around {_places(torn)}; freeze it, or correct the mask there."
+
+
+def _left_out_warning(parts: MovingParts, moves: Tensor) -> str:
+    probabilities = parts.scenery.probabilities
+    if probabilities is None:  # the scene is from a file: this was said when it was made
+        return ""
+    doubts = doubtful_regions(probabilities, moves, parts.scene.painted)
+    left_out = left_out_regions(doubts, parts.scenery.layers)
+    if not left_out:
+        return ""
+    names = " and ".join(dict.fromkeys(CLASSES[doubt.moving_class] for doubt in left_out[:MAX_PLACES]))
+    return f"Part of the {names} seems to stand still, around {_places(left_out)}; paint over it if it should move."
+
+
+def _places(regions: Sequence[Region]) -> str:
+    return " and ".join("{:.2f},{:.2f}".format(*region.centre) for region in regions[:MAX_PLACES])
 
 
 def cloth_warning(

@@ -135,4 +135,3 @@ def animate(
 
 def _is_doubtful(animator: Animator, picture: np.ndarray) -> bool:
     return not is_surely_known(picture, animator)
-

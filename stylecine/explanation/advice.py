@@ -185,6 +185,9 @@ def _doubtful(evidence: Evidence, shell: Shell) -> Iterator[Finding]:
     many = share > MANY_DOUBTS * moves
     text = f"Together {share:.1%} of the photo, marked in the picture of probabilities below."
     text += " With so much doubt the numbered regions may be wrong too: look at them first." if many else ""
+    left_out = [letter for letter, place in places if place in evidence.left_out]
+    if left_out:
+        text += f" Beside {', '.join(left_out)} the same thing moves, so that a part of it seems to have stopped."
     more = [
         (f"{letter} should stand still", freeze_commands(place, shell))
         if place.moving
@@ -192,7 +195,8 @@ def _doubtful(evidence: Evidence, shell: Shell) -> Iterator[Finding]:
         for letter, place in places
     ]
     count = f"{len(places)} place{'s' if len(places) > 1 else ''}"
-    yield Finding(f"The mask is unsure about {count}", text, more=more, certain=many)
+    halved = evidence.measures.get("left_out", 0.0) > GOALS["left_out"][1]
+    yield Finding(f"The mask is unsure about {count}", text, more=more, certain=many or halved)
 
 
 def _inversion(evidence: Evidence, shell: Shell) -> Iterator[Finding]:

@@ -23,7 +23,7 @@ from stylecine.ops.means import local_deviation
 from stylecine.ops.regions import Region, connected_regions
 from stylecine.options import CLASSES, CLOTH, SKY, RenderOptions
 from stylecine.output.video import read_video, write_video
-from stylecine.perception.doubt import Doubt, doubtful_regions, torn_regions
+from stylecine.perception.doubt import Doubt, doubtful_regions, left_out_regions, torn_regions
 from stylecine.perception.layers import moving
 from stylecine.perception.look import perceive
 from stylecine.quality.measures import seam, vivid_share
@@ -58,11 +58,12 @@ class Motion:
 class Evidence:
     """Everything that a page on a loop shows. Maps have the grid that `motion` has, unless they say otherwise.
 
-    loop: None if nothing moves; problem then says why. layers: what moves by class, edits included, [4,H,W] in [0,1].
-    predicted: whether nobody has said what moves. probabilities: [5,h,w] of static and of CLASSES. disagreement: [h,w],
-    degrees. vivid: [h,w], share of the time in which a place visibly moves. moving: the regions that move, each with
-    what is known of it. doubtful: where the mask may be wrong. measures: those of the loop, and "seam_encoded".
-    frames: of the loop, small; video: the same as .mp4, empty without an encoder.
+    loop: None if nothing moves; problem then says why. layers: what moves by class, edits included, [4,H,W] in
+    [0,1]. predicted: whether nobody has said what moves. probabilities: [5,h,w] of static and of CLASSES.
+    disagreement: [h,w], degrees. vivid: [h,w], share of the time in which a place visibly moves. moving: the
+    regions that move, each with what is known of it. doubtful: where the mask may be wrong; left_out: those of them
+    where only a part of something seems to move. measures: those of the loop, "seam_encoded", and "left_out", if
+    what moves is predicted. frames: of the loop, small; video: the same as .mp4, empty without an encoder.
     """
 
     scene: Scene
@@ -76,6 +77,7 @@ class Evidence:
     vivid: Tensor | None
     moving: Sequence[tuple[Region, Motion]]
     doubtful: Sequence[Doubt]
+    left_out: Sequence[Doubt]
     measures: dict[str, float]
     frames: Sequence[np.ndarray]
     video: bytes
@@ -130,8 +132,13 @@ def gather(
         undecided = scenery.toss_up & (options.motion is None)
         moving_regions = _moving(small_layers, coarse, flow, scenery.disagreement, undecided, vivid, scene)
     doubtful = [] if loop is None else torn_regions(probabilities, loop.layers, loop.mask)
+    left_out = list[Doubt]()
     if predicted:
-        doubtful += doubtful_regions(probabilities, moving(layers), painted)
+        unsure = doubtful_regions(probabilities, moving(layers), painted)
+        doubtful += unsure
+        left_out = left_out_regions(unsure, layers)
+        if loop is not None:
+            measures["left_out"] = _share_left_out(left_out, float(small_layers.max(0).mean()))
     return Evidence(
         scene=scene,
         options=options,
@@ -144,11 +151,18 @@ def gather(
         vivid=vivid,
         moving=moving_regions,
         doubtful=doubtful,
+        left_out=left_out,
         measures=measures,
         frames=small,
         video=video,
         seconds=(scene.timings if loop is None else loop.timings) | stages.timings,
     )
+
+
+def _share_left_out(left_out: Sequence[Doubt], moves: float) -> float:
+    """Of what moves and what is left out of it. moves: share of the photo."""
+    share = sum(doubt.share for doubt in left_out)
+    return share / max(share + moves, 1e-6)
 
 
 def _flow_scale(loop: Cinemagraph) -> np.ndarray:

@@ -38,6 +38,7 @@ from stylecine.quality.measures import GOALS
 from stylecine.version import __version__
 
 MEASURES = {  # of a loop, and their meanings
+    "left_out": "of what should move, the share that seems to stand still beside the rest",
     "vividness_moving": "share of the moving area that visibly moves",
     "travel": "how far content travels in one loop, in short sides",
     "moved_error": "how far texture strays from the motion field, relative to it",
@@ -51,7 +52,7 @@ MEASURES = {  # of a loop, and their meanings
     "vividness": "share of the whole picture that visibly moves",
     "malf": "how much less alike frames are within the loop than a loop apart; 0 is a still",
 }
-PERCENT = ("vividness_moving", "vividness", "moved_error", "foreign_edges")
+PERCENT = ("left_out", "vividness_moving", "vividness", "moved_error", "foreign_edges")
 
 
 def explanation_html(evidence: Evidence, source: Source) -> str:

@@ -4,6 +4,7 @@ still."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +21,8 @@ SURELY_MOVES = 0.85  # probability of moving from which what moves is beyond dou
 SURELY_STANDS = 0.2  # probability of moving up to which what stands still is beyond doubt
 NARROW = 0.004  # of the short side: half the width of a border, along which every probability is doubtful
 SMALLEST_DOUBT = 0.002  # of the photo
+SMALLEST_LEFT_OUT = 0.01  # of the photo: smaller parts of what moves that stand still are hardly noticed
+BORDERING = 0.012  # of the short side: what is nearer borders on it
 TORN_SIDE = 512  # short side of the grid on which torn things are looked for: they may be as thin as posts
 TORN = 0.1  # probability of moving below which what moves is torn off
 SMALLEST_TORN = 0.0008  # of the photo
@@ -50,6 +53,22 @@ def doubtful_regions(probabilities: Tensor, moves: Tensor, painted: np.ndarray) 
         regions = connected_regions(broad, likely[1:].argmax(0), SMALLEST_DOUBT)
         found += [Doubt(region.mask, region.moving_class, moves_here) for region in regions]
     return sorted(found, key=lambda doubt: -doubt.share)
+
+
+def left_out_regions(doubts: Sequence[Doubt], layers: Tensor) -> list[Doubt]:
+    """Which of these `doubts` are large, and border on what moves as they would: the other half of a river, or of a
+    sky. layers: [4,H,W]."""
+    if not doubts:
+        return []
+    small = resize(layers, doubts[0].mask.shape).cpu().numpy() > 0.5
+    reach = max(1, round(BORDERING * min(small.shape[1:])))
+    return [
+        doubt
+        for doubt in doubts
+        if not doubt.moving
+        and doubt.share >= SMALLEST_LEFT_OUT
+        and (ndimage.binary_dilation(doubt.mask, iterations=reach) & small[doubt.moving_class]).any()
+    ]
 
 
 def torn_regions(probabilities: Tensor, layers: Tensor, moves: Tensor) -> list[Doubt]:

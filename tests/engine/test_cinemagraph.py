@@ -26,9 +26,12 @@ from stylecine import (
     VideoError,
     animate,
 )
+from stylecine.ops.image import to_tensor
 from stylecine.ops.readback import read_back
+from stylecine.options import CLASSES
 from stylecine.output.metadata import read_report
 from stylecine.output.video import read_video
+from stylecine.perception.look import perceive
 from stylecine.picture.photo import load_photo
 from tests.ops.test_readback import CUDA, Gpu
 from tests.output.test_origin import photo as photo_of_a_camera
@@ -406,6 +409,22 @@ def test_a_stroke_that_tears_something_off_gets_a_warning_that_names_the_place(
     assert re.fullmatch(r"Something static seems to drift with the sky around 0\.[45]\d,0\.[23]\d; .*", loop.warning)
     frozen = painted.paint("water", [[0.5, 0.9]]).paint(None, [[0.5, 0.25]], "freeze", radius=0.3)
     assert animator.render(frozen, seconds=0.4).warning == ""
+
+
+def test_water_that_moves_by_half_gets_a_warning_that_names_the_place(
+    animator: Animator, scene: Scene, water: np.ndarray
+) -> None:
+    moving, left = torch.from_numpy(water) * 0.9, slice(0, 40)
+    moving[:, left] *= 0.5
+    layers = torch.zeros_like(scene.layers)
+    layers[CLASSES.index("water")] = (moving > 0.5).float()
+    likely = torch.stack([1 - moving, *(moving * (name == "water") for name in CLASSES)])
+    scenery = replace(perceive(to_tensor(scene.photo), layers, animator.motionnet), probabilities=likely)
+    half = replace(scene, layers=layers, scenery=scenery)
+    warning = animator.render(half, seconds=0.4).warning
+    assert re.search(r"Part of the water seems to stand still, around 0\.[12]\d,0\.[78]\d; paint over it", warning)
+    whole = half.paint("water", [[0.1, 0.8], [0.4, 0.8]], radius=0.2)
+    assert "stand still" not in animator.render(whole, seconds=0.4).warning
 
 
 def test_every_warning_is_said_and_the_worst_first(loop: Cinemagraph) -> None:

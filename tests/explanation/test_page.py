@@ -206,6 +206,22 @@ def test_doubtful_places_are_added_or_frozen(evidence: Evidence) -> None:
     assert "\nstands still\n" in text and "\nmoves\n" in text
 
 
+def test_a_river_that_moves_by_half_misses_a_goal(evidence: Evidence) -> None:
+    place = Doubt(shore(evidence).mask, WATER, moving=False)
+    half = replace(
+        evidence, doubtful=[place], left_out=[place], moving=[], measures={**evidence.measures, "left_out": 0.5}
+    )
+    (finding,) = [finding for finding in advise(half, shell(half)) if "unsure" in finding.title]
+    assert finding.certain and "Beside A the same thing moves" in finding.text
+    met = {**half.measures, "left_out": 0.05}
+    goals = [
+        re.search(r"(\d+) of (\d+) goals are met", explanation_html(replace(half, measures=m), Source("sea.jpg")))
+        for m in (half.measures, met)
+    ]
+    (missed, all_goals), (better, same) = ((int(n) for n in goal.groups()) for goal in goals if goal)
+    assert all_goals == same and better == missed + 1
+
+
 def test_freezing_a_region_as_advised_stops_it(animator: Animator, scene: Scene, evidence: Evidence) -> None:
     lines = freeze_commands(shore(evidence), shell(evidence))
     still = scene

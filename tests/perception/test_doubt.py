@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from stylecine.options import CLASSES
-from stylecine.perception.doubt import doubtful_regions, torn_regions
+from stylecine.perception.doubt import doubtful_regions, left_out_regions, torn_regions
 
 SIZE = 256, 384
 NOWHERE = np.zeros(SIZE, bool)
@@ -65,6 +65,32 @@ def test_the_largest_come_first(sure: torch.Tensor) -> None:
         sure[20:40, 60 * k : 60 * k + 20 + 4 * k] = 0.7
     areas = [int(doubt.mask.sum()) for doubt in doubtful_regions(probabilities(sure), torch.ones(SIZE), NOWHERE)]
     assert areas == [20 * (20 + 4 * k) for k in (5, 4, 3, 2, 1)] + [400]
+
+
+def half_of_a_river(sure: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Probabilities and layers of a photo whose right half is water, half of which is unsure and stands still."""
+    sure[:, :192], sure[:, 192:288], sure[:, 288:] = 0.0, 0.9, 0.4
+    water = torch.zeros(len(CLASSES), *SIZE)
+    water[WATER, :, 192:288] = 1
+    return probabilities(sure), water
+
+
+def test_the_other_half_of_a_river_is_left_out(sure: torch.Tensor) -> None:
+    likely, water = half_of_a_river(sure)
+    (left_out,) = left_out_regions(doubtful_regions(likely, water[WATER], NOWHERE), water)
+    assert left_out.moving_class == WATER and np.array_equal(left_out.mask, sure.numpy() == np.float32(0.4))
+
+
+def test_what_is_small_or_far_from_its_kind_is_not_left_out(sure: torch.Tensor) -> None:
+    likely, water = half_of_a_river(sure)
+    sky = water[[WATER, SKY, 2, 3]]
+    assert left_out_regions(doubtful_regions(likely, water[WATER], NOWHERE), sky) == [], "the sky moves beside it"
+    sure[:, 300:] = 0.0
+    likely = probabilities(sure)
+    doubts = doubtful_regions(likely, water[WATER], NOWHERE)
+    assert doubts and left_out_regions(doubts, water) == doubts
+    sure[20:] = torch.where(sure[20:] == 0.4, 0, sure[20:])
+    assert left_out_regions(doubtful_regions(probabilities(sure), water[WATER], NOWHERE), water) == []
 
 
 @pytest.fixture
