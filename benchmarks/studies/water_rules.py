@@ -42,7 +42,6 @@ UNSEEN = ("val", "val2", "val3", "stills-val")  # lists of photos that no networ
 TRUTH: dict[str, Callable[[Mapping[str, str]], bool]] = {
     "mirrors": lambda label: label["kind"] == "mirrors",
     "open": lambda label: label["kind"] != "runs",
-    "bed": lambda label: label["bed"] != "none",
     "foam": lambda label: label["foam"] != "none",
     "beach": lambda label: label["kind"] == "surf",
     "glow": lambda label: label["glow"] == "yes",
@@ -109,7 +108,6 @@ def judge(scenery: Scenery, stretch: np.ndarray) -> dict[str, bool]:
     return {
         "mirrors": bool(still.mirror[stretch].mean() > 0.5),
         "open": bool(scenery.streams.open[stretch].mean() > 0.5),
-        "bed": bool((still.bed[stretch] > 0.5).mean() > HELD),
         "foam": bool(scenery.foam[stretch].mean() > FOAMY),
         "beach": bool(beach is not None and beach.surely[shore].max() >= 0.5),
         "glow": bool(sky.any() and (still.glow[sky] > 0.5).mean() > HELD / 5),

@@ -65,15 +65,15 @@ def _on_grid(flow: Tensor, grid: tuple[int, int]) -> Tensor:
 
 def _waves(scenery: Scenery, water: np.ndarray, drift: np.ndarray, wind: Wind | None) -> np.ndarray:
     """`Swell.parts` of some of the open water, bool [h,w]."""
-    (h, w), short, still = scenery.grid, scenery.short, scenery.still
-    mirror = np.where(water, still.mirror, 0.0)
+    (h, w), short = scenery.grid, scenery.short
+    mirror = np.where(water, scenery.still.mirror, 0.0)
     mirrors = float(mirror[water].mean())
     least = FAR_SCALE + (FAR_MIRROR - FAR_SCALE) * mirrors
     near = least + (1 - least) * nearness_within(water, tail=1, least_span=0.25)
     shore = (SHORE + (MIRROR_SHORE - SHORE) * mirrors) * short
     x, y = (np.arange(w) + 0.5) / short, np.cumsum(2 * math.pi / (WAVELENGTH * near) / short)
     height = AMPLITUDE * (1 + (RIPPLING - 1) * mirror) * short * near[:, None] * _shore_fade(water, shore)
-    full_drift = FULL_DRIFT * (1 - (1 - STILL_DRIFT) * np.maximum(mirror, still.bed)) * short / 120
+    full_drift = FULL_DRIFT * (1 - (1 - STILL_DRIFT) * mirror) * short / 120
     height = height * np.clip(np.hypot(*drift) / full_drift, 0, 1)
     downwind = 0.0
     if wind is not None:

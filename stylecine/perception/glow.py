@@ -9,13 +9,15 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import torch
 from scipy import ndimage
 from torch import Tensor
 
+from stylecine.ops.image import fit_short_side, resize
 from stylecine.ops.regions import connected
-from stylecine.ops.small_copy import find_in_small_copy
 from stylecine.ops.smoothstep import smoothstep
 
+SHORT_SIDE = 192  # of the copy of the photo that is looked at
 # A sun is a white, round place beside the sky:
 SUN_MIN_WHITE = 0.9  # of [0, 1]: darkest channel of the whitest place in and around the sky; below, there is no sun
 HALO_MARGIN = 0.075  # of [0, 1]: places whose darkest channel is less than this below that belong to the sun
@@ -39,7 +41,13 @@ HELD_SLOPE = 0.3, 1.2  # glow as flat as the first is hardly seen to move and ma
 
 def sun_glow(photo: Tensor, sky: np.ndarray) -> np.ndarray:
     """How much each place is part of the sun's glow, [h,w] in [0,1]. photo: [3,H,W] in [-1,1]; sky: bool [h,w]."""
-    return find_in_small_copy(_sun_glow, photo, sky)
+    if not sky.any():
+        return np.zeros(sky.shape, np.float32)
+    size = fit_short_side((photo.shape[1], photo.shape[2]), SHORT_SIDE)
+    small = resize(photo, size).float().cpu().numpy() / 2 + 0.5
+    inside = resize(torch.from_numpy(sky)[None].float(), size)[0].numpy() > 0.5
+    glow: np.ndarray = resize(torch.from_numpy(_sun_glow(small, inside))[None], sky.shape)[0].numpy()
+    return glow
 
 
 def _sun_glow(photo: np.ndarray, sky: np.ndarray) -> np.ndarray:

@@ -17,7 +17,6 @@ from stylecine.ops.arrows import GRID
 from stylecine.ops.image import fit_short_side, resize, to_uint8
 from stylecine.options import FALLS, SKY, WATER, Arrow
 from stylecine.perception.beach import find_beach
-from stylecine.perception.bed import standing_colours
 from stylecine.perception.clouds import cloud_reach
 from stylecine.perception.depth import judge_depth
 from stylecine.perception.directions import PlacedArrow, place_arrows, predict_directions
@@ -83,7 +82,6 @@ def perceive(
         steered |= in_sky & any(in_sky[a.row, a.column] for a in placed)
         still = Still(
             mirror=mirroring(grey, streams.open, owner < 0) * ~steered,
-            bed=standing_colours(photo, streams.open) * ~steered,
             glow=sun_glow(photo, in_sky) * (in_sky & ~steered),
         )
         white = np.where(streams.open, foam(streams.open, grey), foam(water & ~streams.open, grey))

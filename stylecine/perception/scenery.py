@@ -27,17 +27,16 @@ UNDECIDED = 0.5  # log-odds of a stream's sense, below which it might as well ru
 @dataclass(frozen=True, eq=False)
 class Still:
     """What stands although its class moves, and why: each [h,w] in [0,1]. Where something stands in part, it moves the
-    less. `mirror`: open water that mirrors its shore, one value a stretch; `bed`: patches of colour on its bed, and
-    reflections; `glow`: of the sun. What is thin, the sun itself and stars are cut out of `Scenery.eroded`."""
+    less. `mirror`: open water that mirrors its shore, one value a stretch; `glow`: of the sun. What is thin, the sun
+    itself and stars are cut out of `Scenery.eroded`."""
 
     mirror: np.ndarray
-    bed: np.ndarray
     glow: np.ndarray
 
     @property
     def any(self) -> np.ndarray:
-        """[h,w]: the largest of them."""
-        return np.maximum(np.maximum(self.mirror, self.bed), self.glow)
+        """[h,w]: the larger of them."""
+        return np.maximum(self.mirror, self.glow)
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,7 +123,7 @@ def coarsened(scenery: Scenery, short: int) -> Scenery:
         disagreement=smooth(scenery.disagreement),
         streams=Streams(*map(nearest, (streams.number, streams.open, streams.course, streams.channel))),
         odds=nearest(scenery.odds),
-        still=Still(*map(smooth, (still.mirror, still.bed, still.glow))),
+        still=Still(smooth(still.mirror), smooth(still.glow)),
         foam=smooth(scenery.foam),
         beach=None if beach is None else Beach(smooth(beach.level), smooth(beach.surely), nearest(beach.free)),
         cloud_reach=round(scenery.cloud_reach * share),

@@ -194,14 +194,6 @@ def test_a_lake_that_mirrors_its_shore_does_not_drift_unless_an_arrow_says_so() 
     assert steered[0, 102, 96] == pytest.approx(0.05 * W / 30, rel=0.05)
 
 
-def test_the_bed_that_is_seen_through_calm_water_does_not_drift_and_the_rest_does() -> None:
-    photo = torch.tensor([-0.8, 0.4, 0.5])[:, None, None].expand(3, H, W).clone()
-    weed = (rows() - 95) ** 2 + (columns() - 96) ** 2 < 18**2
-    photo[:, weed] = torch.tensor([-0.8, -0.4, -0.1])[:, None]
-    flow = flow_of(photo, layer(WATER, rows() >= 64), Everywhere(1, 0))[0]
-    assert flow[80, 96].abs() < 0.2 * flow[80, 20] and flow[80, 20] > 0
-
-
 def test_clouds_pass_the_glow_of_the_sun_which_stands() -> None:
     away = ((rows() - 50) ** 2 + (columns() - 60) ** 2).sqrt() / H
     glow = torch.exp(-(away - 0.03).clamp(min=0) / 0.1)

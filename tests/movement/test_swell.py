@@ -2,9 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from stylecine.movement.speed import STILL_DRIFT
 from stylecine.movement.swell import RIPPLE_SECONDS, SECONDS, predict_swell
-from stylecine.perception.bed import standing_colours
 from stylecine.perception.water import open_water
 from tests.seen import Everywhere, seen
 
@@ -107,15 +105,3 @@ def test_a_pond_that_mirrors_its_shore_leaves_the_sea_its_own_waves() -> None:
     assert [water.seconds for water in waters] == [SECONDS, RIPPLE_SECONDS]
     assert torch.equal(waters[0].parts, sea[0].parts)
     assert waters[1].parts[..., :100, :].abs().max() == 0 < waters[1].parts.abs().max()
-
-
-def test_water_that_shows_its_bed_rocks_as_high_as_the_rest_although_it_does_not_drift():
-    photo = torch.tensor([-0.8, 0.4, 0.5])[:, None, None].expand(3, 128, 160).clone()
-    y, x = torch.meshgrid(torch.arange(128), torch.arange(160), indexing="ij")
-    patch = (y - 100) ** 2 + (x - 80) ** 2 < 14**2
-    photo[:, patch] = torch.tensor([-0.8, -0.4, -0.1])[:, None]
-    bed = torch.from_numpy(standing_colours(photo, landscape()[WATER].numpy() > 0))
-    flow, border = drift() * (1 - (1 - STILL_DRIFT) * bed), bed > 0.9
-    usual = parts(PLAIN, landscape(), drift())[..., border].abs().mean()
-    held, plain = (parts(picture, landscape(), flow)[..., border].abs().mean() for picture in (photo, PLAIN))
-    assert held > 0.9 * usual and plain < 0.25 * usual

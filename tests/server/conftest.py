@@ -141,10 +141,10 @@ def real(tmp_path_factory: pytest.TempPathFactory, small_model: Path) -> Iterato
 
 @pytest.fixture(scope="module")
 def small_sea(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """examples/sea.jpg as a file of 192 × 120 pixels."""
+    """examples/sea.jpg as a file of 128 × 80 pixels."""
     path = tmp_path_factory.mktemp("photos") / "sea.jpg"
     with Image.open(HERE.parents[1] / "examples/sea.jpg") as sea:
-        sea.resize((192, 120), Image.Resampling.LANCZOS).save(path, quality=95)
+        sea.resize((128, 80), Image.Resampling.LANCZOS).save(path, quality=95)
     return path
 
 

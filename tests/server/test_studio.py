@@ -296,7 +296,7 @@ def test_a_video_photos_that_move_and_a_page_are_exported_and_play(
     film = exported("MP4")
     assert film.name == "sea.mp4"
     frames, fps = read_video(film)
-    assert (frames.shape, fps) == ((60, 120, 192, 3), 30)
+    assert (frames.shape, fps) == ((60, 80, 128, 3), 30)
     photo, pair = exported("Motion Photo"), exported("Live Photo")
     assert (photo.name, pair.name) == ("sea.MP.jpg", "sea.livephoto.zip")
     assert len(read_video(photo)[0]) == 120
