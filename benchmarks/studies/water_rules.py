@@ -1,10 +1,9 @@
 """What each rule on water is worth, against stretches of water labelled by eye: whether they run, lie open, mirror
-their shore or are surf, whether they have foam or show their bed, and whether the sun glows in the photo.
+their shore or are surf, whether they have foam, and whether the sun glows in the photo.
 
     python -m benchmarks.studies.water_rules PHOTOS
 
-Without its rule, nothing mirrors, shows its bed, has foam, is a beach or glows, and no water is taken for open because
-it is wide. `right`: the share that is decided as labelled; `gain`: how much of that the rule adds, with its standard
+Without its rule, nothing mirrors, runs, has foam, is a beach or glows. `right`: the share that is decided as labelled; `gain`: how much of that the rule adds, with its standard
 error over photos. Wrong are finds that the label has not, and the reverse. All but a few of the photos are those that
 the rules were made on.
 """
@@ -41,7 +40,7 @@ UNSEEN = ("val", "val2", "val3", "stills-val")  # lists of photos that no networ
 # Label of a stretch -> whether it has what the rule finds.
 TRUTH: dict[str, Callable[[Mapping[str, str]], bool]] = {
     "mirrors": lambda label: label["kind"] == "mirrors",
-    "open": lambda label: label["kind"] != "runs",
+    "runs": lambda label: label["kind"] == "runs",
     "foam": lambda label: label["foam"] != "none",
     "beach": lambda label: label["kind"] == "surf",
     "glow": lambda label: label["glow"] == "yes",
@@ -107,7 +106,7 @@ def judge(scenery: Scenery, stretch: np.ndarray) -> dict[str, bool]:
     shore = ndimage.binary_dilation(stretch, iterations=NEAR)
     return {
         "mirrors": bool(still.mirror[stretch].mean() > 0.5),
-        "open": bool(scenery.streams.open[stretch].mean() > 0.5),
+        "runs": bool(scenery.streams.open[stretch].mean() <= 0.5),
         "foam": bool(scenery.foam[stretch].mean() > FOAMY),
         "beach": bool(beach is not None and beach.surely[shore].max() >= 0.5),
         "glow": bool(sky.any() and (still.glow[sky] > 0.5).mean() > HELD / 5),

@@ -28,7 +28,8 @@ from stylecine.perception.layers import segment
 from stylecine.perception.reflection import mirroring
 from stylecine.perception.scenery import Scenery, Still
 from stylecine.perception.stream import find_streams, import_ahead, sense_odds
-from stylecine.perception.water import class_map, grey_on, open_water
+
+TRACE = 0.05  # of a layer: with less it does not own a place of the grid
 
 
 class Nets(Protocol):
@@ -75,9 +76,9 @@ def perceive(
     with another_thread(photo.device, "stylecine-edges") as begin:
         eroded = begin(lambda: erode(layers, photo, freed, _starts(placed, grid))) if edges else None
         directions, disagreement = predict_directions(motionnet, photo, layers, placed, grid)
-        owner, grey = class_map(layers, grid), grey_on(photo, grid)
+        owner, grey = _class_map(layers, grid), _grey_on(photo, grid)
         water, falls, in_sky = (owner == k for k in (WATER, FALLS, SKY))
-        streams = find_streams(owner, open_water(owner, directions, grey))
+        streams = find_streams(owner)
         steered = np.isin(streams.number, [streams.number[a.row, a.column] for a in placed]) & (streams.number > 0)
         steered |= in_sky & any(in_sky[a.row, a.column] for a in placed)
         still = Still(
@@ -98,13 +99,25 @@ def perceive(
             still=still,
             foam=white,
             beach=find_beach(owner, streams.open, still.mirror, white, grey, free),
-            cloud_reach=cloud_reach(in_sky, grey_on(photo[:1], grid)) if in_sky.any() else 0,
+            cloud_reach=cloud_reach(in_sky, _grey_on(photo[:1], grid)) if in_sky.any() else 0,
             falls=fall_texture(falls, grey) if falls.any() else None,
             depth=judge_depth(to_uint8(photo), layers[SKY] if sky is None else sky),
             arrows=placed,
             steered=steered,
             freed=freed,
         )
+
+
+def _class_map(layers: Tensor, grid: tuple[int, int]) -> np.ndarray:
+    """Class of each place, int [h,w], an index into CLASSES, -1 where no layer [4,H,W] covers more than a trace."""
+    small = resize(layers, grid).cpu().numpy()
+    return np.where(small.max(0) > TRACE, small.argmax(0), -1)
+
+
+def _grey_on(photo: Tensor, grid: tuple[int, int]) -> np.ndarray:
+    """A photo [C,H,W] in [-1,1] as grey [h,w]."""
+    grey: np.ndarray = resize(photo.mean(0, keepdim=True), grid)[0].cpu().numpy()
+    return grey
 
 
 def find_edges(photo: Tensor, scenery: Scenery) -> Eroded:

@@ -8,15 +8,12 @@ trunks, posts and its own bed, which have upright edges as well.
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import numpy as np
 from scipy import ndimage
 
 from stylecine.ops.regions import Parts, connected
 from stylecine.ops.smoothstep import smoothstep
 
-KEPT = 8  # answers: one photo asks for fewer
 SHORT_SIDE = 128  # of the grid
 WINDOW_SIGMA = 0.025  # of the short side: standard deviation of the Gaussian window that is correlated
 SHIFTS = np.linspace(-0.03, 0.03, 7)  # of the short side, down: where the waterline may lie
@@ -36,28 +33,21 @@ def mirroring(grey: np.ndarray, water: np.ndarray, static: np.ndarray) -> np.nda
     connected stretch.
 
     grey: [h,w] in [-1,1]. water, static: bool [h,w], open water and what does not move; a horizon under the sky is no
-    shore. Several stages, and every turn of a wind, ask for the same water, so the last answers are kept.
+    shore.
     """
-    return _mirroring(grey.shape, *(np.asarray(a, t).tobytes() for a, t in ((grey, "f4"), (water, "?"), (static, "?"))))
-
-
-@lru_cache(maxsize=KEPT)
-def _mirroring(shape: tuple[int, ...], *maps: bytes) -> np.ndarray:
-    grey, water, static = (np.frombuffer(m, t).reshape(shape) for m, t in zip(maps, ("f4", "?", "?"), strict=True))
-    mirrors = np.zeros(shape)
     stretches = connected(water)
-    if stretches.count > 0:
-        small, still = _shrink(grey, order=1), _shrink(static, order=0)
-        parts = Parts(_shrink(stretches.numbers, order=0), stretches.count)
-        alike = smoothstep(*CORRELATED, _correlation(small, parts.numbers > 0, still))
-        texture = _deviation(small, parts.numbers > 0)
-        total = np.maximum(parts.sum(texture), PLAIN * parts.size)
-        share = parts.sum(texture * alike) / np.maximum(total, 1e-6)
-        calm = np.maximum(WAVE_WEIGHT * (SEA_WAVINESS - _waviness(grey, stretches)), -MAX_WAVE_LOSS)
-        held = smoothstep(*MIRRORING, share + calm * smoothstep(*SOME_REFLECTION, share))
-        mirrors = np.where(water, held[stretches.numbers], 0.0)
-    mirrors.flags.writeable = False
-    return mirrors
+    if stretches.count == 0:
+        return np.zeros(grey.shape)
+    grey = grey.astype(np.float32)
+    small, still = _shrink(grey, order=1), _shrink(static, order=0)
+    parts = Parts(_shrink(stretches.numbers, order=0), stretches.count)
+    alike = smoothstep(*CORRELATED, _correlation(small, parts.numbers > 0, still))
+    texture = _deviation(small, parts.numbers > 0)
+    total = np.maximum(parts.sum(texture), PLAIN * parts.size)
+    share = parts.sum(texture * alike) / np.maximum(total, 1e-6)
+    calm = np.maximum(WAVE_WEIGHT * (SEA_WAVINESS - _waviness(grey, stretches)), -MAX_WAVE_LOSS)
+    held: np.ndarray = smoothstep(*MIRRORING, share + calm * smoothstep(*SOME_REFLECTION, share))
+    return np.where(water, held[stretches.numbers], 0.0)
 
 
 def _waviness(grey: np.ndarray, stretches: Parts) -> np.ndarray:

@@ -1,4 +1,8 @@
-"""Which way water runs, by the shapes of streams, falls and shores.
+"""Which water lies open and which runs, and which way, by the shapes of streams, falls and shores.
+
+Seas, lakes and ponds lie open: whatever meets no fall and is no channel. How level it is, how wide and how steeply the
+motion network sees it run were asked, too, and told 81 of 356 stretches wrongly; these two questions do 44
+(benchmarks/results/water_rules.md).
 
 A river comes from far away, where it is narrow and high in the picture, and runs towards the viewer; below a fall water
 runs away from its foot, above one towards its lip; waves run towards the viewer and the shore. Along bends, downstream
@@ -29,6 +33,7 @@ MIN_CELLS = 6  # of a stream: the shape of a smaller one says nothing
 FAR_END = 0.06  # of a stream's height: as far below its top the water comes from
 COURSE_SIGMA = 0.04  # of the short side: standard deviation of the Gaussian that smooths the course
 MIN_FALL = 0.005  # of the photo: smaller falls are rapids, which stand in a stream rather than end it
+FALL_REACH = 3  # cells: water that near a fall meets it
 LIP_DEPTH, FOOT_DEPTH = 0.25, 0.6  # of a fall's height, from its top: water touches its lip above, its foot below
 # Ranges: at the first, a stream is no channel; at the second, it surely is one.
 ELONGATED = 2.5, 4.5  # length over mean width
@@ -56,15 +61,20 @@ class Streams:
     channel: np.ndarray
 
 
-def find_streams(owner: np.ndarray, calm: np.ndarray) -> Streams:
-    """The streams of a picture. owner [h,w]: class of each place, an index into CLASSES, -1 where nothing moves; calm
-    bool [h,w]: what `open_water` takes for seas, lakes and ponds, though it may be a channel that runs level."""
+def find_streams(owner: np.ndarray) -> Streams:
+    """The streams of a picture. owner [h,w]: class of each place, an index into CLASSES, -1 where nothing moves."""
     number = connected((owner == WATER) | (owner == FALLS)).numbers
     course, channel = _trace(owner)
-    calm = calm & (channel < 0.5)
-    if calm.any():
-        course = course + calm * SHORE_PULL * _towards_shore(owner)
-    return Streams(number, calm, _unit(course), channel)
+    lies_open = _away_from_falls(owner) & (channel < 0.5)
+    if lies_open.any():
+        course = course + lies_open * SHORE_PULL * _towards_shore(owner)
+    return Streams(number, lies_open, _unit(course), channel)
+
+
+def _away_from_falls(owner: np.ndarray) -> np.ndarray:
+    """Bool [h,w]: stretches of water that meet no fall."""
+    water = connected(owner == WATER)
+    return water.keep(~water.touch(ndimage.binary_dilation(owner == FALLS, iterations=FALL_REACH)))
 
 
 def sense_odds(directions: np.ndarray, streams: Streams, water: np.ndarray) -> np.ndarray:

@@ -214,7 +214,7 @@ def test_a_lake_is_almost_level_and_a_surf_comes_in() -> None:
     assert surf[1] > 0.6 * surf[0] > 0
 
 
-RIVER = (rows() > 30) & ((columns() - 96).abs() < 3 + 0.5 * (rows() - 30))  # from far away
+RIVER = (rows() > 30) & ((columns() - 96).abs() < 3 + 0.12 * (rows() - 30))  # from far away
 CHANNEL = (columns() - 96).abs() < 10
 
 

@@ -6,9 +6,7 @@ from scipy import ndimage
 from stylecine.movement.displacement import integrate
 from stylecine.movement.swell import RIPPLE_SECONDS, SECONDS, predict_swell
 from stylecine.ops.displacement import Displacement
-from stylecine.options import CLASSES
 from stylecine.perception.reflection import mirroring
-from stylecine.perception.water import open_water
 from tests.seen import Everywhere, seen
 
 HEIGHT, WIDTH, SHORE = 160, 240, 70
@@ -62,13 +60,6 @@ def test_water_without_waves_is_calm_where_little_of_it_is_a_reflection() -> Non
     waves, calm = (np.where(mirrored, lake(), rest).astype(np.float32) for rest in (lake(mirrors=False), still))
     assert mirroring(waves, WATER, LAND).max() < 0.1
     assert mirroring(calm, WATER, LAND)[WATER].min() == 1
-
-
-def test_a_narrow_lake_that_mirrors_its_shore_is_open_water_whichever_way_the_network_sees_it_run() -> None:
-    pool = WATER & (np.abs(np.arange(WIDTH)[None] - 120) < 80)
-    owner, downward = np.where(pool, CLASSES.index("water"), -1), np.array([0.0, 1.0])[:, None, None] + 0 * lake()
-    assert (open_water(owner, downward, lake()) == pool).all()
-    assert not open_water(owner, downward, lake(mirrors=False)).any()
 
 
 def test_the_sky_above_the_horizon_is_no_shore() -> None:
