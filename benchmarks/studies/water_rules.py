@@ -3,9 +3,9 @@ their shore or are surf, whether they have foam, and whether the sun glows in th
 
     python -m benchmarks.studies.water_rules PHOTOS
 
-Without its rule, nothing mirrors, runs, has foam, is a beach or glows. `right`: the share that is decided as labelled; `gain`: how much of that the rule adds, with its standard
-error over photos. Wrong are finds that the label has not, and the reverse. All but a few of the photos are those that
-the rules were made on.
+Without its rule, nothing mirrors, runs, has foam, is a beach or glows. `right`: the share that is decided as labelled;
+`gain`: how much of that the rule adds, with its standard error over photos. Wrong are finds that the label has not,
+and the reverse. All but a few of the photos are those that the rules were made on.
 """
 
 from __future__ import annotations
