@@ -81,7 +81,7 @@ def mask_warning(parts: MovingParts, moves: Tensor, options: RenderOptions, nets
 
     moves [H,W]: how much each pixel does, in the landscape.
     """
-    if parts.quick or parts.cloth is not None:
+    if parts.quick:
         return ""
     added = any(isinstance(edit, Paint) and edit.mode == "add" for edit in parts.edits)
     if options.mask is None and options.motion is None and not added:
