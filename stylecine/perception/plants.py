@@ -10,11 +10,10 @@ from torch import Tensor
 from stylecine.ops.smoothstep import smoothstep
 from stylecine.perception.refine import crf_refine, follow_edges, mean_probability
 
-SHORT_SIDES = (320, 448, 640)  # of what the network sees: in each, other things are as large as those it learnt from
+SHORT_SIDE = 448  # pixels on the short side of the copy that the network sees, as in training
 STILL_BELOW, SWAYS_ABOVE = 0.3, 0.6  # probabilities up to which a place stands still, and from which it sways fully
 AGREEMENT_WEIGHT = 4.0  # of places of similar colour beside a place's own prediction
 AGREEMENT_CELLS = 2500  # of the grid on which they agree
-SURE = 0.7  # probability from which a place sways whatever others say, or lone trees would be outvoted
 
 PlantFinder = Callable[[Tensor], Tensor]  # photos [N,3,H,W] in [-1,1] -> logits [N,1,h,w], as PlantNet
 
@@ -28,11 +27,10 @@ def predict_plants(photo: Tensor, net: PlantFinder) -> Tensor:
     belong to those layers as well.
     """
     own = plant_probability(photo, net)
-    agreed = crf_refine(torch.stack([1 - own, own]), photo, AGREEMENT_WEIGHT, AGREEMENT_CELLS)[1]
-    probability = torch.where(own > SURE, torch.maximum(own, agreed), agreed)
-    return smoothstep(STILL_BELOW, SWAYS_ABOVE, follow_edges(probability[None], photo))
+    agreed = crf_refine(torch.stack([1 - own, own]), photo, AGREEMENT_WEIGHT, AGREEMENT_CELLS)[1:]
+    return smoothstep(STILL_BELOW, SWAYS_ABOVE, follow_edges(agreed, photo))
 
 
 def plant_probability(photo: Tensor, net: PlantFinder) -> Tensor:
-    """[h,w]: the mean over three sizes of the photo and their mirror images; h or w is 160."""
-    return mean_probability(photo, net, SHORT_SIDES, shown=SHORT_SIDES[-1])
+    """[h,w]: the mean over the photo and its mirror image; h or w is 112."""
+    return mean_probability(photo, net, (SHORT_SIDE,), shown=SHORT_SIDE)
