@@ -103,7 +103,7 @@ def _left_out_warning(parts: MovingParts, moves: Tensor) -> str:
     if not left_out:
         return ""
     names = " and ".join(dict.fromkeys(CLASSES[doubt.moving_class] for doubt in left_out[:MAX_PLACES]))
-    return f"Part of the {names} seems to stand still, around {_places(left_out)}; paint over it if it should move."
+    return f"Part of the {names} may be left out, around {_places(left_out)}; paint over what should move there."
 
 
 def _places(regions: Sequence[Region]) -> str:
