@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 from stylecine.networks.eye import KINDS, Eye
 
@@ -159,6 +160,15 @@ def test_training_starts_as_the_networks_that_the_eye_replaces(recipe) -> None: 
     train = recipe("train_eye")
     missing, unexpected = Eye().load_state_dict(train.first_weights(), strict=False)
     assert not unexpected and all(f"eye.{name}".startswith(train.NEW) for name in missing)
+
+
+def test_a_soup_lies_halfway_between_an_eye_and_the_networks_that_it_replaces(recipe, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    train_eye = recipe("train_eye")
+    first, start = train_eye.first_weights(), tmp_path / "eye.safetensors"
+    save_file({name: x + 1 for name, x in first.items()} | {"new": torch.ones(2)}, start)
+    soup = train_eye.begin_with(start, True)
+    assert all(torch.allclose(soup[name], x + 0.5) for name, x in first.items()) and soup["new"].tolist() == [1, 1]
+    assert torch.equal(train_eye.begin_with(start, False)["presence.leave.bias"], first["presence.leave.bias"] + 1)
 
 
 def test_angles_and_overlaps(recipe) -> None:  # type: ignore[no-untyped-def]
