@@ -2,7 +2,6 @@
 
 import warnings
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from dataclasses import replace
 from functools import partial
 from typing import Any, Unpack
@@ -66,7 +65,7 @@ class Animator(Networks):
         scene, image = self._empty_scene(photo, size, refine, seed, stages)
         with another_thread(self.device, "stylecine-look") as begin:  # much of it uses one core; inversion uses all
             ahead = begin(lambda: look(image, self))
-            return self._with_what_moves(self._with_latents(scene, image, stages), ahead, stages)
+            return self._with_what_moves(self._with_latents(scene, image, stages), ahead.result, stages)
 
     @torch.no_grad()
     def begin(
@@ -88,17 +87,15 @@ class Animator(Networks):
         """
         stages = Stages(progress, self.device)
         scene, image = self._empty_scene(photo, size, refine, seed, stages)
-        with another_thread(self.device, "stylecine-look") as begin:
-            ahead = begin(lambda: look(image, self, edges=not preview))
-            if needs_latents is not None:
-                with stages.stage("inversion"):
-                    doubtful = needs_latents(scene.photo)
-                scene = self._with_latents(scene, image, stages) if doubtful else scene
-            return self._with_what_moves(scene, ahead, stages)
+        if needs_latents is not None:
+            with stages.stage("inversion"):
+                doubtful = needs_latents(scene.photo)
+            scene = self._with_latents(scene, image, stages) if doubtful else scene
+        return self._with_what_moves(scene, lambda: look(image, self, edges=not preview), stages)
 
-    def _with_what_moves(self, scene: Scene, ahead: Future[Scenery], stages: Stages) -> Scene:
+    def _with_what_moves(self, scene: Scene, find: Callable[[], Scenery], stages: Stages) -> Scene:
         with stages.stage("mask"):
-            scenery = ahead.result()
+            scenery = find()
         with stages.stage("motion"):
             motion = predict_motion(scenery)
         release_freed()
