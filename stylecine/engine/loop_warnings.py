@@ -15,6 +15,7 @@ from stylecine.ops.image import box_means, fast_dtype, fit_short_side, resize, t
 from stylecine.ops.regions import Region
 from stylecine.options import AUTO, CLASSES, SKY, RenderOptions
 from stylecine.perception.doubt import doubtful_regions, left_out_regions, torn_regions
+from stylecine.perception.layers import moving
 from stylecine.picture.inversion import invert
 
 MIN_PHOTO_LIKENESS = 29.0  # dB: photos are above, text, noise and patterns below (docs/notes/networks.md)
@@ -85,7 +86,7 @@ def mask_warning(parts: MovingParts, moves: Tensor, options: RenderOptions, nets
         return ""
     added = any(isinstance(edit, Paint) and edit.mode == "add" for edit in parts.edits)
     if options.mask is None and options.motion is None and not added:
-        return _left_out_warning(parts, moves)
+        return _left_out_warning(parts)
     if not (added or options.mask is not None) or not parts.scenery.layers[SKY].any():
         return ""
     torn = torn_regions(nets.probabilities(parts.photo, parts.scenery), parts.scenery.layers, moves)
@@ -94,12 +95,11 @@ def mask_warning(parts: MovingParts, moves: Tensor, options: RenderOptions, nets
     return f"Something static seems to drift with the sky around {_places(torn)}; freeze it, or correct the mask there."
 
 
-def _left_out_warning(parts: MovingParts, moves: Tensor) -> str:
-    probabilities = parts.scenery.probabilities
+def _left_out_warning(parts: MovingParts) -> str:
+    probabilities, layers = parts.scenery.probabilities, parts.scenery.layers
     if probabilities is None:  # the scene is from a file: this was said when it was made
         return ""
-    doubts = doubtful_regions(probabilities, moves, parts.scene.painted)
-    left_out = left_out_regions(doubts, parts.scenery.layers)
+    left_out = left_out_regions(doubtful_regions(probabilities, moving(layers), parts.scene.painted), layers)
     if not left_out:
         return ""
     names = " and ".join(dict.fromkeys(CLASSES[doubt.moving_class] for doubt in left_out[:MAX_PLACES]))
