@@ -38,6 +38,7 @@ def videos(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.usefixtures("as_shipped")
 def test_a_photo_becomes_a_video_and_every_stage_is_shown(sea: str, videos: Path) -> None:
     shown: list[tuple[str, int, int]] = []
     video, warning = app["make_video"](sea, *CHOICES, videos, lambda *step: shown.append(step))
