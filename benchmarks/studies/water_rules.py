@@ -32,7 +32,7 @@ from stylecine.picture.photo import load_photo
 
 LABELS = Path(__file__).parents[2] / "pretrained/recipes/water_kinds.csv"
 SHORT_SIDE = 640  # of the copy of each photo
-HELD = 0.05  # of a stretch or a sky: with less that stands, nothing was found
+GLOWING = 0.01  # of a sky: with less that stands, no glow was found
 FOAMY = 0.1  # mean foam of a stretch that has some
 NEAR = 5  # cells by which a label may miss its water, and a beach the water's edge
 UNSEEN = ("val", "val2", "val3", "stills-val")  # lists of photos that no network was trained on
@@ -109,7 +109,7 @@ def judge(scenery: Scenery, stretch: np.ndarray) -> dict[str, bool]:
         "runs": bool(scenery.streams.open[stretch].mean() <= 0.5),
         "foam": bool(scenery.foam[stretch].mean() > FOAMY),
         "beach": bool(beach is not None and beach.surely[shore].max() >= 0.5),
-        "glow": bool(sky.any() and (still.glow[sky] > 0.5).mean() > HELD / 5),
+        "glow": bool(sky.any() and (still.glow[sky] > 0.5).mean() > GLOWING),
     }
 
 

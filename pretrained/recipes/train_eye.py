@@ -82,11 +82,11 @@ def first_weights() -> dict[str, Tensor]:
 
 def begin_with(start: Path | None, soup: bool) -> dict[str, Tensor]:
     """An eye's weights, or with `soup` their mean with the first ones where there are such; without an eye those."""
-    first = first_weights()
     if start is None:
-        return first
+        return first_weights()
     weights = load_file(start)
-    return {name: (x + first[name]) / 2 if soup and name in first else x for name, x in weights.items()}
+    first = first_weights() if soup else {}
+    return {name: (x + first[name]) / 2 if name in first else x for name, x in weights.items()}
 
 
 def losses(sight: Sight, layers: Layers, scene: Tensor, known: Examples) -> dict[str, Tensor]:
