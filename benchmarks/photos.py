@@ -58,11 +58,9 @@ def find_photos(folder: Path, split: Path | None = None, labels: Path | None = N
 
 
 def load_networks(model: str) -> tuple[Networks, dict[str, str | None]]:
-    """A model's networks, and what a result says of those that find what moves."""
+    """A model's networks, and what a result says of them."""
     networks = Networks.from_pretrained(model, "cpu")
-    files = networks.model.files
-    shown = {role: files[role].sha256 for role in ("segmenter", "occluders") if role in files}
-    return networks, {"model": model, **shown}
+    return networks, {"model": model, "eye": networks.model.files["eye"].sha256}
 
 
 def read_label(path: Path, size: tuple[int, int]) -> np.ndarray:

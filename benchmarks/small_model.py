@@ -9,11 +9,10 @@ from torch import nn
 from stylecine.networks.clothfinder import ClothFinder
 from stylecine.networks.clothnet import ClothNet
 from stylecine.networks.encoder import Encoder
+from stylecine.networks.eye import Eye
 from stylecine.networks.generator import Generator
 from stylecine.networks.lpips import LPIPS
-from stylecine.networks.motionnet import MotionNet
 from stylecine.networks.normalnet import NormalNet
-from stylecine.networks.segmenter import Segmenter
 
 
 def write_small_model(folder: Path) -> Path:
@@ -21,18 +20,21 @@ def write_small_model(folder: Path) -> Path:
     folder.mkdir(exist_ok=True)
     torch.manual_seed(3)
     channels = {4: 16, 8: 16, 16: 16, 32: 16, 64: 16, 128: 8, 256: 8}
-    segmenter = Segmenter(backbone=(8,) * 8, widths=(8,) * 5)
-    nn.init.zeros_(segmenter.presence.leave.weight)  # every class may be in every picture
-    nn.init.constant_(segmenter.presence.leave.bias, 12.0)
+    eye = Eye((8,) * 8, (8,) * 5, (8,) * 5, (8,) * 4, (8,) * 3)
+    nn.init.zeros_(eye.presence.leave.weight)  # every class may be in every picture
+    nn.init.constant_(eye.presence.leave.bias, 12.0)
+    for decoder in (eye.occluders, eye.plants):  # nothing stands before what moves, and nothing sways
+        for layer in (decoder.coarse, decoder.fine):
+            nn.init.zeros_(layer.weight)
+            layer.bias = nn.Parameter(torch.full((1,), -6.0))
     networks: dict[str, nn.Module] = {
         "generator": Generator(channels, "b64.conv1", mapping_layers=2),
         "encoder": Encoder(16, 14, stride=4, width=16, context=16),
-        "segmenter": segmenter,
-        "motion": MotionNet(segmenter.backbone, (8, 8, 8)).decoder,
+        "eye": eye,
         "lpips": LPIPS(),
         "normals": NormalNet((8, 8, 8)),
         "cloth": ClothNet((8, 8, 8), embedding=8),
-        "finder": nn.ModuleDict({"decoder": ClothFinder(segmenter.backbone, {}, (8, 8, 8)).decoder}),
+        "finder": nn.ModuleDict({"decoder": ClothFinder(eye.backbone, {}, (8, 8, 8)).decoder}),
     }
     for role, network in networks.items():
         tensors = {name: t.contiguous() for name, t in network.state_dict().items()}

@@ -4,8 +4,8 @@ A model is a record in pretrained/models.toml: facts about it and one weight fil
 generators have records in pretrained/public.toml, without files: `stylecine convert` puts theirs into the folder of
 models. A user's own model is a folder with generator.safetensors and other files named by role, or a generator file
 with those beside it. Roles that do not depend on the generator (all but the encoder) are borrowed from the default
-model where missing; those that read the segmenter's features only together with it. Only safetensors are read here:
-they hold tensors and text, no code.
+model where missing; the cloth finder, which reads the eye's features, only together with it. Only safetensors are read
+here: they hold tensors and text, no code.
 """
 
 import hashlib
@@ -25,18 +25,12 @@ from torch import Tensor
 
 from stylecine.errors import ChecksumMismatch, LicenceNotAccepted, WeightsMalformed, WeightsNotFound
 
-SEGMENTER, MOTION = "segmenter", "motion"
-FINDER = "finder"  # of cloth; models with a segmenter of their own may lack it
-PLANTS = "plants"  # which of them sway: a decoder of the finder's features, so models may lack it too
-OCCLUDERS = "occluders"  # what stands before water and sky: another such decoder
-ROLES = (
-    *("generator", "encoder", SEGMENTER, OCCLUDERS, MOTION, "lpips", "normals", "cloth"),
-    *(FINDER, PLANTS, "styles"),
-)
+EYE = "eye"  # sees what moves, what stands, what sways, and which way it goes
+FINDER = "finder"  # of cloth; models with an eye of their own may lack it
+ROLES = ("generator", "encoder", EYE, "lpips", "normals", "cloth", FINDER, "styles")
 CLOTH = ("normals", "cloth", FINDER)  # used only when cloth moves: no scene depends on them
 STYLES = "styles"  # w+ of appearances by name; no scene depends on them either
-BORROWED = (SEGMENTER, OCCLUDERS, MOTION, "lpips", *CLOTH, PLANTS)
-OF_SEGMENTER = (OCCLUDERS, MOTION, FINDER, PLANTS)  # they read its features, and would find anything in another's
+BORROWED = (EYE, "lpips", *CLOTH)
 CONSENT = "STYLECINE_ACCEPT_LICENCE"
 FOLDER = "STYLECINE_MODELS"
 
@@ -277,7 +271,7 @@ def _record_from_path(path: Path, known: Mapping[str, ModelRecord]) -> ModelReco
     for role in ROLES[1:]:
         if own[role].is_file():
             files[role] = FileRecord(own[role], "unknown")
-        elif role in borrowed and not (role in OF_SEGMENTER and own[SEGMENTER].is_file()):
+        elif role in borrowed and not (role == FINDER and own[EYE].is_file()):
             files[role] = borrowed[role]
     names, notes = _header(generator)
     resolution = _resolution(names, generator)

@@ -13,10 +13,10 @@ from benchmarks.browser import CHROMIUM, chromium
 from benchmarks.small_model import write_small_model
 from stylecine import Animator, Scene
 from stylecine.output import gif
-from stylecine.perception import layers
+from stylecine.perception import see
 
 # What takes long for pictures of any size: as it is shipped, and in most tests.
-QUICK = {(layers, "SHORT_SIDE"): (layers.SHORT_SIDE, 96), (gif, "CELL"): (gif.CELL, 16)}
+QUICK = {(see, "SHORT_SIDE"): (see.SHORT_SIDE, 96), (gif, "CELL"): (gif.CELL, 16)}
 HEIGHT, WIDTH = 72, 96
 SHORE = 40  # row below which the small photo shows water
 TESTS = Path(__file__).parent
@@ -71,7 +71,7 @@ def _one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _quick() -> Iterator[None]:
-    """The segmenter sees small photos, and GIFs are dithered more coarsely."""
+    """The eye sees small copies, and GIFs are dithered more coarsely."""
     with pytest.MonkeyPatch.context() as patch:
         for (module, name), (_, quick) in QUICK.items():
             patch.setattr(module, name, quick)

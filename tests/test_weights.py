@@ -112,7 +112,7 @@ def test_every_weight_file_of_the_package_matches_its_record(role: str) -> None:
     assert file.path.stat().st_size == file.size
     assert file.size <= 15_000_000
     dtypes = {t.dtype for t in role_tensors(find_model("default"), role).values()}
-    assert dtypes <= {torch.float32, torch.uint8}  # uint8: the segmenter's 4-bit codes
+    assert dtypes <= {torch.float32, torch.uint8}  # uint8: 4-bit codes
 
 
 # --- finding models
@@ -147,20 +147,19 @@ def test_a_users_own_model(pretrained: Path, tmp_path: Path, by_folder: bool) ->
     assert (record.resolution, record.injection, record.licence) == (64, "b16.conv1", "mine")
     assert record.files["lpips"] == find_model("default").files["lpips"]
     assert role_tensors(record, "encoder").keys() == {"a"}
-    with pytest.raises(WeightsNotFound, match="has no segmenter"):
-        role_tensors(record, "segmenter")
+    with pytest.raises(WeightsNotFound, match="has no eye"):
+        role_tensors(record, "eye")
 
 
-def test_what_reads_the_segmenters_features_is_not_borrowed_for_another(tmp_path: Path) -> None:
+def test_what_reads_the_eyes_features_is_not_borrowed_for_another(tmp_path: Path) -> None:
     generator = save(tmp_path / "generator.safetensors", GENERATOR)
-    for role in ("motion", "finder", "plants"):
-        assert find_model(generator).files[role] == find_model("default").files[role]
-    save(tmp_path / "segmenter.safetensors", {"a": torch.zeros(1)})
-    assert not {"motion", "finder", "plants"} & set(find_model(generator).files)
-    with pytest.raises(WeightsNotFound, match=r"has no motion .*put motion\.safetensors beside"):
-        role_tensors(find_model(generator), "motion")
-    save(tmp_path / "motion.safetensors", {"a": torch.zeros(1)})
-    assert find_model(generator).files["motion"].path.parent == tmp_path
+    assert find_model(generator).files["finder"] == find_model("default").files["finder"]
+    save(tmp_path / "eye.safetensors", {"a": torch.zeros(1)})
+    assert "finder" not in find_model(generator).files
+    with pytest.raises(WeightsNotFound, match=r"has no finder .*put finder\.safetensors beside"):
+        role_tensors(find_model(generator), "finder")
+    save(tmp_path / "finder.safetensors", {"a": torch.zeros(1)})
+    assert find_model(generator).files["finder"].path.parent == tmp_path
 
 
 def test_metadata_names_the_injection_layer(pretrained: Path, tmp_path: Path) -> None:

@@ -24,7 +24,8 @@ from stylecine.engine.model_networks import Networks
 from stylecine.explanation.advice import LETTERS
 from stylecine.ops.image import to_tensor
 from stylecine.perception.doubt import Doubt, doubtful_regions
-from stylecine.perception.layers import moving, predict_probabilities, segment
+from stylecine.perception.layers import moving, segment
+from stylecine.perception.see import see
 from stylecine.picture.photo import load_photo
 from stylecine.server.worker import MAX_DOUBTS
 
@@ -49,8 +50,9 @@ def measure(photo: Photo, networks: Networks) -> Row:
     picture = load_photo(photo.path, 1024)
     image, size = to_tensor(picture), (picture.shape[0], picture.shape[1])
     assert photo.label is not None
-    layers = segment(image, networks.segmenter, lambda: networks.occluders).layers
-    doubts = doubtful_regions(predict_probabilities(image, networks.segmenter), moving(layers), np.zeros(size, bool))
+    seen = see(image, networks.eye)
+    layers = segment(image, seen)
+    doubts = doubtful_regions(seen.classes, moving(layers), np.zeros(size, bool))
     moves, should = moving(layers).numpy() > 0.5, read_label(photo.label, size) > 0
     asked = [doubt for doubt in doubts if doubt.moving][:MAX_DOUBTS]
     shown = [doubt for doubt in doubts[: len(LETTERS)] if not doubt.moving]

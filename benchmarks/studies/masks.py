@@ -22,6 +22,7 @@ from benchmarks.tables import save, table
 from stylecine.engine.model_networks import Networks
 from stylecine.ops.image import to_tensor
 from stylecine.perception.layers import moving, segment
+from stylecine.perception.see import see
 from stylecine.picture.photo import load_photo
 
 NOTHING_LABELLED = 0.01  # of the photo: with less, nothing counts as moving
@@ -47,7 +48,8 @@ def measure(photo: Photo, precise: Path | None, networks: Networks) -> Row:
     picture = load_photo(photo.path, None)
     size = (picture.shape[0], picture.shape[1])
     start = perf_counter()
-    layers = segment(to_tensor(picture), networks.segmenter, lambda: networks.occluders).layers
+    image = to_tensor(picture)
+    layers = segment(image, see(image, networks.eye))
     seconds = perf_counter() - start
     assert photo.label is not None
     label, mask = read_label(photo.label, size), moving(layers)

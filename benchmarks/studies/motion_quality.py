@@ -32,11 +32,13 @@ from benchmarks.tables import command_line, save, table
 from stylecine.engine.model_networks import Networks
 from stylecine.movement.displacement import integrate, margin_for, to_canvas
 from stylecine.movement.motion import predict_motion
+from stylecine.networks.eye import Eye
 from stylecine.ops.image import to_tensor
 from stylecine.options import CLASSES, FALLS, SKY, WATER
 from stylecine.perception.edges import erode
 from stylecine.perception.layers import segment
 from stylecine.perception.look import perceive
+from stylecine.perception.see import Seen, see
 from stylecine.picture.photo import load_photo
 
 PERIOD, FPS = 120, 30.0  # the loop that displacements are taken from
@@ -49,7 +51,7 @@ RESAMPLES, COVERAGE = 2000, (2.5, 97.5)  # of the bootstrap; per cent
 LIQUID = [WATER, FALLS]
 SHAPE = ("unfolded_half", "unfolded_whole", "divergence", "shore_angle", "into_shore")
 
-Predict = Callable[..., Tensor]  # (photo, layers, arrows=()) -> flow
+Predict = Callable[..., Tensor]  # (photo, layers or None for predicted ones, arrows=()) -> flow
 
 
 @dataclass(frozen=True)
@@ -80,26 +82,20 @@ def main() -> None:
     torch.set_num_threads(1)
     networks = Networks.from_pretrained(options.model, "cpu")
 
-    def predict(photo: Tensor, layers: Tensor, arrows: Sequence[Sequence[float]] = ()) -> Tensor:
-        return predict_motion(perceive(photo, layers, networks.motionnet, arrows=arrows, edges=False))
-
     splits = options.split or [None]
     photos = [photo for split in splits for photo in find_photos(options.folder, split, options.labels)]
     constants = constant_angles(find_photos(options.folder, options.constants or options.folder / "train.txt"))
-    files = networks.model.files
-    weights = {role: files[role].sha256 for role in ("motion", "segmenter", "occluders") if role in files}
     names = " + ".join(split.name for split in options.split or ()) or None
-    settings = {"split": names, "model": networks.model.name, "weights": weights}
-    measured = measure(photos[: options.limit], predict, networks, constants)
+    settings = {"split": names, "model": networks.model.name, "eye": networks.model.files["eye"].sha256}
+    measured = measure(photos[: options.limit], prediction_by(networks.eye), constants)
     report = {"machine": machine(), "settings": settings} | measured
     save(options.out, report, markdown(report))
 
 
 def measure(
-    photos: Sequence[Photo], predict: Predict, networks: Networks | None, constants: dict[str, float]
+    photos: Sequence[Photo], predict: Predict, constants: dict[str, float]
 ) -> dict[str, Any]:
-    """All figures; those of predicted layers only with networks."""
-    rows = [measure_photo(p, predict, networks) for p in tqdm(photos, desc="motion", disable=None)]
+    rows = [measure_photo(p, predict) for p in tqdm(photos, desc="motion", disable=None)]
     return {
         "groups": [_group(name, rows, constants) for name in GROUPS],
         "directed": [figure for group in DIRECTED for figure in _directed(group, rows)],
@@ -107,23 +103,33 @@ def measure(
     }
 
 
-def measure_photo(photo: Photo, predict: Predict, networks: Networks | None) -> dict[str, Any]:
+def prediction_by(eye: Eye) -> Predict:
+    last: list[tuple[Tensor, Seen]] = []  # photo, and what is seen in it
+
+    def predict(photo: Tensor, layers: Tensor | None, arrows: Sequence[Sequence[float]] = ()) -> Tensor:
+        if not last or last[0][0] is not photo:
+            last[:] = [(photo, see(photo, eye))]
+        seen = last[0][1]
+        layers = segment(photo, seen) if layers is None else layers
+        return predict_motion(perceive(photo, layers, seen, arrows=arrows, edges=False))
+
+    return predict
+
+
+def measure_photo(photo: Photo, predict: Predict) -> dict[str, Any]:
     """One photo's errors in degrees by group, and the shape of its field; lists and numbers."""
     assert photo.label is not None
     pixels = load_photo(photo.path, None)
     image = to_tensor(pixels)
     labelled = labelled_layers(photo.label, pixels.shape[:2])
     arrows = arrows_of(photo)
-    flow = predict(image, labelled)
-    predicted = None
-    if networks is not None:
-        predicted = predict(image, segment(image, networks.segmenter, lambda: networks.occluders).layers)
+    flow, predicted = predict(image, labelled), predict(image, None)
     at_arrow, at_others = errors_with_one_arrow(image, labelled, arrows, predict)
     return {
         "photo": photo.name,
         "arrows": angles_by_group(photo, flow, arrows),
         "labelled": errors_by_group(photo, flow, arrows),
-        "predicted": errors_by_group(photo, predicted, arrows) if predicted is not None else {},
+        "predicted": errors_by_group(photo, predicted, arrows),
         "at_one": at_arrow,
         "others_of_one": at_others,
     } | shape_of(image, labelled, flow)

@@ -8,6 +8,7 @@ are larger than its pixels.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -24,6 +25,8 @@ from benchmarks.tables import save, table
 from stylecine.engine.model_networks import Networks
 from stylecine.ops.image import resize, to_tensor
 from stylecine.perception import layers
+from stylecine.perception import see as seeing
+from stylecine.perception.refine import crf_refine
 from stylecine.picture.photo import load_photo
 
 SHORT_SIDE = 640  # of the copy of each photo
@@ -31,9 +34,9 @@ MOVES = 0.01  # of a photo: with less, nothing counts as moving
 FALSE = 0.01  # of a photo in which nothing moves: more is an error
 BAD = 0.7  # IoU below which a mask is bad
 
-# What takes the place of each rule's name or names in `perception.layers`, so that it has no effect.
+# What takes the place of each rule's name or names in `perception`, so that it has no effect.
 WITHOUT: dict[str, dict[str, Any]] = {
-    "random field": {"crf_refine": lambda probabilities, photo: probabilities},
+    "random field": {},
     "photo's edges": {"follow_edges": lambda soft, photo: resize(soft, photo.shape[-2:])[0]},
     "sky above water": {"_put_sky_above_water": lambda classes, moves: classes},
     "occluders": {"_occluded": lambda seen, classes: torch.zeros_like(seen, dtype=torch.bool)},
@@ -43,6 +46,7 @@ WITHOUT["any"] = {
     key: value for rule in ("random field", "photo's edges", "occluders", "smallest region")
     for key, value in WITHOUT[rule].items()
 }
+WITHOUT_FIELD = "random field", "any"
 FIGURES = ("iou", "classes", "bad", "refused", "false", "iou difference", "error")
 
 Row = dict[str, Any]
@@ -66,15 +70,13 @@ def measure(photo: Photo, networks: Networks) -> Row:
     picture = to_tensor(load_photo(photo.path, SHORT_SIDE))
     assert photo.label is not None
     label = read_label(photo.label, (picture.shape[1], picture.shape[2]))
-    own = layers._class_probabilities(picture, networks.segmenter)
-    assert networks.occluders is not None
-    occluded = layers.mean_probability(picture, networks.occluders, (layers.SHORT_SIDE,), shown=layers.SHORT_SIDE)
-    seen: dict[str, Any] = {"_class_probabilities": lambda *_: own, "mean_probability": lambda *_, **__: occluded}
+    with patch.object(seeing, "crf_refine", lambda probabilities, _: probabilities):
+        plain = seeing.see(picture, networks.eye)
+    refined = replace(plain, classes=crf_refine(plain.classes, picture))
     masks = {}
     for name, changes in {"none": {}, **WITHOUT}.items():
-        with patch.multiple(layers, **(seen | changes)):
-            found = layers.segment(picture, networks.segmenter, lambda: networks.occluders).layers
-        masks[name] = _measures(found, label)
+        with patch.multiple(layers, **changes):
+            masks[name] = _measures(layers.segment(picture, plain if name in WITHOUT_FIELD else refined), label)
     return {"photo": photo.name, "moves": bool((label > 0).mean() >= MOVES), "masks": masks}
 
 

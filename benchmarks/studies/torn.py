@@ -25,13 +25,12 @@ from tqdm import tqdm
 from benchmarks.machine import machine
 from benchmarks.photos import Photo, load_networks, photo_parser, read_label, selected_photos
 from benchmarks.tables import save, table
-from stylecine.networks.segmenter import Segmenter
 from stylecine.ops.image import to_tensor
 from stylecine.options import CLASSES, SKY
 from stylecine.perception.doubt import SMALLEST_TORN, torn_regions
 from stylecine.perception.edges import erode
-from stylecine.perception.layers import predict_probabilities
 from stylecine.perception.refine import follow_edges, soft_threshold
+from stylecine.perception.see import EyeNetwork, see
 from stylecine.picture.photo import load_photo
 
 PIECES = Path(__file__).with_suffix(".csv")
@@ -47,7 +46,7 @@ def main() -> None:
     networks, settings = load_networks(options.model)
     pieces = read_pieces(PIECES)
     photos = tqdm(selected_photos(options), desc="torn", disable=None)
-    rows = [measure(photo, pieces.get(photo.name, []), networks.segmenter) for photo in photos]
+    rows = [measure(photo, pieces.get(photo.name, []), networks.eye) for photo in photos]
     found = {"machine": machine(), "settings": settings, "photos": len(rows), **summary(rows), "rows": rows}
     columns = ("kind", "pieces", "still", "torn_sky", "found_sky", "torn_other")
     save(options.out, found, table(found["kinds"], columns))
@@ -62,12 +61,12 @@ def read_pieces(path: Path) -> dict[str, list[tuple[str, Box]]]:
     return pieces
 
 
-def measure(photo: Photo, pieces: list[tuple[str, Box]], segmenter: Segmenter) -> Row:
+def measure(photo: Photo, pieces: list[tuple[str, Box]], eye: EyeNetwork) -> Row:
     picture = load_photo(photo.path, SHORT_SIDE)
     image = to_tensor(picture)
     assert photo.label is not None
     label = read_label(photo.label, (picture.shape[0], picture.shape[1]))
-    probabilities = predict_probabilities(image, segmenter)
+    probabilities = see(image, eye).classes
     spoilt, ellipses = spoil(label, [box for _, box in pieces])
     layers, spoilt_layers = layers_of(image, label), layers_of(image, spoilt)
     right, wrong = erode(layers, image).moves, erode(spoilt_layers, image).moves

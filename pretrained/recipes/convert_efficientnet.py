@@ -18,7 +18,7 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from stylecine.networks.segmenter import DEPTHS, Backbone
+from stylecine.networks.backbone import DEPTHS, Backbone
 
 EPSILON = 1e-3  # of its batch normalisation
 

@@ -1,12 +1,11 @@
-"""Measures the eye, or the networks of before, on photos that neither was trained on, and on films.
+"""Measures the eye on photos that it was not trained on, and on films.
 
     python pretrained/recipes/evaluate_eye.py pretrained/eye.safetensors --photos DIR [--fold val] [--films DIR]
-    python pretrained/recipes/evaluate_eye.py --photos DIR --fold val                 # without a file: those of before
 
-`--fold` names the photos (folds.py). The networks of before were trained on those of the five folds, but for the ones
-in `val`, which are counted apart. No rules: figures are of what the networks say, the mean of a photo and its mirror
-image. FILMS has films.csv, and of each film its first frame NAME.jpg and, measured in the next five seconds, NAME.npz:
-how grey changes, the mean flow, and how steady that is. Skies hardly move in five seconds, so they are left out.
+`--fold` names the photos (folds.py). Masks and directions are what the eye says, the mean of a photo and its mirror
+image, without any rule; plants are what the program makes of that. FILMS has films.csv, and of each film its first
+frame NAME.jpg and, measured in the next five seconds, NAME.npz: how grey changes, the mean flow, and how steady it is.
+Skies hardly move in five seconds, so they are left out.
 """
 
 from __future__ import annotations
@@ -16,30 +15,27 @@ import csv
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from arrows import CLASSES as MOVING
+from arrows import arrow_array
 from eye_data import UNKNOWN, EyePhoto, read_photos
-from folds import CHOICES, VALIDATION, VALIDATION_LISTS
+from folds import CHOICES, VALIDATION
 from PIL import Image
 from plant_labels import SWAYS
 from plant_labels import UNKNOWN as UNDECIDED
 from scipy import ndimage
 from torch import Tensor
-from train_motion import CLASSES as MOVING
-from train_motion import arrow_array
 
-from stylecine.networks.clothfinder import ClothFinder
 from stylecine.networks.eye import CLASSES, Eye
-from stylecine.networks.motionnet import MotionNet
-from stylecine.networks.plantnet import PlantNet
-from stylecine.networks.segmenter import Segmenter
-from stylecine.ops.image import network_size, to_tensor
-from stylecine.perception.directions import NETWORK_SHORT
-from stylecine.perception.layers import SHORT_SIDE
-from stylecine.perception.plants import plant_probability
-from stylecine.weights import PRETRAINED, read_tensors
+from stylecine.ops.image import to_tensor
+from stylecine.perception import see as seeing
+from stylecine.perception.plants import refine_plants
+from stylecine.perception.see import see
+from stylecine.weights import read_tensors
 
 LONG_SIDE = 1024  # of the photos
 BINS = 15  # of the calibration error
@@ -53,58 +49,23 @@ FEW = 60  # cells of a film: with fewer that flow steadily its direction is not 
 
 @dataclass(frozen=True)
 class Seen:
-    """What networks say of a photo, each at a size of its own."""
+    """What is said of a photo, each map at a size of its own."""
 
     classes: Tensor  # [5,h,w] probabilities
     direction: Tensor  # [2,h,w] x right, y down
-    plants: Tensor  # [h,w] probability
+    plants: Tensor  # [h,w] how much it sways
 
 
 Look = Callable[[Tensor], Seen]  # at a photo [3,H,W] in [-1,1]
 
 
-def both_ways(image: Tensor) -> Tensor:
-    return torch.cat([image, image.flip(3)])
-
-
-def mean_map(maps: Tensor) -> Tensor:
-    """[2,C,h,w], the latter of the mirror image -> [C,h,w]"""
-    return (maps[0] + maps[1].flip(2)) / 2
-
-
-def mean_direction(maps: Tensor) -> Tensor:
-    return mean_map(maps * torch.tensor([[1.0, 1.0], [-1.0, 1.0]])[:, :, None, None])
-
-
-def resized(photo: Tensor, short: int) -> Tensor:
-    size = network_size(photo.shape[1:], short)
-    return F.interpolate(photo[None], size, mode="bilinear", antialias=True, align_corners=False)
-
-
-def look_of_eye(path: Path) -> Look:
+def look_with(path: Path) -> Look:
     eye = Eye.from_tensors(read_tensors(path))
 
     def look(photo: Tensor) -> Seen:
-        sight = eye(both_ways(resized(photo, SHORT_SIDE)))
-        return Seen(mean_map(sight.classes.exp()), mean_direction(sight.direction), mean_map(sight.plants.sigmoid())[0])
-
-    return look
-
-
-def look_of_before() -> Look:
-    """The segmenter, the motion network with its layers and that of plants, at the sizes that they are made for."""
-    segmenter = Segmenter.from_tensors(read_tensors(PRETRAINED / "segmenter.safetensors"))
-    finder = ClothFinder.from_tensors(read_tensors(PRETRAINED / "finder.safetensors"), segmenter.backbone)
-    motion = MotionNet.from_tensors(read_tensors(PRETRAINED / "motion.safetensors"), segmenter.backbone)
-    plants = PlantNet.from_tensors(read_tensors(PRETRAINED / "plants.safetensors"), finder.backbone)
-
-    def look(photo: Tensor) -> Seen:
-        classes = mean_map(segmenter(both_ways(resized(photo, SHORT_SIDE))).exp())
-        image = resized(photo, NETWORK_SHORT)
-        layers = F.interpolate(classes[None, 1:], image.shape[2:], mode="bilinear", antialias=True, align_corners=False)
-        hints = torch.zeros(2, 3, *image.shape[2:])
-        direction = mean_direction(motion(both_ways(image), both_ways(layers), hints))
-        return Seen(classes, direction, plant_probability(photo, plants))
+        with patch.object(seeing, "crf_refine", lambda probabilities, _: probabilities):
+            seen = see(photo, eye)
+        return Seen(seen.classes, (seen.directions + seen.mirrored) / 2, refine_plants(photo, seen.plants))
 
     return look
 
@@ -196,15 +157,11 @@ def angle(a: tuple[float, float], b: tuple[float, float]) -> float:
 
 
 @torch.inference_mode()
-def photos_lines(look: Look, photos: list[EyePhoto], apart: bool) -> list[str]:
-    """apart: figures also of the photos that the networks of before were not trained on."""
-    figures, unseen = Figures(), Figures()
+def photos_lines(look: Look, photos: list[EyePhoto]) -> list[str]:
+    figures = Figures()
     for photo in photos:
-        seen = look(photo.sample.photo.float() / 127.5 - 1)
-        figures.add(photo, seen)
-        if photo.listed in VALIDATION_LISTS:
-            unseen.add(photo, seen)
-    return figures.lines() + (["of these, in val:", *unseen.lines()] if apart else [])
+        figures.add(photo, look(photo.sample.photo.float() / 127.5 - 1))
+    return figures.lines()
 
 
 def read_film(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -257,17 +214,17 @@ def _median(values: np.ndarray) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("eye", type=Path, nargs="?", help="its weights; without, the networks of before are measured")
+    parser.add_argument("eye", type=Path, help="its weights")
     parser.add_argument("--photos", type=Path, help="a folder of photos, or a pack")
     parser.add_argument("--fold", choices=CHOICES, default=VALIDATION)
     parser.add_argument("--films", type=Path, help="a folder of films")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    look = look_of_eye(options.eye) if options.eye else look_of_before()
+    look = look_with(options.eye)
     if options.photos:
         photos = read_photos(options.photos, options.fold, held_out=True, long_side=LONG_SIDE)
-        print(*photos_lines(look, photos, options.fold != VALIDATION), sep="\n", flush=True)
+        print(*photos_lines(look, photos), sep="\n", flush=True)
     if options.films:
         print(*films_lines(look, options.films), sep="\n")
 

@@ -3,7 +3,7 @@
     python pretrained/recipes/eye_data.py PHOTOS --out .pack/eye.npz [--long-side 704 --max-mb 40]
 
 writes a pack: all photos of a folder with all their labels, as one file that travels. A view has classes where they are
-known; what sways (plant_labels.py); which way it flows (hints/ID.json, as in train_motion.py); the kind of water, where
+known; what sways (plant_labels.py); which way it flows (hints/ID.json, arrows.py); the kind of water, where
 water_kinds.csv says it; and what a published parser of scenes took it for (classes/ID.png). Composites
 (occluders/composites.py) have classes, and what stands before them.
 """
@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 import torch.nn.functional as F
+from arrows import FALLS, SKY, SMOKE, WATER, Target, has_running_water, in_view, interpolate_arrows
 from data import Sample, decode, folder_entries, reduced
 from folds import is_held_out, read_folds
 from labelled import (
@@ -38,15 +39,15 @@ from labelled import (
 )
 from occluders.composites import Scene, composite
 from PIL import Image
-from plant_labels import by_hand, by_rules, read_decisions
+from plant_labels import SWAYS, by_hand, by_rules, read_decisions
+from plant_labels import UNKNOWN as UNDECIDED
 from scipy import ndimage
 from torch import Tensor
 from torch.utils.data import IterableDataset
-from train_motion import FALLS, SKY, SMOKE, WATER, Target, has_running_water, in_view, interpolate_arrows
-from train_occluders import MOVINGS, STATICS, STILLS, UNKNOWN, mark_thin
-from train_plants import counted
 
 from stylecine.networks.eye import CLASSES, KINDS
+from stylecine.ops.image import to_tensor
+from stylecine.perception.thin import thin_static
 
 LISTS = ("train", "val", "val2", "val3", "stills", "stills-val")
 LONG_SIDE = 768  # of the photos in memory
@@ -56,14 +57,18 @@ ORDER = ("landscape", "composite", "landscape", "still", "landscape")  # of the 
 WHOLE, WHOLE_STILL = 0.4, 0.6  # of the views show the whole photo
 SMALLEST, SMALLEST_FALLS = 0.45, 0.25  # of each side: the closest views, also of photos with falls
 RELIT, TINTED, TRANSPLANTED, SPATTERED, UNFOCUSED = 0.3, 0.3, 0.15, 0.4, 0.12  # of the views; of those with falls
+STATICS, MOVINGS = (1, 6), (0, 3)  # how many things are pasted into a composite
+STILLS = 0.35  # of what is pasted comes from photos in which nothing moves
 LEAST_MOVING = 0.1  # of what things are pasted into: views with less are mostly drawn again
 SHARE = 0.01  # of a photo: what has less of a class does not count as having it
 EVERY = 12  # of a pack's photos, one in so many says how large all will be
+UNKNOWN = 255  # in labels: something thin that they have as moving; nobody said
 KINDS_FILE = Path(__file__).parent / "water_kinds.csv"
 
 
 class Examples(NamedTuple):
-    """Views [N,3,H,W] with what is known of them; h = H/2 and w = W/2, or H/8 and W/8 where it says "coarse"."""
+    """Views [N,3,H,W] with what is known of them; h = H/2 and w = W/2, H/4 and W/4 of what sways, H/8 and W/8 where it
+    says "coarse"."""
 
     photo: Tensor  # [N,3,H,W] in [-1,1]
     classes: Tensor  # [N,5,h,w] shares, which sum to 1, or to less where not all is known
@@ -154,6 +159,14 @@ def _packed(path: Path) -> Iterator[Entry]:
         for row in json.loads(str(pack["photos"])):
             photo, label, scene = (pack[f"{kind}/{row['name']}"].tobytes() for kind in ("photo", "label", "scene"))
             yield Entry(**row, photo=photo, label=label, scene=scene)
+
+
+def mark_thin(sample: Sample) -> None:
+    """Makes its label UNKNOWN where something thin stands in what it has as moving."""
+    sky, water = (torch.isin(sample.label, torch.tensor(kinds)) for kinds in ((SKY, SMOKE), (WATER, FALLS)))
+    if bool((sky | water).any()):
+        pixels = sample.photo.permute(1, 2, 0).numpy()
+        sample.label[thin_static(to_tensor(pixels), sky, water)] = UNKNOWN
 
 
 def _sways(sample: Sample, scene: np.ndarray, decisions: dict[str, list[str]]) -> np.ndarray:
@@ -292,16 +305,16 @@ def _example(image: Tensor, label: Tensor, of: tuple[View, EyePhoto] | None) -> 
     h, w = label.shape
     known = label != UNKNOWN
     shares = F.one_hot(torch.where(known, label, 0), len(CLASSES)).permute(2, 0, 1) * known
-    nothing, coarse = torch.zeros(h // 2, w // 2), (h // CELL, w // CELL)
+    half, quarter, coarse = torch.zeros(h // 2, w // 2), torch.zeros(h // 4, w // 4), (h // CELL, w // CELL)
     blank = Examples(
-        image * 2 - 1, F.avg_pool2d(shares.float(), 2), *(nothing,) * 5,
+        image * 2 - 1, F.avg_pool2d(shares.float(), 2), *(half,) * 3, *(quarter,) * 2,
         scene=torch.full(coarse, UNKNOWN), direction=torch.zeros(2, *coarse), direction_weight=torch.zeros(1, *coarse),
         only_axis=torch.zeros(1, *coarse, dtype=torch.bool), kind=torch.full(coarse, UNKNOWN),
     )
     if of is None:
         return blank
     view, photo = of
-    sways, sways_known = counted(look(view, photo.sways[None].float(), "nearest")[0], (h // 2, w // 2))
+    sways, sways_known = counted(look(view, photo.sways[None].float(), "nearest")[0], (h // 4, w // 4))
     small = View(F.affine_grid(torch.from_numpy(view.matrix)[None], [1, 1, *coarse], align_corners=False), view.matrix)
     classes = look(small, photo.sample.label[None].float(), "nearest")
     weight = look(small, photo.target.weight) * ((classes > 0) & (classes != UNKNOWN))
@@ -313,6 +326,12 @@ def _example(image: Tensor, label: Tensor, of: tuple[View, EyePhoto] | None) -> 
         sways=sways, sways_known=sways_known, scene=look(small, photo.scene[None].float(), "nearest")[0].long(),
         direction=direction, direction_weight=weight, only_axis=only_axis, kind=kind,
     )
+
+
+def counted(sways: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """[H,W] -> of each cell of a grid the share that sways, among what is known, and the share that is known."""
+    known = F.adaptive_avg_pool2d((sways != UNDECIDED).float()[None], size)[0]
+    return F.adaptive_avg_pool2d((sways == SWAYS).float()[None], size)[0] / known.clamp_min(1e-3), known
 
 
 def pack(folder: Path, out: Path, long_side: int, max_bytes: int) -> None:

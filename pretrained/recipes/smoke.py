@@ -89,7 +89,7 @@ def make_efficientnet() -> dict[str, torch.Tensor]:
     sys.path[:0] = [str(RECIPES), str(ROOT)]
     from convert_efficientnet import published_names
 
-    from stylecine.networks.segmenter import Backbone
+    from stylecine.networks.backbone import Backbone
 
     tensors = {}
     for name, (conv, norm) in published_names().items():
@@ -103,18 +103,12 @@ def make_efficientnet() -> dict[str, torch.Tensor]:
 def commands(at: Path) -> list[list[Any]]:
     """The recipes in the order of the README.md beside this, then an animation with the result."""
     photos, pack, model = at / "photos", at / "train.npz", at / "model"
-    backbone, refined = at / "efficientnet.safetensors", at / "refined.safetensors"
+    backbone, eye_weights = at / "efficientnet.safetensors", model / "eye.safetensors"
     packed = ("--photos", pack, "--val", at / "val.npz")
-    segmenter = ("train_segmenter.py", "--photos", photos, "--backbone", backbone)
     clips, normals, cloth = at / "clips", model / "normals.safetensors", model / "cloth.safetensors"
     cloth_motion = ("cloth/train_cloth_motion.py", "--clips", clips)
-    finder = ("cloth/train_cloth_finder.py", "--backbone", backbone, "--segmenter", model / "segmenter.safetensors",
-              "--out", at / "finder")
-    found = ("--segmenter", model / "segmenter.safetensors", "--finder", model / "finder.safetensors")
-    plants = ("train_plants.py", *found, "--out", at / "plants")
-    occluders = ("train_occluders.py", *found, "--out", at / "occluders")
-    eye = ("train_eye.py", "--out", at / "eye")
-    eye_pack, eye_weights = at / "eye.npz", at / "eye.safetensors"
+    finder = ("cloth/train_cloth_finder.py", "--backbone", backbone, "--eye", eye_weights, "--out", at / "finder")
+    eye, eye_pack = ("train_eye.py", "--out", at / "eye"), at / "eye.npz"
     return [
         ["data.py", photos, "--out", pack],
         ["data.py", photos, "--out", at / "val.npz", "--split", "val.txt"],
@@ -125,13 +119,10 @@ def commands(at: Path) -> list[list[Any]]:
         ["train_prior.py", *packed, *FEW, "--out", at / "prior", "--weights", at / "generator", "--regression", 0],
         ["train_encoder.py", *packed, *FEW, "--out", at / "encoder", "--weights", at / "generator"],
         ["train_appearance.py", *packed, *FEW, "--out", at / "appearance", "--weights", at / "encoder"],
-        [*segmenter, *FEW, "--out", at / "segmenter"],
-        [*segmenter, "--out", at / "segmenter", "--export", model / "segmenter.safetensors"],
-        [*segmenter, *FEW, "--out", at / "refined", "--refine", model / "segmenter.safetensors"],
-        [*segmenter, "--out", at / "refined", "--refine", model / "segmenter.safetensors", "--export", refined],
-        ["train_motion.py", "--photos", photos, "--segmenter", model / "segmenter.safetensors", *FEW,
-         "--out", at / "motion"],
-        ["train_motion.py", "--out", at / "motion", "--export", model / "motion.safetensors"],
+        ["eye_data.py", photos, "--out", eye_pack],
+        [*eye, "--photos", eye_pack, "--fold", "val", "--backbone", backbone, *FEW, "--workers", 1],
+        [*eye, "--export", eye_weights],
+        ["evaluate_eye.py", eye_weights, "--photos", photos],
         ["cloth/simulate.py", "--out", at / "simulated", "--clips", 2, "--shards", 1, "--kinds", "banner"],
         ["cloth/train_cloth_normals.py", "--clips", clips, *FEW, "--out", at / "normals"],
         ["cloth/train_cloth_normals.py", "--out", at / "normals", "--export", normals],
@@ -140,16 +131,8 @@ def commands(at: Path) -> list[list[Any]]:
         ["cloth/evaluate_cloth.py", "--clips", clips, "--motion", cloth],
         [*finder, "--photos", photos, "--clips", clips, *FEW, "--composites", 4],
         [*finder, "--export", model / "finder.safetensors"],
-        [*finder, "--refit", model / "finder.safetensors", "--former", model / "segmenter.safetensors",
-         "--segmenter", refined, "--export", at / "finder.safetensors"],
-        [*plants, "--photos", photos, *FEW, "--views", 8],
-        [*plants, "--export", model / "plants.safetensors"],
-        [*occluders, "--photos", photos, *FEW, "--views", 8],
-        [*occluders, "--export", model / "occluders.safetensors"],
-        ["eye_data.py", photos, "--out", eye_pack],
-        [*eye, "--photos", eye_pack, "--fold", "val", *FEW, "--workers", 1],
-        [*eye, "--export", eye_weights],
-        ["evaluate_eye.py", eye_weights, "--photos", photos],
+        [*finder, "--refit", model / "finder.safetensors", "--former", eye_weights, "--export",
+         at / "finder.safetensors"],
         ["register.py", model / "models.toml"],
         ["-m", "stylecine", "animate", ROOT / "examples/lake.jpg", "-o", at / "lake.mp4", "--model", model,
          "--mask", photos / "mask.png", "--size", 256, "--seconds", 1],

@@ -4,13 +4,11 @@
     python pretrained/recipes/train_eye.py --photos .pack/eye.npz --minutes 9 --batch 64 --workers 15     # on a GPU
     python pretrained/recipes/train_eye.py --export pretrained/eye.safetensors
 
-`--fold` leaves out a fold of the photos, or those that the networks of before were not trained on (`val`), and
-evaluate_eye.py measures on them. Training begins with the weights of the segmenter and the motion network, or goes on
-from those of an eye (`--start`). Each call resumes the last one, and its minutes include those it takes to read the
-photos. The rate rises at the beginning of a call and falls to its end, and weights are averaged (Loshchilov and Hutter,
-"SGDR: stochastic gradient descent with warm restarts", 2017): at a constant rate, four times as high, the network had
-unlearnt after two hours what it began with. `--soup` begins halfway between those weights and the first ones (Wortsman
-et al., "Robust fine-tuning of zero-shot models", 2022), which took that back.
+`--fold` leaves out a fold of the photos (folds.py), and evaluate_eye.py measures on them. Training begins with a
+backbone that was trained on ImageNet (`--backbone`), or goes on from an eye (`--start`). Each call resumes the last
+one, and its minutes include those it takes to read the photos. The rate rises at the beginning of a call and falls to
+its end, and weights are averaged (Loshchilov and Hutter, "SGDR: stochastic gradient descent with warm restarts", 2017):
+at a constant rate, four times as high, the network had unlearnt after two hours what it began with.
 
 Every view has some of the labels (eye_data.py), and a loss only where it has them. While it is trained, the network
 also says what a published parser of scenes took each place for (Hinton et al., "Distilling the knowledge in a neural
@@ -27,24 +25,22 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-import train_motion
-import train_occluders
-import train_plants
 from common import Average, Run, arguments, averaged, cosine, save_weights
 from eye_data import UNKNOWN, Examples, Views, read_photos
 from folds import CHOICES
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
-from train_segmenter import ABSENT, CLASS_WEIGHTS, DROPPED, PRESENT, STEEPER
 
-from stylecine.networks.eye import Eye, Layers, Sight
-from stylecine.networks.motionnet import CUES, HINTS
-from stylecine.weights import PRETRAINED
+from stylecine.networks.decoder import Decoded
+from stylecine.networks.eye import Eye, Sight
 
+CLASS_WEIGHTS = (1.0, 1.0, 1.2, 2.0, 1.5)  # of static, sky, water, falls, smoke
+PRESENT, ABSENT = 0.008, 0.0005  # of a view: with more of a class it is there, with less it is not
+TRUST = 0.5  # exponent of the bounded loss where a label may be wrong: 0 is cross-entropy, 1 the absolute error
+DROPPED = 0.1  # of the feature channels: a few hundred photos are soon learnt by heart
 SCENES = 32  # classes of classes/ID.png
-PEAK, PEAK_NEW, PEAK_BACKBONE = 1.5e-4, 1e-3, 3e-5  # learning rates: of what was trained before, of new layers
-NEW = ("eye.decoder.coarse_things", "eye.decoder.detail", "eye.decoder.fine_things", "eye.decoder.kind", "scene")
+PEAK, PEAK_NEW, PEAK_BACKBONE = 1.5e-4, 1e-3, 3e-5  # learning rates: of decoders, of new ones, of the backbone
 FROZEN = ("eye.backbone.stem", "eye.backbone.stages.0", "eye.backbone.stages.1")  # edges: a seventh of a step's work
 HALF_LIFE = 300  # steps, of the averaged weights
 COARSE = 0.4  # of the losses of the coarse layers
@@ -59,50 +55,34 @@ class Taught(nn.Module):
     def __init__(self, eye: Eye) -> None:
         super().__init__()
         self.eye = eye
-        self.scene = nn.Conv2d(eye.decoder.kind.in_channels, SCENES, 1)
+        self.scene = nn.Conv2d(eye.kind.in_channels, SCENES, 1)
 
-    def forward(self, photo: Tensor) -> tuple[Sight, Layers, Tensor]:
-        """What it sees, the layers of which that is made, and logits of the scene's classes [N,32,H/8,W/8]."""
+    def forward(self, photo: Tensor) -> tuple[Sight, Decoded, Tensor]:
+        """What it sees, what the classes are decoded from, and logits of the scene's classes [N,32,H/8,W/8]."""
         features = self.eye.backbone(photo.contiguous(memory_format=torch.channels_last))
-        layers = self.eye.decoder.layers([F.dropout2d(maps, DROPPED, self.training) for maps in features])
-        return self.eye.sight(photo, features, layers), layers, self.scene(layers.eighth)
+        decoded = self.eye.decoder.decoded([F.dropout2d(maps, DROPPED, self.training) for maps in features])
+        return self.eye.sight(photo, features, decoded), decoded, self.scene(decoded.eighth)
 
 
-def first_weights() -> dict[str, Tensor]:
-    """Of the eye: those of the segmenter and of the motion network, without the latter's hints."""
-    segmenter = {name: x.float() for name, x in load_file(PRETRAINED / "segmenter.safetensors").items()}
-    for name in ("presence.leave.weight", "presence.leave.bias"):  # made steep to be a veto
-        segmenter[name] = segmenter[name] / STEEPER
-    motion = {name: x.float() for name, x in load_file(PRETRAINED / "motion.safetensors").items()}
-    for name in ("enter.weight", "up16.fine.weight", "up8.fine.weight"):
-        hints = motion[name].shape[1] - CUES + 4
-        motion[name] = torch.cat([motion[name][:, :hints], motion[name][:, hints + HINTS:]], 1)
-    return segmenter | {f"course.{name}": x for name, x in motion.items()}
+def begin_with(eye: Eye, options: argparse.Namespace) -> None:
+    """Another eye's weights, or those of a backbone that was trained on ImageNet and random decoders."""
+    if options.start is not None:
+        eye.load_state_dict(load_file(options.start))
+    elif options.backbone is not None:
+        eye.backbone.load_state_dict(load_file(options.backbone))
 
 
-def begin_with(start: Path | None, soup: bool) -> dict[str, Tensor]:
-    """An eye's weights, or with `soup` their mean with the first ones where there are such; without an eye those."""
-    if start is None:
-        return first_weights()
-    weights = load_file(start)
-    first = first_weights() if soup else {}
-    return {name: (x + first[name]) / 2 if name in first else x for name, x in weights.items()}
-
-
-def losses(sight: Sight, layers: Layers, scene: Tensor, known: Examples) -> dict[str, Tensor]:
+def losses(sight: Sight, decoded: Decoded, scene: Tensor, known: Examples) -> dict[str, Tensor]:
     """By the names of WEIGHTS."""
-    still, plants = layers.coarse_things.unbind(1)
-    coarse = Examples(*(F.avg_pool2d(part.float(), 4) if part.shape[-2:] == known.classes.shape[-2:] else part
-                        for part in known))
+    coarse = F.avg_pool2d(known.classes, 4)
     weight = known.direction_weight
     arrows = weight.mean() / (weight.mean() + FEW)
     return {
-        "classes": class_loss(sight.classes, known.classes) + COARSE * class_loss(layers.coarse, coarse.classes),
+        "classes": class_loss(sight.classes, known.classes) + COARSE * class_loss(decoded.coarse, coarse),
         "presence": presence_loss(sight.presence, known.classes),
-        "still": still_loss(sight.occluder[:, 0], known) + COARSE * still_loss(still, coarse),
-        "plants": train_plants.loss(sight.plants[:, 0].float(), known.sways, known.sways_known)
-        + COARSE * train_plants.loss(plants.float(), coarse.sways, coarse.sways_known),
-        "direction": arrows * train_motion.loss(sight.direction, known.direction, weight, known.only_axis),
+        "still": still_loss(sight.occluder[:, 0].float(), known.still, known.still_weight, known.doubtful),
+        "plants": plant_loss(sight.plants[:, 0].float(), known.sways, known.sways_known),
+        "direction": arrows * direction_loss(sight.direction, known.direction, weight, known.only_axis),
         "kind": labelled_loss(sight.kind, known.kind),
         "scene": labelled_loss(scene, known.scene),
     }
@@ -128,8 +108,36 @@ def presence_loss(logits: Tensor, target: Tensor) -> Tensor:
     return total / sure.sum().clamp_min(1)
 
 
-def still_loss(logits: Tensor, known: Examples) -> Tensor:
-    return train_occluders.loss(logits.float(), known.still, known.still_weight, known.doubtful)
+def still_loss(logits: Tensor, static: Tensor, weight: Tensor, doubtful: Tensor) -> Tensor:
+    """Cross-entropy, bounded where it is doubtful that a place moves (Zhang and Sabuncu 2018), + soft Dice of what
+    was pasted and of what surely moves."""
+    entropy = F.binary_cross_entropy_with_logits(logits, static, reduction="none")
+    bounded = (1 - torch.sigmoid(-logits).clamp_min(1e-6) ** TRUST) / TRUST
+    each = torch.where(doubtful > 0.5, bounded, entropy)
+    clear, found = weight * (weight > 0.6), logits.sigmoid()
+    dice = 1 - (2 * (clear * found * static).sum() + 1) / ((clear * (found + static)).sum() + 1)
+    return (each * weight).sum() / weight.sum().clamp_min(1) + 0.5 * dice
+
+
+def plant_loss(logits: Tensor, sways: Tensor, known: Tensor) -> Tensor:
+    """Cross-entropy + soft Dice of the batch, where it is known what sways."""
+    entropy = F.binary_cross_entropy_with_logits(logits, sways, reduction="none")
+    found = logits.sigmoid() * known
+    dice = 1 - (2 * (found * sways).sum() + 1) / (found.sum() + (sways * known).sum() + 1)
+    return (entropy * known).sum() / known.sum().clamp_min(1) + 0.5 * dice
+
+
+def direction_loss(predicted: Tensor, target: Tensor, weight: Tensor, only_axis: Tensor) -> Tensor:
+    """Angle (its size, which is robust, and 1 - cosine, which weighs large errors more) and a little distance, both
+    weighted; and smoothness everywhere."""
+    predicted = predicted.float()
+    opposite = only_axis & ((predicted * target).sum(1, keepdim=True) < 0)
+    target = torch.where(opposite, -target, target)
+    distance = (predicted - target).square().sum(1, keepdim=True).add(1e-4).sqrt()
+    cosine = F.cosine_similarity(predicted, target, dim=1, eps=1e-3)[:, None]
+    angle = (2 - 2 * cosine).clamp_min(0).add(1e-3).sqrt()
+    error = (weight * (angle + 1 - cosine + 0.3 * distance)).sum() / weight.sum().clamp_min(1e-3)
+    return error + 0.2 * sum(predicted.diff(dim=axis).square().mean() for axis in (3, 2))
 
 
 def labelled_loss(logits: Tensor, label: Tensor) -> Tensor:
@@ -148,10 +156,10 @@ def train(options: argparse.Namespace) -> None:
     run = Run(options)
     torch.backends.cudnn.benchmark = True  # views have two shapes only
     eye = Eye()
-    eye.load_state_dict(begin_with(options.start, options.soup), strict=options.start is not None)
+    begin_with(eye, options)
     network = Taught(eye).to(run.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = Average(network, half_life=HALF_LIFE)
-    optimiser = torch.optim.AdamW(parameter_groups(network), betas=(0.9, 0.98))
+    optimiser = torch.optim.AdamW(parameter_groups(network, options.start is None), betas=(0.9, 0.98))
     run.resume(network=network, average=average, optimiser=optimiser)
     examples = batches(options, options.seed + run.step)
     began = run.step
@@ -161,8 +169,8 @@ def train(options: argparse.Namespace) -> None:
             group["lr"] = group["peak"] * cosine(run, began, step)
         known = next(examples).to(run.device)
         with run.autocast():
-            sight, layers, scene = network(known.photo)
-        parts = losses(sight, layers, scene, known)
+            sight, decoded, scene = network(known.photo)
+        parts = losses(sight, decoded, scene, known)
         optimiser.zero_grad()
         torch.stack([WEIGHTS[name] * part for name, part in parts.items()]).sum().backward()
         for group in optimiser.param_groups:
@@ -175,20 +183,19 @@ def train(options: argparse.Namespace) -> None:
     keep(run, network, average, optimiser, values)
 
 
-def parameter_groups(network: Taught) -> list[dict[str, Any]]:
-    """What is trained, with the learning rates; the rest is frozen."""
+def parameter_groups(network: Taught, new: bool) -> list[dict[str, Any]]:
+    """What is trained, with the learning rates; the rest is frozen. new: whether the decoders know nothing yet."""
     for name in FROZEN:
         network.get_submodule(name).requires_grad_(False)
     for module in network.eye.backbone.modules():  # the gradient of depthwise filters: a third of a step's time
         if isinstance(module, nn.Conv2d) and module.groups > 1:
             module.requires_grad_(False)
     named = [(name, parameter) for name, parameter in network.named_parameters() if parameter.requires_grad]
-    new = [parameter for name, parameter in named if name.startswith(NEW)]
     backbone = [parameter for name, parameter in named if name.startswith("eye.backbone.")]
-    others = [parameter for name, parameter in named if not name.startswith((*NEW, "eye.backbone."))]
+    decoders = [parameter for name, parameter in named if not name.startswith(("eye.backbone.", "scene."))]
     return [
-        {"params": others, "peak": PEAK, "weight_decay": 5e-2},
-        {"params": new, "peak": PEAK_NEW, "weight_decay": 5e-2},
+        {"params": decoders, "peak": PEAK_NEW if new else PEAK, "weight_decay": 5e-2},
+        {"params": list(network.scene.parameters()), "peak": PEAK_NEW, "weight_decay": 5e-2},
         {"params": backbone, "peak": PEAK_BACKBONE, "weight_decay": 1e-2},
     ]
 
@@ -210,7 +217,7 @@ def main() -> None:
     parser = arguments(__doc__, ".runs/eye", export=True, batch=5)
     parser.add_argument("--fold", choices=CHOICES, help="photos to leave out")
     parser.add_argument("--start", type=Path, metavar="FILE", help="an eye to go on from, if there is no state")
-    parser.add_argument("--soup", action="store_true", help="to go on from halfway between that and the first weights")
+    parser.add_argument("--backbone", type=Path, metavar="FILE", help="the published one, to begin with (README.md)")
     parser.add_argument("--workers", type=int, default=0, help="processes that make views; 0: this one")
     options = parser.parse_args()
     if options.export:

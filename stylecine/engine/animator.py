@@ -64,7 +64,7 @@ class Animator(Networks):
         stages = Stages(progress, self.device)
         scene, image = self._empty_scene(photo, size, refine, seed, stages)
         with another_thread(self.device, "stylecine-look") as begin:  # much of it uses one core; inversion uses all
-            ahead = begin(lambda: look(image, self))
+            ahead = begin(lambda: look(image, self.eye))
             return self._with_what_moves(self._with_latents(scene, image, stages), ahead.result, stages)
 
     @torch.no_grad()
@@ -91,7 +91,7 @@ class Animator(Networks):
             with stages.stage("inversion"):
                 doubtful = needs_latents(scene.photo)
             scene = self._with_latents(scene, image, stages) if doubtful else scene
-        return self._with_what_moves(scene, lambda: look(image, self, edges=not preview), stages)
+        return self._with_what_moves(scene, lambda: look(image, self.eye, edges=not preview), stages)
 
     def _with_what_moves(self, scene: Scene, find: Callable[[], Scenery], stages: Stages) -> Scene:
         with stages.stage("mask"):

@@ -33,7 +33,7 @@ MAX_PLACES = 3  # that a warning names
 def quality_warning(scene: Scene, mask: Tensor, *, predicted: bool, generated: bool) -> str:
     """Of loops of a scene; "" if there is no reason.
 
-    mask [H,W]: what moves; predicted: by the segmenter alone. generated: frames show the generator's output.
+    mask [H,W]: what moves; predicted: by the eye alone. generated: frames show the generator's output.
     """
     if predicted and float(mask.mean()) < MIN_MOVING_SHARE:
         return "Hardly any sky or water was found, so hardly anything moves; give a mask, or paint what should move."
@@ -89,17 +89,17 @@ def mask_warning(parts: MovingParts, moves: Tensor, options: RenderOptions, nets
         return _left_out_warning(parts)
     if not (added or options.mask is not None) or not parts.scenery.layers[SKY].any():
         return ""
-    torn = torn_regions(nets.probabilities(parts.photo, parts.scenery), parts.scenery.layers, moves)
+    torn = torn_regions(nets.seen(parts.scene.photo, parts.scenery).classes, parts.scenery.layers, moves)
     if not torn:
         return ""
     return f"Something static seems to drift with the sky around {_places(torn)}; freeze it, or correct the mask there."
 
 
 def _left_out_warning(parts: MovingParts) -> str:
-    probabilities, layers = parts.scenery.probabilities, parts.scenery.layers
-    if probabilities is None:  # the scene is from a file: this was said when it was made
+    seen, layers = parts.scenery.seen, parts.scenery.layers
+    if seen is None:
         return ""
-    left_out = left_out_regions(doubtful_regions(probabilities, moving(layers), parts.scene.painted), layers)
+    left_out = left_out_regions(doubtful_regions(seen.classes, moving(layers), parts.scene.painted), layers)
     if not left_out:
         return ""
     names = " and ".join(dict.fromkeys(CLASSES[doubt.moving_class] for doubt in left_out[:MAX_PLACES]))

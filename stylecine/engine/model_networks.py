@@ -3,10 +3,11 @@
 import atexit
 import gc
 import weakref
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from os import PathLike
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -18,19 +19,16 @@ from stylecine.machine.threads import share_cores
 from stylecine.networks.clothfinder import ClothFinder
 from stylecine.networks.clothnet import ClothNet
 from stylecine.networks.encoder import Encoder
+from stylecine.networks.eye import Eye
 from stylecine.networks.generator import Generator
-from stylecine.networks.motionnet import MotionNet
 from stylecine.networks.normalnet import NormalNet
-from stylecine.networks.occludernet import OccluderNet
-from stylecine.networks.plantnet import PlantNet
-from stylecine.networks.segmenter import Segmenter
 from stylecine.ops.image import to_tensor
 from stylecine.options import check_device
-from stylecine.perception.layers import predict_probabilities
-from stylecine.perception.plants import predict_plants
+from stylecine.perception.plants import refine_plants
 from stylecine.perception.scenery import Scenery
+from stylecine.perception.see import Seen, see
 from stylecine.picture.style import StyleNets
-from stylecine.weights import FINDER, OCCLUDERS, PLANTS, STYLES, ModelRecord, find_model, role_tensors
+from stylecine.weights import EYE, FINDER, STYLES, ModelRecord, find_model, role_tensors
 
 # The interpreter would look through half a million objects of PyTorch's several times before it exits.
 atexit.register(gc.freeze)
@@ -38,12 +36,10 @@ atexit.register(gc.freeze)
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Networks:
-    """The networks of one model on one device; all but those of masks and motion are read when needed."""
+    """The networks of one model on one device; each is read when it is needed."""
 
     model: ModelRecord
     device: torch.device
-    segmenter: Segmenter
-    motionnet: MotionNet
 
     @classmethod
     def from_pretrained(
@@ -58,22 +54,21 @@ class Networks:
         lazily: the generator and its encoder are read when something needs them, and their errors are raised then.
         """
         nets = cls.from_record(find_model(model), check_device(device))
+        _ = nets.eye
         if not lazily:
             _ = nets.generator, nets.encoder
         return nets
 
     @classmethod
-    @torch.inference_mode(False)
     def from_record(cls, record: ModelRecord, place: torch.device) -> Self:
         share_cores()
         reuse_freed()
-        segmenter = Segmenter.from_tensors(role_tensors(record, "segmenter"))
-        return cls(
-            record,
-            place,
-            segmenter.to(place),
-            MotionNet.from_tensors(role_tensors(record, "motion"), segmenter.backbone).to(place),
-        )
+        return cls(record, place)
+
+    @cached_property
+    @torch.inference_mode(False)
+    def eye(self) -> Eye:
+        return Eye.from_tensors(role_tensors(self.model, EYE)).to(self.device)
 
     @cached_property
     @torch.inference_mode(False)  # its gradients may be wanted
@@ -99,45 +94,34 @@ class Networks:
         return ClothNets(normals, ClothNet.from_tensors(role_tensors(self.model, "cloth")).to(self.device))
 
     @cached_property
-    def occluders(self) -> OccluderNet | None:
-        """Models may lack it."""
-        if OCCLUDERS not in self.model.files or self.finder is None:
-            return None
-        tensors = role_tensors(self.model, OCCLUDERS)
-        return OccluderNet.from_tensors(tensors, self.finder.backbone).to(self.device)
-
-    @cached_property
     def finder(self) -> ClothFinder | None:
         """Of cloth; models may lack it."""
         if FINDER not in self.model.files:
             return None
-        return ClothFinder.from_tensors(role_tensors(self.model, FINDER), self.segmenter.backbone).to(self.device)
+        return ClothFinder.from_tensors(role_tensors(self.model, FINDER), self.eye.backbone).to(self.device)
 
-    @cached_property
-    def plant_net(self) -> PlantNet | None:
-        """Models may lack it."""
-        if PLANTS not in self.model.files or self.finder is None:
-            return None
-        return PlantNet.from_tensors(role_tensors(self.model, PLANTS), self.finder.backbone).to(self.device)
+    def seen(self, photo: np.ndarray, scenery: Scenery | None) -> Seen:
+        """What the eye sees in a photo uint8 [H,W,3]: what it saw before, or else sees now.
 
-    def plants_in(self, photo: np.ndarray) -> Tensor | None:
-        """How much each place of a photo uint8 [H,W,3] sways, [H,W] in [0,1]; None for models that lack plants.
+        That of the last photo is kept, by identity.
+        """
+        if scenery is not None and scenery.seen is not None:
+            return scenery.seen
+        return self._kept("_seen", photo, lambda image: see(image, self.eye))
+
+    def plants_in(self, photo: np.ndarray, scenery: Scenery | None) -> Tensor:
+        """How much each place of a photo uint8 [H,W,3] sways, [H,W] in [0,1].
 
         That of the last photo is kept, by identity: a wind is tried in many directions.
         """
-        if self.plant_net is None:
-            return None
-        last = self.__dict__.get("_plants")
-        if last is None or last[0]() is not photo:
-            plants = predict_plants(to_tensor(photo).to(self.device), self.plant_net)
-            last = self.__dict__["_plants"] = weakref.ref(photo), plants
-        return last[1]
+        return self._kept("_plants", photo, lambda image: refine_plants(image, self.seen(photo, scenery).plants))
 
-    def probabilities(self, photo: Tensor, scenery: Scenery | None) -> Tensor:
-        """[5,h,w] of static and of CLASSES in a photo [3,H,W] in [-1,1]: those that were seen, or else seen now."""
-        if scenery is not None and scenery.probabilities is not None:
-            return scenery.probabilities
-        return predict_probabilities(photo, self.segmenter)
+    def _kept(self, name: str, photo: np.ndarray, make: Callable[[Tensor], Any]) -> Any:
+        """What `make` makes of a photo as a tensor, or made of it last time under this name."""
+        last = self.__dict__.get(name)
+        if last is None or last[0]() is not photo:
+            last = self.__dict__[name] = weakref.ref(photo), make(to_tensor(photo).to(self.device))
+        return last[1]
 
     @cached_property
     def style_nets(self) -> StyleNets:

@@ -74,9 +74,7 @@ def resolve_plants(scene: Scene, options: RenderOptions, nets: Networks) -> Tens
     windy = options.wind is not None and options.wind.strength > 0
     if not windy or options.subject == CLOTH or options.mask is not None or options.motion is not None:
         return None
-    plants = nets.plants_in(scene.photo)
-    if plants is None:
-        return None
+    plants = nets.plants_in(scene.photo, scene.scenery)
     mobile = 1 - scene.frozen
     if any(isinstance(edit, Anchor) for edit in scene.edits):
         mobile = torch.from_numpy(damp_at_anchors(mobile.numpy(), scene.edits)).to(mobile)
@@ -170,12 +168,11 @@ def corrected(
     found = perceive(
         photo,
         layers,
-        nets.motionnet,
+        nets.seen(scene.photo, seen) if layers.any() else None,
         arrows=arrows,
         held=None if held is None else held.to(photo.device),
         freed=freed,
         sky=torch.maximum(scene.layers[SKY], scene.edited_layers[SKY]).to(photo.device),
-        probabilities=None if seen is None else seen.probabilities,
         edges=edges,
     )
     scene.__dict__["_corrected"] = tuple(arrows), found

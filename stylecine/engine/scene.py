@@ -30,8 +30,6 @@ from stylecine.picture.photo import PhotoFile
 from stylecine.quality.measures import psnr
 from stylecine.weights import (
     CLOTH,
-    OCCLUDERS,
-    PLANTS,
     ROLES,
     STYLES,
     FileRecord,
@@ -235,11 +233,9 @@ def likeness(reconstruction: np.ndarray, photo: np.ndarray) -> float:
 
 
 def _facts(model: ModelRecord) -> dict[str, Any]:
-    """The record of a model in a .cine file, without what a scene does not need: its occluders are in its layers, and
-    cloth, plants and styles come later."""
+    """The record of a model in a .cine file, without what a scene does not need: cloth and styles come later."""
     public = model_facts(model)
-    others = (OCCLUDERS, *CLOTH, PLANTS, STYLES)
-    files = {role: facts for role, facts in public["weights"].items() if role not in others}
+    files = {role: facts for role, facts in public["weights"].items() if role not in (*CLOTH, STYLES)}
     weights = {role: {name: facts[name] for name in ("sha256", "licence")} for role, facts in files.items()}
     return public | {"resolution": model.resolution, "injection": model.injection, "weights": weights}
 

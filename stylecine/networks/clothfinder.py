@@ -1,6 +1,6 @@
 """Where flags, banners and hung cloth are: a small decoder of a backbone that still knows what they are.
 
-Fine-tuned on landscapes, the segmenter's backbone has forgotten most of what ImageNet taught it about flags and
+Fine-tuned on landscapes, the eye's backbone has forgotten most of what ImageNet taught it about flags and
 fabrics. What separates it from its former weights is nearly of low rank, so one small pair of factors for each 1x1
 convolution (Hu et al., "LoRA", 2021) leads back far enough.
 """
@@ -13,7 +13,8 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from stylecine.networks.segmenter import Backbone, Context, Join, decoder_widths, tap_channels
+from stylecine.networks.backbone import Backbone, tap_channels
+from stylecine.networks.decoder import Context, Join, decoder_widths
 from stylecine.networks.unet import Conv2d, load
 
 RANK = 8
@@ -23,7 +24,7 @@ LEFT, RIGHT, DECODER = ".left", ".right", "decoder."
 class FinderDecoder(Context):
     """Features at 1/8, 1/16 and 1/32 of an image -> logits [N,1,H/8,W/8]."""
 
-    def __init__(self, channels: tuple[int, int, int], widths: tuple[int, int, int]) -> None:
+    def __init__(self, channels: tuple[int, ...], widths: tuple[int, ...]) -> None:
         w8, w16, w32 = widths
         super().__init__(channels[2], w32, dilations=(1, 2))
         self.up16 = Join(w32, channels[1], w16)
@@ -39,7 +40,7 @@ class FinderDecoder(Context):
 class ClothFinder(nn.Module):
     """photo [N,3,H,W] in [-1,1] -> logits of cloth [N,1,H/8,W/8]; H and W multiples of 32.
 
-    backbone: the segmenter's, which is copied; `corrections` are added to its 1x1 convolutions, by name: left [out,r]
+    backbone: the eye's, which is copied; `corrections` are added to its 1x1 convolutions, by name: left [out,r]
     and right [r,in]. `decoder` is what is trained.
     """
 
@@ -47,7 +48,7 @@ class ClothFinder(nn.Module):
         self,
         backbone: Backbone,
         corrections: dict[str, tuple[Tensor, Tensor]],
-        widths: tuple[int, int, int] = (24, 32, 40),
+        widths: tuple[int, ...] = (24, 32, 40),
     ) -> None:
         super().__init__()
         self.backbone = copy.deepcopy(backbone).requires_grad_(False)
@@ -56,7 +57,7 @@ class ClothFinder(nn.Module):
             weight = convolutions[name].weight
             weight += (left @ right).to(weight)[:, :, None, None]
         channels = tap_channels(backbone.widths)
-        self.decoder = FinderDecoder((channels[2], channels[3], channels[4]), widths)
+        self.decoder = FinderDecoder(channels[2:], widths)
 
     def forward(self, photo: Tensor) -> Tensor:
         return self.decoder(self.features(photo))

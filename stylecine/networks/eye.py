@@ -1,8 +1,9 @@
 """All that is seen in a photo, by one network: what moves, what stands before it, what sways, and which way it flows.
 
-The segmenter's backbone and decoder, with more heads: what one of them learns about a place serves the others (Caruana,
-"Multitask learning", 1997). Directions have a decoder of their own at 1/8, the motion network's, which sees what the
-first one takes a place for instead of a mask that somebody gives it, and no arrows: those are applied afterwards.
+One backbone and four decoders: what one of them learns about a place serves the others (Caruana, "Multitask learning",
+1997). That of directions sees what the first takes a place for. Whether a class is in the photo at all is judged from
+the features of the whole photo, and multiplies the class's map: a blurred background looks like smoke or sky in any
+part of it.
 """
 
 from __future__ import annotations
@@ -13,22 +14,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from stylecine.networks.motionnet import CUES, HINTS, MotionDecoder, cues
-from stylecine.networks.segmenter import (
-    DEPTHS,
-    Backbone,
-    Decoder,
-    Presence,
-    decoder_widths,
-    gated,
-    tap_channels,
-)
-from stylecine.networks.unet import Conv2d, coordinates, load
+from stylecine.networks.backbone import DEPTHS, Backbone, tap_channels
+from stylecine.networks.course import CourseDecoder, cues
+from stylecine.networks.decoder import Decoded, Decoder, decoder_widths
+from stylecine.networks.unet import Conv2d, load
 
 CLASSES = ("static", "sky", "water", "falls", "smoke")
 KINDS = ("runs", "open", "mirrors", "surf", "stands")  # of water
-WIDTHS = (24, 48, 64, 96, 128)  # of the decoder, at 1/2, 1/4, 1/8, 1/16 and 1/32
-COURSE_WIDTHS = (48, 64, 96)  # of the directions' decoder, at 1/8, 1/16 and 1/32
+# Channels of the decoders, from the finest scale to 1/32:
+WIDTHS, OCCLUDER_WIDTHS = (24, 48, 64, 96, 128), (16, 24, 40, 64, 96)  # from 1/2
+PLANT_WIDTHS = (16, 32, 48, 64)  # from 1/4
+COURSE_WIDTHS = (48, 64, 96)  # from 1/8
 
 
 class Sight(NamedTuple):
@@ -36,41 +32,32 @@ class Sight(NamedTuple):
 
     classes: Tensor  # [N,5,H/2,W/2] log-probabilities of CLASSES
     occluder: Tensor  # [N,1,H/2,W/2] logit: stands still, before water or sky at that
-    plants: Tensor  # [N,1,H/2,W/2] logit: sways in the wind
+    plants: Tensor  # [N,1,H/4,W/4] logit: sways in the wind
     direction: Tensor  # [N,2,H/8,W/8] which way matter flows, x right, y down; shorter than 1 where that is uncertain
     kind: Tensor  # [N,5,H/8,W/8] logits of KINDS, which mean something on water
     presence: Tensor  # [N,4] logits: whether each class that moves is anywhere in the photo
 
 
-class Layers(NamedTuple):
-    """What the decoder makes of the features of photos [N,3,H,W]."""
+class Presence(nn.Module):
+    """Features of an image -> logits [N,classes]: whether each moving class is anywhere in it.
 
-    fine: Tensor  # [N,5,H/2,W/2] logits of the classes, before it is known which are in the photo
-    coarse: Tensor  # [N,5,H/8,W/8] the ones that they correct
-    fine_things: Tensor  # [N,2,H/2,W/2] logits of occluders and plants
-    coarse_things: Tensor  # [N,2,H/8,W/8] the ones that they correct
-    eighth: Tensor  # [N,w8,H/8,W/8] features
+    A linear function of their means, maxima and standard deviations at 1/32 and of their means at 1/16 and 1/8, each of
+    these normalised by itself.
+    """
 
+    def __init__(self, channels: tuple[int, ...], classes: int) -> None:
+        super().__init__()
+        *_, eighth, sixteenth, last = channels
+        self.leave = nn.Linear(3 * last + sixteenth + eighth, classes)
 
-class EyeDecoder(Decoder):
-    """The segmenter's decoder, and more of what is seen at each place."""
+    def forward(self, features: list[Tensor]) -> Tensor:
+        return self.leave(self.summary(features))
 
-    def __init__(self, channels: tuple[int, ...], widths: tuple[int, ...]) -> None:
-        super().__init__(channels, len(CLASSES), widths)
-        self.coarse_things = Conv2d(widths[2], 2, 1)
-        self.detail = Conv2d(widths[0], widths[0], 3, padding=1)
-        self.fine_things = Conv2d(widths[0], 2, 1)
-        self.kind = Conv2d(widths[2], len(KINDS), 1)
-
-    def layers(self, features: list[Tensor]) -> Layers:
-        """Features at 1/2, 1/4, 1/8, 1/16 and 1/32 of an image -> what is at each place."""
-        half, quarter, eighth, sixteenth, last = features
-        x = self.up8(self.up16(self.gather(torch.cat([last, coordinates(last)], 1)), sixteenth), eighth)
-        y = self.up2(self.up4(x, quarter), half)
-        coarse, coarse_things = self.coarse(x), self.coarse_things(x)
-        fine, fine_things = self.fine(y), self.fine_things(F.relu(self.detail(y)))
-        return Layers(fine + _enlarged(coarse, fine), coarse, fine_things + _enlarged(coarse_things, fine),
-                      coarse_things, x)
+    def summary(self, features: list[Tensor]) -> Tensor:
+        """What the logits are a linear function of, [N,3·c32 + c16 + c8]."""
+        *_, eighth, sixteenth, last = (maps.float().flatten(2) for maps in features)
+        parts = last.mean(2), last.amax(2), last.std(2, correction=0), sixteenth.mean(2), eighth.mean(2)
+        return torch.cat([F.layer_norm(part, part.shape[1:]) for part in parts], 1)
 
 
 class Eye(nn.Module):
@@ -80,30 +67,40 @@ class Eye(nn.Module):
         self,
         backbone: tuple[int, ...] = (32, 16, 24, 48, 88, 120, 208, 352),
         widths: tuple[int, ...] = WIDTHS,
-        course: tuple[int, int, int] = COURSE_WIDTHS,
+        occluders: tuple[int, ...] = OCCLUDER_WIDTHS,
+        plants: tuple[int, ...] = PLANT_WIDTHS,
+        course: tuple[int, ...] = COURSE_WIDTHS,
     ) -> None:
         super().__init__()
         channels = tap_channels(backbone)
         self.backbone = Backbone(backbone)
-        self.decoder = EyeDecoder(channels, widths)
-        self.course = MotionDecoder((channels[2], channels[3], channels[4]), course, CUES - HINTS)
+        self.decoder = Decoder(channels, len(CLASSES), widths)
         self.presence = Presence(channels, len(CLASSES) - 1)
+        self.kind = Conv2d(widths[2], len(KINDS), 1)
+        self.occluders = Decoder(channels, 1, occluders)
+        self.plants = Decoder(channels[1:], 1, plants)
+        self.course = CourseDecoder(channels[2:], course)
 
     def forward(self, photo: Tensor) -> Sight:
         features = self.backbone(photo.contiguous(memory_format=torch.channels_last))
-        return self.sight(photo, features, self.decoder.layers(features))
+        return self.sight(photo, features, self.decoder.decoded(features))
 
-    def sight(self, photo: Tensor, features: list[Tensor], layers: Layers) -> Sight:
-        """features: the backbone's of the photo; layers: the decoder's of these.
+    def sight(self, photo: Tensor, features: list[Tensor], decoded: Decoded) -> Sight:
+        """features: the backbone's of the photo; decoded: what the decoder of classes makes of these.
 
         Presence is read from features that others shape: gradients through deviations and maxima are as large as wild.
         """
         presence = self.presence([maps.detach() for maps in features])
-        classes = gated(layers.fine, presence)
-        moving = _enlarged(classes[:, 1:].detach().exp(), photo)
-        occluder, plants = layers.fine_things.split(1, 1)
-        direction = self.course(features[2:], cues(photo, moving, photo[:, :0]))
-        return Sight(classes, occluder, plants, direction, self.decoder.kind(layers.eighth), presence)
+        classes = gated(decoded.fine, presence)
+        moving = F.interpolate(classes[:, 1:].detach().exp(), photo.shape[2:], mode="bilinear", align_corners=False)
+        return Sight(
+            classes=classes,
+            occluder=self.occluders(features),
+            plants=self.plants(features[1:]),
+            direction=self.course(features[2:], cues(photo, moving)),
+            kind=self.kind(decoded.eighth),
+            presence=presence,
+        )
 
     @classmethod
     def from_tensors(cls, tensors: dict[str, Tensor]) -> Eye:
@@ -112,16 +109,20 @@ class Eye(nn.Module):
         def build() -> Eye:
             stages = "stem", *(f"stages.{i}.0.project" for i in range(len(DEPTHS)))
             backbone = tuple(len(tensors[f"backbone.{name}.bias"]) for name in stages)
-            decoder, course = (_part(tensors, name) for name in ("decoder", "course"))
-            finest = tuple(len(decoder[f"{name}.mix.bias"]) for name in ("up2", "up4"))
-            return cls(backbone, (*finest, *decoder_widths(decoder)), decoder_widths(course))
+            parts = (_part(tensors, name) for name in ("decoder", "occluders", "plants", "course"))
+            return cls(backbone, *(decoder_widths(part) for part in parts))
 
         return load(build, tensors, "The eye's weights do not fit its network; fetch the model again.")
 
 
+def gated(logits: Tensor, presence: Tensor) -> Tensor:
+    """Logits of classes [N,5,h,w] and of their presence [N,4] -> log-probabilities [N,5,h,w].
+
+    As odds, so that a place of which the decoder is surer than the presence head still moves.
+    """
+    static, moving = logits.float().log_softmax(1).split([1, logits.shape[1] - 1], 1)
+    return torch.cat([static, moving + F.logsigmoid(presence.float())[:, :, None, None]], 1).log_softmax(1)
+
+
 def _part(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:
     return {key.removeprefix(f"{name}."): x for key, x in tensors.items() if key.startswith(f"{name}.")}
-
-
-def _enlarged(maps: Tensor, like: Tensor) -> Tensor:
-    return F.interpolate(maps, size=like.shape[-2:], mode="bilinear", align_corners=False)

@@ -1,4 +1,4 @@
-"""Where the motion network sees matter flow, arrows as its hints included, and where it contradicts itself."""
+"""Where matter is seen to flow, and where the photo and its mirror image contradict each other; arrows on a grid."""
 
 from __future__ import annotations
 
@@ -12,14 +12,12 @@ import torch
 from torch import Tensor
 
 from stylecine.errors import MotionError
-from stylecine.networks.motionnet import MotionNet
 from stylecine.ops.arrows import start_cells
-from stylecine.ops.image import network_size, resize
+from stylecine.ops.image import resize
 from stylecine.options import SKY, WATER
+from stylecine.perception.see import Seen
 
-NETWORK_SHORT = 256  # short side that the network was trained at
-UNIT = 0.1  # of the short side: the network's unit
-HINT_RADIUS = 0.05  # of the short side: standard deviation of an arrow's hint, and of its exact hold on the flow
+HINT_RADIUS = 0.05  # of the short side: standard deviation of an arrow's exact hold on the flow
 PER_SECOND = 30.0  # a flow's unit of time is 1/30 s
 OFF_CENTRE = 0.03  # of half the width: a sky whose centre lies further to the left drifts to the left
 
@@ -64,28 +62,16 @@ def _along_way(arrow: Sequence[float], grid: tuple[int, int]) -> list[tuple[tupl
 
 
 def predict_directions(
-    motionnet: MotionNet, photo: Tensor, layers: Tensor, arrows: Sequence[PlacedArrow], grid: tuple[int, int]
+    seen: Seen | None, layers: Tensor, grid: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Of a photo [3,H,W] in [-1,1] with layers [4,H,W]: where matter flows, [2,h,w] on the grid, in units of 0.1 short
-    sides; and by how many degrees, 0 to 180, the prediction for the mirror image disagrees, [h,w]. Above 90 the network
-    contradicts itself: the direction is a guess.
+    """Of a photo with layers [4,H,W]: where matter flows, [2,h,w] on the grid, shorter than 1 where that is uncertain;
+    and by how many degrees, 0 to 180, the prediction for the mirror image disagrees, [h,w]. Above 90 it contradicts
+    itself: the direction is a guess.
     """
-    if not layers.any():
+    if seen is None or not layers.any():
         return np.zeros((2, *grid), np.float32), np.zeros(grid, np.float32)
-    size = network_size(photo.shape[-2:], NETWORK_SHORT)
-    hints = torch.zeros(3, *size, device=photo.device)
-    rows = (torch.arange(size[0], device=photo.device) + 0.5) / size[0] * grid[0]
-    columns = (torch.arange(size[1], device=photo.device) + 0.5) / size[1] * grid[1]
-    for arrow in arrows:
-        squared = (rows[:, None] - arrow.row - 0.5) ** 2 + (columns - arrow.column - 0.5) ** 2
-        mark = torch.exp(-squared / (2 * (HINT_RADIUS * min(grid)) ** 2))
-        # The network was trained on hints of about unit length, whatever the arrow's own.
-        direction = arrow.velocity / max(abs(arrow.velocity), 1e-9)
-        hint = torch.stack([mark * direction.real, mark * direction.imag, mark])
-        hints = torch.where(mark > hints[2], hint, hints)
-    small, below = resize(photo, size), resize(layers, size)
-    direct, mirrored = _both_predictions(motionnet, small, below, hints)
-    found = _mirror_averaged(direct, mirrored, below), _angle(direct, mirrored)[None]
+    below = resize(layers, (seen.directions.shape[1], seen.directions.shape[2]))
+    found = _mirror_averaged(seen.directions, seen.mirrored, below), _angle(seen.directions, seen.mirrored)[None]
     directions, disagreement = (resize(x, grid).cpu().numpy() for x in found)
     return directions, disagreement[0]
 
@@ -93,8 +79,8 @@ def predict_directions(
 def _mirror_averaged(direct: Tensor, mirrored: Tensor, layers: Tensor) -> Tensor:
     """The mean of the predictions [2,h,w] for a photo and for its mirror image.
 
-    Where the two contradict each other the network has not read the picture but has a bias: calm water and clouds drift
-    to the right. The bias is kept only where the mean says little, and points to where the sky as a whole drifts, or
+    Where the two contradict each other the eye has not read the picture but has a bias: calm water and clouds drift to
+    the right. The bias is kept only where the mean says little, and points to where the sky as a whole drifts, or
     else to the open side of the picture.
     """
     mean, bias = (direct + mirrored) / 2, (direct - mirrored) / 2
@@ -111,15 +97,6 @@ def _angle(first: Tensor, second: Tensor) -> Tensor:
     """Between vectors [2,h,w], in degrees."""
     lengths = (first.norm(dim=0) * second.norm(dim=0)).clamp_min(1e-9)
     return torch.rad2deg(torch.acos(((first * second).sum(0) / lengths).clamp(-1, 1)))
-
-
-def _both_predictions(motionnet: MotionNet, photo: Tensor, layers: Tensor, hints: Tensor) -> tuple[Tensor, Tensor]:
-    """The network's directions [2,h,w] for the photo, and those for its mirror image, mirrored back."""
-    sides = torch.tensor([-1.0, 1.0], device=photo.device)[:, None, None]
-    mirrored_hints = torch.cat([hints[:2] * sides, hints[2:]]).flip(2)
-    pairs = ((photo, photo.flip(2)), (layers, layers.flip(2)), (hints, mirrored_hints))
-    direct, mirrored = motionnet(*(torch.stack(pair) for pair in pairs))
-    return direct, mirrored.flip(2) * sides
 
 
 def open_side(layers: Tensor) -> Tensor:

@@ -1,5 +1,5 @@
-"""Where the mask may be wrong: what moves although the segmenter is hardly sure of it, and what might move but stands
-still; and, where somebody has said what moves, what drifts with the sky although the segmenter is sure that it stands
+"""Where the mask may be wrong: what moves although the eye is hardly sure of it, and what might move but stands
+still; and, where somebody has said what moves, what drifts with the sky although the eye is sure that it stands
 still."""
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Doubt(Region):
 def doubtful_regions(probabilities: Tensor, moves: Tensor, painted: np.ndarray) -> list[Doubt]:
     """Broad connected places where the mask may be wrong, masks bool [h,w] with a short side of 256, the largest first.
 
-    probabilities: [5,h,w], static first, of `Networks.probabilities`. moves: [H,W] in [0,1], how much each pixel moves.
+    probabilities: [5,h,w], static first, of `Networks.seen`. moves: [H,W] in [0,1], how much each pixel moves.
     painted: bool [H,W], where the user has said what moves, which is beyond doubt.
     """
     size = fit_short_side(moves.shape, SHORT_SIDE)
@@ -77,8 +77,8 @@ def torn_regions(probabilities: Tensor, layers: Tensor, moves: Tensor) -> list[D
     """Static things that a rough mask or stroke lets drift with the sky: parts of ridges, trees and posts, masks bool
     [h,w] with a short side of 512, the largest first.
 
-    probabilities: [5,h,w], static first, of `Networks.probabilities`. layers: [4,H,W]. moves: [H,W] in [0,1], how much
-    each pixel moves in the end. What drifts with water is not looked for: water that the segmenter takes for ground is
+    probabilities: [5,h,w], static first, of `Networks.seen`. layers: [4,H,W]. moves: [H,W] in [0,1], how much
+    each pixel moves in the end. What drifts with water is not looked for: water that the eye takes for ground is
     more frequent than ground that a mask takes for water.
     """
     size = fit_short_side(moves.shape, TORN_SIDE)

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
-
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from stylecine.errors import NothingMoves
-from stylecine.machine.threads import another_thread
-from stylecine.networks.occludernet import OccluderNet
-from stylecine.networks.segmenter import Segmenter
-from stylecine.ops.image import box_means, dilate, fast_dtype, fit_short_side, nearest, network_size, resize
+from stylecine.ops.image import box_means, dilate, fit_short_side, nearest, resize
 from stylecine.ops.regions import Parts, connected
 from stylecine.options import CLASSES, FALLS, MIN_LAYER_ALPHA, SKY, SMOKE, WATER
-from stylecine.perception.refine import both_ways, crf_refine, follow_edges, mean_probability, soft_threshold
+from stylecine.perception.refine import follow_edges, soft_threshold
+from stylecine.perception.see import Seen
 
-SHORT_SIDE = 640  # pixels on the short side of the copy that the networks see
 MIN_COLOUR_RANGE = 4 / 127.5  # of [-1, 1]: a photo whose channels all span less, four levels, shows nothing
-# Probabilities, of the occluder network, that something stands before what moves:
+# Probabilities that something stands before what moves:
 CERTAIN_OCCLUDER = 0.96  # from here on it does
 CERTAIN_IN_SKY = 0.75  # the same in the sky, which has no reflections of twigs
 CERTAIN_IF_SMALL = 0.75  # the same of the highest in a part no longer than MAX_SMALL_SIDE: stones, boats, birds
@@ -37,57 +31,29 @@ CLASS_SMOOTHING = 0.03  # of the short side: radius of the neighbourhood whose c
 CLASS_REACH = 0.1  # of the short side: how far a predicted class extends to places that the user added
 
 
-class Segmented(NamedTuple):
-    """What moves: layers [4,H,W] in [0,1], in the order of CLASSES, and the probabilities [5,h,w] that were decided
-    on, summing to 1, static first; None of a photo of one colour."""
-
-    layers: Tensor
-    probabilities: Tensor | None
+def shows_nothing(photo: Tensor) -> bool:
+    """Whether a photo [3,H,W] in [-1,1] is of one colour, so that no motion could be seen."""
+    return float(photo.amax((1, 2)).sub(photo.amin((1, 2))).max()) < MIN_COLOUR_RANGE
 
 
 @torch.inference_mode()
-def segment(
-    photo: Tensor, segmenter: Segmenter, load_occluders: Callable[[], OccluderNet | None] | None = None
-) -> Segmented:
-    """What moves in a photo [3,H,W] in [-1,1].
+def segment(photo: Tensor, seen: Seen) -> Tensor:
+    """What moves in a photo [3,H,W] in [-1,1] in which this is seen: layers [4,H,W] in [0,1], in the order of CLASSES.
 
     Each place belongs to the likeliest class of its neighbourhood alone, so `moving` of the result is the value of that
-    layer. The network's prediction, at a short side of 640, is made consistent among places of similar colour, and
-    follows the photo's own edges at full size; low probabilities become exactly 0. What the network of `load_occluders`
-    finds before water and sky stands still; it is loaded beside the segmenter's work.
+    layer. It follows the photo's own edges at full size; low probabilities become exactly 0. What is seen before water
+    and sky stands still.
     """
-    if float(photo.amax((1, 2)).sub(photo.amin((1, 2))).max()) < MIN_COLOUR_RANGE:
-        return Segmented(photo.new_zeros((len(CLASSES), *photo.shape[-2:])), None)  # no motion could be seen
-    # No network keeps all cores busy by itself.
-    with another_thread(photo.device, "stylecine-occluders") as begin:
-        occluded_ahead = None if load_occluders is None else begin(lambda: _occluder_probability(photo, load_occluders))
-        probabilities = crf_refine(_class_probabilities(photo, segmenter), photo)
-        occluded = None if occluded_ahead is None else occluded_ahead.result()
+    probabilities = seen.classes
     smooth = box_means(probabilities[1:], max(1, round(CLASS_SMOOTHING * min(probabilities.shape[1:]))))
     smooth = _put_sky_above_water(smooth, probabilities[0] < 0.5)
     classes = resize(smooth, photo.shape[-2:]).max(0).indices  # many times as fast as argmax
     mask = soft_threshold(follow_edges(1 - probabilities[:1], photo))
-    if occluded is not None and bool((mask > 0).any()):
-        mask = torch.where(_occluded(occluded, classes), 0.0, mask)
-    mask = _remove_specks(mask)
-    return Segmented(_split_by_class(mask, classes), probabilities)
-
-
-@torch.inference_mode()
-def predict_probabilities(photo: Tensor, segmenter: Segmenter) -> Tensor:
-    """photo [3,H,W] in [-1,1] -> probabilities [5,h,w], summing to 1: static, then CLASSES; what `segment` decides
-    on. Its short side is 640."""
-    return crf_refine(_class_probabilities(photo, segmenter), photo)
-
-
-@torch.inference_mode()
-def _occluder_probability(photo: Tensor, load_occluders: Callable[[], OccluderNet | None]) -> Tensor | None:
-    """[H,W]: that something stands before water or sky; None without a network."""
-    occluders = load_occluders()
-    if occluders is None:
-        return None
-    probability = mean_probability(photo, occluders, (SHORT_SIDE,), shown=SHORT_SIDE)[None]
-    return torch.maximum(resize(probability, photo.shape[-2:])[0], follow_edges(probability, photo))
+    if bool((mask > 0).any()):
+        occluder = seen.occluder[None]
+        sharp = torch.maximum(resize(occluder, photo.shape[-2:])[0], follow_edges(occluder, photo))
+        mask = torch.where(_occluded(sharp, classes), 0.0, mask)
+    return _split_by_class(_remove_specks(mask), classes)
 
 
 def _occluded(seen: Tensor, classes: Tensor) -> Tensor:
@@ -146,16 +112,6 @@ def apply_mask(layers: Tensor, mask: Tensor) -> Tensor:
         classes = torch.full_like(classes, WATER)
     full = F.interpolate(classes[None, None].float(), layers.shape[-2:], mode="nearest")[0, 0].long()
     return _split_by_class(mask, torch.where(layers.amax(0) > 0, layers.max(0).indices, full))
-
-
-def _class_probabilities(photo: Tensor, segmenter: Segmenter) -> Tensor:
-    """[5,h,w], summing to 1, static first: the mean over the photo and its mirror image."""
-    size = network_size(photo.shape[-2:], SHORT_SIDE)
-    dtype = fast_dtype(photo.device)
-    small = resize(photo, size)
-    with torch.autocast(photo.device.type, dtype, enabled=dtype != torch.float32):
-        straight, mirrored = (x[0].float().softmax(0) for x in both_ways(segmenter, small))
-    return (straight + mirrored.flip(2)) / 2
 
 
 def _put_sky_above_water(classes: Tensor, moves: Tensor) -> Tensor:

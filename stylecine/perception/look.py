@@ -1,21 +1,17 @@
-"""From a photo to its `Scenery`: every network and detector looks at it here, once."""
+"""From a photo to its `Scenery`: the eye and every detector look at it here, once."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from stylecine.machine.threads import another_thread
-from stylecine.networks.motionnet import MotionNet
-from stylecine.networks.occludernet import OccluderNet
-from stylecine.networks.segmenter import Segmenter
 from stylecine.ops.arrows import GRID
 from stylecine.ops.image import fit_short_side, resize, to_uint8
-from stylecine.options import FALLS, SKY, WATER, Arrow
+from stylecine.options import CLASSES, FALLS, SKY, WATER, Arrow
 from stylecine.perception.beach import find_beach
 from stylecine.perception.clouds import cloud_reach
 from stylecine.perception.depth import judge_depth
@@ -24,48 +20,40 @@ from stylecine.perception.edges import Eroded, erode
 from stylecine.perception.falls import fall_texture
 from stylecine.perception.foam import foam
 from stylecine.perception.glow import sun_glow
-from stylecine.perception.layers import segment
+from stylecine.perception.layers import segment, shows_nothing
 from stylecine.perception.reflection import mirroring
 from stylecine.perception.scenery import Scenery, Still
+from stylecine.perception.see import EyeNetwork, Seen, see
 from stylecine.perception.stream import find_streams, import_ahead, sense_odds
 
 TRACE = 0.05  # of a layer: with less it does not own a place of the grid
 
 
-class Nets(Protocol):
-    """The networks that look at photos; `occluders` may be missing, and is read when it is first asked for."""
-
-    @property
-    def segmenter(self) -> Segmenter: ...
-    @property
-    def motionnet(self) -> MotionNet: ...
-    @property
-    def occluders(self) -> OccluderNet | None: ...
-
-
 @torch.inference_mode()
-def look(photo: Tensor, nets: Nets, *, edges: bool = True) -> Scenery:
+def look(photo: Tensor, eye: EyeNetwork, *, edges: bool = True) -> Scenery:
     """What a photo [3,H,W] in [-1,1] shows. edges: whether to look for those of what moves, too."""
+    if shows_nothing(photo):
+        return perceive(photo, photo.new_zeros((len(CLASSES), *photo.shape[-2:])), None, edges=edges)
     with another_thread(photo.device, "stylecine-imports") as begin:
         begin(import_ahead)
-        layers, probabilities = segment(photo, nets.segmenter, lambda: nets.occluders)
-    return perceive(photo, layers, nets.motionnet, probabilities=probabilities, edges=edges)
+        seen = see(photo, eye)
+        layers = segment(photo, seen)
+    return perceive(photo, layers, seen, edges=edges)
 
 
 @torch.inference_mode()
 def perceive(
     photo: Tensor,
     layers: Tensor,
-    motionnet: MotionNet,
+    seen: Seen | None,
     *,
     arrows: Sequence[Arrow] = (),
     held: Tensor | None = None,
     freed: Tensor | None = None,
     sky: Tensor | None = None,
-    probabilities: Tensor | None = None,
     edges: bool = True,
 ) -> Scenery:
-    """What a photo [3,H,W] in [-1,1] shows of which the layers [4,H,W] are known.
+    """What a photo [3,H,W] in [-1,1] shows of which the layers [4,H,W] are known, and what the eye says, if anything.
 
     What a user has said comes before what is seen: arrows, as in `animate`; held: [H,W] in [0,1], what must not move;
     freed: bool [H,W], what moves although it seems to stand. sky: [H,W], if not that of the layers. Raises MotionError
@@ -75,7 +63,7 @@ def perceive(
     placed = place_arrows(layers, arrows, grid)
     with another_thread(photo.device, "stylecine-edges") as begin:
         eroded = begin(lambda: erode(layers, photo, freed, _starts(placed, grid))) if edges else None
-        directions, disagreement = predict_directions(motionnet, photo, layers, placed, grid)
+        directions, disagreement = predict_directions(seen, layers, grid)
         owner, grey = _class_map(layers, grid), _grey_on(photo, grid)
         water, falls, in_sky = (owner == k for k in (WATER, FALLS, SKY))
         streams = find_streams(owner)
@@ -90,7 +78,7 @@ def perceive(
         return Scenery(
             layers=layers,
             eroded=None if eroded is None else eroded.result(),
-            probabilities=probabilities,
+            seen=seen,
             owner=owner,
             directions=directions,
             disagreement=disagreement,

@@ -19,6 +19,7 @@ from stylecine.perception.depth import Depth
 from stylecine.perception.directions import PlacedArrow
 from stylecine.perception.edges import Eroded
 from stylecine.perception.falls import FallTexture
+from stylecine.perception.see import Seen
 from stylecine.perception.stream import Streams
 
 UNDECIDED = 0.5  # log-odds of a stream's sense, below which it might as well run the other way
@@ -47,10 +48,10 @@ class Scenery:
 
     layers: soft maps of sky, water, falls and smoke, [4,H,W] in [0,1], along the photo's own edges.
     eroded: what of them moves for sure, at pixels; None where nobody has looked yet, as for a first preview.
-    probabilities: [5,h,w] of static and of CLASSES, as the segmenter saw the photo; None for layers from a file.
+    seen: what the eye says of the photo; None of a photo of one colour.
     owner: int, the class of each place, -1 where nothing moves.
-    directions: [2,h,w], where matter flows, in units of 0.1 short sides, x right, y down; disagreement: degrees by
-        which the prediction for the mirror image differs.
+    directions: [2,h,w], where matter flows, x right, y down, shorter than 1 where that is uncertain; disagreement:
+        degrees by which the prediction for the mirror image differs.
     streams: connected water and falls: which lie open, and where the rest runs; odds: log-odds that a stream runs as
         `directions` say, and not the other way.
     still: what stands. foam: in [0,1], white water. beach: where surf runs up, if anywhere.
@@ -62,7 +63,7 @@ class Scenery:
 
     layers: Tensor
     eroded: Eroded | None
-    probabilities: Tensor | None
+    seen: Seen | None
     owner: np.ndarray
     directions: np.ndarray
     disagreement: np.ndarray

@@ -1,6 +1,6 @@
 """Thin static things before what moves: posts, masts, railings, wires, rigging, reeds, twigs, branches.
 
-The segmenter sees the photo at a short side of 640 and misses many of them; what it misses is torn off and drifts
+The eye sees the photo at a short side of 640 and misses many of them; what it misses is torn off and drifts
 along. They are found by structure instead: thin, unlike what moves on both sides of them (the top-hats of mathematical
 morphology), with sharp edges, and fastened to something static. Among plants that sway, trunks and posts are found by
 their long edges.

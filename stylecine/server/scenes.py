@@ -212,7 +212,7 @@ def routes(service: Service) -> APIRouter:
 
     @router.get("/{id}/doubts", responses=ERRORS)
     async def get_doubts(request: Request, id: str) -> schemas.Doubts:
-        """Places that move, edits included, although the segmenter was hardly sure of them."""
+        """Places that move, edits included, although the eye was hardly sure of them."""
         row = await service.ready_scene(id)
         return schemas.Doubts(**await while_connected(request, service.facts(row, "doubts")))
 

@@ -30,7 +30,6 @@ from stylecine.explanation.shell import Source
 from stylecine.machine.atomic import atomic_write
 from stylecine.machine.progress import Progress
 from stylecine.machine.threads import one_thread
-from stylecine.ops.image import to_tensor
 from stylecine.ops.recolour import recolour
 from stylecine.options import (
     AUTO,
@@ -204,9 +203,8 @@ class Worker:
         """Where the mask may be wrong, but for what was painted, each with a stroke that covers it: what moves, then
         what stands still."""
         scene = self._edited(request)
-        photo = to_tensor(scene.photo).to(self.animator.device)
-        probabilities = self.animator.probabilities(photo, scene.scenery)
-        found = doubtful_regions(probabilities, moving(scene.edited_layers), scene.painted)
+        seen = self.animator.seen(scene.photo, scene.scenery)
+        found = doubtful_regions(seen.classes, moving(scene.edited_layers), scene.painted)
         frozen, offered = ([doubt for doubt in found if doubt.moving == moves] for moves in (True, False))
         doubts = []
         for doubt in frozen[:MAX_DOUBTS] + offered[:MAX_OFFERS]:

@@ -148,7 +148,7 @@ def test_failures_are_reported_and_retried(
 
 def test_an_internal_error_fails_only_its_photo(photos: list[Task], out: Path, animator: Animator, model: str) -> None:
     out.mkdir()
-    broken = replace(animator, segmenter=None)  # type: ignore[arg-type]
+    broken = with_stand_ins(animator, eye=None)
     record = animate_task(broken, photos[0], out / "a.mp4", model)
     assert record["kind"] == "internal" and record["error"].startswith("Internal error: TypeError: ")
     assert not list(out.iterdir())
@@ -179,7 +179,7 @@ def test_changed_weights_and_other_versions_are_not_done(
 ) -> None:
     photos = photos[:1]
     run_here(photos, out, animator, model)
-    with (Path(model) / "motion.safetensors").open("r+b") as file:
+    with (Path(model) / "eye.safetensors").open("r+b") as file:
         file.seek(-1, 2)
         file.write(b"\x01")
     weights_of.cache_clear()

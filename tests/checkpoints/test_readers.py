@@ -51,7 +51,7 @@ FULL_SIZE = {
 
 def beside(small_model: Path, folder: Path) -> None:
     """Puts small networks beside a generator in `folder`, as a user may."""
-    for role in ("segmenter", "motion", "lpips"):
+    for role in ("eye", "lpips"):
         shutil.copy(small_model / f"{role}.safetensors", folder)
 
 

@@ -35,6 +35,9 @@ from stylecine.perception.look import perceive
 from stylecine.picture.photo import load_photo
 from tests.ops.test_readback import CUDA, Gpu
 from tests.output.test_origin import photo as photo_of_a_camera
+from tests.seen import Everywhere, saying
+
+RIGHT = Everywhere(1, 0).directions(8, 12)
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +120,7 @@ def test_the_report_is_json_and_names_the_models(loop: Cinemagraph, small_model:
     assert (report["width"], report["height"], report["frames"], report["fps"]) == (96, 72, 12, 10)
     assert report["photo"] is None  # it was given as pixels
     assert report["model"]["name"] == small_model.name
-    roles = {"generator", "encoder", "segmenter", "motion", "lpips", "cloth", "normals", "finder"}
+    roles = {"generator", "encoder", "eye", "lpips", "cloth", "normals", "finder"}
     assert set(report["model"]["weights"]) == roles
     assert {"python", "torch", "numpy", "Pillow", "av", "native", "platform"} == set(report["versions"])
     assert report["inversion"] == loop.scene.score | {"likeness": loop.scene.likeness}
@@ -402,7 +405,7 @@ def test_a_stroke_that_tears_something_off_gets_a_warning_that_names_the_place(
     animator: Animator, scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     certain = torch.tensor([0.95, 0.05, 0, 0, 0])[:, None, None].expand(5, 72, 96)
-    monkeypatch.setattr(Animator, "probabilities", lambda animator, photo, scenery: certain)
+    monkeypatch.setattr(Animator, "seen", lambda animator, photo, scenery: saying(certain, RIGHT))
     still = replace(scene, layers=torch.zeros_like(scene.layers))
     painted = still.paint("sky", [[0.5, 0.25]], radius=0.2)
     loop = animator.render(painted, seconds=0.4)
@@ -419,7 +422,7 @@ def test_water_that_moves_by_half_gets_a_warning_that_names_the_place(
     layers = torch.zeros_like(scene.layers)
     layers[CLASSES.index("water")] = (moving > 0.5).float()
     likely = torch.stack([1 - moving, *(moving * (name == "water") for name in CLASSES)])
-    scenery = replace(perceive(to_tensor(scene.photo), layers, animator.motionnet), probabilities=likely)
+    scenery = perceive(to_tensor(scene.photo), layers, saying(likely, RIGHT))
     half = replace(scene, layers=layers, scenery=scenery)
     warning = animator.render(half, seconds=0.4).warning
     assert re.search(r"Part of the water may be left out, around 0\.[12]\d,0\.[78]\d; paint over what", warning)

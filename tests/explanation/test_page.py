@@ -108,7 +108,7 @@ def test_without_an_encoder_the_photo_is_shown(evidence: Evidence) -> None:
 
 def test_what_is_first_used_here_can_be_used_in_training(animator: Animator, scene: Scene, evidence: Evidence) -> None:
     assert evidence.loop is not None
-    assert not any(tensor.is_inference() for tensor in (scene.edited_layers, *animator.segmenter.parameters()))
+    assert not any(tensor.is_inference() for tensor in (scene.edited_layers, *animator.eye.parameters()))
 
 
 def test_a_photo_in_which_nothing_moves_is_explained(animator: Animator, photo: np.ndarray) -> None:

@@ -16,7 +16,7 @@ from stylecine.errors import MotionError
 from stylecine.movement.motion import predict_motion, read_motion
 from stylecine.movement.speed import STILL_DRIFT
 from stylecine.options import PACES
-from tests.seen import Everywhere, Habit, mirrored, seen
+from tests.seen import Everywhere, Habit, seen
 
 SKY, WATER, FALLS, SMOKE = range(4)
 H, W = 128, 192
@@ -26,8 +26,8 @@ class Bending(Everywhere):
     """Runs right on the left, down on the right."""
 
     def field(self, h: int, w: int) -> Tensor:
-        angle = (torch.arange(w // 4) + 0.5) / (w // 4) * math.pi / 2
-        return torch.stack([angle.cos(), angle.sin()])[:, None].expand(2, h // 4, w // 4)
+        angle = (torch.arange(w) + 0.5) / w * math.pi / 2
+        return torch.stack([angle.cos(), angle.sin()])[:, None].expand(2, h, w)
 
 
 def layer(kind: int, where: Tensor) -> Tensor:
@@ -170,12 +170,11 @@ def test_water_that_could_drift_either_way_drifts_with_the_clouds() -> None:
     class Clouds(Habit):
         """Sees clouds drift to the left, and nothing else; its habit is to the right."""
 
-        def field(self, h: int, w: int) -> Tensor:
-            return torch.where(torch.arange(h // 4)[:, None] < h // 8, 0.0, super().field(h, w))
-
-        def forward(self, photo: Tensor, layers: Tensor, hints: Tensor) -> Tensor:
-            seen = torch.tensor([-1.0, 0.0])[:, None, None] * (self.field(*photo.shape[2:])[:1] == 0)
-            return torch.stack([self.field(*p.shape[1:]) + mirrored(seen, p) for p in photo])
+        def directions(self, h: int, w: int) -> tuple[Tensor, Tensor]:
+            high = torch.arange(h)[:, None] < h // 2
+            clouds = torch.tensor([-1.0, 0.0])[:, None, None].expand(2, h, w)
+            straight, mirrored = (torch.where(high, clouds, field) for field in super().directions(h, w))
+            return straight, mirrored
 
     layers = layer(SKY, rows() < 60) + layer(WATER, rows() > 66)
     flow = flow_of(GREY, layers, Clouds(1, 0))
@@ -229,7 +228,7 @@ def test_one_stream_has_one_sense() -> None:
         """Uphill in the distance, downhill nearby."""
 
         def field(self, h: int, w: int) -> Tensor:
-            return torch.where(torch.arange(h // 4)[:, None] < h // 8, -1.0, 1.0) * super().field(h, w)
+            return torch.where(torch.arange(h)[:, None] < h // 2, -1.0, 1.0) * super().field(h, w)
 
     flow = flow_of(GREY, layer(WATER, CHANNEL), Torn(0.3, 1))
     assert (flow[1][CHANNEL] > 0.3 * flow[1].max()).float().mean() > 0.95

@@ -1,4 +1,4 @@
-"""The finder of cloth: a corrected copy of the segmenter's backbone and a decoder, read from one file."""
+"""The finder of cloth: a corrected copy of the eye's backbone and a decoder, read from one file."""
 
 import copy
 
@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from stylecine.errors import WeightsMalformed
+from stylecine.networks.backbone import Backbone
 from stylecine.networks.clothfinder import ClothFinder, low_rank_corrections
-from stylecine.networks.segmenter import Backbone
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def test_corrections_lead_back_to_the_former_backbone(tuned: Backbone, former: B
         assert torch.allclose(ours, wanted, atol=1e-3 * float(wanted.abs().max()))
 
 
-def test_the_segmenters_own_backbone_stays(tuned: Backbone, former: Backbone) -> None:
+def test_the_eyes_own_backbone_stays(tuned: Backbone, former: Backbone) -> None:
     before = copy.deepcopy(tuned.state_dict())
     ClothFinder(tuned, low_rank_corrections(tuned, former), (8, 8, 8))
     assert all(torch.equal(x, before[name]) for name, x in tuned.state_dict().items())

@@ -1,4 +1,4 @@
-"""What moves although the segmenter was hardly sure, what stands still although it may move, and what is torn off."""
+"""What moves although the eye was hardly sure, what stands still although it may move, and what is torn off."""
 
 import numpy as np
 import pytest
@@ -95,7 +95,7 @@ def test_what_is_small_or_far_from_its_kind_is_not_left_out(sure: torch.Tensor) 
 
 @pytest.fixture
 def post(sure: torch.Tensor) -> np.ndarray:
-    """bool [256,384]: a post, of which the segmenter is sure that it stands still."""
+    """bool [256,384]: a post, of which the eye is sure that it stands still."""
     sure[60:200, 100:106] = 0.03
     return sure.numpy() < 0.1
 

@@ -13,6 +13,7 @@ from stylecine.engine.model_networks import Networks
 from stylecine.ops.image import to_tensor
 from stylecine.perception.edges import erode
 from stylecine.perception.layers import segment
+from stylecine.perception.see import see
 from stylecine.perception.thin import thin_static, top_hats
 from stylecine.picture.photo import load_photo
 
@@ -94,7 +95,7 @@ def test_other_things_are_left_alone(thing: str) -> None:
         photo += 0.3 * torch.exp(-(((rows - 200) / 30.0) ** 2) - ((columns - 200) / 60.0) ** 2) * moves
     elif thing == "a wave":  # level
         photo[:, 247:249, 100:300] = 0.6
-    else:  # thicker than what is looked for; the segmenter finds it
+    else:  # thicker than what is looked for; the eye finds it
         photo[:, 100:260, 180:240] = -0.4
     sky, water = (NOTHING, moves) if thing == "a wave" else (moves, NOTHING)
     assert not thin_static(photo, sky, water).any()
@@ -132,7 +133,7 @@ def networks() -> Networks:
 def test_hand_marked_posts_masts_cables_and_branches_stand_still(networks: Networks, name: str) -> None:
     """Where the mask is 0 every frame has the photo's own bytes: nothing is displaced there."""
     photo = to_tensor(load_photo(next(MARKED.glob(f"{name}.*"))))
-    layers = segment(photo, networks.segmenter, lambda: networks.occluders).layers
+    layers = segment(photo, see(photo, networks.eye))
     moves = erode(layers, photo).moves.numpy() > 0
     share = np.concatenate([moves[points_along(line, moves.shape)] for line in LINES[name]["lines"]]).mean()
     assert share < MISSED.get(name, 0.05)

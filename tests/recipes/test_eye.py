@@ -3,6 +3,7 @@
 import csv
 import importlib
 import json
+from argparse import Namespace
 from pathlib import Path
 
 import numpy as np
@@ -148,7 +149,7 @@ def test_losses_are_zero_where_nothing_is_known(recipe) -> None:  # type: ignore
     blank = data._example(torch.zeros(3, 64, 96), unknown, None)
     examples = data.Examples(*(part[None] for part in blank))
     torch.manual_seed(0)
-    network = train.Taught(Eye((8,) * 8, (8, 8, 8, 16, 24), (8, 8, 16)))
+    network = train.Taught(Eye((8,) * 8, (8,) * 5, (8,) * 5, (8,) * 4, (8,) * 3))
     with torch.no_grad():
         found = train.losses(*network(examples.photo), examples)
     assert set(found) == set(train.WEIGHTS)
@@ -156,19 +157,17 @@ def test_losses_are_zero_where_nothing_is_known(recipe) -> None:  # type: ignore
     assert all(float(found[name]) == pytest.approx(0, abs=1e-6) for name in ("kind", "scene", "direction"))
 
 
-def test_training_starts_as_the_networks_that_the_eye_replaces(recipe) -> None:  # type: ignore[no-untyped-def]
-    train = recipe("train_eye")
-    missing, unexpected = Eye().load_state_dict(train.first_weights(), strict=False)
-    assert not unexpected and all(f"eye.{name}".startswith(train.NEW) for name in missing)
-
-
-def test_a_soup_lies_halfway_between_an_eye_and_the_networks_that_it_replaces(recipe, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_training_begins_with_an_eye_or_with_a_backbone(recipe, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     train_eye = recipe("train_eye")
-    first, start = train_eye.first_weights(), tmp_path / "eye.safetensors"
-    save_file({name: x + 1 for name, x in first.items()} | {"new": torch.ones(2)}, start)
-    soup = train_eye.begin_with(start, True)
-    assert all(torch.allclose(soup[name], x + 0.5) for name, x in first.items()) and soup["new"].tolist() == [1, 1]
-    assert torch.equal(train_eye.begin_with(start, False)["presence.leave.bias"], first["presence.leave.bias"] + 1)
+    torch.manual_seed(0)
+    before = Eye()
+    save_file(before.state_dict(), tmp_path / "eye.safetensors")
+    save_file(before.backbone.state_dict(), tmp_path / "backbone.safetensors")
+    for name in ("start", "backbone"):
+        eye, file = Eye(), tmp_path / ("eye.safetensors" if name == "start" else "backbone.safetensors")
+        train_eye.begin_with(eye, Namespace(**{"start": None, "backbone": None, name: file}))
+        assert eye.backbone.stem.weight.equal(before.backbone.stem.weight)
+        assert eye.plants.fine.weight.equal(before.plants.fine.weight) == (name == "start")
 
 
 def test_angles_and_overlaps(recipe) -> None:  # type: ignore[no-untyped-def]
@@ -176,6 +175,3 @@ def test_angles_and_overlaps(recipe) -> None:  # type: ignore[no-untyped-def]
     assert evaluate.angle((1, 0), (0, 2)) == pytest.approx(90)
     assert evaluate.angle((1, 0.1), (1, -0.1)) == pytest.approx(2 * np.degrees(np.arctan(0.1)))
     assert evaluate.iou(np.array([1, 1, 0], bool), np.array([0, 1, 1], bool)) == pytest.approx(1 / 3)
-    maps = torch.zeros(2, 2, 1, 4)
-    maps[0, :, 0, 1], maps[1, :, 0, 2] = torch.tensor([1.0, 1.0]), torch.tensor([-1.0, 1.0])
-    assert torch.equal(evaluate.mean_direction(maps)[:, 0, 1], torch.ones(2))

@@ -9,9 +9,6 @@ import numpy as np
 import pytest
 import torch
 
-from stylecine.networks.occludernet import OccluderNet
-from stylecine.networks.segmenter import Backbone
-
 RECIPES = Path(__file__).resolve().parents[2] / "pretrained/recipes"
 H, W = 96, 144
 
@@ -63,18 +60,3 @@ def test_everything_before_a_plain_sky_is_keyed(composites: ModuleType) -> None:
     sky[:50, :60] = True
     key = composites._keyed(base, sky)
     assert key[57:59, 70:72].min() == 1 and key[:50, :60].max() == 0
-
-
-def test_compact_weights_are_nearly_the_same_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(RECIPES))
-    from common import compact
-
-    torch.manual_seed(0)
-    network = OccluderNet(Backbone((8,) * 8), (8, 8, 16, 16, 24)).eval().requires_grad_(False)
-    small = compact(network.decoder.state_dict())
-    halved = sum(x.numel() for x in small.values() if x.dtype == torch.float8_e4m3fn)
-    assert halved > 0.6 * sum(x.numel() for x in small.values())
-    photo = torch.rand(1, 3, 64, 96)
-    again = OccluderNet.from_tensors({name: x.float() for name, x in small.items()}, network.backbone)
-    ours, theirs = network(photo), again(photo)
-    assert (ours - theirs).abs().mean() < 0.1 * ours.std()

@@ -14,10 +14,10 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
+from stylecine.networks.backbone import Backbone
 from stylecine.networks.encoder import Encoder
 from stylecine.networks.generator import Generator
 from stylecine.networks.lpips import LPIPS
-from stylecine.networks.segmenter import Backbone
 
 RECIPES = Path(__file__).resolve().parents[2] / "pretrained/recipes"
 
@@ -126,18 +126,6 @@ def test_training_the_generator_writes_weights_and_resumes(photos: Path, tmp_pat
     assert second[0] == {"step": first[-1]["step"], "minutes": second[0]["minutes"], "event": "resumed"}
     assert second[-1]["step"] == 2 * first[-1]["step"] == 4
     assert second[-1]["minutes"] > first[-1]["minutes"]
-
-
-@pytest.mark.slow
-def test_refining_the_segmenter_corrects_only_1x1_convolutions_of_its_backbone(photos: Path, tmp_path: Path) -> None:
-    shipped, refined = RECIPES.parent / "segmenter.safetensors", tmp_path / "refined.safetensors"
-    options = ("--steps", "2", "--batch", "2", "--threads", "1", "--minutes", "5", "--out", tmp_path)
-    run("train_segmenter.py", "--photos", photos, "--refine", shipped, *options)
-    run("train_segmenter.py", "--photos", photos, "--refine", shipped, "--out", tmp_path, "--export", refined)
-    before, after = load_file(shipped), load_file(refined)
-    changed = {name for name in before if not before[name].equal(after[name])}
-    assert {name.split(".")[0] for name in changed} >= {"decoder", "presence"}
-    assert all(before[name].shape[2:] == (1, 1) for name in changed if name.startswith("backbone."))
 
 
 def test_spattered_water_is_rougher_and_the_rest_stays(monkeypatch: pytest.MonkeyPatch) -> None:

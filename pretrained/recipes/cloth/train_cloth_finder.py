@@ -5,13 +5,13 @@
     python pretrained/recipes/cloth/train_cloth_finder.py --start finder.safetensors --photos DIR --clips DIR
     python pretrained/recipes/cloth/train_cloth_finder.py --start finder.safetensors --export OUT.safetensors
     python pretrained/recipes/cloth/train_cloth_finder.py --average A.safetensors B.safetensors --export OUT.safetensors
-    python pretrained/recipes/cloth/train_cloth_finder.py --refit finder.safetensors --former OLD_SEGMENTER --export OUT
+    python pretrained/recipes/cloth/train_cloth_finder.py --refit finder.safetensors --former OLD_EYE --export OUT
 
-The backbone that convert_efficientnet.py writes is the one that the segmenter's was fine-tuned from: the corrections
+The backbone that convert_efficientnet.py writes is the one that the eye's was fine-tuned from: the corrections
 lead back to it. With `--start` the decoder of a finder is trained on, with the corrections that it has; `--average`
 takes the mean of such finders' decoders. The backbone stays as it is, so features are computed once, of `--composites`
 pictures made before training.
-`--refit` leaves a finder as it is when the segmenter was trained on: only the corrections are made anew, from the new
+`--refit` leaves a finder as it is when the eye was trained on: only the corrections are made anew, from the new
 backbone to the one that the finder was trained with.
 """
 
@@ -34,40 +34,48 @@ from cloth.composites import Composites, load_clips
 from common import Run, Training, arguments, autocast, averaged
 from labelled import read_small
 
+from stylecine.networks.backbone import Backbone
 from stylecine.networks.clothfinder import DECODER, LEFT, RIGHT, ClothFinder, low_rank_corrections
-from stylecine.networks.segmenter import Backbone, Segmenter
 from stylecine.weights import PRETRAINED, read_tensors
 
 LONG_SIDE = 1000  # of the landscapes
 HELD_OUT = 12  # one in so many composites is not trained on
 DROPPED = 0.15  # of the feature channels
-REFIT_RANK = 16  # of corrections: the finder's own and those of a segmenter that was trained on
+REFIT_RANK = 16  # of corrections: the finder's own and those of an eye that was trained on
 SURE = 0.8  # the probability at which precision and recall are measured
 
 
-def corrected_finder(segmenter: Path, former: Path) -> tuple[ClothFinder, dict[str, tuple[Tensor, Tensor]]]:
+def backbone_in(path: Path) -> Backbone:
+    """Of an eye, or of another network that has one."""
+    backbone, prefix = Backbone(), "backbone."
+    tensors = {name: x for name, x in read_tensors(path).items() if name.startswith(prefix)}
+    backbone.load_state_dict({name.removeprefix(prefix): x.float() for name, x in tensors.items()})
+    return backbone.eval().requires_grad_(False)
+
+
+def corrected_finder(eye: Path, former: Path) -> tuple[ClothFinder, dict[str, tuple[Tensor, Tensor]]]:
     """A finder with a new decoder, and its corrections as they are saved, in half precision."""
-    tuned, before = Segmenter.from_tensors(read_tensors(segmenter)).backbone, Backbone()
+    tuned, before = backbone_in(eye), Backbone()
     before.load_state_dict(load_file(former))
     pairs = low_rank_corrections(tuned, before)
     corrections = {name: (left.half().float(), right.half().float()) for name, (left, right) in pairs.items()}
     return ClothFinder(tuned, corrections), corrections
 
 
-def started_finder(segmenter: Path, start: Path) -> tuple[ClothFinder, dict[str, tuple[Tensor, Tensor]]]:
+def started_finder(eye: Path, start: Path) -> tuple[ClothFinder, dict[str, tuple[Tensor, Tensor]]]:
     """A finder to train on, and its corrections."""
     tensors = read_tensors(start)
     names = [name.removesuffix(LEFT) for name in tensors if name.endswith(LEFT)]
     corrections = {name: (tensors[name + LEFT].float(), tensors[name + RIGHT].float()) for name in names}
-    finder = ClothFinder.from_tensors(tensors, Segmenter.from_tensors(read_tensors(segmenter)).backbone)
+    finder = ClothFinder.from_tensors(tensors, backbone_in(eye))
     finder.decoder.requires_grad_(True)
     return finder, corrections
 
 
 def finder_of(options: argparse.Namespace) -> tuple[ClothFinder, dict[str, tuple[Tensor, Tensor]]]:
     if options.start:
-        return started_finder(options.segmenter, options.start)
-    return corrected_finder(options.segmenter, options.backbone)
+        return started_finder(options.eye, options.start)
+    return corrected_finder(options.eye, options.backbone)
 
 
 class Cached:
@@ -140,17 +148,17 @@ def export(options: argparse.Namespace) -> None:
 
 def average(options: argparse.Namespace) -> None:
     """The mean of the decoders of finders with the same corrections."""
-    finders = [started_finder(options.segmenter, path) for path in options.average]
+    finders = [started_finder(options.eye, path) for path in options.average]
     decoders = [finder.decoder.state_dict() for finder, _ in finders]
     mean = {name: torch.stack([decoder[name] for decoder in decoders]).mean(0) for name in decoders[0]}
     save(mean, finders[0][1], options.export)
 
 
 def refit(options: argparse.Namespace) -> None:
-    """The same decoder, with corrections from the new segmenter's backbone to that which it was trained with."""
+    """The same decoder, with corrections from the new eye's backbone to that which it was trained with."""
     tensors = read_tensors(options.refit)
-    finder = ClothFinder.from_tensors(tensors, Segmenter.from_tensors(read_tensors(options.former)).backbone)
-    backbone = Segmenter.from_tensors(read_tensors(options.segmenter)).backbone
+    finder = ClothFinder.from_tensors(tensors, backbone_in(options.former))
+    backbone = backbone_in(options.eye)
     corrections = low_rank_corrections(backbone, finder.backbone, REFIT_RANK)
     save(finder.decoder.state_dict(), corrections, options.export)
 
@@ -179,10 +187,10 @@ def main() -> None:
     parser.add_argument("--backbone", type=Path, help="written by convert_efficientnet.py")
     parser.add_argument("--start", type=Path, metavar="FINDER", help="instead: the finder to train on")
     parser.add_argument("--average", type=Path, nargs="+", metavar="FINDER", help="finders to take the mean of")
-    parser.add_argument("--segmenter", type=Path, default=PRETRAINED / "segmenter.safetensors")
+    parser.add_argument("--eye", type=Path, default=PRETRAINED / "eye.safetensors")
     parser.add_argument("--composites", type=int, default=1200, help="pictures made in each run")
     parser.add_argument("--refit", type=Path, metavar="FINDER", help="a finder to keep as it is")
-    parser.add_argument("--former", type=Path, metavar="SEGMENTER", help="the segmenter of that finder")
+    parser.add_argument("--former", type=Path, metavar="EYE", help="the eye of that finder")
     options = parser.parse_args()
     if options.refit:
         refit(options)

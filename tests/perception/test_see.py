@@ -1,0 +1,75 @@
+"""What the eye says of a photo: the mean of it and of its mirror image, consistent among similar colours."""
+
+import torch
+from torch import Tensor
+
+from stylecine.networks.eye import Sight
+from stylecine.options import CLASSES
+from stylecine.perception.see import SHORT_SIDE, see
+
+
+def sees_the_left(photos: Tensor) -> Sight:
+    """An eye to which all on the left side moves, stands, sways and runs to the right, whatever the photo shows."""
+    n, _, h, w = photos.shape
+    half, quarter, eighth = (torch.linspace(4, -4, w // scale).expand(n, 1, h // scale, -1) for scale in (2, 4, 8))
+    classes = torch.cat([-half, half, *(torch.full_like(half, -9.0) for _ in CLASSES[1:])], 1)
+    right = torch.cat([eighth.clamp(min=0), torch.zeros_like(eighth)], 1)
+    return Sight(classes.log_softmax(1), half, quarter, right, torch.zeros(n, 5, h // 8, w // 8), torch.zeros(n, 4))
+
+
+def picture() -> Tensor:
+    torch.manual_seed(0)
+    return torch.rand(3, 64, 96) * 2 - 1
+
+
+def test_probabilities_sum_to_one() -> None:
+    seen = see(picture(), sees_the_left)
+    assert seen.classes.shape[0] == 1 + len(CLASSES)
+    assert torch.allclose(seen.classes.sum(0), torch.ones(seen.classes.shape[1:]), atol=1e-4)
+
+
+def test_a_prejudice_about_sides_is_gone_from_the_mean() -> None:
+    seen = see(picture(), sees_the_left)
+    for probability in (seen.occluder, seen.plants):
+        assert torch.allclose(probability, torch.full_like(probability, 0.5), atol=1e-5)
+
+
+def test_a_mirror_image_gives_the_mirrored_answer() -> None:
+    ours, theirs = see(picture(), sees_the_left), see(picture().flip(2), sees_the_left)
+    assert torch.allclose(ours.classes.flip(2), theirs.classes, atol=1e-4)
+    sides = torch.tensor([-1.0, 1.0])[:, None, None]
+    assert torch.allclose(ours.directions, theirs.mirrored.flip(2) * sides, atol=1e-6)
+
+
+def test_what_is_said_of_the_mirror_image_is_mirrored_back() -> None:
+    seen = see(picture(), sees_the_left)
+    left, right = slice(0, 3), slice(-3, None)
+    assert seen.directions[0, :, left].min() > 0 and seen.directions[0, :, right].max() == 0
+    assert seen.mirrored[0, :, right].max() < 0 and seen.mirrored[0, :, left].abs().max() == 0
+
+
+def test_places_of_one_colour_agree() -> None:
+    """A dark half and a bright one: what is unsure in the bright one takes the side of the rest of it."""
+    photo = torch.full((3, 64, 96), -0.8)
+    photo[:, :32] = 0.8
+
+    def unsure_in_a_corner(photos: Tensor) -> Sight:
+        sight = sees_the_left(photos)
+        high = torch.arange(sight.classes.shape[2])[:, None] < sight.classes.shape[2] // 2
+        moves = torch.where(high, 3.0, -3.0).expand_as(sight.occluder).clone()
+        moves[..., : moves.shape[2] // 8, :] = -0.2
+        classes = torch.cat([-moves, moves, *(torch.full_like(moves, -9.0) for _ in CLASSES[1:])], 1)
+        return sight._replace(classes=classes.log_softmax(1))
+
+    assert see(photo, unsure_in_a_corner).classes[1, 2].min() > 0.5
+
+
+def test_the_eye_sees_a_copy_of_a_known_size() -> None:
+    shapes = []
+
+    def remembers(photos: Tensor) -> Sight:
+        shapes.append(tuple(photos.shape))
+        return sees_the_left(photos)
+
+    see(picture(), remembers)
+    assert len(shapes) == 2 and all(min(shape[2:]) <= SHORT_SIDE for shape in shapes)
