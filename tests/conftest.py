@@ -16,7 +16,11 @@ from stylecine.output import gif
 from stylecine.perception import see
 
 # What takes long for pictures of any size: as it is shipped, and in most tests.
-QUICK = {(see, "SHORT_SIDE"): (see.SHORT_SIDE, 96), (gif, "CELL"): (gif.CELL, 16)}
+QUICK = {
+    (see, "SHORT_SIDE"): (see.SHORT_SIDE, 96),
+    (see, "MIRRORED_SHORT_SIDE"): (see.MIRRORED_SHORT_SIDE, 64),
+    (gif, "CELL"): (gif.CELL, 16),
+}
 HEIGHT, WIDTH = 72, 96
 SHORE = 40  # row below which the small photo shows water
 TESTS = Path(__file__).parent

@@ -1,11 +1,12 @@
-"""What the eye says of a photo: the mean of it and of its mirror image, consistent among similar colours."""
+"""What the eye says of a photo: the mean of it and of its smaller mirror image, consistent among similar colours."""
 
 import torch
 from torch import Tensor
 
 from stylecine.networks.eye import Sight
 from stylecine.options import CLASSES
-from stylecine.perception.see import SHORT_SIDE, see
+from stylecine.perception import see as seeing
+from stylecine.perception.see import see
 
 
 def sees_the_left(photos: Tensor) -> Sight:
@@ -31,14 +32,7 @@ def test_probabilities_sum_to_one() -> None:
 def test_a_prejudice_about_sides_is_gone_from_the_mean() -> None:
     seen = see(picture(), sees_the_left)
     for probability in (seen.occluder, seen.plants):
-        assert torch.allclose(probability, torch.full_like(probability, 0.5), atol=1e-5)
-
-
-def test_a_mirror_image_gives_the_mirrored_answer() -> None:
-    ours, theirs = see(picture(), sees_the_left), see(picture().flip(2), sees_the_left)
-    assert torch.allclose(ours.classes.flip(2), theirs.classes, atol=1e-4)
-    sides = torch.tensor([-1.0, 1.0])[:, None, None]
-    assert torch.allclose(ours.directions, theirs.mirrored.flip(2) * sides, atol=1e-6)
+        assert torch.allclose(probability, torch.full_like(probability, 0.5), atol=0.03)
 
 
 def test_what_is_said_of_the_mirror_image_is_mirrored_back() -> None:
@@ -64,7 +58,7 @@ def test_places_of_one_colour_agree() -> None:
     assert see(photo, unsure_in_a_corner).classes[1, 2].min() > 0.5
 
 
-def test_the_eye_sees_a_copy_of_a_known_size() -> None:
+def test_the_eye_sees_two_copies_of_known_sizes() -> None:
     shapes = []
 
     def remembers(photos: Tensor) -> Sight:
@@ -72,4 +66,4 @@ def test_the_eye_sees_a_copy_of_a_known_size() -> None:
         return sees_the_left(photos)
 
     see(picture(), remembers)
-    assert len(shapes) == 2 and all(min(shape[2:]) <= SHORT_SIDE for shape in shapes)
+    assert sorted(min(shape[2:]) for shape in shapes) == [seeing.MIRRORED_SHORT_SIDE, seeing.SHORT_SIDE]

@@ -17,7 +17,6 @@ from stylecine.engine.cinemagraph import Cinemagraph
 from stylecine.engine.scene import Scene
 from stylecine.errors import Cancelled, TooLarge
 from stylecine.machine.progress import Progress
-from stylecine.perception.layers import Segmented
 from stylecine.server import worker
 from stylecine.server.store import without_paths
 from stylecine.server.worker import Worker
@@ -138,7 +137,7 @@ def test_a_scene_that_is_interrupted_anywhere_is_made_again_the_same(works: Work
 def test_what_does_not_move_or_is_whole_has_no_first_loop(
     works: Worker, photo_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stylecine.perception.look.segment", lambda *_: Segmented(torch.zeros(4, 72, 96), None))
+    monkeypatch.setattr("stylecine.perception.look.segment", lambda *_: torch.zeros(4, 72, 96))
     output = photo_file.with_name("first")
     begun = add_scene(works, photo_file, "one", task="begin", first=64, output=str(output))
     assert begun["moving"] == 0 and "Nothing in this photo" in begun["warning"] and not output.exists()

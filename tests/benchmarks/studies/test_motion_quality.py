@@ -29,7 +29,7 @@ from benchmarks.studies.motion_quality import (
 )
 
 
-def rightward(photo: Tensor, layers: Tensor, arrows: object = ()) -> Tensor:
+def rightward(photo: Tensor, layers: Tensor | None, arrows: object = ()) -> Tensor:
     """A motion predictor with one constant direction."""
     return torch.stack([torch.full((60, 90), 0.2), torch.zeros(60, 90)])
 
@@ -81,7 +81,7 @@ def test_calm_water_is_measured_by_axis_too() -> None:
 
 def test_figures_of_a_constant_predictor(folder: Path) -> None:
     photos = find_photos(folder)
-    report = measure(photos, rightward, None, constant_angles(photos))
+    report = measure(photos, rightward, constant_angles(photos))
     groups = {row["group"]: row for row in report["groups"]}
     assert groups["running water"]["n"] == 2
     assert groups["running water"]["median"] == pytest.approx(22.5, abs=0.1)
