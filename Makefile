@@ -16,7 +16,8 @@
 # make pack        packs the photos in FOLDER, with all their labels, into .pack/eye.npz
 # make train-gpu   on a machine with a GPU: trains the eye for MINUTES on that pack, in .runs/eye, from where the last
 #                  run or else pretrained/eye.safetensors ended, and writes its weights there; with FOLD=0..4, without
-#                  that fold of the photos. Needs torch, numpy, scipy, Pillow and safetensors in GPU_PYTHON only
+#                  that fold of the photos and from .pack/backbone.safetensors (convert_efficientnet.py), which has seen
+#                  none. Needs torch, numpy, scipy, Pillow and safetensors in GPU_PYTHON only
 # make train-smoke runs every recipe for a few steps, from photos to a model that animates, into .runs/smoke
 # make wheels      builds the sdist and the wheels for Linux, macOS and Windows into dist/, and checks them
 # make clean       removes everything these created
@@ -111,8 +112,8 @@ pack: .venv/installed
 
 train-gpu: .pack/eye.npz
 	$(GPU_PYTHON) pretrained/recipes/train_eye.py --photos .pack/eye.npz --device cuda --minutes $(MINUTES) --batch 64 \
-	  --workers $$(($$(nproc) - 1)) $(if $(wildcard pretrained/eye.safetensors),--start pretrained/eye.safetensors) \
-	  $(if $(FOLD),--fold $(FOLD))
+	  --workers $$(($$(nproc) - 1)) \
+	  $(if $(FOLD),--fold $(FOLD) --backbone .pack/backbone.safetensors,--start pretrained/eye.safetensors)
 	$(GPU_PYTHON) pretrained/recipes/train_eye.py --export .runs/eye/eye.safetensors
 
 train-smoke: .venv/installed

@@ -39,7 +39,7 @@ WITHOUT: dict[str, dict[str, Any]] = {
     "random field": {},
     "photo's edges": {"follow_edges": lambda soft, photo: resize(soft, photo.shape[-2:])[0]},
     "sky above water": {"_put_sky_above_water": lambda classes, moves: classes},
-    "occluders": {"_occluded": lambda seen, classes: torch.zeros_like(seen, dtype=torch.bool)},
+    "occluders": {"OCCLUDER": 2.0},
     "smallest region": {"MIN_REGION": 0.0},
 }
 WITHOUT["any"] = {

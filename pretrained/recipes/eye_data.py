@@ -28,6 +28,7 @@ from folds import is_held_out, read_folds
 from labelled import (
     View,
     look,
+    pasted,
     photometric,
     random_view,
     relit,
@@ -39,7 +40,7 @@ from labelled import (
 )
 from occluders.composites import Scene, composite
 from PIL import Image
-from plant_labels import SWAYS, by_hand, by_rules, read_decisions
+from plant_labels import STILL, SWAYS, by_hand, by_rules, read_decisions
 from plant_labels import UNKNOWN as UNDECIDED
 from scipy import ndimage
 from torch import Tensor
@@ -62,6 +63,11 @@ STILLS = 0.35  # of what is pasted comes from photos in which nothing moves
 LEAST_MOVING = 0.1  # of what things are pasted into: views with less are mostly drawn again
 SHARE = 0.01  # of a photo: what has less of a class does not count as having it
 EVERY = 12  # of a pack's photos, one in so many says how large all will be
+BEHIND = 0.15  # of the views of landscapes and stills are behind the plants of a close-up
+NEAR_SMALLEST, NEAR_TILT, NEAR_WHOLE = 0.4, 15.0, 0.3  # of the close-ups' views
+NEAR_SHARE = 0.02, 0.9  # of a view, plants that are pasted
+BORDER = 4  # pixels around what is pasted in which nobody can say
+VAGUE = 8  # pixels: plants that are blurred over fewer may still be seen to sway, and water to flow
 UNKNOWN = 255  # in labels: something thin that they have as moving; nobody said
 KINDS_FILE = Path(__file__).parent / "water_kinds.csv"
 
@@ -98,6 +104,7 @@ class EyePhoto:
     kind: Tensor | None  # uint8 [H,W]
     target: Target  # its arrows
     running: bool  # whether somebody saw which way its water runs
+    near: bool  # whether it is a close-up whose plants are outlined
 
     @property
     def still(self) -> bool:
@@ -137,10 +144,13 @@ def read_photos(
         if not packed:  # the labels of a pack are already marked
             mark_thin(sample)
         scene = np.array(Image.open(io.BytesIO(entry.scene)))
+        sways = _sways(sample, scene, decisions)
+        outlined = entry.listed.startswith("stills") and sample.id in decisions
+        near = outlined and 0.03 < (sways == SWAYS).mean() < 0.85 and (sways == STILL).mean() > 0.1
         found.append(EyePhoto(
-            sample, entry.listed, torch.from_numpy(scene), torch.from_numpy(_sways(sample, scene, decisions)),
+            sample, entry.listed, torch.from_numpy(scene), torch.from_numpy(sways),
             kinds_of(sample.label, kinds[sample.id]) if sample.id in kinds else None,
-            interpolate_arrows(sample), has_running_water(sample),
+            interpolate_arrows(sample), has_running_water(sample), bool(near),
         ))
     return found
 
@@ -205,6 +215,7 @@ class Views(IterableDataset[Examples]):
         self.count, self.seed = count, seed
         self.landscapes = [photo for photo in photos if not photo.still]
         self.stills = [photo for photo in photos if photo.still]
+        self.near = [photo for photo in self.stills if photo.near]
         self.chances = np.array([_chance(photo) for photo in self.landscapes])
         self.upright = np.array([_upright(photo) for photo in self.landscapes])
         self.moving = np.array([1 - photo.share(0) > 0.03 for photo in self.landscapes])
@@ -237,19 +248,45 @@ class Views(IterableDataset[Examples]):
         if (label == FALLS).any() and self.rng.random() < SPATTERED:
             image = spattered(self.rng, image, label == FALLS)
         image = relit(self.rng, image, label) if self.rng.random() < RELIT else image
-        image = tinted(self.rng, image) if self.rng.random() < TINTED else image
-        image = unfocused(self.rng, image, label) if self.rng.random() < UNFOCUSED else image
-        return _example(photometric(self.rng, image), label, None if mixed else (view, photo))
+        return self._finished(image, label, None if mixed else (view, photo))
 
     def _still(self) -> Examples:
         """Mostly whole: what a blurred background is can only be told from the rest."""
         group = [photo for photo in self.stills if _upright(photo) == self.tall]
         photo = group[int(self.rng.integers(len(group)))] if group else self._chosen()
         view = random_view(self.rng, self.size, SMALLEST, whole=WHOLE_STILL)
-        image, label = _seen(view, photo)
+        return self._finished(*_seen(view, photo), (view, photo))
+
+    def _finished(self, image: Tensor, label: Tensor, of: tuple[View, EyePhoto] | None) -> Examples:
+        """A view in other colours, at times out of focus, or behind the plants of a close-up."""
+        if of is not None and self.near and self.rng.random() < BEHIND:
+            made = self._behind_plants(image, label, *of)
+            if made is not None:
+                return made
         image = tinted(self.rng, image) if self.rng.random() < TINTED else image
         image = unfocused(self.rng, image, label) if self.rng.random() < UNFOCUSED else image
-        return _example(photometric(self.rng, image), label, (view, photo))
+        return _example(photometric(self.rng, image), label, of)
+
+    def _behind_plants(self, image: Tensor, label: Tensor, view: View, photo: EyePhoto) -> Examples | None:
+        """A view behind the plants of a close-up, which stand before what moves, and sway; None if they would hide too
+        much or too little."""
+        near = self.near[int(self.rng.integers(len(self.near)))]
+        closer = random_view(self.rng, self.size, NEAR_SMALLEST, NEAR_TILT, whole=NEAR_WHOLE)
+        place = look(closer, near.sways[None].float(), "nearest")[0] == SWAYS
+        if not NEAR_SHARE[0] < place.float().mean() < NEAR_SHARE[1]:
+            return None
+        image, wide = pasted(self.rng, image, look(closer, near.sample.photo.float() / 255), place)
+        sways = look(view, photo.sways[None].float(), "nearest")[0]
+        if wide > 1:
+            vague = STILL if wide >= VAGUE and self.rng.random() < 0.5 else UNDECIDED
+            sways = torch.where(sways == SWAYS, float(vague), sways)
+        if wide >= VAGUE:
+            label = torch.where(label > 0, UNKNOWN, label)
+        around = F.max_pool2d(place[None].float(), 2 * BORDER + 1, 1, BORDER)[0] > 0
+        label = torch.where(around, UNKNOWN, label)
+        sways = torch.where(place, float(SWAYS), torch.where(around, float(UNDECIDED), sways))
+        label = torch.where(place, 0, label)
+        return _example(photometric(self.rng, image), label, (view, photo), (around, sways))
 
     def _composite(self) -> Examples:
         """Static things, and pieces of what moves, pasted over what moves in a view of a landscape."""
@@ -300,8 +337,11 @@ def _seen(view: View, photo: EyePhoto) -> tuple[Tensor, Tensor]:
     return image, look(view, photo.sample.label[None].float(), "nearest")[0].long()
 
 
-def _example(image: Tensor, label: Tensor, of: tuple[View, EyePhoto] | None) -> Examples:
-    """Without the first dimension. of: where the view is from; None if its classes are all that is known."""
+def _example(
+    image: Tensor, label: Tensor, of: tuple[View, EyePhoto] | None, hidden: tuple[Tensor, Tensor] | None = None
+) -> Examples:
+    """Without the first dimension. of: where the view is from; None if its classes are all that is known. hidden: where
+    something is before it, bool [H,W], and what sways in the result, [H,W]."""
     h, w = label.shape
     known = label != UNKNOWN
     shares = F.one_hot(torch.where(known, label, 0), len(CLASSES)).permute(2, 0, 1) * known
@@ -314,17 +354,20 @@ def _example(image: Tensor, label: Tensor, of: tuple[View, EyePhoto] | None) -> 
     if of is None:
         return blank
     view, photo = of
-    sways, sways_known = counted(look(view, photo.sways[None].float(), "nearest")[0], (h // 4, w // 4))
+    before, sways = hidden or (torch.zeros(h, w), look(view, photo.sways[None].float(), "nearest")[0])
+    seen = F.max_pool2d(before.float()[None], CELL)[0] == 0
+    share, sure = counted(sways, (h // 4, w // 4))
     small = View(F.affine_grid(torch.from_numpy(view.matrix)[None], [1, 1, *coarse], align_corners=False), view.matrix)
     classes = look(small, photo.sample.label[None].float(), "nearest")
-    weight = look(small, photo.target.weight) * ((classes > 0) & (classes != UNKNOWN))
+    weight = look(small, photo.target.weight) * ((classes > 0) & (classes != UNKNOWN) & seen)
     direction = F.normalize(in_view(view, look(small, photo.target.velocity)), dim=0)
     drifting = [SKY, SMOKE] if photo.running else [SKY, SMOKE, WATER]
     only_axis = torch.isin(classes, torch.tensor(drifting).float()) & bool(np.linalg.det(view.matrix[:, :2]) < 0)
     kind = blank.kind if photo.kind is None else look(small, photo.kind[None].float(), "nearest")[0].long()
+    scene = look(small, photo.scene[None].float(), "nearest")[0].long()
     return blank._replace(
-        sways=sways, sways_known=sways_known, scene=look(small, photo.scene[None].float(), "nearest")[0].long(),
-        direction=direction, direction_weight=weight, only_axis=only_axis, kind=kind,
+        sways=share, sways_known=sure, scene=torch.where(seen, scene, UNKNOWN), direction=direction,
+        direction_weight=weight, only_axis=only_axis, kind=torch.where(seen, kind, UNKNOWN),
     )
 
 

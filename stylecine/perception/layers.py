@@ -8,23 +8,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stylecine.errors import NothingMoves
-from stylecine.ops.image import box_means, dilate, fit_short_side, nearest, resize
+from stylecine.ops.image import box_means, fit_short_side, nearest, resize
 from stylecine.ops.regions import Parts, connected
-from stylecine.options import CLASSES, FALLS, MIN_LAYER_ALPHA, SKY, SMOKE, WATER
+from stylecine.options import CLASSES, MIN_LAYER_ALPHA, SKY, SMOKE, WATER
 from stylecine.perception.refine import follow_edges, soft_threshold
 from stylecine.perception.see import Seen
 
 MIN_COLOUR_RANGE = 4 / 127.5  # of [-1, 1]: a photo whose channels all span less, four levels, shows nothing
-# Probabilities that something stands before what moves:
-CERTAIN_OCCLUDER = 0.96  # from here on it does
-CERTAIN_IN_SKY = 0.75  # the same in the sky, which has no reflections of twigs
-CERTAIN_IF_SMALL = 0.75  # the same of the highest in a part no longer than MAX_SMALL_SIDE: stones, boats, birds
-LIKELY_OCCLUDER = 0.4  # from here on it does if it is thin and fastened to something certain
-LIKELY_IN_FALLS = 0.7  # the same before falls, which look like rock in places
-WEAK_PROBABILITY = 0.25  # the same within WEAK_REACH of something found, except in falls
-WEAK_REACH = 0.004  # of the short side
-MAX_SMALL_SIDE = 0.06  # of the short side
-MAX_THIN_RADIUS = 0.02  # of the short side: half the width of what counts as thin, at most
+OCCLUDER = 0.6  # probability from which on something stands before what moves
 MIN_REGION = 0.0015  # of the photo: smaller connected regions are specks, and stand still
 MIN_MOVING = 0.005  # of the photo: if less moves, there is nothing to animate
 CLASS_SMOOTHING = 0.03  # of the short side: radius of the neighbourhood whose class a place takes
@@ -52,33 +43,8 @@ def segment(photo: Tensor, seen: Seen) -> Tensor:
     if bool((mask > 0).any()):
         occluder = seen.occluder[None]
         sharp = torch.maximum(resize(occluder, photo.shape[-2:])[0], follow_edges(occluder, photo))
-        mask = torch.where(_occluded(sharp, classes), 0.0, mask)
+        mask = torch.where(sharp > OCCLUDER, 0.0, mask)
     return _split_by_class(_remove_specks(mask), classes)
-
-
-def _occluded(seen: Tensor, classes: Tensor) -> Tensor:
-    """Bool [H,W]: what stands before water and sky, for sure; and what is thin, likely, and fastened to it, or small.
-
-    seen: [H,W], probabilities. classes: [H,W]. What is long and floats free in water may be a reflection of twigs; of
-    large areas the segmenter knows more.
-    """
-    likely, certain = seen > torch.where(classes == FALLS, LIKELY_IN_FALLS, LIKELY_OCCLUDER), seen > CERTAIN_OCCLUDER
-    reach = round(MAX_THIN_RADIUS * min(likely.shape))
-    large = dilate(~dilate(~likely, reach), 2 * reach)
-    sure = certain | ((classes == SKY) & (seen > CERTAIN_IN_SKY))
-    found = certain | (likely & ~large & _fastened_or_small(likely, sure, seen))
-    beside = dilate(found, max(1, round(WEAK_REACH * min(likely.shape)))) & (classes != FALLS)
-    return found | (beside & (seen > WEAK_PROBABILITY))
-
-
-def _fastened_or_small(likely: Tensor, sure: Tensor, seen: Tensor) -> Tensor:
-    """Bool [H,W]: the connected parts of `likely` in which something is sure, or which are small and of which the
-    highest probability is above CERTAIN_IF_SMALL. seen: [H,W], probabilities."""
-    parts = connected(dilate(likely, 1).cpu().numpy())
-    small = parts.extent.max(1) <= MAX_SMALL_SIDE * min(likely.shape)
-    certain = parts.max(seen.cpu().numpy()) > CERTAIN_IF_SMALL
-    kept = parts.keep(parts.touch(sure.cpu().numpy()) | (small & certain))
-    return torch.from_numpy(kept).to(likely.device)
 
 
 def moving(layers: Tensor) -> Tensor:

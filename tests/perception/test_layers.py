@@ -98,18 +98,6 @@ def test_what_is_found_before_the_sky_stands_still() -> None:
     assert moves[25:55, 51:53].max() == 0 and moves[25:55, 60:].min() > 0.9
 
 
-def test_a_boat_stands_still_and_a_reflection_of_a_twig_does_not() -> None:
-    """Neither is fastened to anything, and the eye is as sure of both; the twig is long."""
-    lake = torch.tensor([0.0, 0.4, 0.9])[:, None, None] + 0.1 * torch.rand(3, H, W)
-    boat, twig = (slice(90, 95), slice(125, 131)), (slice(105, 108), slice(108, 148))
-
-    both = torch.zeros(H, W)
-    for place in (boat, twig):
-        both[place] = 0.88
-    moves = moving(layers_of(lake, both, water=(0.5, 1)))
-    assert moves[boat][1:-1, 1:-1].max() == 0 and moves[twig].min() > 0.9
-
-
 def test_no_water_lies_over_the_sky() -> None:
     """Clouds seen from above look like the sea, and a lake with clouds in it like the sky."""
     blue = torch.tensor([0.0, 0.4, 0.9])[:, None, None] + 0.1 * torch.rand(3, H, W)

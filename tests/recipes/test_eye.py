@@ -4,6 +4,7 @@ import csv
 import importlib
 import json
 from argparse import Namespace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -130,6 +131,26 @@ def test_every_view_says_only_what_is_known(recipe, tmp_path: Path) -> None:  # 
     assert (examples.scene[composite] == UNKNOWN).all() and (examples.scene[still] == 17).all()
     assert examples.classes[still, 0].min() == 1 and not examples.direction_weight[still].any()
     assert (examples.kind == UNKNOWN).all()
+
+
+def test_plants_before_a_view_stand_and_sway_and_hide_it(recipe, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    data, labels = recipe("eye_data"), recipe("plant_labels")
+    lake, wall = data.read_photos(make_photos(tmp_path / "photos"))
+    sways = torch.full((H, W), labels.STILL, dtype=torch.uint8)
+    sways[:, W // 2 :] = labels.SWAYS
+    views = data.Views([lake, replace(wall, sways=sways, near=True)], 1, seed=0)
+    views.rng, views.tall = np.random.default_rng(2), False
+    view = data.random_view(views.rng, views.size, 1.0, whole=1.0)
+    made = None
+    while made is None:
+        made = views._behind_plants(*data._seen(view, lake), view, lake)
+    plants = torch.nn.functional.interpolate((made.sways * made.sways_known)[None, None], made.classes.shape[1:])[0, 0]
+    before = plants > 0.9
+    assert 0.02 < before.float().mean() < 0.9
+    assert made.classes[0][before].min() == 1, "they stand"
+    hidden = torch.nn.functional.adaptive_avg_pool2d(before[None].float(), made.scene.shape)[0] > 0.5
+    assert (made.scene[hidden] == UNKNOWN).all() and (made.scene[~hidden] == 17).any()
+    assert not made.direction_weight[0][hidden].any() and made.direction_weight.any()
 
 
 def test_the_kind_of_water_is_that_of_the_stretch_around_a_place(recipe, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
