@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from stylecine.networks.eye import FOAM, KINDS
 from stylecine.perception.look import perceive
 from stylecine.perception.scenery import Scenery
 from stylecine.perception.see import Seen
@@ -16,10 +17,11 @@ MIRRORED = torch.tensor([-1.0, 1.0])[:, None, None]
 
 
 class Everywhere:
-    """Sees the same direction everywhere, and knows a mirror image."""
+    """Sees the same direction and kind of water everywhere, and knows a mirror image."""
 
-    def __init__(self, x: float, y: float) -> None:
+    def __init__(self, x: float, y: float, kind: str = "open", foam: str = "none") -> None:
         self.direction = torch.tensor([float(x), float(y)])
+        self.kind, self.foam = kind, foam
 
     def directions(self, h: int, w: int) -> tuple[Tensor, Tensor]:
         """[2,h,w] each: those in the photo, and those in its mirror image, mirrored back."""
@@ -30,6 +32,11 @@ class Everywhere:
         return self.direction[:, None, None].expand(2, h, w)
 
 
+    def water(self, h: int, w: int) -> Tensor:
+        """[7,h,w], logits."""
+        return water_that(self.kind, self.foam)[:, None, None].expand(-1, h, w)
+
+
 class Habit(Everywhere):
     """Always answers the same, whatever the photo: that much to the right, and so much that it sees downward."""
 
@@ -38,17 +45,21 @@ class Habit(Everywhere):
         return field, field.flip(2) * MIRRORED
 
 
-def saying(classes: Tensor, directions: tuple[Tensor, Tensor]) -> Seen:
+def water_that(kind: str, foam: str = "none") -> Tensor:
+    """[7]: the logits of water that is surely of this kind, with so much foam."""
+    return torch.tensor([9.0 * (name in (kind, foam)) for name in (*KINDS, *FOAM)])
+
+
+def saying(classes: Tensor, eye: Everywhere) -> Seen:
     """What an eye says that sees nothing that sways, and nothing before what moves; classes: [5,h,w]."""
-    nothing = torch.zeros(classes.shape[1:])
-    return Seen(classes, nothing, nothing[::2, ::2], *directions)
+    h, w = classes.shape[1:]
+    eighth, nothing = (max(1, h // 4), max(1, w // 4)), torch.zeros(h, w)
+    return Seen(classes, nothing, nothing[::2, ::2], eye.water(*eighth), *eye.directions(*eighth))
 
 
 def seen(
     photo: Tensor, layers: Tensor, eye: Everywhere, arrows: Sequence[Sequence[float]] = (), **said: Any
 ) -> Scenery:
     """What is seen in a photo [3,H,W] in [-1,1] of which the layers [4,H,W] are known; without its edges."""
-    h, w = layers.shape[1:]
     classes = torch.cat([1 - layers.amax(0, keepdim=True), layers])
-    says = saying(classes, eye.directions(max(1, h // 4), max(1, w // 4)))
-    return perceive(photo, layers, says, arrows=arrows, edges=False, **said)
+    return perceive(photo, layers, saying(classes, eye), arrows=arrows, edges=False, **said)

@@ -26,8 +26,6 @@ from data import Sample
 from stylecine.machine.atomic import atomic_write
 from stylecine.ops.image import fast_dtype
 
-FLOAT8_MAX = 448.0  # of float8_e4m3fn
-
 
 def arguments(
     doc: str | None, out: str, *, photos: bool = True, weights: bool = False, export: bool = False, batch: int = 4
@@ -208,26 +206,16 @@ def averaged(state: Path) -> dict[str, Tensor]:
 
 
 def save_weights(tensors: dict[str, Tensor], path: Path, kind: type) -> None:
-    """float16 .safetensors, float8 as `compact` made them, with the class of what they make up in the metadata."""
-    kept = torch.float8_e4m3fn
-    halves = {name: (x if x.dtype == kept else x.half()).contiguous() for name, x in tensors.items()}
+    """.safetensors of halves, with the class of what they make up in the metadata."""
+    halves = {name: halved(x).contiguous() for name, x in tensors.items()}
     save_file(halves, path, metadata={"network": f"{kind.__module__}.{kind.__qualname__}", "format": "pt"})
     print(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
 
 
-def compact(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Weights of 3x3 convolutions that a normalisation follows as float8, which are most of a decoder; others as given.
-
-    Such a convolution and its bias may have any scale, so they get the one at which float8 is most exact.
-    """
-    found = dict(tensors)
-    for name, weight in tensors.items():
-        part, _, kind = name.rpartition(".")
-        if kind == "weight" and weight.shape[2:] == (3, 3) and f"{part.rpartition('.')[0]}.norm.weight" in tensors:
-            scale = 2.0 ** math.floor(math.log2(FLOAT8_MAX / float(weight.abs().max())))
-            found[name] = (weight.float() * scale).to(torch.float8_e4m3fn)
-            found[f"{part}.bias"] = tensors[f"{part}.bias"].float() * scale
-    return found
+def halved(x: Tensor) -> Tensor:
+    """float16, or as given if that would change it by more than a thousandth: small numbers underflow."""
+    half = x.half()
+    return half if (half.float() - x).norm() <= 1e-3 * x.norm() else x
 
 
 def random_crops(samples: list[Sample], batch: int, size: int, rng: np.random.Generator,

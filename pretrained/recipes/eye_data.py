@@ -46,7 +46,7 @@ from scipy import ndimage
 from torch import Tensor
 from torch.utils.data import IterableDataset
 
-from stylecine.networks.eye import CLASSES, KINDS
+from stylecine.networks.eye import CLASSES, FOAM, KINDS
 from stylecine.ops.image import to_tensor
 from stylecine.perception.thin import thin_static
 
@@ -101,7 +101,7 @@ class EyePhoto:
     listed: str  # in which of LISTS
     scene: Tensor  # uint8 [h,w]
     sways: Tensor  # uint8 [h,w], as plant_labels has it
-    kind: Tensor | None  # uint8 [H,W]
+    stretches: list[tuple[int, int, Tensor]]  # of labelled water: indices into KINDS and FOAM, where it is, bool [H,W]
     target: Target  # its arrows
     running: bool  # whether somebody saw which way its water runs
     near: bool  # whether it is a close-up whose plants are outlined
@@ -128,17 +128,22 @@ class Entry:
 
 
 def read_photos(
-    path: Path, left_out: str | None = None, *, held_out: bool = False, long_side: int = LONG_SIDE
+    path: Path,
+    left_out: str | None = None,
+    *,
+    held_out: bool = False,
+    only_water: bool = False,
+    long_side: int = LONG_SIDE,
 ) -> list[EyePhoto]:
     """The photos of a folder or a pack (.npz) but those that are left out (one of folds.CHOICES), or with `held_out`
-    only those, decoded into memory."""
+    only those, decoded into memory. only_water: those alone of which somebody said what kind of water they show."""
     packed = path.suffix == ".npz"
     decisions = {name: words for split in ("train", "stills", "val")
                  for name, words in read_decisions(f"{split}.txt").items()}
     kinds = read_kinds(KINDS_FILE)
     found = []
     for entry in _packed(path) if packed else _listed(path):
-        if is_held_out(entry.listed, entry.fold, left_out) != held_out:
+        if is_held_out(entry.listed, entry.fold, left_out) != held_out or (only_water and entry.name not in kinds):
             continue
         sample = shrunk(decode(entry.name, entry.photo, entry.label, entry.hints), long_side)
         if not packed:  # the labels of a pack are already marked
@@ -149,7 +154,7 @@ def read_photos(
         near = outlined and 0.03 < (sways == SWAYS).mean() < 0.85 and (sways == STILL).mean() > 0.1
         found.append(EyePhoto(
             sample, entry.listed, torch.from_numpy(scene), torch.from_numpy(sways),
-            kinds_of(sample.label, kinds[sample.id]) if sample.id in kinds else None,
+            stretches_at(sample.label, kinds.get(sample.id, [])),
             interpolate_arrows(sample), has_running_water(sample), bool(near),
         ))
     return found
@@ -184,27 +189,36 @@ def _sways(sample: Sample, scene: np.ndarray, decisions: dict[str, list[str]]) -
     return by_hand(decisions[sample.id], scene, label) if sample.id in decisions else by_rules(scene, label)
 
 
-def read_kinds(path: Path) -> dict[str, list[tuple[int, float, float]]]:
-    """Rows of id, kind (one of KINDS), x and y in percent of the photo's sides -> kind, x and y in fractions, by ID."""
-    found: dict[str, list[tuple[int, float, float]]] = {}
-    if path.exists():
-        with path.open(newline="", encoding="utf-8") as file:
-            for row in csv.DictReader(file):
-                place = KINDS.index(row["kind"]), float(row["x"]) / 100, float(row["y"]) / 100
-                found.setdefault(row["id"], []).append(place)
+def read_kinds(path: Path) -> dict[str, list[tuple[int, int, float, float]]]:
+    """Rows of id, kind (one of KINDS; others are left out), foam (one of FOAM), x and y in percent of the photo's sides
+    -> kind, foam, x and y in fractions, by ID."""
+    found: dict[str, list[tuple[int, int, float, float]]] = {}
+    with path.open(newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            if row["kind"] in KINDS:
+                place = float(row["x"]) / 100, float(row["y"]) / 100
+                found.setdefault(row["id"], []).append((KINDS.index(row["kind"]), FOAM.index(row["foam"]), *place))
     return found
 
 
-def kinds_of(label: Tensor, places: list[tuple[int, float, float]]) -> Tensor:
-    """uint8 [H,W]: the stretch of water that a place lies in is of its kind; UNKNOWN elsewhere."""
+def stretches_at(label: Tensor, places: list[tuple[int, int, float, float]]) -> list[tuple[int, int, Tensor]]:
+    """Kind, foam and bool [H,W]: the stretch of water that each place lies in, if any."""
     h, w = label.shape
-    stretches = ndimage.label((label == WATER).numpy())[0]
-    kinds = np.full((h, w), UNKNOWN, np.uint8)
-    for kind, x, y in places:
-        stretch = stretches[min(h - 1, int(y * h)), min(w - 1, int(x * w))]
-        if stretch:
-            kinds[stretches == stretch] = kind
-    return torch.from_numpy(kinds)
+    numbers = ndimage.label((label == WATER).numpy())[0]
+    found = []
+    for kind, foam, x, y in places:
+        number = numbers[min(h - 1, int(y * h)), min(w - 1, int(x * w))]
+        if number:
+            found.append((kind, foam, torch.from_numpy(numbers == number)))
+    return found
+
+
+def kind_map(photo: EyePhoto) -> Tensor:
+    """uint8 [H,W]: kinds of water, UNKNOWN where nobody said."""
+    kinds = torch.full(photo.sample.label.shape, UNKNOWN, dtype=torch.uint8)
+    for kind, _, place in photo.stretches:
+        kinds[place] = kind
+    return kinds
 
 
 class Views(IterableDataset[Examples]):
@@ -363,7 +377,7 @@ def _example(
     direction = F.normalize(in_view(view, look(small, photo.target.velocity)), dim=0)
     drifting = [SKY, SMOKE] if photo.running else [SKY, SMOKE, WATER]
     only_axis = torch.isin(classes, torch.tensor(drifting).float()) & bool(np.linalg.det(view.matrix[:, :2]) < 0)
-    kind = blank.kind if photo.kind is None else look(small, photo.kind[None].float(), "nearest")[0].long()
+    kind = look(small, kind_map(photo)[None].float(), "nearest")[0].long() if photo.stretches else blank.kind
     scene = look(small, photo.scene[None].float(), "nearest")[0].long()
     return blank._replace(
         sways=share, sways_known=sure, scene=torch.where(seen, scene, UNKNOWN), direction=direction,

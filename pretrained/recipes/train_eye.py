@@ -13,6 +13,7 @@ at a constant rate, four times as high, the network had unlearnt after two hours
 Every view has some of the labels (eye_data.py), and a loss only where it has them. While it is trained, the network
 also says what a published parser of scenes took each place for (Hinton et al., "Distilling the knowledge in a neural
 network", 2015): that teaches it what ground, walls, trees and roads are, of which labels only say that they stand.
+fit_water.py comes last.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from stylecine.networks.decoder import Decoded
-from stylecine.networks.eye import Eye, Sight
+from stylecine.networks.eye import KINDS, Eye, Sight
 
 CLASS_WEIGHTS = (1.0, 1.0, 1.2, 2.0, 1.5)  # of static, sky, water, falls, smoke
 PRESENT, ABSENT = 0.008, 0.0005  # of a view: with more of a class it is there, with less it is not
@@ -55,13 +56,16 @@ class Taught(nn.Module):
     def __init__(self, eye: Eye) -> None:
         super().__init__()
         self.eye = eye
-        self.scene = nn.Conv2d(eye.kind.in_channels, SCENES, 1)
+        width = eye.decoder.coarse.in_channels
+        self.scene, self.kind = nn.Conv2d(width, SCENES, 1), nn.Conv2d(width, len(KINDS), 1)
 
-    def forward(self, photo: Tensor) -> tuple[Sight, Decoded, Tensor]:
-        """What it sees, what the classes are decoded from, and logits of the scene's classes [N,32,H/8,W/8]."""
+    def forward(self, photo: Tensor) -> tuple[Sight, Decoded, Tensor, Tensor]:
+        """What it sees, what the classes are decoded from, and logits of the scene's classes [N,32,H/8,W/8] and of the
+        kind of water [N,4,H/8,W/8]."""
         features = self.eye.backbone(photo.contiguous(memory_format=torch.channels_last))
         decoded = self.eye.decoder.decoded([F.dropout2d(maps, DROPPED, self.training) for maps in features])
-        return self.eye.sight(photo, features, decoded), decoded, self.scene(decoded.eighth)
+        sight = self.eye.sight(photo, features, decoded)
+        return sight, decoded, self.scene(decoded.eighth), self.kind(decoded.eighth)
 
 
 def begin_with(eye: Eye, options: argparse.Namespace) -> None:
@@ -72,7 +76,7 @@ def begin_with(eye: Eye, options: argparse.Namespace) -> None:
         eye.backbone.load_state_dict(load_file(options.backbone))
 
 
-def losses(sight: Sight, decoded: Decoded, scene: Tensor, known: Examples) -> dict[str, Tensor]:
+def losses(sight: Sight, decoded: Decoded, scene: Tensor, kind: Tensor, known: Examples) -> dict[str, Tensor]:
     """By the names of WEIGHTS."""
     coarse = F.avg_pool2d(known.classes, 4)
     weight = known.direction_weight
@@ -83,7 +87,7 @@ def losses(sight: Sight, decoded: Decoded, scene: Tensor, known: Examples) -> di
         "still": still_loss(sight.occluder[:, 0].float(), known.still, known.still_weight, known.doubtful),
         "plants": plant_loss(sight.plants[:, 0].float(), known.sways, known.sways_known),
         "direction": arrows * direction_loss(sight.direction, known.direction, weight, known.only_axis),
-        "kind": labelled_loss(sight.kind, known.kind),
+        "kind": labelled_loss(kind, known.kind),
         "scene": labelled_loss(scene, known.scene),
     }
 
@@ -169,8 +173,8 @@ def train(options: argparse.Namespace) -> None:
             group["lr"] = group["peak"] * cosine(run, began, step)
         known = next(examples).to(run.device)
         with run.autocast():
-            sight, decoded, scene = network(known.photo)
-        parts = losses(sight, decoded, scene, known)
+            sight, decoded, scene, kind = network(known.photo)
+        parts = losses(sight, decoded, scene, kind, known)
         optimiser.zero_grad()
         torch.stack([WEIGHTS[name] * part for name, part in parts.items()]).sum().backward()
         for group in optimiser.param_groups:
@@ -192,10 +196,11 @@ def parameter_groups(network: Taught, new: bool) -> list[dict[str, Any]]:
             module.requires_grad_(False)
     named = [(name, parameter) for name, parameter in network.named_parameters() if parameter.requires_grad]
     backbone = [parameter for name, parameter in named if name.startswith("eye.backbone.")]
-    decoders = [parameter for name, parameter in named if not name.startswith(("eye.backbone.", "scene."))]
+    others = ("eye.backbone.", "eye.water.", "scene.", "kind.")
+    decoders = [parameter for name, parameter in named if not name.startswith(others)]
     return [
         {"params": decoders, "peak": PEAK_NEW if new else PEAK, "weight_decay": 5e-2},
-        {"params": list(network.scene.parameters()), "peak": PEAK_NEW, "weight_decay": 5e-2},
+        {"params": [*network.scene.parameters(), *network.kind.parameters()], "peak": PEAK_NEW, "weight_decay": 5e-2},
         {"params": backbone, "peak": PEAK_BACKBONE, "weight_decay": 1e-2},
     ]
 

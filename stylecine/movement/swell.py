@@ -2,7 +2,7 @@
 
 A lake or sea that only drifts would carry its glints away; in nature they rock in place. Reflections of the shore would
 slide from under it, and be seen twice: calm water that mirrors its shore rocks and does not drift
-(perception/reflection.py).
+(`perception/water.py`).
 """
 
 from __future__ import annotations

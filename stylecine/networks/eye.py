@@ -20,7 +20,8 @@ from stylecine.networks.decoder import Decoded, Decoder, decoder_widths
 from stylecine.networks.unet import Conv2d, load
 
 CLASSES = ("static", "sky", "water", "falls", "smoke")
-KINDS = ("runs", "open", "mirrors", "surf", "stands")  # of water
+KINDS = ("runs", "open", "mirrors", "surf")  # of water
+FOAM = ("none", "some", "much")  # on it
 # Channels of the decoders, from the finest scale to 1/32:
 WIDTHS, OCCLUDER_WIDTHS = (24, 48, 64, 96, 128), (16, 24, 40, 64, 96)  # from 1/2
 PLANT_WIDTHS = (16, 32, 48, 64)  # from 1/4
@@ -34,7 +35,7 @@ class Sight(NamedTuple):
     occluder: Tensor  # [N,1,H/2,W/2] logit: stands still, before water or sky at that
     plants: Tensor  # [N,1,H/4,W/4] logit: sways in the wind
     direction: Tensor  # [N,2,H/8,W/8] which way matter flows, x right, y down; shorter than 1 where that is uncertain
-    kind: Tensor  # [N,5,H/8,W/8] logits of KINDS, which mean something on water
+    water: Tensor  # [N,7,H/16,W/16] logits of KINDS and of FOAM, of which the mean over a stretch of water counts
     presence: Tensor  # [N,4] logits: whether each class that moves is anywhere in the photo
 
 
@@ -60,6 +61,28 @@ class Presence(nn.Module):
         return torch.cat([F.layer_norm(part, part.shape[1:]) for part in parts], 1)
 
 
+class Water(nn.Module):
+    """Features of an image -> logits [N,7,H/16,W/16] of KINDS and of FOAM, of which the mean over a stretch counts.
+
+    A linear function of the features at 1/16 and 1/32 and of their squares: so what counts is what these are like on
+    average in a stretch, and how much they differ within it.
+    """
+
+    def __init__(self, channels: tuple[int, ...]) -> None:
+        super().__init__()
+        *_, sixteenth, last = channels
+        outputs = len(KINDS) + len(FOAM)
+        self.fine, self.coarse = Conv2d(2 * sixteenth, outputs, 1), Conv2d(2 * last, outputs, 1)
+
+    def forward(self, features: list[Tensor]) -> Tensor:
+        with torch.autocast(features[-1].device.type, enabled=False):  # squares differ too much in size
+            fine, coarse = (
+                layer(torch.cat([maps.float(), maps.float() ** 2], 1))
+                for layer, maps in zip((self.fine, self.coarse), features[-2:], strict=True)
+            )
+            return fine + F.interpolate(coarse, size=fine.shape[-2:], mode="bilinear", align_corners=False)
+
+
 class Eye(nn.Module):
     """photo [N,3,H,W] in [-1,1] -> Sight; H and W multiples of 32, and best about 640 on the short side."""
 
@@ -76,7 +99,7 @@ class Eye(nn.Module):
         self.backbone = Backbone(backbone)
         self.decoder = Decoder(channels, len(CLASSES), widths)
         self.presence = Presence(channels, len(CLASSES) - 1)
-        self.kind = Conv2d(widths[2], len(KINDS), 1)
+        self.water = Water(channels)
         self.occluders = Decoder(channels, 1, occluders)
         self.plants = Decoder(channels[1:], 1, plants)
         self.course = CourseDecoder(channels[2:], course)
@@ -98,7 +121,7 @@ class Eye(nn.Module):
             occluder=self.occluders(features),
             plants=self.plants(features[1:]),
             direction=self.course(features[2:], cues(photo, moving)),
-            kind=self.kind(decoded.eighth),
+            water=self.water(features),
             presence=presence,
         )
 

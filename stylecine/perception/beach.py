@@ -32,18 +32,12 @@ class Beach:
 
 
 def find_beach(
-    owner: np.ndarray,
-    water: np.ndarray,
-    mirrors: np.ndarray,
-    foam: np.ndarray,
-    grey: np.ndarray,
-    free: np.ndarray,
+    owner: np.ndarray, water: np.ndarray, foam: np.ndarray, grey: np.ndarray, free: np.ndarray
 ) -> Beach | None:
     """None without a beach.
 
-    owner: class of each place, -1 where nothing moves. water: bool, of which the open part. mirrors: in [0,1], how
-    surely it mirrors its shore: the lights of a calm lake are no foam. foam: in [0,1]. grey: in [-1,1]. free: bool,
-    what the user does not hold. All [h,w].
+    owner: class of each place, -1 where nothing moves. water: bool, of which what is surf. foam: in [0,1]. grey: in
+    [-1,1]. free: bool, what the user does not hold. All [h,w].
     """
     ground = owner < 0
     if not water.any() or not ground.any():
@@ -57,14 +51,7 @@ def find_beach(
     surely = surely * _sandy(ground & free, grey, owner, level)
     if not free.all():  # it fades towards what is held, or the picture would tear there
         surely = surely * smoothstep(0, 1, ndimage.distance_transform_edt(free) / (REACH * short) - 0.3)
-    surely = surely * (1 - _of_nearest_water(mirrors, water))
     return Beach(level, surely, free) if surely.max() >= 0.5 else None
-
-
-def _of_nearest_water(values: np.ndarray, water: np.ndarray) -> np.ndarray:
-    rows, columns = ndimage.distance_transform_edt(~water, return_distances=False, return_indices=True)
-    nearest: np.ndarray = values[rows, columns]
-    return nearest
 
 
 def _foamy(water: np.ndarray, foam: np.ndarray, level: np.ndarray) -> np.ndarray:

@@ -21,10 +21,10 @@ from stylecine.perception.falls import fall_texture
 from stylecine.perception.foam import foam
 from stylecine.perception.glow import sun_glow
 from stylecine.perception.layers import segment, shows_nothing
-from stylecine.perception.reflection import mirroring
 from stylecine.perception.scenery import Scenery, Still
 from stylecine.perception.see import EyeNetwork, Seen, see
 from stylecine.perception.stream import find_streams, import_ahead, sense_odds
+from stylecine.perception.water import MIRRORS, RUNS, SURF, judge_water
 
 TRACE = 0.05  # of a layer: with less it does not own a place of the grid
 
@@ -66,14 +66,15 @@ def perceive(
         directions, disagreement = predict_directions(seen, layers, grid)
         owner, grey = _class_map(layers, grid), _grey_on(photo, grid)
         water, falls, in_sky = (owner == k for k in (WATER, FALLS, SKY))
-        streams = find_streams(owner)
+        waters = judge_water(seen, owner)
+        streams = find_streams(owner, water & (waters.kind != RUNS))
         steered = np.isin(streams.number, [streams.number[a.row, a.column] for a in placed]) & (streams.number > 0)
         steered |= in_sky & any(in_sky[a.row, a.column] for a in placed)
         still = Still(
-            mirror=mirroring(grey, streams.open, owner < 0) * ~steered,
+            mirror=np.where((waters.kind == MIRRORS) & ~steered, 1.0, 0.0),
             glow=sun_glow(photo, in_sky) * (in_sky & ~steered),
         )
-        white = np.where(streams.open, foam(streams.open, grey), foam(water & ~streams.open, grey))
+        white = waters.foamy * np.where(streams.open, foam(streams.open, grey), foam(water & ~streams.open, grey))
         free = np.ones(grid, bool) if held is None else resize(held[None], grid)[0].cpu().numpy() < 0.01
         return Scenery(
             layers=layers,
@@ -86,7 +87,7 @@ def perceive(
             odds=sense_odds(directions, streams, water),
             still=still,
             foam=white,
-            beach=find_beach(owner, streams.open, still.mirror, white, grey, free),
+            beach=find_beach(owner, waters.kind == SURF, white, grey, free),
             cloud_reach=cloud_reach(in_sky, _grey_on(photo[:1], grid)) if in_sky.any() else 0,
             falls=fall_texture(falls, grey) if falls.any() else None,
             depth=judge_depth(to_uint8(photo), layers[SKY] if sky is None else sky),

@@ -22,11 +22,12 @@ EyeNetwork = Callable[[Tensor], Sight]  # photos [N,3,H,W] in [-1,1], as `networ
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """What the eye sees in a photo, maps at a half, a quarter and an eighth of the larger copy.
+    """What the eye sees in a photo, maps at a half to a sixteenth of the larger copy.
 
     classes: [5,h,w], probabilities of static and of CLASSES, which sum to 1; places of similar colour agree.
     occluder: [h,w], probability that something stands there, before water or sky at that.
     plants: [h,w], probability that something sways there in the wind.
+    water: [7,h,w], logits of KINDS of water and of how much FOAM is on it, which count on average over a stretch.
     directions, mirrored: [2,h,w], which way matter flows, x right, y down, as seen in the photo and in its mirror
         image. They are shorter than 1 where that is uncertain, and a guess where they contradict each other.
     """
@@ -34,6 +35,7 @@ class Seen:
     classes: Tensor
     occluder: Tensor
     plants: Tensor
+    water: Tensor
     directions: Tensor
     mirrored: Tensor
 
@@ -56,6 +58,7 @@ def see(photo: Tensor, eye: EyeNetwork) -> Seen:
         classes=crf_refine(_mean(straight.classes.float().exp(), mirrored.classes.float().exp()), photo),
         occluder=_mean(straight.occluder, mirrored.occluder)[0].sigmoid(),
         plants=_mean(straight.plants, mirrored.plants)[0].sigmoid(),
+        water=_mean(straight.water, mirrored.water),
         directions=straight.direction[0].float(),
         mirrored=_mirrored_back(mirrored.direction, straight.direction) * sides,
     )

@@ -1,14 +1,10 @@
-"""Which water lies open and which runs, and which way, by the shapes of streams, falls and shores.
-
-Seas, lakes and ponds lie open: whatever meets no fall and is no channel. How level it is, how wide and how steeply the
-motion network sees it run were asked, too, and told 81 of 356 stretches wrongly; these two questions do 44
-(benchmarks/results/water_rules.md).
+"""Which way water runs, by the shapes of streams, falls and shores.
 
 A river comes from far away, where it is narrow and high in the picture, and runs towards the viewer; below a fall water
 runs away from its foot, above one towards its lip; waves run towards the viewer and the shore. Along bends, downstream
 is the gradient of the distance from where the water comes from, measured inside the stream (the geodesic metric of
-Lantuéjoul and Beucher 1981). On photos that the motion network was not trained on, this tells downstream from upstream
-in 92% of 47 streams, the network in 79%; along their axes the network is the more accurate one.
+Lantuéjoul and Beucher 1981). On photos that the eye was not trained on, this tells downstream from upstream
+in 92% of 47 streams, the eye in 79%; along their axes the eye is the more accurate one.
 """
 
 from __future__ import annotations
@@ -33,7 +29,6 @@ MIN_CELLS = 6  # of a stream: the shape of a smaller one says nothing
 FAR_END = 0.06  # of a stream's height: as far below its top the water comes from
 COURSE_SIGMA = 0.04  # of the short side: standard deviation of the Gaussian that smooths the course
 MIN_FALL = 0.005  # of the photo: smaller falls are rapids, which stand in a stream rather than end it
-FALL_REACH = 3  # cells: water that near a fall meets it
 LIP_DEPTH, FOOT_DEPTH = 0.25, 0.6  # of a fall's height, from its top: water touches its lip above, its foot below
 # Ranges: at the first, a stream is no channel; at the second, it surely is one.
 ELONGATED = 2.5, 4.5  # length over mean width
@@ -41,8 +36,8 @@ RISING = 0.4, 0.8  # height over width of its bounding box: a lake seen from its
 SHORE_REACH = 0.4  # of the short side: how far away a shore is noticed
 SHORE_PULL = 3.0  # weight of the way to the shore beside a traced course
 # Log-odds, by logistic regression on the arrows of running water: COURSE_ODDS on 210 streams of all splits but val3,
-# NETWORK_ODDS beside it on those 47 that the network was not trained on.
-NETWORK_ODDS, COURSE_ODDS = 0.7, 2.7
+# EYE_ODDS beside it on those 47 that the eye was not trained on.
+EYE_ODDS, COURSE_ODDS = 0.7, 2.7
 KNIGHT_MOVES = ((0, 1), (1, 0), (1, 1), (1, -1), (1, 2), (2, 1), (1, -2), (2, -1))  # king and knight: lengths to 3%
 
 
@@ -61,20 +56,14 @@ class Streams:
     channel: np.ndarray
 
 
-def find_streams(owner: np.ndarray) -> Streams:
-    """The streams of a picture. owner [h,w]: class of each place, an index into CLASSES, -1 where nothing moves."""
+def find_streams(owner: np.ndarray, lies_open: np.ndarray) -> Streams:
+    """The streams of a picture. owner [h,w]: class of each place, an index into CLASSES, -1 where nothing moves.
+    lies_open: bool [h,w], water that does not run."""
     number = connected((owner == WATER) | (owner == FALLS)).numbers
     course, channel = _trace(owner)
-    lies_open = _away_from_falls(owner) & (channel < 0.5)
     if lies_open.any():
         course = course + lies_open * SHORE_PULL * _towards_shore(owner)
     return Streams(number, lies_open, _unit(course), channel)
-
-
-def _away_from_falls(owner: np.ndarray) -> np.ndarray:
-    """Bool [h,w]: stretches of water that meet no fall."""
-    water = connected(owner == WATER)
-    return water.keep(~water.touch(ndimage.binary_dilation(owner == FALLS, iterations=FALL_REACH)))
 
 
 def sense_odds(directions: np.ndarray, streams: Streams, water: np.ndarray) -> np.ndarray:
@@ -82,7 +71,7 @@ def sense_odds(directions: np.ndarray, streams: Streams, water: np.ndarray) -> n
     the `water`, bool [h,w], of a stream, 0 elsewhere."""
     parts = Parts(streams.number, int(streams.number.max())).within(water)
     agreement = parts.mean((_unit(directions) * streams.course).sum(0))
-    return np.where(water, (NETWORK_ODDS + COURSE_ODDS * agreement)[parts.numbers], 0.0)
+    return np.where(water, (EYE_ODDS + COURSE_ODDS * agreement)[parts.numbers], 0.0)
 
 
 def _trace(owner: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -37,7 +37,7 @@ from tests.ops.test_readback import CUDA, Gpu
 from tests.output.test_origin import photo as photo_of_a_camera
 from tests.seen import Everywhere, saying
 
-RIGHT = Everywhere(1, 0).directions(8, 12)
+RIGHT = Everywhere(1, 0)
 
 
 @pytest.fixture(scope="module")

@@ -66,7 +66,7 @@ def test_what_a_stroke_tears_off_is_to_be_frozen(
     animator: Animator, scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     certain = torch.tensor([0.95, 0.05, 0, 0, 0])[:, None, None].expand(5, 72, 96)
-    says = saying(certain, Everywhere(1, 0).directions(8, 12))
+    says = saying(certain, Everywhere(1, 0))
     monkeypatch.setattr(Animator, "seen", lambda animator, photo, scenery: says)
     still = replace(scene, layers=torch.zeros_like(scene.layers))
     found = gather(animator, still.paint("sky", [[0.5, 0.25]], radius=0.2), RenderOptions(seconds=1))

@@ -182,14 +182,11 @@ def test_water_that_could_drift_either_way_drifts_with_the_clouds() -> None:
 
 
 def test_a_lake_that_mirrors_its_shore_does_not_drift_unless_an_arrow_says_so() -> None:
-    random, ramp = torch.Generator().manual_seed(0), torch.linspace(-1, 0, W)
-    wood = torch.rand(3, 16, 48, generator=random).repeat_interleave(4, 1).repeat_interleave(4, 2)
-    waves = torch.cat([wood, torch.rand(3, 64, W // 16, generator=random).repeat_interleave(16, 2)], 1) + ramp
-    mirror = torch.cat([wood, wood.flip(1)], 1) + ramp
     layers = layer(WATER, rows() >= 64)
-    drifting, held = (flow_of(photo, layers, Everywhere(1, 0))[0, 80:].median() for photo in (waves, mirror))
+    waves, mirror = Everywhere(1, 0), Everywhere(1, 0, "mirrors")
+    drifting, held = (flow_of(GREY, layers, eye)[0, 80:].median() for eye in (waves, mirror))
     assert held == pytest.approx(STILL_DRIFT * drifting, rel=0.05)
-    steered = flow_of(mirror, layers, Everywhere(1, 0), [(0.5, 0.8, 0.55, 0.8)])
+    steered = flow_of(GREY, layers, mirror, [(0.5, 0.8, 0.55, 0.8)])
     assert steered[0, 102, 96] == pytest.approx(0.05 * W / 30, rel=0.05)
 
 
@@ -219,7 +216,7 @@ CHANNEL = (columns() - 96).abs() < 10
 
 def test_a_river_from_far_away_runs_towards_the_viewer() -> None:
     """Though the network thinks that it runs away."""
-    flow = flow_of(GREY, layer(WATER, RIVER), Everywhere(0.2, -1))
+    flow = flow_of(GREY, layer(WATER, RIVER), Everywhere(0.2, -1, "runs"))
     assert (flow[1][RIVER] > 0).float().mean() > 0.95
 
 
@@ -230,7 +227,7 @@ def test_one_stream_has_one_sense() -> None:
         def field(self, h: int, w: int) -> Tensor:
             return torch.where(torch.arange(h)[:, None] < h // 2, -1.0, 1.0) * super().field(h, w)
 
-    flow = flow_of(GREY, layer(WATER, CHANNEL), Torn(0.3, 1))
+    flow = flow_of(GREY, layer(WATER, CHANNEL), Torn(0.3, 1, "runs"))
     assert (flow[1][CHANNEL] > 0.3 * flow[1].max()).float().mean() > 0.95
 
 
@@ -242,7 +239,7 @@ def test_a_fall_drops_into_its_pool_behind_a_rock() -> None:
 
 @pytest.mark.parametrize("arrow", [(0.5, 0.8, 0.5, 0.7), (0.5, 0.8, 0.5, 0.9)])
 def test_an_arrow_decides_the_sense_of_its_stream(arrow: tuple[float, ...]) -> None:
-    for network in (Everywhere(0, 1), Everywhere(0.2, -1), Everywhere(0.97, -0.26)):
+    for network in (Everywhere(0, 1, "runs"), Everywhere(0.2, -1, "runs"), Everywhere(0.97, -0.26, "runs")):
         flow = flow_of(GREY, layer(WATER, CHANNEL), network, [arrow])
         assert flow[1, int(0.8 * H), 96] == pytest.approx((arrow[3] - arrow[1]) * H / 30, rel=1e-3)
         assert (flow[1][CHANNEL] * (arrow[3] - arrow[1]) > 0).all()
@@ -250,20 +247,20 @@ def test_an_arrow_decides_the_sense_of_its_stream(arrow: tuple[float, ...]) -> N
 
 def test_a_stream_that_could_run_either_way_is_slower() -> None:
     """A network that sees it run across and a little uphill says as much as the stream's shape, and the opposite."""
-    across = Everywhere(0.97, -0.26)
+    across = Everywhere(0.97, -0.26, "runs")
     layers = layer(WATER, CHANNEL)
     assert seen(GREY, layers, across).toss_up.tolist() == CHANNEL.tolist()
     for pace, calmer in (("lively", "natural"), ("natural", "calm")):
-        doubtful, sure = (flow_of(GREY, layers, net, pace=pace) for net in (across, Everywhere(0.3, 1)))
-        slower = flow_of(GREY, layers, Everywhere(0.3, 1), pace=calmer)
+        doubtful, sure = (flow_of(GREY, layers, net, pace=pace) for net in (across, Everywhere(0.3, 1, "runs")))
+        slower = flow_of(GREY, layers, Everywhere(0.3, 1, "runs"), pace=calmer)
         assert travel(doubtful, CHANNEL) == pytest.approx(travel(slower, CHANNEL), rel=0.2)
         assert travel(doubtful, CHANNEL) < 0.7 * travel(sure, CHANNEL)
 
 
 def test_a_stream_with_an_arrow_and_open_water_are_no_toss_ups() -> None:
-    across, layers = Everywhere(0.97, -0.26), layer(WATER, CHANNEL)
+    across, layers = Everywhere(0.97, -0.26, "runs"), layer(WATER, CHANNEL)
     assert not seen(GREY, layers, across, [(0.5, 0.5, 0.5, 0.6)]).toss_up.any()
-    assert not seen(GREY, layer(WATER, rows() > 40), across).toss_up.any()
+    assert not seen(GREY, layer(WATER, rows() > 40), Everywhere(0.97, -0.26)).toss_up.any()
 
 
 def test_neighbours_do_not_tear_apart() -> None:

@@ -6,7 +6,7 @@ from stylecine.options import FALLS, WATER
 from tests.seen import Everywhere, seen
 
 PLAIN = torch.zeros(3, 128, 160)  # a photo in which nothing is mirrored
-DOWN = Everywhere(0, 1)
+DOWN = Everywhere(0, 1, "runs")
 
 
 def layers_of(kind: int, columns: slice) -> torch.Tensor:
@@ -24,7 +24,7 @@ def test_waves_stand_where_water_runs():
 
 
 def test_a_sea_and_a_photo_without_water_have_none():
-    assert predict_standing(seen(PLAIN, layers_of(WATER, slice(0, 160)), DOWN)) is None
+    assert predict_standing(seen(PLAIN, layers_of(WATER, slice(0, 160)), Everywhere(0, 1))) is None
     assert predict_standing(seen(PLAIN, torch.zeros(4, 128, 160), DOWN)) is None
 
 

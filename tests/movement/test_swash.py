@@ -36,8 +36,13 @@ def drift() -> torch.Tensor:
     return torch.tensor([0.05, 0.0])[:, None, None].expand(2, SHORT, WIDTH)
 
 
-def swash_of(photo: torch.Tensor, held: torch.Tensor = NOBODY, moves: torch.Tensor | None = None) -> Swash | None:
-    return predict_swash(seen(photo, layers() if moves is None else moves, Everywhere(1, 0), held=held))
+def swash_of(
+    photo: torch.Tensor,
+    held: torch.Tensor = NOBODY,
+    moves: torch.Tensor | None = None,
+    eye: Everywhere = Everywhere(1, 0, "surf", "much"),  # noqa: B008
+) -> Swash | None:
+    return predict_swash(seen(photo, layers() if moves is None else moves, eye, held=held))
 
 
 @pytest.fixture(scope="module")
@@ -76,17 +81,9 @@ def test_only_foam_beside_smooth_bright_ground(photo):
     assert swash_of(photo) is None
 
 
-def test_the_lights_of_a_calm_lake_are_no_foam() -> None:
-    """The same sand and white edge, but all that is above it is seen again in the water."""
-    random = np.random.default_rng(1)
-    hills = ndimage.gaussian_filter(random.standard_normal((HORIZON, WIDTH)), 2)
-    photo = beach().clone()
-    photo[:, :HORIZON] = torch.from_numpy(np.clip(hills / hills.std() * 0.3, -1, 1)).float()
-    photo[:, HORIZON : EDGE - 25] = photo[:, :HORIZON].flip(1)[:, : EDGE - 25 - HORIZON]
-    no_sky = layers()
-    no_sky[SKY] = 0
-    assert swash_of(beach(), moves=no_sky) is not None
-    assert swash_of(photo, moves=no_sky) is None
+@pytest.mark.parametrize("eye", [Everywhere(1, 0, "mirrors", "some"), Everywhere(1, 0, "surf", "none")])
+def test_the_lights_of_a_calm_lake_are_no_surf(eye: Everywhere) -> None:
+    assert swash_of(beach(), eye=eye) is None
 
 
 def test_things_on_the_beach_stand_still():

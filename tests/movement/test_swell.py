@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 import torch
 
+from stylecine.movement.displacement import integrate
 from stylecine.movement.swell import RIPPLE_SECONDS, SECONDS, predict_swell
-from tests.seen import Everywhere, seen
+from tests.seen import Everywhere, seen, water_that
 
 SKY, WATER, FALLS = range(3)
 PLAIN = torch.zeros(3, 128, 160)  # a photo in which nothing is mirrored
@@ -36,7 +37,7 @@ def parts(photo: torch.Tensor, layers: torch.Tensor, flow: torch.Tensor) -> torc
 
 
 def test_no_swell_without_open_water():
-    stream = seen(PLAIN, landscape(columns=slice(72, 88)), Everywhere(0, 1))
+    stream = seen(PLAIN, landscape(columns=slice(72, 88)), Everywhere(0, 1, "runs"))
     assert predict_swell(stream, downward()) == []
 
 
@@ -81,15 +82,33 @@ def test_the_swell_reaches_as_far_in_a_photo_of_any_size(size):
     assert float(swell.abs().max()) / size[0] == pytest.approx(reach, rel=0.2)
 
 
+class MirrorsBelow(Everywhere):
+    """Sees open water above, and water that mirrors its shore in the lower third."""
+
+    def water(self, h: int, w: int) -> torch.Tensor:
+        low = torch.arange(h)[:, None] > 0.7 * h
+        kinds = (water_that(kind)[:, None, None].expand(-1, h, w) for kind in ("mirrors", "open"))
+        return torch.where(low, *kinds)
+
+
+def test_water_that_mirrors_its_shore_rocks_faster_and_does_not_drift() -> None:
+    def rocks(kind: str, speed: float) -> torch.Tensor:
+        """Where water rocks in a loop of four seconds; speed: in short sides."""
+        flow = drift(speed * 128 / 120)
+        (swell,) = predict_swell(seen(PLAIN, landscape(), Everywhere(1, 0, kind)), flow)
+        assert swell.seconds == (RIPPLE_SECONDS if kind == "mirrors" else SECONDS)
+        made = integrate(flow, landscape()[WATER], period=120, fps=30, margin=32, swells=[swell])
+        return made.rocks(128, 160)
+
+    assert rocks("mirrors", 0.0012)[108:].float().mean() > 0.9 and not rocks("open", 0.06)[40:].any()
+
+
 def test_a_pond_that_mirrors_its_shore_leaves_the_sea_its_own_waves() -> None:
     """Each has a clock of its own, and the pond's waves do not change the sea's."""
-    random = torch.Generator().manual_seed(0)
-    wood = torch.rand(1, 10, 20, generator=random).repeat_interleave(4, 1).repeat_interleave(3, 2)
-    photo, layers = PLAIN.clone(), landscape(slice(40, 70))
-    photo[:, 80:100, 50:110], photo[:, 100:120, 50:110] = wood[:, :20], wood[:, :20].flip(1)
-    sea = predict_swell(seen(photo, layers, Everywhere(1, 0)), drift())
+    layers, eye = landscape(slice(40, 70)), MirrorsBelow(1, 0)
+    sea = predict_swell(seen(PLAIN, layers, eye), drift())
     layers[WATER, 100:120, 50:110] = 1
-    waters = predict_swell(seen(photo, layers, Everywhere(1, 0)), drift())
+    waters = predict_swell(seen(PLAIN, layers, eye), drift())
     assert [water.seconds for water in waters] == [SECONDS, RIPPLE_SECONDS]
     assert torch.equal(waters[0].parts, sea[0].parts)
     assert waters[1].parts[..., :100, :].abs().max() == 0 < waters[1].parts.abs().max()

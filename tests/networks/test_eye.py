@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from stylecine.errors import WeightsMalformed
-from stylecine.networks.eye import CLASSES, KINDS, Eye, gated
+from stylecine.networks.eye import CLASSES, FOAM, KINDS, Eye, gated
 
 BACKBONE = (8, 8, 8, 16, 16, 16, 24, 24)
 SIZES = (8, 8, 8, 16, 24), (8, 16, 8, 24, 16), (16, 8, 8, 16), (8, 8, 16)  # all different from the usual ones
@@ -20,7 +20,7 @@ def test_sizes_of_what_is_seen(small: Eye) -> None:
     sight = small(torch.rand(2, 3, 64, 96) * 2 - 1)
     assert {name: tuple(part.shape) for name, part in sight._asdict().items()} == {
         "classes": (2, len(CLASSES), 32, 48), "occluder": (2, 1, 32, 48), "plants": (2, 1, 16, 24),
-        "direction": (2, 2, 8, 12), "kind": (2, len(KINDS), 8, 12), "presence": (2, 4),
+        "direction": (2, 2, 8, 12), "water": (2, len(KINDS) + len(FOAM), 4, 6), "presence": (2, 4),
     }
     assert torch.allclose(sight.classes.exp().sum(1), torch.ones(2, 32, 48), atol=1e-5)
 
@@ -51,6 +51,16 @@ def test_whether_a_class_is_there_is_judged_from_the_whole_photo(small: Eye) -> 
     changed = photo.clone()
     changed[..., :32, :32] = 1
     assert not torch.equal(small(photo).presence, small(changed).presence)
+
+
+def test_water_is_judged_by_means_of_features_and_of_their_squares(small: Eye) -> None:
+    photo = torch.rand(1, 3, 64, 96)
+    features = small.backbone(photo)
+    with torch.no_grad():
+        fine = torch.cat([features[3], features[3] ** 2], 1)
+        coarse = torch.cat([features[4], features[4] ** 2], 1)
+        coarse = torch.nn.functional.interpolate(small.water.coarse(coarse), (4, 6), mode="bilinear")
+        torch.testing.assert_close(small(photo).water, small.water.fine(fine) + coarse)
 
 
 def test_directions_do_not_shape_the_classes() -> None:

@@ -32,7 +32,7 @@ def blue_is_sky(photo: Tensor, water: tuple[float, float] = (0, 0)) -> Tensor:
 
 
 def layers_of(photo: Tensor, occluder: Tensor | None = None, water: tuple[float, float] = (0, 0)) -> Tensor:
-    says = saying(crf_refine(blue_is_sky(photo, water), photo), Everywhere(1, 0).directions(8, 8))
+    says = saying(crf_refine(blue_is_sky(photo, water), photo), Everywhere(1, 0))
     return segment(photo, says if occluder is None else replace(says, occluder=occluder))
 
 

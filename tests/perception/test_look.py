@@ -1,4 +1,4 @@
-"""What is seen in photographs, small copies of which are in tests/data/seen: each statement is what a person sees."""
+"""What the eye sees in photographs, small copies of which are in tests/data/seen: what a person sees, too."""
 
 from functools import cache
 from pathlib import Path
@@ -8,12 +8,15 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
+from stylecine.engine.model_networks import Networks
 from stylecine.ops.image import to_tensor
 from stylecine.options import CLASSES, SKY, WATER
+from stylecine.perception.look import perceive
 from stylecine.perception.scenery import Scenery
+from stylecine.perception.see import see
 from stylecine.picture.photo import load_photo
-from tests.seen import Everywhere, seen
 
+pytestmark = pytest.mark.usefixtures("as_shipped")
 PHOTOS = Path(__file__).parents[1] / "data/seen"
 Outline = list[tuple[float, float]]
 
@@ -52,7 +55,8 @@ def look_at(name: str) -> Scenery:
         if outline:
             ImageDraw.Draw(area).polygon([(x * area.width, y * area.height) for x, y in outline], fill=1)
         layers[moving_class] = torch.from_numpy(np.asarray(area).astype(np.float32))
-    return seen(to_tensor(photo), layers, Everywhere(1, 0))
+    image = to_tensor(photo)
+    return perceive(image, layers, see(image, Networks.from_pretrained(lazily=True).eye), edges=False)
 
 
 def share(values: np.ndarray, scenery: Scenery) -> float:

@@ -15,7 +15,7 @@ def sees_the_left(photos: Tensor) -> Sight:
     half, quarter, eighth = (torch.linspace(4, -4, w // scale).expand(n, 1, h // scale, -1) for scale in (2, 4, 8))
     classes = torch.cat([-half, half, *(torch.full_like(half, -9.0) for _ in CLASSES[1:])], 1)
     right = torch.cat([eighth.clamp(min=0), torch.zeros_like(eighth)], 1)
-    return Sight(classes.log_softmax(1), half, quarter, right, torch.zeros(n, 5, h // 8, w // 8), torch.zeros(n, 4))
+    return Sight(classes.log_softmax(1), half, quarter, right, torch.zeros(n, 7, h // 16, w // 16), torch.zeros(n, 4))
 
 
 def picture() -> Tensor:

@@ -20,8 +20,8 @@ def owner_of(water: np.ndarray, falls: np.ndarray = NOWHERE) -> np.ndarray:
     return np.where(falls, FALLS, np.where(water, WATER, -1))
 
 
-def streams_of(water: np.ndarray, falls: np.ndarray = NOWHERE) -> Streams:
-    return find_streams(owner_of(water, falls))
+def streams_of(water: np.ndarray, falls: np.ndarray = NOWHERE, lies_open: np.ndarray = NOWHERE) -> Streams:
+    return find_streams(owner_of(water, falls), lies_open)
 
 
 def test_a_river_that_narrows_to_the_distance_runs_towards_the_viewer() -> None:
@@ -65,27 +65,13 @@ def test_a_channel_is_much_longer_than_wide(width: int, channel: float) -> None:
 
 def test_waves_run_towards_the_shore() -> None:
     sea = (ROWS > 40) & (COLUMNS < 100)
-    x, y = streams_of(sea).course
+    x, y = streams_of(sea, lies_open=sea).course
     assert x[90, 80] > 0.5 and y[90, 80] > 0.2
     river = np.abs(COLUMNS - 60) < 8
     assert abs(streams_of(river).course[0, 90, 60]) < 0.2, "which runs along its banks"
 
 
-def test_a_sea_and_a_pond_lie_open_and_a_channel_runs() -> None:
-    for water in (ROWS > 40, (ROWS > 60) & (np.abs(COLUMNS - 80) < 30)):
-        assert np.array_equal(streams_of(water).open, water)
-    both = (np.abs(COLUMNS - 20) < 7) | (COLUMNS > 80)
-    streams = streams_of(both)
-    assert not streams.open[:, :40].any() and streams.open[64, 130]
-
-
-def test_water_that_meets_a_fall_runs() -> None:
-    fall = (np.abs(COLUMNS - 40) < 10) & (ROWS > 20) & (ROWS < 60)
-    pool, pond = (ROWS >= 60) & (COLUMNS < 90), (ROWS >= 60) & (COLUMNS > 110)
-    assert np.array_equal(streams_of(pool | pond, fall).open, pond)
-
-
-def test_a_stream_has_one_sense_by_its_shape_and_by_the_network() -> None:
+def test_a_stream_has_one_sense_by_its_shape_and_by_the_eye() -> None:
     river = np.abs(COLUMNS - 96) < 10
     streams = streams_of(river)
     along, across = np.zeros((2, H, W)), np.zeros((2, H, W))
@@ -95,7 +81,7 @@ def test_a_stream_has_one_sense_by_its_shape_and_by_the_network() -> None:
     assert all(np.ptp(each[river]) == 0 and not each[~river].any() for each in odds)
     downstream, level, most, upstream = (float(each[64, 96]) for each in odds)
     assert downstream > most > 0.5 > -0.5 > upstream
-    assert 0.5 < level < 1, "by the network alone"
+    assert 0.5 < level < 1, "by the eye alone"
 
 
 def test_specks_and_dry_pictures_have_no_channel() -> None:

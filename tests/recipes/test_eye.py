@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from stylecine.networks.eye import KINDS, Eye
+from stylecine.networks.eye import FOAM, KINDS, Eye
 
 RECIPES = Path(__file__).resolve().parents[2] / "pretrained/recipes"
 W, H = 120, 80
@@ -157,11 +157,12 @@ def test_the_kind_of_water_is_that_of_the_stretch_around_a_place(recipe, tmp_pat
     data = recipe("eye_data")
     label = torch.zeros(10, 20, dtype=torch.uint8)
     label[2:5, :8], label[6:9, 12:] = 2, 2
-    (tmp_path / "kinds.csv").write_text("id,kind,x,y\nlake,mirrors,10,35\nlake,surf,90,5\n")
+    rows = "lake,mirrors,10,35,none", "lake,surf,90,5,much", "lake,stands,90,75,none"
+    (tmp_path / "kinds.csv").write_text("\n".join(("id,kind,x,y,foam", *rows)))
     places = data.read_kinds(tmp_path / "kinds.csv")["lake"]
-    kinds = data.kinds_of(label, places)
-    assert (kinds[2:5, :8] == KINDS.index("mirrors")).all()
-    assert (kinds == UNKNOWN).sum() == label.numel() - 24, "the second place is on land"
+    ((kind, foam, place),) = data.stretches_at(label, places)
+    assert (KINDS[kind], FOAM[foam]) == ("mirrors", "none"), "the second place is on land, the third does not move"
+    assert place[2:5, :8].all() and place.sum() == 24
 
 
 def test_losses_are_zero_where_nothing_is_known(recipe) -> None:  # type: ignore[no-untyped-def]
@@ -189,6 +190,34 @@ def test_training_begins_with_an_eye_or_with_a_backbone(recipe, tmp_path: Path) 
         train_eye.begin_with(eye, Namespace(**{"start": None, "backbone": None, name: file}))
         assert eye.backbone.stem.weight.equal(before.backbone.stem.weight)
         assert eye.plants.fine.weight.equal(before.plants.fine.weight) == (name == "start")
+
+
+def test_kinds_of_water_are_told_apart_by_what_they_are_like(recipe) -> None:  # type: ignore[no-untyped-def]
+    """Running water has other features, and surf differs more within a stretch."""
+    fit_water = recipe("fit_water")
+    torch.manual_seed(0)
+    stretches = []
+    for kind in range(len(KINDS)):
+        for _ in range(12):
+            features = torch.randn(1, 4, 8, 12) * (3 if KINDS[kind] == "surf" else 1) + kind
+            means = fit_water.mean_over(torch.ones(64, 96, dtype=torch.bool), [features, features[:, :, ::2, ::2]])
+            stretches.append(fit_water.Stretch(None, torch.stack([means, means]), kind, 2 * (KINDS[kind] == "surf")))
+    weights, biases = fit_water.fit(stretches)
+    for stretch in stretches:
+        logits = stretch.means[0] @ weights.T + biases
+        assert int(logits[: len(KINDS)].argmax()) == stretch.kind
+        assert int(logits[len(KINDS) :].argmax()) == stretch.foam
+
+
+def test_what_was_fitted_is_what_the_eye_says(recipe) -> None:  # type: ignore[no-untyped-def]
+    fit_water = recipe("fit_water")
+    torch.manual_seed(0)
+    eye = Eye((8,) * 8, (8,) * 5, (8,) * 5, (8,) * 4, (8,) * 3).eval().requires_grad_(False)
+    features = eye.backbone(torch.rand(1, 3, 64, 96))
+    weights, biases = torch.randn(7, 32), torch.randn(7)
+    fit_water.write(eye, weights, biases)
+    means = fit_water.mean_over(torch.ones(64, 96, dtype=torch.bool), features[-2:])
+    torch.testing.assert_close(eye.water(features)[0].mean((1, 2)), weights @ means + biases, rtol=1e-4, atol=1e-4)
 
 
 def test_angles_and_overlaps(recipe) -> None:  # type: ignore[no-untyped-def]
