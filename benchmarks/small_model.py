@@ -9,7 +9,7 @@ from torch import nn
 from stylecine.networks.clothfinder import ClothFinder
 from stylecine.networks.clothnet import ClothNet
 from stylecine.networks.encoder import Encoder
-from stylecine.networks.eye import Eye
+from stylecine.networks.eye import FOAM, KINDS, Eye
 from stylecine.networks.generator import Generator
 from stylecine.networks.lpips import LPIPS
 from stylecine.networks.normalnet import NormalNet
@@ -27,6 +27,9 @@ def write_small_model(folder: Path) -> Path:
         for layer in (decoder.coarse, decoder.fine):
             nn.init.zeros_(layer.weight)
             layer.bias = nn.Parameter(torch.full((1,), -6.0))
+    for layer in (eye.water.fine, eye.water.coarse):  # all water lies open, without foam
+        nn.init.zeros_(layer.weight)
+        layer.bias = nn.Parameter(torch.tensor([9.0 * (name in ("open", "none")) for name in (*KINDS, *FOAM)]))
     networks: dict[str, nn.Module] = {
         "generator": Generator(channels, "b64.conv1", mapping_layers=2),
         "encoder": Encoder(16, 14, stride=4, width=16, context=16),

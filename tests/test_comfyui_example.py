@@ -65,7 +65,7 @@ def test_a_photo_becomes_the_frames_of_a_loop_in_which_the_land_stands_still(pac
     assert moving.shape == (1, 120, 192) and 0.1 < still.float().mean() < 0.9
     assert torch.equal((frames * 255).round()[:, still], (sea * 255).round()[:, still].expand(4, -1, -1))
     changed = (frames - sea).abs().amax((0, 3)) > 0.02
-    assert changed[~still].float().mean() > 0.3
+    assert changed[~still].float().mean() > 0.2
 
 
 def test_outputs_are_of_the_types_that_the_node_promises(quick: ModuleType, sea: Tensor) -> None:
