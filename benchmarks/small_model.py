@@ -20,13 +20,12 @@ def write_small_model(folder: Path) -> Path:
     folder.mkdir(exist_ok=True)
     torch.manual_seed(3)
     channels = {4: 16, 8: 16, 16: 16, 32: 16, 64: 16, 128: 8, 256: 8}
-    eye = Eye((8,) * 8, (8,) * 5, (8,) * 5, (8,) * 4, (8,) * 3)
+    eye = Eye((8,) * 8, (8,) * 5, (8,) * 5, (8,) * 3)
     nn.init.zeros_(eye.presence.leave.weight)  # every class may be in every picture
     nn.init.constant_(eye.presence.leave.bias, 12.0)
-    for decoder in (eye.occluders, eye.plants):  # nothing stands before what moves, and nothing sways
-        for layer in (decoder.coarse, decoder.fine):
-            nn.init.zeros_(layer.weight)
-            layer.bias = nn.Parameter(torch.full((1,), -6.0))
+    for layer in (eye.occluders.coarse, eye.occluders.fine):  # nothing stands before what moves
+        nn.init.zeros_(layer.weight)
+        layer.bias = nn.Parameter(torch.full((1,), -6.0))
     for layer in (eye.water.fine, eye.water.coarse):  # all water lies open, without foam
         nn.init.zeros_(layer.weight)
         layer.bias = nn.Parameter(torch.tensor([9.0 * (name in ("open", "none")) for name in (*KINDS, *FOAM)]))

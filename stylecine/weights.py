@@ -4,8 +4,8 @@ A model is a record in pretrained/models.toml: facts about it and one weight fil
 generators have records in pretrained/public.toml, without files: `stylecine convert` puts theirs into the folder of
 models. A user's own model is a folder with generator.safetensors and other files named by role, or a generator file
 with those beside it. Roles that do not depend on the generator (all but the encoder) are borrowed from the default
-model where missing; the cloth finder, which reads the eye's features, only together with it. Only safetensors are read
-here: they hold tensors and text, no code.
+model where missing; those that correct the eye's backbone only together with it. Only safetensors are read here: they
+hold tensors and text, no code.
 """
 
 import hashlib
@@ -25,12 +25,14 @@ from torch import Tensor
 
 from stylecine.errors import ChecksumMismatch, LicenceNotAccepted, WeightsMalformed, WeightsNotFound
 
-EYE = "eye"  # sees what moves, what stands, what sways, and which way it goes
+EYE = "eye"  # sees what moves, what stands, and which way it goes
 FINDER = "finder"  # of cloth; models with an eye of their own may lack it
-ROLES = ("generator", "encoder", EYE, "lpips", "normals", "cloth", FINDER, "styles")
+PLANTS = "plants"  # which of them sway: a decoder of the finder's features, so models may lack it too
+ROLES = ("generator", "encoder", EYE, "lpips", "normals", "cloth", FINDER, PLANTS, "styles")
 CLOTH = ("normals", "cloth", FINDER)  # used only when cloth moves: no scene depends on them
 STYLES = "styles"  # w+ of appearances by name; no scene depends on them either
-BORROWED = (EYE, "lpips", *CLOTH)
+BORROWED = (EYE, "lpips", *CLOTH, PLANTS)
+OF_EYE = (FINDER, PLANTS)  # they correct its backbone, and would find anything in another's
 CONSENT = "STYLECINE_ACCEPT_LICENCE"
 FOLDER = "STYLECINE_MODELS"
 
@@ -271,7 +273,7 @@ def _record_from_path(path: Path, known: Mapping[str, ModelRecord]) -> ModelReco
     for role in ROLES[1:]:
         if own[role].is_file():
             files[role] = FileRecord(own[role], "unknown")
-        elif role in borrowed and not (role == FINDER and own[EYE].is_file()):
+        elif role in borrowed and not (role in OF_EYE and own[EYE].is_file()):
             files[role] = borrowed[role]
     names, notes = _header(generator)
     resolution = _resolution(names, generator)

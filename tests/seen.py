@@ -51,10 +51,10 @@ def water_that(kind: str, foam: str = "none") -> Tensor:
 
 
 def saying(classes: Tensor, eye: Everywhere) -> Seen:
-    """What an eye says that sees nothing that sways, and nothing before what moves; classes: [5,h,w]."""
+    """What an eye says that sees nothing before what moves; classes: [5,h,w]."""
     h, w = classes.shape[1:]
-    eighth, nothing = (max(1, h // 4), max(1, w // 4)), torch.zeros(h, w)
-    return Seen(classes, nothing, nothing[::2, ::2], eye.water(*eighth), *eye.directions(*eighth))
+    eighth = max(1, h // 4), max(1, w // 4)
+    return Seen(classes, torch.zeros(h, w), eye.water(*eighth), *eye.directions(*eighth))
 
 
 def seen(

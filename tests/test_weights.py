@@ -151,11 +151,12 @@ def test_a_users_own_model(pretrained: Path, tmp_path: Path, by_folder: bool) ->
         role_tensors(record, "eye")
 
 
-def test_what_reads_the_eyes_features_is_not_borrowed_for_another(tmp_path: Path) -> None:
+def test_what_corrects_the_eye_is_not_borrowed_for_another(tmp_path: Path) -> None:
     generator = save(tmp_path / "generator.safetensors", GENERATOR)
-    assert find_model(generator).files["finder"] == find_model("default").files["finder"]
+    for role in ("finder", "plants"):
+        assert find_model(generator).files[role] == find_model("default").files[role]
     save(tmp_path / "eye.safetensors", {"a": torch.zeros(1)})
-    assert "finder" not in find_model(generator).files
+    assert not {"finder", "plants"} & set(find_model(generator).files)
     with pytest.raises(WeightsNotFound, match=r"has no finder .*put finder\.safetensors beside"):
         role_tensors(find_model(generator), "finder")
     save(tmp_path / "finder.safetensors", {"a": torch.zeros(1)})

@@ -2,10 +2,9 @@
 
     python pretrained/recipes/evaluate_eye.py pretrained/eye.safetensors --photos DIR [--fold val] [--films DIR]
 
-`--fold` names the photos (folds.py). Masks and directions are what the eye says, the mean of a photo and its mirror
-image, without any rule; plants are what the program makes of that. FILMS has films.csv, and of each film its first
-frame NAME.jpg and, measured in the next five seconds, NAME.npz: how grey changes, the mean flow, and how steady it is.
-Skies hardly move in five seconds, so they are left out.
+`--fold` names the photos (folds.py). Figures are of what the eye says, without any rule. FILMS has films.csv, and of
+each film its first frame NAME.jpg and, measured in the next five seconds, NAME.npz: how grey changes, the mean flow,
+and how steady that is. Skies hardly move in five seconds, so they are left out.
 """
 
 from __future__ import annotations
@@ -25,15 +24,12 @@ from arrows import arrow_array
 from eye_data import UNKNOWN, EyePhoto, read_photos
 from folds import CHOICES, VALIDATION
 from PIL import Image
-from plant_labels import SWAYS
-from plant_labels import UNKNOWN as UNDECIDED
 from scipy import ndimage
 from torch import Tensor
 
 from stylecine.networks.eye import CLASSES, Eye
 from stylecine.ops.image import to_tensor
 from stylecine.perception import see as seeing
-from stylecine.perception.plants import refine_plants
 from stylecine.perception.see import see
 from stylecine.weights import read_tensors
 
@@ -53,7 +49,6 @@ class Seen:
 
     classes: Tensor  # [5,h,w] probabilities
     direction: Tensor  # [2,h,w] x right, y down
-    plants: Tensor  # [h,w] how much it sways
 
 
 Look = Callable[[Tensor], Seen]  # at a photo [3,H,W] in [-1,1]
@@ -65,7 +60,7 @@ def look_with(path: Path) -> Look:
     def look(photo: Tensor) -> Seen:
         with patch.object(seeing, "crf_refine", lambda probabilities, _: probabilities):
             seen = see(photo, eye)
-        return Seen(seen.classes, (seen.directions + seen.mirrored) / 2, refine_plants(photo, seen.plants))
+        return Seen(seen.classes, (seen.directions + seen.mirrored) / 2)
 
     return look
 
@@ -84,7 +79,6 @@ class Figures:
         self.sums = np.zeros((BINS, 3))  # of pixels: how many, their probabilities, how many of them move
         self.both, self.either = np.zeros(len(CLASSES)), np.zeros(len(CLASSES))
         self.angles: dict[str, list[float]] = {"running": [], "falls": []}
-        self.plants = np.zeros(2)
 
     def add(self, photo: EyePhoto, seen: Seen) -> None:
         label = photo.sample.label
@@ -104,10 +98,6 @@ class Figures:
             self.both[k] += ((found == k) & (true == k)).sum()
             self.either[k] += ((found == k) | (true == k)).sum()
         self._add_arrows(photo, seen.direction)
-        if (photo.sways == SWAYS).any():
-            sways, decided = photo.sways == SWAYS, photo.sways != UNDECIDED
-            swaying = (at_size(seen.plants[None], sways.shape)[0] > 0.5) & decided
-            self.plants += [float((swaying & sways).sum()), float((swaying | sways).sum())]
 
     def _add_arrows(self, photo: EyePhoto, direction: Tensor) -> None:
         (h, w), (rows, columns) = photo.sample.label.shape, direction.shape[1:]
@@ -136,8 +126,6 @@ class Figures:
             if angles:
                 found.append(f"{name}: {len(angles)} arrows, {np.median(angles):.1f} degrees off,"
                              f" {np.mean(np.array(angles) > 90):.1%} more than 90")
-        if self.plants[1]:
-            found.append(f"plants: IoU {self.plants[0] / self.plants[1]:.3f}")
         return found
 
 

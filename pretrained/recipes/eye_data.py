@@ -3,7 +3,7 @@
     python pretrained/recipes/eye_data.py PHOTOS --out .pack/eye.npz [--long-side 704 --max-mb 40]
 
 writes a pack: all photos of a folder with all their labels, as one file that travels. A view has classes where they are
-known; what sways (plant_labels.py); which way it flows (hints/ID.json, arrows.py); the kind of water, where
+known; which way it flows (hints/ID.json, arrows.py); the kind of water, where
 water_kinds.csv says it; and what a published parser of scenes took it for (classes/ID.png). Composites
 (occluders/composites.py) have classes, and what stands before them.
 """
@@ -28,7 +28,6 @@ from folds import is_held_out, read_folds
 from labelled import (
     View,
     look,
-    pasted,
     photometric,
     random_view,
     relit,
@@ -40,8 +39,6 @@ from labelled import (
 )
 from occluders.composites import Scene, composite
 from PIL import Image
-from plant_labels import STILL, SWAYS, by_hand, by_rules, read_decisions
-from plant_labels import UNKNOWN as UNDECIDED
 from scipy import ndimage
 from torch import Tensor
 from torch.utils.data import IterableDataset
@@ -63,26 +60,18 @@ STILLS = 0.35  # of what is pasted comes from photos in which nothing moves
 LEAST_MOVING = 0.1  # of what things are pasted into: views with less are mostly drawn again
 SHARE = 0.01  # of a photo: what has less of a class does not count as having it
 EVERY = 12  # of a pack's photos, one in so many says how large all will be
-BEHIND = 0.15  # of the views of landscapes and stills are behind the plants of a close-up
-NEAR_SMALLEST, NEAR_TILT, NEAR_WHOLE = 0.4, 15.0, 0.3  # of the close-ups' views
-NEAR_SHARE = 0.02, 0.9  # of a view, plants that are pasted
-BORDER = 4  # pixels around what is pasted in which nobody can say
-VAGUE = 8  # pixels: plants that are blurred over fewer may still be seen to sway, and water to flow
 UNKNOWN = 255  # in labels: something thin that they have as moving; nobody said
 KINDS_FILE = Path(__file__).parent / "water_kinds.csv"
 
 
 class Examples(NamedTuple):
-    """Views [N,3,H,W] with what is known of them; h = H/2 and w = W/2, H/4 and W/4 of what sways, H/8 and W/8 where it
-    says "coarse"."""
+    """Views [N,3,H,W] with what is known of them; h = H/2 and w = W/2, or H/8 and W/8 where it says "coarse"."""
 
     photo: Tensor  # [N,3,H,W] in [-1,1]
     classes: Tensor  # [N,5,h,w] shares, which sum to 1, or to less where not all is known
     still: Tensor  # [N,h,w] share of what stands still
     still_weight: Tensor  # [N,h,w] of knowing that
     doubtful: Tensor  # [N,h,w] 1 where only the class says that it moves
-    sways: Tensor  # [N,h,w] share of what sways
-    sways_known: Tensor  # [N,h,w] share of what is known of that
     scene: Tensor  # [N,h,w] coarse, classes of classes/ID.png; UNKNOWN where there is none
     direction: Tensor  # [N,2,h,w] coarse, unit vectors, x right, y down
     direction_weight: Tensor  # [N,1,h,w]
@@ -100,11 +89,9 @@ class EyePhoto:
     sample: Sample
     listed: str  # in which of LISTS
     scene: Tensor  # uint8 [h,w]
-    sways: Tensor  # uint8 [h,w], as plant_labels has it
     stretches: list[tuple[int, int, Tensor]]  # of labelled water: indices into KINDS and FOAM, where it is, bool [H,W]
     target: Target  # its arrows
     running: bool  # whether somebody saw which way its water runs
-    near: bool  # whether it is a close-up whose plants are outlined
 
     @property
     def still(self) -> bool:
@@ -138,8 +125,6 @@ def read_photos(
     """The photos of a folder or a pack (.npz) but those that are left out (one of folds.CHOICES), or with `held_out`
     only those, decoded into memory. only_water: those alone of which somebody said what kind of water they show."""
     packed = path.suffix == ".npz"
-    decisions = {name: words for split in ("train", "stills", "val")
-                 for name, words in read_decisions(f"{split}.txt").items()}
     kinds = read_kinds(KINDS_FILE)
     found = []
     for entry in _packed(path) if packed else _listed(path):
@@ -149,13 +134,10 @@ def read_photos(
         if not packed:  # the labels of a pack are already marked
             mark_thin(sample)
         scene = np.array(Image.open(io.BytesIO(entry.scene)))
-        sways = _sways(sample, scene, decisions)
-        outlined = entry.listed.startswith("stills") and sample.id in decisions
-        near = outlined and 0.03 < (sways == SWAYS).mean() < 0.85 and (sways == STILL).mean() > 0.1
         found.append(EyePhoto(
-            sample, entry.listed, torch.from_numpy(scene), torch.from_numpy(sways),
+            sample, entry.listed, torch.from_numpy(scene),
             stretches_at(sample.label, kinds.get(sample.id, [])),
-            interpolate_arrows(sample), has_running_water(sample), bool(near),
+            interpolate_arrows(sample), has_running_water(sample),
         ))
     return found
 
@@ -182,11 +164,6 @@ def mark_thin(sample: Sample) -> None:
     if bool((sky | water).any()):
         pixels = sample.photo.permute(1, 2, 0).numpy()
         sample.label[thin_static(to_tensor(pixels), sky, water)] = UNKNOWN
-
-
-def _sways(sample: Sample, scene: np.ndarray, decisions: dict[str, list[str]]) -> np.ndarray:
-    label = np.array(Image.fromarray(sample.label.numpy()).resize(scene.shape[::-1], Image.Resampling.NEAREST))
-    return by_hand(decisions[sample.id], scene, label) if sample.id in decisions else by_rules(scene, label)
 
 
 def read_kinds(path: Path) -> dict[str, list[tuple[int, int, float, float]]]:
@@ -229,7 +206,6 @@ class Views(IterableDataset[Examples]):
         self.count, self.seed = count, seed
         self.landscapes = [photo for photo in photos if not photo.still]
         self.stills = [photo for photo in photos if photo.still]
-        self.near = [photo for photo in self.stills if photo.near]
         self.chances = np.array([_chance(photo) for photo in self.landscapes])
         self.upright = np.array([_upright(photo) for photo in self.landscapes])
         self.moving = np.array([1 - photo.share(0) > 0.03 for photo in self.landscapes])
@@ -272,35 +248,10 @@ class Views(IterableDataset[Examples]):
         return self._finished(*_seen(view, photo), (view, photo))
 
     def _finished(self, image: Tensor, label: Tensor, of: tuple[View, EyePhoto] | None) -> Examples:
-        """A view in other colours, at times out of focus, or behind the plants of a close-up."""
-        if of is not None and self.near and self.rng.random() < BEHIND:
-            made = self._behind_plants(image, label, *of)
-            if made is not None:
-                return made
+        """A view in other colours, at times out of focus."""
         image = tinted(self.rng, image) if self.rng.random() < TINTED else image
         image = unfocused(self.rng, image, label) if self.rng.random() < UNFOCUSED else image
         return _example(photometric(self.rng, image), label, of)
-
-    def _behind_plants(self, image: Tensor, label: Tensor, view: View, photo: EyePhoto) -> Examples | None:
-        """A view behind the plants of a close-up, which stand before what moves, and sway; None if they would hide too
-        much or too little."""
-        near = self.near[int(self.rng.integers(len(self.near)))]
-        closer = random_view(self.rng, self.size, NEAR_SMALLEST, NEAR_TILT, whole=NEAR_WHOLE)
-        place = look(closer, near.sways[None].float(), "nearest")[0] == SWAYS
-        if not NEAR_SHARE[0] < place.float().mean() < NEAR_SHARE[1]:
-            return None
-        image, wide = pasted(self.rng, image, look(closer, near.sample.photo.float() / 255), place)
-        sways = look(view, photo.sways[None].float(), "nearest")[0]
-        if wide > 1:
-            vague = STILL if wide >= VAGUE and self.rng.random() < 0.5 else UNDECIDED
-            sways = torch.where(sways == SWAYS, float(vague), sways)
-        if wide >= VAGUE:
-            label = torch.where(label > 0, UNKNOWN, label)
-        around = F.max_pool2d(place[None].float(), 2 * BORDER + 1, 1, BORDER)[0] > 0
-        label = torch.where(around, UNKNOWN, label)
-        sways = torch.where(place, float(SWAYS), torch.where(around, float(UNDECIDED), sways))
-        label = torch.where(place, 0, label)
-        return _example(photometric(self.rng, image), label, (view, photo), (around, sways))
 
     def _composite(self) -> Examples:
         """Static things, and pieces of what moves, pasted over what moves in a view of a landscape."""
@@ -351,44 +302,31 @@ def _seen(view: View, photo: EyePhoto) -> tuple[Tensor, Tensor]:
     return image, look(view, photo.sample.label[None].float(), "nearest")[0].long()
 
 
-def _example(
-    image: Tensor, label: Tensor, of: tuple[View, EyePhoto] | None, hidden: tuple[Tensor, Tensor] | None = None
-) -> Examples:
-    """Without the first dimension. of: where the view is from; None if its classes are all that is known. hidden: where
-    something is before it, bool [H,W], and what sways in the result, [H,W]."""
+def _example(image: Tensor, label: Tensor, of: tuple[View, EyePhoto] | None) -> Examples:
+    """Without the first dimension. of: where the view is from; None if its classes are all that is known."""
     h, w = label.shape
     known = label != UNKNOWN
     shares = F.one_hot(torch.where(known, label, 0), len(CLASSES)).permute(2, 0, 1) * known
-    half, quarter, coarse = torch.zeros(h // 2, w // 2), torch.zeros(h // 4, w // 4), (h // CELL, w // CELL)
+    nothing, coarse = torch.zeros(h // 2, w // 2), (h // CELL, w // CELL)
     blank = Examples(
-        image * 2 - 1, F.avg_pool2d(shares.float(), 2), *(half,) * 3, *(quarter,) * 2,
+        image * 2 - 1, F.avg_pool2d(shares.float(), 2), *(nothing,) * 3,
         scene=torch.full(coarse, UNKNOWN), direction=torch.zeros(2, *coarse), direction_weight=torch.zeros(1, *coarse),
         only_axis=torch.zeros(1, *coarse, dtype=torch.bool), kind=torch.full(coarse, UNKNOWN),
     )
     if of is None:
         return blank
     view, photo = of
-    before, sways = hidden or (torch.zeros(h, w), look(view, photo.sways[None].float(), "nearest")[0])
-    seen = F.max_pool2d(before.float()[None], CELL)[0] == 0
-    share, sure = counted(sways, (h // 4, w // 4))
     small = View(F.affine_grid(torch.from_numpy(view.matrix)[None], [1, 1, *coarse], align_corners=False), view.matrix)
     classes = look(small, photo.sample.label[None].float(), "nearest")
-    weight = look(small, photo.target.weight) * ((classes > 0) & (classes != UNKNOWN) & seen)
+    weight = look(small, photo.target.weight) * ((classes > 0) & (classes != UNKNOWN))
     direction = F.normalize(in_view(view, look(small, photo.target.velocity)), dim=0)
     drifting = [SKY, SMOKE] if photo.running else [SKY, SMOKE, WATER]
     only_axis = torch.isin(classes, torch.tensor(drifting).float()) & bool(np.linalg.det(view.matrix[:, :2]) < 0)
     kind = look(small, kind_map(photo)[None].float(), "nearest")[0].long() if photo.stretches else blank.kind
-    scene = look(small, photo.scene[None].float(), "nearest")[0].long()
     return blank._replace(
-        sways=share, sways_known=sure, scene=torch.where(seen, scene, UNKNOWN), direction=direction,
-        direction_weight=weight, only_axis=only_axis, kind=torch.where(seen, kind, UNKNOWN),
+        scene=look(small, photo.scene[None].float(), "nearest")[0].long(), direction=direction,
+        direction_weight=weight, only_axis=only_axis, kind=kind,
     )
-
-
-def counted(sways: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """[H,W] -> of each cell of a grid the share that sways, among what is known, and the share that is known."""
-    known = F.adaptive_avg_pool2d((sways != UNDECIDED).float()[None], size)[0]
-    return F.adaptive_avg_pool2d((sways == SWAYS).float()[None], size)[0] / known.clamp_min(1e-3), known
 
 
 def pack(folder: Path, out: Path, long_side: int, max_bytes: int) -> None:

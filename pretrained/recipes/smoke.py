@@ -108,6 +108,7 @@ def commands(at: Path) -> list[list[Any]]:
     clips, normals, cloth = at / "clips", model / "normals.safetensors", model / "cloth.safetensors"
     cloth_motion = ("cloth/train_cloth_motion.py", "--clips", clips)
     finder = ("cloth/train_cloth_finder.py", "--backbone", backbone, "--eye", eye_weights, "--out", at / "finder")
+    plants = ("train_plants.py", "--eye", eye_weights, "--finder", model / "finder.safetensors", "--out", at / "plants")
     eye, eye_pack = ("train_eye.py", "--out", at / "eye"), at / "eye.npz"
     return [
         ["data.py", photos, "--out", pack],
@@ -131,6 +132,8 @@ def commands(at: Path) -> list[list[Any]]:
         ["cloth/evaluate_cloth.py", "--clips", clips, "--motion", cloth],
         [*finder, "--photos", photos, "--clips", clips, *FEW, "--composites", 4],
         [*finder, "--export", model / "finder.safetensors"],
+        [*plants, "--photos", photos, *FEW, "--views", 8],
+        [*plants, "--export", model / "plants.safetensors"],
         [*finder, "--refit", model / "finder.safetensors", "--former", eye_weights, "--export",
          at / "finder.safetensors"],
         ["register.py", model / "models.toml"],

@@ -1,4 +1,4 @@
-"""Train the eye: one network that sees what moves in a photo, what stands before it, what sways, and which way it goes.
+"""Train the eye: one network that sees what moves in a photo, what stands before it, and which way it goes.
 
     python pretrained/recipes/train_eye.py --photos DIR --minutes 600 --fold val
     python pretrained/recipes/train_eye.py --photos .pack/eye.npz --minutes 9 --batch 64 --workers 15     # on a GPU
@@ -45,7 +45,7 @@ PEAK, PEAK_NEW, PEAK_BACKBONE = 1.5e-4, 1e-3, 3e-5  # learning rates: of decoder
 FROZEN = ("eye.backbone.stem", "eye.backbone.stages.0", "eye.backbone.stages.1")  # edges: a seventh of a step's work
 HALF_LIFE = 300  # steps, of the averaged weights
 COARSE = 0.4  # of the losses of the coarse layers
-WEIGHTS = {"classes": 1.0, "presence": 0.2, "still": 0.5, "plants": 0.4, "direction": 0.3, "kind": 0.2, "scene": 0.15}
+WEIGHTS = {"classes": 1.0, "presence": 0.2, "still": 0.5, "direction": 0.3, "kind": 0.2, "scene": 0.15}
 FEW = 0.2  # mean weight of arrows in a batch that is half as important as one with many: skies are nominal
 EVERY = 3.0  # minutes between two lines of the log, and two saved states
 
@@ -85,7 +85,6 @@ def losses(sight: Sight, decoded: Decoded, scene: Tensor, kind: Tensor, known: E
         "classes": class_loss(sight.classes, known.classes) + COARSE * class_loss(decoded.coarse, coarse),
         "presence": presence_loss(sight.presence, known.classes),
         "still": still_loss(sight.occluder[:, 0].float(), known.still, known.still_weight, known.doubtful),
-        "plants": plant_loss(sight.plants[:, 0].float(), known.sways, known.sways_known),
         "direction": arrows * direction_loss(sight.direction, known.direction, weight, known.only_axis),
         "kind": labelled_loss(kind, known.kind),
         "scene": labelled_loss(scene, known.scene),
@@ -121,14 +120,6 @@ def still_loss(logits: Tensor, static: Tensor, weight: Tensor, doubtful: Tensor)
     clear, found = weight * (weight > 0.6), logits.sigmoid()
     dice = 1 - (2 * (clear * found * static).sum() + 1) / ((clear * (found + static)).sum() + 1)
     return (each * weight).sum() / weight.sum().clamp_min(1) + 0.5 * dice
-
-
-def plant_loss(logits: Tensor, sways: Tensor, known: Tensor) -> Tensor:
-    """Cross-entropy + soft Dice of the batch, where it is known what sways."""
-    entropy = F.binary_cross_entropy_with_logits(logits, sways, reduction="none")
-    found = logits.sigmoid() * known
-    dice = 1 - (2 * (found * sways).sum() + 1) / (found.sum() + (sways * known).sum() + 1)
-    return (entropy * known).sum() / known.sum().clamp_min(1) + 0.5 * dice
 
 
 def direction_loss(predicted: Tensor, target: Tensor, weight: Tensor, only_axis: Tensor) -> Tensor:

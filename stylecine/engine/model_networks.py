@@ -22,13 +22,14 @@ from stylecine.networks.encoder import Encoder
 from stylecine.networks.eye import Eye
 from stylecine.networks.generator import Generator
 from stylecine.networks.normalnet import NormalNet
+from stylecine.networks.plantnet import PlantNet
 from stylecine.ops.image import to_tensor
 from stylecine.options import check_device
-from stylecine.perception.plants import refine_plants
+from stylecine.perception.plants import predict_plants
 from stylecine.perception.scenery import Scenery
 from stylecine.perception.see import Seen, see
 from stylecine.picture.style import StyleNets
-from stylecine.weights import EYE, FINDER, STYLES, ModelRecord, find_model, role_tensors
+from stylecine.weights import EYE, FINDER, PLANTS, STYLES, ModelRecord, find_model, role_tensors
 
 # The interpreter would look through half a million objects of PyTorch's several times before it exits.
 atexit.register(gc.freeze)
@@ -100,6 +101,21 @@ class Networks:
             return None
         return ClothFinder.from_tensors(role_tensors(self.model, FINDER), self.eye.backbone).to(self.device)
 
+    @cached_property
+    def plant_net(self) -> PlantNet | None:
+        """Models may lack it."""
+        if PLANTS not in self.model.files or self.finder is None:
+            return None
+        return PlantNet.from_tensors(role_tensors(self.model, PLANTS), self.finder.backbone).to(self.device)
+
+    def plants_in(self, photo: np.ndarray) -> Tensor | None:
+        """How much each place of a photo uint8 [H,W,3] sways, [H,W] in [0,1]; None for models that lack plants.
+
+        That of the last photo is kept, by identity: a wind is tried in many directions.
+        """
+        net = self.plant_net
+        return None if net is None else self._kept("_plants", photo, lambda image: predict_plants(image, net))
+
     def seen(self, photo: np.ndarray, scenery: Scenery | None) -> Seen:
         """What the eye sees in a photo uint8 [H,W,3]: what it saw before, or else sees now.
 
@@ -108,13 +124,6 @@ class Networks:
         if scenery is not None and scenery.seen is not None:
             return scenery.seen
         return self._kept("_seen", photo, lambda image: see(image, self.eye))
-
-    def plants_in(self, photo: np.ndarray, scenery: Scenery | None) -> Tensor:
-        """How much each place of a photo uint8 [H,W,3] sways, [H,W] in [0,1].
-
-        That of the last photo is kept, by identity: a wind is tried in many directions.
-        """
-        return self._kept("_plants", photo, lambda image: refine_plants(image, self.seen(photo, scenery).plants))
 
     def _kept(self, name: str, photo: np.ndarray, make: Callable[[Tensor], Any]) -> Any:
         """What `make` makes of a photo as a tensor, or made of it last time under this name."""

@@ -74,7 +74,9 @@ def resolve_plants(scene: Scene, options: RenderOptions, nets: Networks) -> Tens
     windy = options.wind is not None and options.wind.strength > 0
     if not windy or options.subject == CLOTH or options.mask is not None or options.motion is not None:
         return None
-    plants = nets.plants_in(scene.photo, scene.scenery)
+    plants = nets.plants_in(scene.photo)
+    if plants is None:
+        return None
     mobile = 1 - scene.frozen
     if any(isinstance(edit, Anchor) for edit in scene.edits):
         mobile = torch.from_numpy(damp_at_anchors(mobile.numpy(), scene.edits)).to(mobile)

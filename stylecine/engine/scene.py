@@ -30,6 +30,7 @@ from stylecine.picture.photo import PhotoFile
 from stylecine.quality.measures import psnr
 from stylecine.weights import (
     CLOTH,
+    PLANTS,
     ROLES,
     STYLES,
     FileRecord,
@@ -233,9 +234,9 @@ def likeness(reconstruction: np.ndarray, photo: np.ndarray) -> float:
 
 
 def _facts(model: ModelRecord) -> dict[str, Any]:
-    """The record of a model in a .cine file, without what a scene does not need: cloth and styles come later."""
+    """The record of a model in a .cine file, without what a scene does not need: cloth, plants, styles come later."""
     public = model_facts(model)
-    files = {role: facts for role, facts in public["weights"].items() if role not in (*CLOTH, STYLES)}
+    files = {role: facts for role, facts in public["weights"].items() if role not in (*CLOTH, PLANTS, STYLES)}
     weights = {role: {name: facts[name] for name in ("sha256", "licence")} for role, facts in files.items()}
     return public | {"resolution": model.resolution, "injection": model.injection, "weights": weights}
 

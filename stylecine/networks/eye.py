@@ -1,6 +1,6 @@
-"""All that is seen in a photo, by one network: what moves, what stands before it, what sways, and which way it flows.
+"""All that is seen in a photo, by one network: what moves, what stands before it, and which way it flows.
 
-One backbone and four decoders: what one of them learns about a place serves the others (Caruana, "Multitask learning",
+One backbone and three decoders: what one of them learns about a place serves the others (Caruana, "Multitask learning",
 1997). That of directions sees what the first takes a place for. Whether a class is in the photo at all is judged from
 the features of the whole photo, and multiplies the class's map: a blurred background looks like smoke or sky in any
 part of it.
@@ -24,7 +24,6 @@ KINDS = ("runs", "open", "mirrors", "surf")  # of water
 FOAM = ("none", "some", "much")  # on it
 # Channels of the decoders, from the finest scale to 1/32:
 WIDTHS, OCCLUDER_WIDTHS = (24, 48, 64, 96, 128), (16, 24, 40, 64, 96)  # from 1/2
-PLANT_WIDTHS = (16, 32, 48, 64)  # from 1/4
 COURSE_WIDTHS = (48, 64, 96)  # from 1/8
 
 
@@ -33,7 +32,6 @@ class Sight(NamedTuple):
 
     classes: Tensor  # [N,5,H/2,W/2] log-probabilities of CLASSES
     occluder: Tensor  # [N,1,H/2,W/2] logit: stands still, before water or sky at that
-    plants: Tensor  # [N,1,H/4,W/4] logit: sways in the wind
     direction: Tensor  # [N,2,H/8,W/8] which way matter flows, x right, y down; shorter than 1 where that is uncertain
     water: Tensor  # [N,7,H/16,W/16] logits of KINDS and of FOAM, of which the mean over a stretch of water counts
     presence: Tensor  # [N,4] logits: whether each class that moves is anywhere in the photo
@@ -91,7 +89,6 @@ class Eye(nn.Module):
         backbone: tuple[int, ...] = (32, 16, 24, 48, 88, 120, 208, 352),
         widths: tuple[int, ...] = WIDTHS,
         occluders: tuple[int, ...] = OCCLUDER_WIDTHS,
-        plants: tuple[int, ...] = PLANT_WIDTHS,
         course: tuple[int, ...] = COURSE_WIDTHS,
     ) -> None:
         super().__init__()
@@ -101,7 +98,6 @@ class Eye(nn.Module):
         self.presence = Presence(channels, len(CLASSES) - 1)
         self.water = Water(channels)
         self.occluders = Decoder(channels, 1, occluders)
-        self.plants = Decoder(channels[1:], 1, plants)
         self.course = CourseDecoder(channels[2:], course)
 
     def forward(self, photo: Tensor) -> Sight:
@@ -119,7 +115,6 @@ class Eye(nn.Module):
         return Sight(
             classes=classes,
             occluder=self.occluders(features),
-            plants=self.plants(features[1:]),
             direction=self.course(features[2:], cues(photo, moving)),
             water=self.water(features),
             presence=presence,
@@ -132,7 +127,7 @@ class Eye(nn.Module):
         def build() -> Eye:
             stages = "stem", *(f"stages.{i}.0.project" for i in range(len(DEPTHS)))
             backbone = tuple(len(tensors[f"backbone.{name}.bias"]) for name in stages)
-            parts = (_part(tensors, name) for name in ("decoder", "occluders", "plants", "course"))
+            parts = (_part(tensors, name) for name in ("decoder", "occluders", "course"))
             return cls(backbone, *(decoder_widths(part) for part in parts))
 
         return load(build, tensors, "The eye's weights do not fit its network; fetch the model again.")

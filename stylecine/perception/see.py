@@ -26,7 +26,6 @@ class Seen:
 
     classes: [5,h,w], probabilities of static and of CLASSES, which sum to 1; places of similar colour agree.
     occluder: [h,w], probability that something stands there, before water or sky at that.
-    plants: [h,w], probability that something sways there in the wind.
     water: [7,h,w], logits of KINDS of water and of how much FOAM is on it, which count on average over a stretch.
     directions, mirrored: [2,h,w], which way matter flows, x right, y down, as seen in the photo and in its mirror
         image. They are shorter than 1 where that is uncertain, and a guess where they contradict each other.
@@ -34,7 +33,6 @@ class Seen:
 
     classes: Tensor
     occluder: Tensor
-    plants: Tensor
     water: Tensor
     directions: Tensor
     mirrored: Tensor
@@ -57,7 +55,6 @@ def see(photo: Tensor, eye: EyeNetwork) -> Seen:
     return Seen(
         classes=crf_refine(_mean(straight.classes.float().exp(), mirrored.classes.float().exp()), photo),
         occluder=_mean(straight.occluder, mirrored.occluder)[0].sigmoid(),
-        plants=_mean(straight.plants, mirrored.plants)[0].sigmoid(),
         water=_mean(straight.water, mirrored.water),
         directions=straight.direction[0].float(),
         mirrored=_mirrored_back(mirrored.direction, straight.direction) * sides,

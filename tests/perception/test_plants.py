@@ -1,11 +1,15 @@
-"""What sways, where an eye might say that what is green does."""
+"""What sways, with a stand-in for the network that takes what is green for plants."""
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from stylecine.perception.plants import refine_plants
+from stylecine.perception.plants import plant_probability, predict_plants
+
+
+def green_sways(photos: Tensor) -> Tensor:
+    return 12 * F.avg_pool2d(photos[:, 1:2] - photos[:, :1].maximum(photos[:, 2:]), 4)
 
 
 @pytest.fixture
@@ -21,28 +25,34 @@ def disc() -> Tensor:
     return (y - 50) ** 2 + (x - 70) ** 2 < 30**2
 
 
-def green_sways(photo: Tensor) -> Tensor:
-    """Probabilities [h,w], a quarter as fine as the photo."""
-    return (12 * F.avg_pool2d(photo[1:2] - photo[:1].maximum(photo[2:]), 4))[0].clamp(-4, 4).sigmoid()
-
-
 def test_it_follows_the_bush(bush: Tensor) -> None:
-    sways = refine_plants(bush, green_sways(bush))
+    sways = predict_plants(bush, green_sways)
     assert sways.shape == (96, 128) and sways.min() >= 0 and sways.max() <= 1
     ours = sways > 0.5
     assert (ours & disc()).sum() / (ours | disc()).sum() > 0.95
 
 
 def test_the_ground_stands_exactly_still(bush: Tensor) -> None:
-    assert refine_plants(bush, green_sways(bush))[:10].max() == 0
+    assert predict_plants(bush, green_sways)[:10].max() == 0
 
 
 def test_what_has_the_colour_of_a_bush_sways_with_it(bush: Tensor) -> None:
-    probability = green_sways(bush)
-    probability[12:13] = 0.25
-    assert refine_plants(bush, probability)[48:52, 60:80].min() > 0.9
+    def misses_the_middle(photos: Tensor) -> Tensor:
+        logits = green_sways(photos).clamp(-4, 4)
+        rows = torch.linspace(0, 96, logits.shape[2])[:, None]
+        return torch.where((rows - 50).abs() < 4, -1.0, logits)
+
+    assert plant_probability(bush, misses_the_middle)[57:60, 70:93].max() < 0.3
+    assert predict_plants(bush, misses_the_middle)[48:52, 60:80].min() > 0.9
 
 
-def test_a_long_panorama_is_refined_whole(bush: Tensor) -> None:
-    wide = bush.repeat(1, 1, 8)
-    assert refine_plants(wide, green_sways(wide)).shape == (96, 1024)
+def test_a_mirrored_photo_gives_the_mirrored_probability(bush: Tensor) -> None:
+    def left_sways(photos: Tensor) -> Tensor:
+        return green_sways(photos) + torch.linspace(3, -3, photos.shape[3] // 4)
+
+    ours = plant_probability(bush, left_sways)
+    assert torch.allclose(ours.flip(1), plant_probability(bush.flip(2), left_sways), atol=1e-4)
+
+
+def test_a_long_panorama_is_seen_whole(bush: Tensor) -> None:
+    assert predict_plants(bush.repeat(1, 1, 8), green_sways).shape == (96, 1024)

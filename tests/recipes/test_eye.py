@@ -4,7 +4,6 @@ import csv
 import importlib
 import json
 from argparse import Namespace
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -98,7 +97,6 @@ def test_a_pack_has_what_the_folder_has(recipe, tmp_path: Path) -> None:  # type
             packed.sample.id, packed.listed, packed.sample.arrows)
         assert plain.sample.label.equal(packed.sample.label) and plain.scene.equal(packed.scene)
         assert plain.running == packed.running == (plain.sample.id == "w-lake")
-        assert plain.sways.equal(packed.sways)
     assert not data.read_photos(photos, "val", held_out=True) and len(data.read_photos(photos, "0")) == 0
 
 
@@ -127,30 +125,9 @@ def test_every_view_says_only_what_is_known(recipe, tmp_path: Path) -> None:  # 
     assert examples.classes.sum(1).max() <= 1 + 1e-5
     composite, still = 1, 3  # as in ORDER
     assert examples.still_weight[composite].any() and not examples.still_weight[still].any()
-    assert not examples.sways_known[composite].any() and examples.sways_known[still].any()
     assert (examples.scene[composite] == UNKNOWN).all() and (examples.scene[still] == 17).all()
     assert examples.classes[still, 0].min() == 1 and not examples.direction_weight[still].any()
     assert (examples.kind == UNKNOWN).all()
-
-
-def test_plants_before_a_view_stand_and_sway_and_hide_it(recipe, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
-    data, labels = recipe("eye_data"), recipe("plant_labels")
-    lake, wall = data.read_photos(make_photos(tmp_path / "photos"))
-    sways = torch.full((H, W), labels.STILL, dtype=torch.uint8)
-    sways[:, W // 2 :] = labels.SWAYS
-    views = data.Views([lake, replace(wall, sways=sways, near=True)], 1, seed=0)
-    views.rng, views.tall = np.random.default_rng(2), False
-    view = data.random_view(views.rng, views.size, 1.0, whole=1.0)
-    made = None
-    while made is None:
-        made = views._behind_plants(*data._seen(view, lake), view, lake)
-    plants = torch.nn.functional.interpolate((made.sways * made.sways_known)[None, None], made.classes.shape[1:])[0, 0]
-    before = plants > 0.9
-    assert 0.02 < before.float().mean() < 0.9
-    assert made.classes[0][before].min() == 1, "they stand"
-    hidden = torch.nn.functional.adaptive_avg_pool2d(before[None].float(), made.scene.shape)[0] > 0.5
-    assert (made.scene[hidden] == UNKNOWN).all() and (made.scene[~hidden] == 17).any()
-    assert not made.direction_weight[0][hidden].any() and made.direction_weight.any()
 
 
 def test_the_kind_of_water_is_that_of_the_stretch_around_a_place(recipe, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
@@ -171,7 +148,7 @@ def test_losses_are_zero_where_nothing_is_known(recipe) -> None:  # type: ignore
     blank = data._example(torch.zeros(3, 64, 96), unknown, None)
     examples = data.Examples(*(part[None] for part in blank))
     torch.manual_seed(0)
-    network = train.Taught(Eye((8,) * 8, (8,) * 5, (8,) * 5, (8,) * 4, (8,) * 3))
+    network = train.Taught(Eye((8,) * 8, (8,) * 5, (8,) * 5, (8,) * 3))
     with torch.no_grad():
         found = train.losses(*network(examples.photo), examples)
     assert set(found) == set(train.WEIGHTS)
@@ -189,7 +166,7 @@ def test_training_begins_with_an_eye_or_with_a_backbone(recipe, tmp_path: Path) 
         eye, file = Eye(), tmp_path / ("eye.safetensors" if name == "start" else "backbone.safetensors")
         train_eye.begin_with(eye, Namespace(**{"start": None, "backbone": None, name: file}))
         assert eye.backbone.stem.weight.equal(before.backbone.stem.weight)
-        assert eye.plants.fine.weight.equal(before.plants.fine.weight) == (name == "start")
+        assert eye.occluders.fine.weight.equal(before.occluders.fine.weight) == (name == "start")
 
 
 def test_kinds_of_water_are_told_apart_by_what_they_are_like(recipe) -> None:  # type: ignore[no-untyped-def]
@@ -212,7 +189,7 @@ def test_kinds_of_water_are_told_apart_by_what_they_are_like(recipe) -> None:  #
 def test_what_was_fitted_is_what_the_eye_says(recipe) -> None:  # type: ignore[no-untyped-def]
     fit_water = recipe("fit_water")
     torch.manual_seed(0)
-    eye = Eye((8,) * 8, (8,) * 5, (8,) * 5, (8,) * 4, (8,) * 3).eval().requires_grad_(False)
+    eye = Eye((8,) * 8, (8,) * 5, (8,) * 5, (8,) * 3).eval().requires_grad_(False)
     features = eye.backbone(torch.rand(1, 3, 64, 96))
     weights, biases = torch.randn(7, 32), torch.randn(7)
     fit_water.write(eye, weights, biases)
