@@ -13,9 +13,10 @@ from scipy import ndimage
 from torch import Tensor
 
 from stylecine import Animator, Cinemagraph, NothingMoves, Scene
-from stylecine.engine.resolve import corrected
 from stylecine.ops.image import resize, to_tensor
 from stylecine.options import SKY, WATER
+from stylecine.perception.look import perceive
+from tests.seen import Everywhere, saying
 
 HEIGHT, WIDTH = 192, 256
 HORIZON, EDGE = 60, 130  # rows: sky above, sea between, a beach below
@@ -38,18 +39,20 @@ def beach(animator: Animator) -> Scene:
     photo = (grey.clip(0, 1)[..., None] * [250, 252, 255]).astype(np.uint8)
     scene, layers = animator.begin(photo), torch.zeros(4, HEIGHT, WIDTH)
     layers[SKY, :HORIZON], layers[WATER, HORIZON:EDGE] = 1, 1
-    return with_layers(scene, layers, animator)
+    return with_layers(scene, layers)
 
 
 @pytest.fixture(scope="module")
-def still(beach: Scene, animator: Animator) -> Scene:
+def still(beach: Scene) -> Scene:
     """The same photo as if nothing moved in it."""
-    return with_layers(beach, torch.zeros_like(beach.layers), animator)
+    return with_layers(beach, torch.zeros_like(beach.layers))
 
 
-def with_layers(scene: Scene, layers: Tensor, animator: Animator) -> Scene:
-    made = replace(scene, layers=layers, mask=layers.amax(0), scenery=None)
-    return replace(made, scenery=corrected(made, to_tensor(made.photo), layers, (), animator))
+def with_layers(scene: Scene, layers: Tensor) -> Scene:
+    photo, surf = to_tensor(scene.photo), Everywhere(1, 0, "surf", "much")
+    says = saying(torch.full((5, HEIGHT // 2, WIDTH // 2), 0.2), surf) if layers.any() else None
+    scenery = perceive(photo, layers, says)
+    return replace(scene, layers=layers, mask=layers.amax(0), scenery=scenery)
 
 
 SAID: dict[str, tuple[Callable[[Scene], Scene], dict[str, Any]]] = {
@@ -137,7 +140,7 @@ def test_a_stroke_and_an_arrow_outvote_what_seems_to_stand(animator: Animator) -
     photo[np.hypot(y - 50, x - 180) < 6] = 255
     layers = torch.zeros(4, HEIGHT, WIDTH)
     layers[SKY, :150] = 1
-    scene = with_layers(animator.begin(photo), layers, animator)
+    scene = with_layers(animator.begin(photo), layers)
     mast, moon = (slice(20, 120), 101), (50, 180)
 
     def moves(scene: Scene, **options: Any) -> Tensor:
