@@ -8,6 +8,7 @@ are larger than its pixels.
 """
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,9 @@ def measure(photo: Photo, networks: Networks) -> Row:
     refined = replace(plain, classes=crf_refine(plain.classes, picture))
     masks = {}
     for name, changes in {"none": {}, **WITHOUT}.items():
-        with patch.multiple(layers, **changes):
+        with ExitStack() as patches:
+            for attribute, value in changes.items():
+                patches.enter_context(patch.object(layers, attribute, value))
             masks[name] = _measures(layers.segment(picture, plain if name in WITHOUT_FIELD else refined), label)
     return {"photo": photo.name, "moves": bool((label > 0).mean() >= MOVES), "masks": masks}
 
