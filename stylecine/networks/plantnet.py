@@ -1,7 +1,7 @@
 """Which plants sway in the wind: a small decoder of the cloth finder's backbone, which still knows what things are.
 
 What is far sways too little to be seen, and looks like what is near but for its grain and its place in the photo; so
-the decoder has coordinates, as the segmenter's has, and ends at 1/4, where leaves still have edges.
+the decoder has coordinates, as those of the eye have, and ends at 1/4, where leaves still have edges.
 """
 
 from __future__ import annotations
