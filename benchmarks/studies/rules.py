@@ -41,10 +41,9 @@ WITHOUT: dict[str, dict[str, Any]] = {
     "photo's edges": {"follow_edges": lambda soft, photo: resize(soft, photo.shape[-2:])[0]},
     "sky above water": {"_put_sky_above_water": lambda classes, moves: classes},
     "occluders": {"OCCLUDER": 2.0},
-    "smallest region": {"MIN_REGION": 0.0},
 }
 WITHOUT["any"] = {
-    key: value for rule in ("random field", "photo's edges", "occluders", "smallest region")
+    key: value for rule in ("random field", "photo's edges", "occluders")
     for key, value in WITHOUT[rule].items()
 }
 WITHOUT_FIELD = "random field", "any"

@@ -10,13 +10,12 @@ from torch import Tensor
 from stylecine.errors import NothingMoves
 from stylecine.ops.image import box_means, fit_short_side, nearest, resize
 from stylecine.ops.regions import Parts, connected
-from stylecine.options import CLASSES, MIN_LAYER_ALPHA, SKY, SMOKE, WATER
+from stylecine.options import CLASSES, SKY, SMOKE, WATER
 from stylecine.perception.refine import follow_edges, soft_threshold
 from stylecine.perception.see import Seen
 
 MIN_COLOUR_RANGE = 4 / 127.5  # of [-1, 1]: a photo whose channels all span less, four levels, shows nothing
 OCCLUDER = 0.6  # probability from which on something stands before what moves
-MIN_REGION = 0.0015  # of the photo: smaller connected regions are specks, and stand still
 MIN_MOVING = 0.005  # of the photo: if less moves, there is nothing to animate
 CLASS_SMOOTHING = 0.03  # of the short side: radius of the neighbourhood whose class a place takes
 CLASS_REACH = 0.1  # of the short side: how far a predicted class extends to places that the user added
@@ -44,7 +43,7 @@ def segment(photo: Tensor, seen: Seen) -> Tensor:
         occluder = seen.occluder[None]
         sharp = torch.maximum(resize(occluder, photo.shape[-2:])[0], follow_edges(occluder, photo))
         mask = torch.where(sharp > OCCLUDER, 0.0, mask)
-    return _split_by_class(_remove_specks(mask), classes)
+    return _split_by_class(mask, classes)
 
 
 def moving(layers: Tensor) -> Tensor:
@@ -104,16 +103,6 @@ def _borders_on(found: np.ndarray, parts: Parts, side: int, kinds: tuple[int, ..
     border = parts.within(other != parts.numbers)
     mostly: np.ndarray = border.within(np.isin(beyond, kinds)).size > 0.5 * border.size
     return mostly
-
-
-def _remove_specks(mask: Tensor) -> Tensor:
-    """[H,W]: without connected regions of less than MIN_REGION; small static islands stay as they are."""
-    grid = fit_short_side(mask.shape, 512)
-    moves = F.adaptive_max_pool2d(mask[None, None], grid)[0, 0] > MIN_LAYER_ALPHA
-    parts = connected(moves.cpu().numpy(), corners=False)
-    area = parts.sum(F.adaptive_avg_pool2d(mask[None, None], grid)[0, 0].cpu().numpy())
-    keep = torch.from_numpy(parts.keep(area >= MIN_REGION * parts.numbers.size)).to(mask.device)
-    return mask * F.interpolate(keep[None, None].float(), mask.shape, mode="nearest")[0, 0]
 
 
 def _split_by_class(mask: Tensor, classes: Tensor) -> Tensor:
