@@ -26,8 +26,8 @@ from benchmarks.tables import save, table
 from stylecine.engine.model_networks import Networks
 from stylecine.ops.image import resize, to_tensor
 from stylecine.perception import layers
-from stylecine.perception import see as seeing
 from stylecine.perception.refine import crf_refine
+from stylecine.perception.see import glance
 from stylecine.picture.photo import load_photo
 
 SHORT_SIDE = 640  # of the copy of each photo
@@ -70,8 +70,7 @@ def measure(photo: Photo, networks: Networks) -> Row:
     picture = to_tensor(load_photo(photo.path, SHORT_SIDE))
     assert photo.label is not None
     label = read_label(photo.label, (picture.shape[1], picture.shape[2]))
-    with patch.object(seeing, "crf_refine", lambda probabilities, _: probabilities):
-        plain = seeing.see(picture, networks.eye)
+    plain = glance(picture, networks.eye)
     refined = replace(plain, classes=crf_refine(plain.classes, picture))
     masks = {}
     for name, changes in {"none": {}, **WITHOUT}.items():

@@ -12,9 +12,7 @@ from __future__ import annotations
 import argparse
 import csv
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -29,8 +27,7 @@ from torch import Tensor
 
 from stylecine.networks.eye import CLASSES, Eye
 from stylecine.ops.image import to_tensor
-from stylecine.perception import see as seeing
-from stylecine.perception.see import see
+from stylecine.perception.see import Seen, glance
 from stylecine.weights import read_tensors
 
 LONG_SIDE = 1024  # of the photos
@@ -43,26 +40,17 @@ STEADY, LEAST_CHANGE, LEAST_FLOW = 140, 2.5, 0.01  # of films: see `read_film`
 FEW = 60  # cells of a film: with fewer that flow steadily its direction is not counted
 
 
-@dataclass(frozen=True)
-class Seen:
-    """What is said of a photo, each map at a size of its own."""
-
-    classes: Tensor  # [5,h,w] probabilities
-    direction: Tensor  # [2,h,w] x right, y down
-
-
 Look = Callable[[Tensor], Seen]  # at a photo [3,H,W] in [-1,1]
 
 
 def look_with(path: Path) -> Look:
     eye = Eye.from_tensors(read_tensors(path))
+    return lambda photo: glance(photo, eye)
 
-    def look(photo: Tensor) -> Seen:
-        with patch.object(seeing, "crf_refine", lambda probabilities, _: probabilities):
-            seen = see(photo, eye)
-        return Seen(seen.classes, (seen.directions + seen.mirrored) / 2)
 
-    return look
+def direction(seen: Seen) -> Tensor:
+    """[2,h,w]: the mean of what the photo and its mirror image say."""
+    return (seen.directions + seen.mirrored) / 2
 
 
 def at_size(maps: Tensor, size: Sequence[int]) -> Tensor:
@@ -97,14 +85,14 @@ class Figures:
         for k in range(len(CLASSES)):
             self.both[k] += ((found == k) & (true == k)).sum()
             self.either[k] += ((found == k) | (true == k)).sum()
-        self._add_arrows(photo, seen.direction)
+        self._add_arrows(photo, direction(seen))
 
-    def _add_arrows(self, photo: EyePhoto, direction: Tensor) -> None:
-        (h, w), (rows, columns) = photo.sample.label.shape, direction.shape[1:]
+    def _add_arrows(self, photo: EyePhoto, way: Tensor) -> None:
+        (h, w), (rows, columns) = photo.sample.label.shape, way.shape[1:]
         for x0, y0, x1, y1, kind in arrow_array(photo.sample):
             name = "running" if MOVING[int(kind) - 1] == "water" and photo.running else MOVING[int(kind) - 1]
             if name in self.angles:
-                u, v = direction[:, min(rows - 1, int(y0 * rows)), min(columns - 1, int(x0 * columns))].tolist()
+                u, v = way[:, min(rows - 1, int(y0 * rows)), min(columns - 1, int(x0 * columns))].tolist()
                 self.angles[name].append(angle((u, v), ((x1 - x0) * w, (y1 - y0) * h)))
 
     def lines(self) -> list[str]:
@@ -171,11 +159,11 @@ def films_lines(look: Look, folder: Path) -> list[str]:
         flow, steady, moves = read_film(folder / f"{film['name']}.npz")
         with Image.open(folder / f"{film['name']}.jpg") as image:
             seen = look(to_tensor(np.array(image.convert("RGB"))))
-        classes, direction = (at_size(maps, moves.shape).numpy() for maps in (seen.classes, seen.direction))
+        classes, (x, y) = (at_size(maps, moves.shape).numpy() for maps in (seen.classes, direction(seen)))
         sky = classes[1] > 0.5
         found, moves = (classes[0] < 0.5) & ~sky, moves & ~sky
         known = steady & found
-        turned = np.angle((direction[0] + 1j * direction[1]) * (flow[0] - 1j * flow[1]))
+        turned = np.angle((x + 1j * y) * (flow[0] - 1j * flow[1]))
         angles = np.degrees(np.abs(turned))[known]
         enough = known.sum() > FEW
         row = (iou(found, moves) if film["mask"] == "yes" else np.nan,

@@ -74,6 +74,8 @@ def begin_with(eye: Eye, options: argparse.Namespace) -> None:
         eye.load_state_dict(load_file(options.start))
     elif options.backbone is not None:
         eye.backbone.load_state_dict(load_file(options.backbone))
+    else:
+        raise SystemExit("Give --start or --backbone, whose weights to begin with.")
 
 
 def losses(sight: Sight, decoded: Decoded, scene: Tensor, kind: Tensor, known: Examples) -> dict[str, Tensor]:
@@ -151,7 +153,8 @@ def train(options: argparse.Namespace) -> None:
     run = Run(options)
     torch.backends.cudnn.benchmark = True  # views have two shapes only
     eye = Eye()
-    begin_with(eye, options)
+    if not run.state_path.exists():
+        begin_with(eye, options)
     network = Taught(eye).to(run.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = Average(network, half_life=HALF_LIFE)
     optimiser = torch.optim.AdamW(parameter_groups(network, options.start is None), betas=(0.9, 0.98))

@@ -32,7 +32,7 @@ from stylecine.ops.perspective import nearness, nearness_within
 from stylecine.ops.regions import connected
 from stylecine.ops.smoothstep import smoothstep
 from stylecine.options import FALLS, SKY, SMOKE, WATER, Wind
-from stylecine.perception.directions import HINT_RADIUS, PER_SECOND, PlacedArrow
+from stylecine.perception.directions import ARROW_RADIUS, PER_SECOND, PlacedArrow
 from stylecine.perception.scenery import UNDECIDED, Scenery
 
 MIN_SPEED, MAX_SPEED = 0.6, 1.7  # of a class's median speed
@@ -280,7 +280,7 @@ def _apply_arrows(flow: np.ndarray, scenery: Scenery) -> np.ndarray:
         own = [a for a in arrows if regions[a.row, a.column] == region]
         errors = [a.velocity - field[a.row, a.column] for a in own]
         terms = zip(_shepard_weights(own, sky.shape, power=2.0), own, errors, strict=True)
-        correction = sum(s * _gaussian(a, sky.shape, HINT_RADIUS * scenery.short) * r for s, a, r in terms)
+        correction = sum(s * _gaussian(a, sky.shape, ARROW_RADIUS * scenery.short) * r for s, a, r in terms)
         field = np.where(regions == region, field + correction, field)
     return np.stack([field.real, field.imag])
 

@@ -50,13 +50,9 @@ class Presence(nn.Module):
         self.leave = nn.Linear(3 * last + sixteenth + eighth, classes)
 
     def forward(self, features: list[Tensor]) -> Tensor:
-        return self.leave(self.summary(features))
-
-    def summary(self, features: list[Tensor]) -> Tensor:
-        """What the logits are a linear function of, [N,3·c32 + c16 + c8]."""
         *_, eighth, sixteenth, last = (maps.float().flatten(2) for maps in features)
         parts = last.mean(2), last.amax(2), last.std(2, correction=0), sixteenth.mean(2), eighth.mean(2)
-        return torch.cat([F.layer_norm(part, part.shape[1:]) for part in parts], 1)
+        return self.leave(torch.cat([F.layer_norm(part, part.shape[1:]) for part in parts], 1))
 
 
 class Water(nn.Module):

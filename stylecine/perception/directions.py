@@ -17,7 +17,7 @@ from stylecine.ops.image import resize
 from stylecine.options import SKY, WATER
 from stylecine.perception.see import Seen
 
-HINT_RADIUS = 0.05  # of the short side: standard deviation of an arrow's exact hold on the flow
+ARROW_RADIUS = 0.05  # of the short side: standard deviation of an arrow's exact hold on the flow
 PER_SECOND = 30.0  # a flow's unit of time is 1/30 s
 OFF_CENTRE = 0.03  # of half the width: a sky whose centre lies further to the left drifts to the left
 

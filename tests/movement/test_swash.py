@@ -11,6 +11,7 @@ SKY, WATER = range(2)
 SHORT, WIDTH = 192, 256
 HORIZON, EDGE = 60, 130  # rows: sky above, sea between, sand below
 NOBODY = torch.zeros(SHORT, WIDTH)
+SURF = Everywhere(1, 0, "surf", "much")
 
 
 def layers() -> torch.Tensor:
@@ -40,7 +41,7 @@ def swash_of(
     photo: torch.Tensor,
     held: torch.Tensor = NOBODY,
     moves: torch.Tensor | None = None,
-    eye: Everywhere = Everywhere(1, 0, "surf", "much"),  # noqa: B008
+    eye: Everywhere = SURF,
 ) -> Swash | None:
     return predict_swash(seen(photo, layers() if moves is None else moves, eye, held=held))
 
