@@ -1,4 +1,4 @@
-"""What each rule on water is worth, against stretches of water labelled by eye: whether they run, lie open, mirror
+"""What is found of each kind of water, against stretches of water labelled by eye: whether they run, lie open, mirror
 their shore or are surf, whether they have foam, and whether the sun glows in the photo.
 
     python -m benchmarks.studies.water_rules PHOTOS
