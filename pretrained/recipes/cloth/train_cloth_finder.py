@@ -36,6 +36,7 @@ from labelled import read_small
 
 from stylecine.networks.backbone import Backbone
 from stylecine.networks.clothfinder import DECODER, LEFT, RIGHT, ClothFinder, low_rank_corrections
+from stylecine.networks.eye import Eye
 from stylecine.weights import PRETRAINED, read_tensors
 
 LONG_SIDE = 1000  # of the landscapes
@@ -46,11 +47,7 @@ SURE = 0.8  # the probability at which precision and recall are measured
 
 
 def backbone_in(path: Path) -> Backbone:
-    """Of an eye, or of another network that has one."""
-    backbone, prefix = Backbone(), "backbone."
-    tensors = {name: x for name, x in read_tensors(path).items() if name.startswith(prefix)}
-    backbone.load_state_dict({name.removeprefix(prefix): x.float() for name, x in tensors.items()})
-    return backbone.eval().requires_grad_(False)
+    return Eye.from_tensors(read_tensors(path)).backbone
 
 
 def corrected_finder(eye: Path, former: Path) -> tuple[ClothFinder, dict[str, tuple[Tensor, Tensor]]]:
