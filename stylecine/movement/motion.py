@@ -44,7 +44,6 @@ LEVEL_WATER = 0.5  # and so is open water's drift
 # water is drawn about as much as LEVEL_WATER takes: what is seen level stays almost level.
 OPEN_COURSE, CHANNEL_COURSE = 0.6, 1.0
 CALMER = {"lively": "natural", "natural": "calm", "calm": "calm"}
-CASCADE = (0.3, 0.7)  # sine of the predicted slope: flatter water runs, steeper water falls
 SHORE = 0.05  # of the short side: over this distance from static things water's flow towards them fades out
 POST = 0.12  # of the short side: waves do not run around what is narrower
 MAX_VALUES = 1 << 26  # of a user's field
@@ -101,8 +100,8 @@ def _model_flow(scenery: Scenery, pace: str, wind: Wind | None) -> np.ndarray:
     if liquid.any():
         # where river and fall meet, the change of speed takes a short way
         flow = np.where(liquid, _blur(flow, 0.025, liquid), flow)
-        if scenery.falls is not None:
-            flow = np.where(liquid, flow * steadiness(flow, owner == FALLS, scenery.falls.slope), flow)
+        if scenery.slope is not None:
+            flow = np.where(liquid, flow * steadiness(flow, owner == FALLS, scenery.slope), flow)
         water = owner == WATER  # falls drop behind rocks, as clouds pass behind ridges
         static, calm = owner < 0, scenery.streams.open
         wide = ndimage.binary_opening(static, np.ones((1, max(1, round(POST * short)))))
@@ -206,21 +205,9 @@ def _level_open(flow: np.ndarray, scenery: Scenery) -> np.ndarray:
 
 
 def _falls(scenery: Scenery, here: np.ndarray, wind: Wind | None) -> np.ndarray:
-    """Along the streaks if there are any: where the photo changes least (structure tensor). Where there are none, what
-    is steep falls straight down, and cascades run as predicted."""
+    """As predicted, smoothed, and faster towards the foot."""
     flow = _blur(scenery.directions, 0.02, here)
-    direction = flow / (np.linalg.norm(flow, axis=0) + 1e-6)
-    down = np.array([0.0, 1.0])[:, None, None]
-    steep = smoothstep(*CASCADE, direction[1])
-    direction = np.where(direction[1] > -0.2, direction + steep * (down - direction), down)
-    direction = direction / (np.linalg.norm(direction, axis=0) + 1e-6)
-    assert scenery.falls is not None
-    streak = scenery.falls.streak
-    agreement = (streak * direction).sum(0)
-    trust = 0.8 * scenery.falls.coherence * np.abs(agreement)  # a streak across the predicted direction is no streak
-    mixed = (1 - trust) * direction + trust * np.sign(agreement) * streak
-    mixed = _blur(mixed, 0.015, here)
-    unit = mixed / (np.linalg.norm(mixed, axis=0) + 1e-6)
+    unit = flow / (np.linalg.norm(flow, axis=0) + 1e-6)
     return unit * np.linalg.norm(flow, axis=0).clip(0.05) * fall_acceleration(here)
 
 

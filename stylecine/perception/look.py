@@ -17,7 +17,7 @@ from stylecine.perception.clouds import cloud_reach
 from stylecine.perception.depth import judge_depth
 from stylecine.perception.directions import PlacedArrow, place_arrows, predict_directions
 from stylecine.perception.edges import Eroded, erode
-from stylecine.perception.falls import fall_texture
+from stylecine.perception.falls import brightness_slope
 from stylecine.perception.foam import foam
 from stylecine.perception.glow import sun_glow
 from stylecine.perception.layers import segment, shows_nothing
@@ -89,7 +89,7 @@ def perceive(
             foam=white,
             beach=find_beach(owner, waters.kind == SURF, white, grey, free),
             cloud_reach=cloud_reach(in_sky, _grey_on(photo[:1], grid)) if in_sky.any() else 0,
-            falls=fall_texture(falls, grey) if falls.any() else None,
+            slope=brightness_slope(grey) if falls.any() else None,
             depth=judge_depth(to_uint8(photo), layers[SKY] if sky is None else sky),
             arrows=placed,
             steered=steered,

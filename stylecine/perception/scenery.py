@@ -18,7 +18,6 @@ from stylecine.perception.beach import Beach
 from stylecine.perception.depth import Depth
 from stylecine.perception.directions import PlacedArrow
 from stylecine.perception.edges import Eroded
-from stylecine.perception.falls import FallTexture
 from stylecine.perception.see import Seen
 from stylecine.perception.stream import Streams
 
@@ -55,7 +54,8 @@ class Scenery:
     streams: connected water and falls: which lie open, and where the rest runs; odds: log-odds that a stream runs as
         `directions` say, and not the other way.
     still: what stands. foam: in [0,1], white water. beach: where surf runs up, if anywhere.
-    cloud_reach: columns by which clouds may move and look the same; 0 without a sky. falls: their texture, if any.
+    cloud_reach: columns by which clouds may move and look the same; 0 without a sky.
+    slope: [2,h,w], change of smooth brightness, in [0,1], per cell; None without falls.
     depth: how far away everything is.
     arrows: where a user says how matter travels; steered: bool, the streams that they are in, and the sky if one is.
         Nothing stands in them. freed: bool [H,W], where the user says that something moves; None is nowhere.
@@ -73,7 +73,7 @@ class Scenery:
     foam: np.ndarray
     beach: Beach | None
     cloud_reach: int
-    falls: FallTexture | None
+    slope: np.ndarray | None
     depth: Depth
     arrows: tuple[PlacedArrow, ...]
     steered: np.ndarray
@@ -115,7 +115,7 @@ def coarsened(scenery: Scenery, short: int) -> Scenery:
         made: np.ndarray = resize(torch.from_numpy(values.astype(np.float32)).reshape(-1, *scenery.grid), grid).numpy()
         return made.reshape(*values.shape[:-2], *grid)
 
-    beach, falls, streams, still = scenery.beach, scenery.falls, scenery.streams, scenery.still
+    beach, slope, streams, still = scenery.beach, scenery.slope, scenery.streams, scenery.still
     share = min(grid) / scenery.short
     return replace(
         scenery,
@@ -128,7 +128,7 @@ def coarsened(scenery: Scenery, short: int) -> Scenery:
         foam=smooth(scenery.foam),
         beach=None if beach is None else Beach(smooth(beach.level), smooth(beach.surely), nearest(beach.free)),
         cloud_reach=round(scenery.cloud_reach * share),
-        falls=falls and FallTexture(nearest(falls.streak), nearest(falls.coherence), smooth(falls.slope) / share),
+        slope=None if slope is None else smooth(slope) / share,
         arrows=(),
         steered=nearest(scenery.steered),
     )

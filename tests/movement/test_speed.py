@@ -14,7 +14,7 @@ from stylecine.movement.speed import (
 )
 from stylecine.options import PACES
 from stylecine.perception.clouds import cloud_reach
-from stylecine.perception.falls import fall_texture
+from stylecine.perception.falls import brightness_slope
 from stylecine.perception.foam import foam
 
 NATURAL = TRAVEL["natural"]
@@ -142,11 +142,11 @@ def test_a_fall_slows_down_where_its_foot_meets_dark_water() -> None:
     falls = np.zeros((256, 256), bool)
     falls[40:160, 60:120] = True
     down = np.stack([np.zeros((256, 256)), np.full((256, 256), 1.2)])
-    factor = steadiness(down, falls, fall_texture(falls, grey).slope)
+    factor = steadiness(down, falls, brightness_slope(grey))
     assert factor[152:166, 70:110].mean() < 0.6 and factor.min() >= MIN_STEADINESS
     assert factor[80:120, 80:100].min() > 0.95
     assert factor[:, 200:].min() == 1
-    everywhere = steadiness(down, grey > 0, fall_texture(falls, grey).slope)
+    everywhere = steadiness(down, grey > 0, brightness_slope(grey))
     assert everywhere[165:175, 210:].mean() < 0.6, "were that white a fall, too"
 
 
