@@ -31,7 +31,6 @@ class Everywhere:
     def field(self, h: int, w: int) -> Tensor:
         return self.direction[:, None, None].expand(2, h, w)
 
-
     def water(self, h: int, w: int) -> Tensor:
         """[7,h,w], logits."""
         return water_that(self.kind, self.foam)[:, None, None].expand(-1, h, w)

@@ -170,16 +170,16 @@ def _sky(scenery: Scenery, here: np.ndarray, wind: Wind | None) -> np.ndarray:
 
 
 def _water(scenery: Scenery, here: np.ndarray, wind: Wind | None) -> np.ndarray:
-    """As predicted, smoothed, downstream, and slower in the distance. A sea or lake that hardly rises or sinks drifts
-    level. Streams that arrows steer run as predicted."""
+    """As predicted, smoothed, downstream, and slower in the distance; a sea or a lake drifts as one. Streams that arrows
+    steer run as predicted."""
     predicted = _blur(scenery.directions, 0.03, here)
-    flow = _level_open(_downstream(predicted, here, scenery), scenery)
+    flow = _open_as_one(_downstream(predicted, here, scenery), scenery)
     if wind is not None:
         across = math.cos(wind.angle)
         against = scenery.streams.open & (flow[0] * across < 0) & (abs(across) > SIDEWAYS)
         flow = np.where(against, flow * np.array([-1.0, 1.0])[:, None, None], flow)
     # as fast as without arrows: other streams' speeds are relative to all water's
-    steered = _level_open(predicted, scenery)
+    steered = _open_as_one(predicted, scenery)
     steered = steered / (np.linalg.norm(steered, axis=0) + 1e-9) * np.linalg.norm(flow, axis=0)
     flow = np.where(scenery.steered, steered, flow)
     return flow * (0.55 + 0.45 * nearness_within(here, tail=2, least_span=0.1))[None, :, None]
@@ -197,11 +197,14 @@ def _downstream(flow: np.ndarray, here: np.ndarray, scenery: Scenery) -> np.ndar
     return sensed + (draw - 2 * against) * streams.course
 
 
-def _level_open(flow: np.ndarray, scenery: Scenery) -> np.ndarray:
-    """The flow with less slope on open water, and none if it was small."""
-    x, y = flow
-    level = np.copysign(np.maximum(np.abs(y) - LEVEL_WATER * np.abs(x), 0), y)
-    return np.stack([x, np.where(scenery.streams.open, level, y)])
+def _open_as_one(flow: np.ndarray, scenery: Scenery) -> np.ndarray:
+    """The flow [2,h,w], and each stretch of open water in its mean direction: with less slope, and none if that was
+    small. Waves come from far away, and do not meet in the middle of a sea."""
+    stretches = connected(scenery.streams.open)
+    x, y = (stretches.mean(component) for component in flow)
+    y = np.copysign(np.maximum(np.abs(y) - LEVEL_WATER * np.abs(x), 0), y)
+    way = np.stack([x, y]) / (np.hypot(x, y) + 1e-9)
+    return np.where(scenery.streams.open, way[:, stretches.numbers] * np.linalg.norm(flow, axis=0), flow)
 
 
 def _falls(scenery: Scenery, here: np.ndarray, wind: Wind | None) -> np.ndarray:

@@ -30,6 +30,14 @@ class Bending(Everywhere):
         return torch.stack([angle.cos(), angle.sin()])[:, None].expand(2, h, w)
 
 
+class Converging(Everywhere):
+    """Runs to the middle from both sides, a little more from the left, and towards the viewer."""
+
+    def field(self, h: int, w: int) -> Tensor:
+        x = torch.where(torch.arange(w) < w // 2, 0.8, -0.6)
+        return torch.stack([x, torch.full((w,), 0.2)])[:, None].expand(2, h, w)
+
+
 def layer(kind: int, where: Tensor) -> Tensor:
     layers = torch.zeros(4, H, W)
     layers[kind] = where.float()
@@ -323,10 +331,17 @@ def test_an_arrow_in_a_pool_does_not_turn_the_fall() -> None:
 
 def test_one_arrow_in_a_bending_river_leaves_it_bending() -> None:
     layers = layer(WATER, rows() >= 0)
-    flow = flow_of(GREY, layers, Bending(1, 0), [(0.1, 0.5, 0.2, 0.5)])
+    flow = flow_of(GREY, layers, Bending(1, 0, "runs"), [(0.1, 0.5, 0.2, 0.5)])
     start, end = flow[:, H // 2, int(0.1 * W)], flow[:, H // 2, int(0.9 * W)]
     assert abs(math.degrees(math.atan2(start[1], start[0]))) < 1
     assert 15 < math.degrees(math.atan2(end[1], end[0])) < 60
+
+
+def test_a_sea_drifts_as_one_although_waves_seem_to_meet_in_its_middle() -> None:
+    sea = rows() >= 40
+    flow = flow_of(GREY, layer(WATER, sea), Converging(0, 0))[:, 50:].flatten(1)
+    ways = flow / flow.norm(dim=0)
+    assert ways.mean(1).norm() > 0.999
 
 
 def test_an_arrow_next_to_the_water_steers_the_water() -> None:
