@@ -18,6 +18,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from stylecine.errors import MotionError
+from stylecine.movement.horizon import along_horizon
 from stylecine.movement.speed import (
     STILL_DRIFT,
     TRAVEL,
@@ -107,6 +108,7 @@ def _model_flow(scenery: Scenery, pace: str, wind: Wind | None) -> np.ndarray:
         wide = ndimage.binary_opening(static, np.ones((1, max(1, round(POST * short)))))
         for here, shore in ((water & ~calm, static), (water & calm, wide), (water, owner == SKY)):
             flow = np.where(here, remove_normal_component(flow, shore, short), flow)
+        flow = along_horizon(flow, owner, SHORE * short)
     return flow
 
 
