@@ -1,12 +1,15 @@
 """What each rule of the mask is worth: masks with all of them, without each, and without any, against labels.
 
     python -m benchmarks.studies.rules PHOTOS --lists PHOTOS/val.txt PHOTOS/stills-val.txt
+    python -m benchmarks.studies.rules PHOTOS --folds DIR --out rules-folds.json
 
-A rule stays only if masks are better with it on photos that it was not made on. The networks look at each photo once;
+DIR has fold0.safetensors to fold4.safetensors, eyes trained without that fold of the photos (`pretrained/recipes`): then
+each photo is seen by the one that was not trained on it. A rule stays only if masks are better with it on photos that it was not made on. The networks look at each photo once;
 differences are paired, photo by photo, with standard errors. Measured on a copy of the photo, as most errors of a mask
 are larger than its pixels.
 """
 
+import math
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -23,12 +26,15 @@ from benchmarks.machine import machine
 from benchmarks.mask_measures import false_positive_area, mask_iou
 from benchmarks.photos import Photo, find_photos, load_networks, photo_parser, read_label
 from benchmarks.tables import save, table
-from stylecine.engine.model_networks import Networks
+from pretrained.recipes.folds import FOLDS, read_folds
+from stylecine.networks.eye import Eye
 from stylecine.ops.image import resize, to_tensor
+from stylecine.options import CLASSES
 from stylecine.perception import layers
 from stylecine.perception.refine import crf_refine
 from stylecine.perception.see import glance
 from stylecine.picture.photo import load_photo
+from stylecine.weights import read_tensors
 
 SHORT_SIDE = 640  # of the copy of each photo
 MOVES = 0.01  # of a photo: with less, nothing counts as moving
@@ -46,6 +52,9 @@ WITHOUT["any"] = {
     key: value for rule in ("random field", "photo's edges", "occluders")
     for key, value in WITHOUT[rule].items()
 }
+STILL = "static"
+KINDS = (STILL, *CLASSES[:4])
+DRAWS = 2000  # of photos, for intervals
 WITHOUT_FIELD = "random field", "any"
 FIGURES = ("iou", "classes", "bad", "refused", "false", "iou difference", "error")
 
@@ -54,23 +63,43 @@ Row = dict[str, Any]
 
 def main() -> None:
     parser = photo_parser(__doc__, "rules")
-    parser.add_argument("--lists", type=Path, nargs="+", required=True, help="text files with names of photos")
+    photos_of = parser.add_mutually_exclusive_group(required=True)
+    photos_of.add_argument("--lists", type=Path, nargs="+", help="text files with names of photos")
+    photos_of.add_argument("--folds", type=Path, metavar="DIR", help="eyes by the fold that they have not seen")
     options = parser.parse_args()
-    networks, settings = load_networks(options.model)
-    photos = [photo for names in options.lists for photo in find_photos(options.folder, names)][: options.limit]
-    rows = [measure(photo, networks) for photo in tqdm(photos, desc="rules", disable=None)]
+    settings: dict[str, Any] = {}
+    if options.folds:
+        photos = by_fold(options.folder, options.folds, options.limit)
+    else:
+        networks, settings = load_networks(options.model)
+        photos = [(photo, networks.eye) for names in options.lists for photo in find_photos(options.folder, names)]
+        photos = photos[: options.limit]
+    rows = [measure(photo, eye) for photo, eye in tqdm(photos, desc="rules", disable=None)]
     variants = [{"without": name, **summary(rows, name)} for name in rows[0]["masks"]]
-    result = {"machine": machine(), "settings": settings, "photos": len(rows), "variants": variants}
-    save(options.out, result, table(variants, ("without", *FIGURES)))
+    kinds = [row for kind in KINDS for name in ("none", "any") if (row := of_kind(rows, kind, name))]
+    result = {"machine": machine(), "settings": settings, "photos": len(rows), "variants": variants, "kinds": kinds}
+    tables = table(variants, ("without", *FIGURES)), table(kinds, tuple(kinds[0]))
+    save(options.out, result, "\n\n".join(tables))
+
+
+def by_fold(folder: Path, eyes: Path, most: int | None) -> list[tuple[Photo, Eye]]:
+    """All labelled photos, at most so many of a fold, evenly spaced, each with the eye that was not trained on it."""
+    folds = read_folds(folder)
+    chosen = []
+    for fold in range(FOLDS):
+        eye = Eye.from_tensors(read_tensors(eyes / f"fold{fold}.safetensors"))
+        photos = [photo for photo in find_photos(folder) if folds[photo.name] == fold]
+        chosen += [(photo, eye) for photo in photos[:: math.ceil(len(photos) / (most or len(photos)))]]
+    return chosen
 
 
 @torch.inference_mode()
-def measure(photo: Photo, networks: Networks) -> Row:
+def measure(photo: Photo, eye: Eye) -> Row:
     """The measures of a photo's masks, by what they are without."""
     picture = to_tensor(load_photo(photo.path, SHORT_SIDE))
     assert photo.label is not None
     label = read_label(photo.label, (picture.shape[1], picture.shape[2]))
-    plain = glance(picture, networks.eye)
+    plain = glance(picture, eye)
     refined = replace(plain, classes=crf_refine(plain.classes, picture))
     masks = {}
     for name, changes in {"none": {}, **WITHOUT}.items():
@@ -78,7 +107,10 @@ def measure(photo: Photo, networks: Networks) -> Row:
             for attribute, value in changes.items():
                 patches.enter_context(patch.object(layers, attribute, value))
             masks[name] = _measures(layers.segment(picture, plain if name in WITHOUT_FIELD else refined), label)
-    return {"photo": photo.name, "moves": bool((label > 0).mean() >= MOVES), "masks": masks}
+    shares = np.bincount(label.ravel(), minlength=len(KINDS))[: len(KINDS)] / label.size
+    moves = bool(1 - shares[0] >= MOVES)
+    kinds = [k for k, share in zip(KINDS, shares, strict=True) if share >= MOVES and k != STILL] if moves else [STILL]
+    return {"photo": photo.name, "moves": moves, "kinds": kinds, "masks": masks}
 
 
 def _measures(found: Tensor, label: np.ndarray) -> dict[str, float]:
@@ -108,6 +140,21 @@ def summary(rows: Sequence[Row], name: str) -> dict[str, float]:
         "iou difference": float(change.mean()),
         "error": float(change.std() / len(change) ** 0.5),
     }
+
+
+def of_kind(rows: Sequence[Row], kind: str, without: str) -> dict[str, Any] | None:
+    """Of the photos that show it: mean IoU with a 95% interval by bootstrap and how many are bad; of stills the mean area
+    that moves and how many are wrong. None if there are none."""
+    masks = [row["masks"][without] for row in rows if kind in row["kinds"]]
+    if not masks:
+        return None
+    figure, limit, sign = ("false_area", FALSE, 1) if kind == STILL else ("iou", BAD, -1)
+    values = np.array([each[figure] for each in masks])
+    drawn = np.random.default_rng(0).choice(values, (DRAWS, len(values))).mean(1)
+    low, high = (float(np.quantile(drawn, q)) for q in (0.025, 0.975))
+    bad = int((sign * (values - limit) > 0).sum())
+    return {"kind": kind, "without": without, "photos": len(values), "figure": figure, "mean": float(values.mean()),
+            "low": low, "high": high, "bad": bad}
 
 
 if __name__ == "__main__":
