@@ -3,10 +3,10 @@
     python -m benchmarks.studies.rules PHOTOS --lists PHOTOS/val.txt PHOTOS/stills-val.txt
     python -m benchmarks.studies.rules PHOTOS --folds DIR --out rules-folds.json
 
-DIR has fold0.safetensors to fold4.safetensors, eyes trained without that fold of the photos (`pretrained/recipes`): then
-each photo is seen by the one that was not trained on it. A rule stays only if masks are better with it on photos that it was not made on. The networks look at each photo once;
-differences are paired, photo by photo, with standard errors. Measured on a copy of the photo, as most errors of a mask
-are larger than its pixels.
+DIR has fold0.safetensors to fold4.safetensors, eyes trained without that fold of the photos (`pretrained/recipes`):
+then each photo is seen by the one that was not trained on it. A rule stays only if masks are better with it on photos
+that it was not made on. The eye looks at each photo once; differences are paired, photo by photo, with standard errors.
+Measured on a copy of the photo, as most errors of a mask are larger than its pixels.
 """
 
 import math
@@ -143,8 +143,8 @@ def summary(rows: Sequence[Row], name: str) -> dict[str, float]:
 
 
 def of_kind(rows: Sequence[Row], kind: str, without: str) -> dict[str, Any] | None:
-    """Of the photos that show it: mean IoU with a 95% interval by bootstrap and how many are bad; of stills the mean area
-    that moves and how many are wrong. None if there are none."""
+    """Of the photos that show it: mean IoU with a 95% interval by bootstrap, and how many are bad; of stills the mean
+    area that moves, and how many are wrong. None if there are none."""
     masks = [row["masks"][without] for row in rows if kind in row["kinds"]]
     if not masks:
         return None

@@ -38,9 +38,8 @@ from stylecine.options import (
     check_wind,
     format_size,
 )
-from stylecine.perception.edges import erode
 from stylecine.perception.layers import moving
-from stylecine.perception.look import look
+from stylecine.perception.look import find_edges, look
 from stylecine.perception.scenery import Scenery
 from stylecine.picture.inversion import ProgressCallback, invert, refinement_steps
 from stylecine.picture.overlay import Overlay
@@ -255,9 +254,11 @@ class Animator(Networks):
             cloth = animate_cloth(before.at_rest, self.cloth_nets, wind, **length, progress=step)
         overlays = tuple(cloth if overlay is before else overlay for overlay in loop.overlays)
         photo = to_tensor(loop.scene.photo).to(self.device)
+        assert loop.scenery is not None, "what has cloth was rendered"
+        eroded = find_edges(photo, replace(loop.scenery, layers=loop.layers))
         return replace(
             loop,
-            mask=_moving(erode(loop.layers, photo).moves, overlays),
+            mask=_moving(eroded.moves, overlays),
             settings={**loop.settings, "wind": [wind.degrees, wind.strength]},
             timings={**loop.timings, **stages.timings},
             progress=progress,

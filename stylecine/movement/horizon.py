@@ -32,9 +32,11 @@ class Horizon(NamedTuple):
 def find_horizon(owner: np.ndarray) -> Horizon | None:
     """The straight line on which most of the sky meets the water, by the class of each place, int [h,w]; None without
     one. By consensus (Fischler and Bolles, "Random sample consensus", 1981), of few candidates, so all pairs."""
-    rows, columns = np.nonzero((owner[:-1] == SKY) & (owner[1:] == WATER))
-    rows = rows + 0.5
-    some = np.unique(np.linspace(0, len(rows) - 1, CANDIDATES).astype(int)) if len(rows) else []
+    above, columns = np.nonzero((owner[:-1] == SKY) & (owner[1:] == WATER))
+    if not len(above):
+        return None
+    rows = above + 0.5
+    some = np.unique(np.linspace(0, len(rows) - 1, CANDIDATES).astype(int))
     best = np.zeros(len(rows), bool)
     for i, j in combinations(some, 2):
         if columns[i] == columns[j]:

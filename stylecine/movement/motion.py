@@ -172,8 +172,8 @@ def _sky(scenery: Scenery, here: np.ndarray, wind: Wind | None) -> np.ndarray:
 
 
 def _water(scenery: Scenery, here: np.ndarray, wind: Wind | None) -> np.ndarray:
-    """As predicted, smoothed, downstream, and slower in the distance; a sea or a lake drifts as one. Streams that arrows
-    steer run as predicted."""
+    """As predicted, smoothed, downstream, and slower in the distance; a sea or a lake drifts as one. Streams that
+    arrows steer run as predicted."""
     predicted = _blur(scenery.directions, 0.03, here)
     flow = _open_as_one(_downstream(predicted, here, scenery), scenery)
     if wind is not None:

@@ -58,8 +58,8 @@ def doubtful_regions(probabilities: Tensor, moves: Tensor, painted: np.ndarray) 
 
 
 def left_out_regions(doubts: Sequence[Doubt], layers: Tensor) -> list[Doubt]:
-    """Which of these `doubts` are large, and border on what moves as they would: the other half of a river, or of a
-    sky. Of mist nobody can say where it ends. layers: [4,H,W]."""
+    """Which of these `doubts` are large, and border on what moves as they would: the other half of a river. A sky need
+    not border on one, since what looks like it is; of mist nobody can say where it ends. layers: [4,H,W]."""
     if not doubts:
         return []
     moves = resize(layers, doubts[0].mask.shape).cpu().numpy() > 0.5
@@ -67,7 +67,7 @@ def left_out_regions(doubts: Sequence[Doubt], layers: Tensor) -> list[Doubt]:
 
     def goes_on(doubt: Doubt) -> bool:
         border = ndimage.binary_dilation(doubt.mask, iterations=reach) & ~doubt.mask
-        return bool(moves[doubt.moving_class][border].mean() > SAME_BESIDE)
+        return doubt.moving_class == SKY or bool(moves[doubt.moving_class][border].mean() > SAME_BESIDE)
 
     still = [doubt for doubt in doubts if not doubt.moving and doubt.moving_class != SMOKE]
     return [doubt for doubt in still if doubt.share >= SMALLEST_LEFT_OUT and goes_on(doubt)]

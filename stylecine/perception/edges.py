@@ -46,9 +46,13 @@ class Eroded:
 @torch.no_grad()
 @one_thread()
 def erode(
-    layers: Tensor, photo: Tensor, freed: Tensor | None = None, starts: Sequence[tuple[float, float]] = ()
+    layers: Tensor,
+    photo: Tensor,
+    freed: Tensor | None = None,
+    starts: Sequence[tuple[float, float]] = (),
+    occluder: Tensor | None = None,
 ) -> Eroded:
-    """What of layers [4,H,W] moves for sure in a photo [3,H,W] in [-1,1].
+    """What of layers [4,H,W] moves for sure in a photo [3,H,W] in [-1,1]. occluder: [h,w], `Seen.occluder`, if known.
 
     freed: bool [H,W], where nothing stands. starts: places (x, y), in fractions, of which the same is true, together
     with all that stands there in one piece.
@@ -63,7 +67,7 @@ def erode(
     classes = layers.max(0).indices
     sky, water = ((mask > 0) & (classes == k) for k in (SKY, WATER))
     open_sky = sky & ~dilate(static, round(OPEN_SKY * short))
-    thin = thin_static(photo, sky, water)
+    thin = thin_static(photo, sky, water, occluder)
     stands = thin | _bright_in_sky(photo, sky, open_sky) if bool(open_sky.any()) else thin
     if freed is not None:
         stands &= ~freed

@@ -23,12 +23,11 @@ SHORT_SIDE = 1024  # of the copy that is looked at, at most
 MAX_RADIUS = 0.009  # of the short side: half the width of posts, masts, ropes and twigs, at most
 # Contrasts are differences of grey from what moves on both sides, of [-1, 1]. From which on something stands out:
 MIN_CONTRAST = 0.1  # before water, and before a clear sky
-CERTAIN_CONTRAST = 0.4  # before any sky: no cloud with sharp edges differs by this
-CLOUD_FACTOR = 20.0  # between these: times the contrast that three quarters of the sky do not have
 FAINT_CONTRAST = 0.03  # the mean along a line, before a clear sky: that of wires in fog
 CLOUD_LINE_FACTOR = 6.0  # from there up to MIN_CONTRAST: times that of three quarters of the sky
+MIN_SEEN = 0.06  # mean probability with which the eye sees a thing before the sky: it sees even less in clouds
 DIRECTION_FACTOR = 1.25  # a line stands out if its mean exceeds this many times that of all directions by as much
-WEAK_SHARE = 0.5  # of these contrasts: a thing goes on with so much from where it stands out
+WEAK_SHARE = 0.5  # of that: a wire goes on with so much
 SHARP_SHARE = 0.45  # of its contrast: the step at its edges, across two pixels; those of clouds and waves are softer
 GAP_BLUE = 0.3  # of [-1, 1], blue over red: what is dark and that blue may be a gap between clouds,
 GAP_BLUER = 0.1  # if it is bluer than both its sides by this share of its contrast
@@ -48,8 +47,11 @@ UPRIGHT_SHARE = 0.88  # of the steps along an edge: the mean with signs over tha
 UPRIGHT_EXTENT = 0.08  # of the short side: height of the whole edge
 
 
-def thin_static(photo: Tensor, sky: Tensor, water: Tensor) -> Tensor:
-    """photo [3,H,W] in [-1,1], sky and water bool [H,W], where they move -> bool [H,W]: thin static things in them."""
+def thin_static(photo: Tensor, sky: Tensor, water: Tensor, occluder: Tensor | None = None) -> Tensor:
+    """photo [3,H,W] in [-1,1], sky and water bool [H,W], where they move -> bool [H,W]: thin static things in them.
+
+    occluder: [h,w], `Seen.occluder`, if the eye has seen the photo: what it sees nothing of before the sky is a cloud.
+    """
     size = fit_short_side(sky.shape, SHORT_SIDE)
     small = resize(photo, size)
     sky, water = (resize(part[None].float(), size)[0] > 0.5 for part in (sky, water))
@@ -62,9 +64,10 @@ def thin_static(photo: Tensor, sky: Tensor, water: Tensor) -> Tensor:
     found = _attached(bright & sky, bright & sky, static, length)
     if bool(sky.any()):
         gap = (small[2] - small[0] > GAP_BLUE) & (bluer > GAP_BLUER * darker)
-        found |= _darker_than_sky(darker, gap, small.mean(0), sky, static)
         wires = _straight_before_sky(torch.where(gap, 0.0, darker), sky)
         found |= _attached(wires, wires, static | _frame(static), 2 * length)
+        if occluder is not None:
+            found = _seen(found, resize(occluder[None], size)[0])
     if bool(water.any()):
         found |= _upright(water & (bright | _straight(darker, water)), water, static, length)
     found = found | _gaps_of_crowns(found, static, sky)
@@ -130,19 +133,17 @@ def _step(image: Tensor) -> Tensor:
     return torch.maximum(across, (padded[2:, 1:-1] - padded[:-2, 1:-1]).abs())
 
 
-def _darker_than_sky(contrast: Tensor, gap: Tensor, grey: Tensor, sky: Tensor, static: Tensor) -> Tensor:
-    """What is darker than the sky by more than clouds are, neither a gap between them nor bright, as their folds."""
-    darker = torch.where(grey > _quantile(grey[sky], 0.5), 0.0, contrast)
-    least = min(max(CLOUD_FACTOR * _quantile(darker[sky], 0.75), MIN_CONTRAST), CERTAIN_CONTRAST)
-    darker = torch.where(gap, 0.0, darker)
-    return _attached(sky & (darker > WEAK_SHARE * least), sky & (darker > least), static)
-
-
 def _straight_before_sky(contrast: Tensor, sky: Tensor) -> Tensor:
     """What runs straight and is darker, along a line, than clouds are at most places: wires, and posts in haze."""
     least = min(max(CLOUD_LINE_FACTOR * _quantile(contrast[sky], 0.75), FAINT_CONTRAST), MIN_CONTRAST)
     best, mean = _line_means(contrast)
     return sky & (best > DIRECTION_FACTOR * mean + least) & (contrast > WEAK_SHARE * least)
+
+
+def _seen(found: Tensor, occluder: Tensor) -> Tensor:
+    """The connected parts of bool [H,W] of which the eye sees something, occluder [H,W]."""
+    parts = connected(found.cpu().numpy())
+    return torch.from_numpy(parts.keep(parts.mean(occluder.cpu().numpy()) >= MIN_SEEN)).to(found.device)
 
 
 def _frame(places: Tensor) -> Tensor:

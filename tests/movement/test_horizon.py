@@ -21,7 +21,7 @@ ROWS, COLUMNS = np.mgrid[:H, :W]
 
 def sea(slope: float = 0.0, row: float = 100.0) -> np.ndarray:
     """Class of each place: sky above a horizon that sinks by `slope` rows a column, water below."""
-    return np.where(ROWS < row + slope * COLUMNS, SKY, WATER)
+    return np.where(row + slope * COLUMNS > ROWS, SKY, WATER)
 
 
 @pytest.mark.parametrize("slope", [0.0, 0.02, -0.05])

@@ -70,6 +70,15 @@ def test_a_post_before_a_sky_as_blue_as_it_is_found_but_a_bluer_gap_between_clou
     assert found[125:245, 101].all() and not found[:240, 290:312].any()
 
 
+def test_what_the_eye_sees_nothing_of_before_the_sky_is_a_cloud() -> None:
+    """Before water it may see as little of a post."""
+    photo, moves = shore()
+    photo[:, 120:260, 200:203] = 0.7
+    for occluder, kept in ((torch.zeros(30, 40), False), (torch.full((30, 40), 0.1), True)):
+        assert bool(thin_static(photo, moves, NOTHING, occluder).any()) == kept
+        assert thin_static(photo, NOTHING, moves, occluder).any()
+
+
 def test_wood_no_darker_than_the_water_is_found_by_its_colour() -> None:
     photo, moves = shore()
     photo[0, 120:260, 200:203] += 0.4
@@ -133,8 +142,8 @@ def networks() -> Networks:
 def test_hand_marked_posts_masts_cables_and_branches_stand_still(networks: Networks, name: str) -> None:
     """Where the mask is 0 every frame has the photo's own bytes: nothing is displaced there."""
     photo = to_tensor(load_photo(next(MARKED.glob(f"{name}.*"))))
-    layers = segment(photo, see(photo, networks.eye))
-    moves = erode(layers, photo).moves.numpy() > 0
+    seen = see(photo, networks.eye)
+    moves = erode(segment(photo, seen), photo, occluder=seen.occluder).moves.numpy() > 0
     share = np.concatenate([moves[points_along(line, moves.shape)] for line in LINES[name]["lines"]]).mean()
     assert share < MISSED.get(name, 0.05)
 
