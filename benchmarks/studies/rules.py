@@ -3,8 +3,8 @@
     python -m benchmarks.studies.rules PHOTOS --lists PHOTOS/val.txt PHOTOS/stills-val.txt
     python -m benchmarks.studies.rules PHOTOS --folds DIR --out rules-folds.json
 
-DIR has fold0.safetensors to fold4.safetensors, eyes trained without that fold of the photos (`pretrained/recipes`):
-then each photo is seen by the one that was not trained on it. A rule stays only if masks are better with it on photos
+For each fold NAME.txt of the photos DIR has an eye NAME.safetensors that was not trained on it (`folds.py` of the
+recipes writes the lists): then nobody has trained on what is measured. A rule stays only if masks are better with it on photos
 that it was not made on. The eye looks at each photo once; differences are paired, photo by photo, with standard errors.
 Measured on a copy of the photo, as most errors of a mask are larger than its pixels.
 """
@@ -26,7 +26,6 @@ from benchmarks.machine import machine
 from benchmarks.mask_measures import false_positive_area, mask_iou
 from benchmarks.photos import Photo, find_photos, load_networks, photo_parser, read_label
 from benchmarks.tables import save, table
-from pretrained.recipes.folds import FOLDS, read_folds
 from stylecine.networks.eye import Eye
 from stylecine.ops.image import resize, to_tensor
 from stylecine.options import CLASSES
@@ -83,12 +82,10 @@ def main() -> None:
 
 
 def by_fold(folder: Path, eyes: Path, most: int | None) -> list[tuple[Photo, Eye]]:
-    """All labelled photos, at most so many of a fold, evenly spaced, each with the eye that was not trained on it."""
-    folds = read_folds(folder)
+    """The photos of each fold, at most so many, evenly spaced, with the eye that was not trained on it."""
     chosen = []
-    for fold in range(FOLDS):
-        eye = Eye.from_tensors(read_tensors(eyes / f"fold{fold}.safetensors"))
-        photos = [photo for photo in find_photos(folder) if folds[photo.name] == fold]
+    for names in sorted(eyes.glob("*.txt")):
+        eye, photos = Eye.from_tensors(read_tensors(names.with_suffix(".safetensors"))), find_photos(folder, names)
         chosen += [(photo, eye) for photo in photos[:: math.ceil(len(photos) / (most or len(photos)))]]
     return chosen
 

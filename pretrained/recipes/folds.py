@@ -2,10 +2,13 @@
 
 All photos of a source (a repository, an album) are in one fold: they resemble each other. `VALIDATION` is none of the
 five: it is what the networks of before were not trained on either, and so what they can be compared on.
+
+    python pretrained/recipes/folds.py DIR --out OUT     # writes OUT/fold0.txt to fold4.txt, the IDs of their photos
 """
 
 from __future__ import annotations
 
+import argparse
 import csv
 from collections import Counter
 from collections.abc import Mapping
@@ -56,3 +59,18 @@ def folds_of(photos: Mapping[str, tuple[str, set[str]]]) -> dict[str, int]:
         chosen[source] = uneven.index(min(uneven))
         folds[chosen[source]].update(sizes[source])
     return {name: chosen[source] for name, (source, _) in photos.items()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("photos", type=Path, help="a folder with manifest.csv")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR")
+    options = parser.parse_args()
+    folds = read_folds(options.photos)
+    for fold in range(FOLDS):
+        names = sorted(name for name, own in folds.items() if own == fold)
+        (options.out / f"fold{fold}.txt").write_text("\n".join(names) + "\n")
+
+
+if __name__ == "__main__":
+    main()
