@@ -34,7 +34,7 @@ from stylecine.ops.regions import connected
 from stylecine.ops.smoothstep import smoothstep
 from stylecine.options import FALLS, SKY, SMOKE, WATER, Wind
 from stylecine.perception.directions import ARROW_RADIUS, PER_SECOND, PlacedArrow
-from stylecine.perception.scenery import UNDECIDED, Scenery
+from stylecine.perception.scenery import Scenery
 
 MIN_SPEED, MAX_SPEED = 0.6, 1.7  # of a class's median speed
 RISE = 0.25  # of smoke, relative to its drift
@@ -188,15 +188,14 @@ def _water(scenery: Scenery, here: np.ndarray, wind: Wind | None) -> np.ndarray:
 
 
 def _downstream(flow: np.ndarray, here: np.ndarray, scenery: Scenery) -> np.ndarray:
-    """The flow [2,h,w] in the likelier sense of each stream, and nowhere against its course. Channels and open water
-    are drawn towards their course; of other streams' axes the network knows more."""
+    """The flow [2,h,w], and nowhere against the course of a stream. Channels and open water are drawn towards their
+    course; of other streams' axes the network knows more."""
     streams = scenery.streams
-    sensed = np.where((scenery.odds < -UNDECIDED) & ~streams.open, -flow, flow)
     # mirrored, not cut off: at the change from with to against the course the field stays continuous
-    against = np.where(streams.open, 0, np.minimum((sensed * streams.course).sum(0), 0))
+    against = np.where(streams.open, 0, np.minimum((flow * streams.course).sum(0), 0))
     usual = float(np.median(np.linalg.norm(flow, axis=0)[here]))
     draw = np.where(streams.open, OPEN_COURSE, CHANNEL_COURSE * streams.channel) * usual
-    return sensed + (draw - 2 * against) * streams.course
+    return flow + (draw - 2 * against) * streams.course
 
 
 def _open_as_one(flow: np.ndarray, scenery: Scenery) -> np.ndarray:
