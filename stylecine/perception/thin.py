@@ -22,12 +22,12 @@ from stylecine.ops.regions import connected
 SHORT_SIDE = 1024  # of the copy that is looked at, at most
 MAX_RADIUS = 0.009  # of the short side: half the width of posts, masts, ropes and twigs, at most
 # Contrasts are differences of grey from what moves on both sides, of [-1, 1]. From which on something stands out:
-MIN_CONTRAST = 0.1  # before water, and before a clear sky
+MIN_CONTRAST = 0.1  # before water and sky
 FAINT_CONTRAST = 0.03  # the mean along a line, before a clear sky: that of wires in fog
 CLOUD_LINE_FACTOR = 6.0  # from there up to MIN_CONTRAST: times that of three quarters of the sky
 MIN_SEEN = 0.06  # mean probability with which the eye sees a thing before the sky: it sees even less in clouds
 DIRECTION_FACTOR = 1.25  # a line stands out if its mean exceeds this many times that of all directions by as much
-WEAK_SHARE = 0.5  # of that: a wire goes on with so much
+WEAK_SHARE = 0.5  # of what it stands out by at its clearest: a wire goes on with so much
 SHARP_SHARE = 0.45  # of its contrast: the step at its edges, across two pixels; those of clouds and waves are softer
 GAP_BLUE = 0.3  # of [-1, 1], blue over red: what is dark and that blue may be a gap between clouds,
 GAP_BLUER = 0.1  # if it is bluer than both its sides by this share of its contrast
