@@ -48,10 +48,12 @@ def still(beach: Scene) -> Scene:
     return with_layers(beach, torch.zeros_like(beach.layers))
 
 
-def with_layers(scene: Scene, layers: Tensor) -> Scene:
+def with_layers(scene: Scene, layers: Tensor, occluder: float = 0.0) -> Scene:
+    """occluder: probability with which the eye sees that something stands before what moves, everywhere."""
     photo, surf = to_tensor(scene.photo), Everywhere(1, 0, "surf", "much")
-    says = saying(torch.full((5, HEIGHT // 2, WIDTH // 2), 0.2), surf) if layers.any() else None
-    scenery = perceive(photo, layers, says)
+    says = saying(torch.full((5, HEIGHT // 2, WIDTH // 2), 0.2), surf)
+    says = replace(says, occluder=torch.full_like(says.occluder, occluder))
+    scenery = perceive(photo, layers, says if layers.any() else None)
     return replace(scene, layers=layers, mask=layers.amax(0), scenery=scenery)
 
 
@@ -140,7 +142,7 @@ def test_a_stroke_and_an_arrow_outvote_what_seems_to_stand(animator: Animator) -
     photo[np.hypot(y - 50, x - 180) < 6] = 255
     layers = torch.zeros(4, HEIGHT, WIDTH)
     layers[SKY, :150] = 1
-    scene = with_layers(animator.begin(photo), layers)
+    scene = with_layers(animator.begin(photo), layers, occluder=0.1)
     mast, moon = (slice(20, 120), 101), (50, 180)
 
     def moves(scene: Scene, **options: Any) -> Tensor:
