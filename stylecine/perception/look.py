@@ -62,8 +62,7 @@ def perceive(
     grid = fit_short_side(photo.shape[-2:], GRID)
     placed = place_arrows(layers, arrows, grid)
     with another_thread(photo.device, "stylecine-edges") as begin:
-        occluder = None if seen is None else seen.occluder
-        eroded = begin(lambda: erode(layers, photo, freed, _starts(placed, grid), occluder)) if edges else None
+        eroded = begin(lambda: _erode(photo, layers, seen, freed, placed, grid)) if edges else None
         directions, disagreement = predict_directions(seen, layers, grid)
         owner, grey = _class_map(layers, grid), _grey_on(photo, grid)
         water, falls, in_sky = (owner == k for k in (WATER, FALLS, SKY))
@@ -112,9 +111,16 @@ def _grey_on(photo: Tensor, grid: tuple[int, int]) -> np.ndarray:
 
 def find_edges(photo: Tensor, scenery: Scenery) -> Eroded:
     """What of a scenery's layers moves for sure, in its photo [3,H,W] in [-1,1]: `Scenery.eroded`."""
-    occluder = None if scenery.seen is None else scenery.seen.occluder
-    return erode(scenery.layers, photo, scenery.freed, _starts(scenery.arrows, scenery.grid), occluder)
+    return _erode(photo, scenery.layers, scenery.seen, scenery.freed, scenery.arrows, scenery.grid)
 
 
-def _starts(arrows: Sequence[PlacedArrow], grid: tuple[int, int]) -> list[tuple[float, float]]:
-    return [((a.column + 0.5) / grid[1], (a.row + 0.5) / grid[0]) for a in arrows]
+def _erode(
+    photo: Tensor,
+    layers: Tensor,
+    seen: Seen | None,
+    freed: Tensor | None,
+    arrows: Sequence[PlacedArrow],
+    grid: tuple[int, int],
+) -> Eroded:
+    starts = [((a.column + 0.5) / grid[1], (a.row + 0.5) / grid[0]) for a in arrows]
+    return erode(layers, photo, freed, starts, None if seen is None else seen.occluder)
