@@ -194,6 +194,8 @@ class Arguments:
         stagger = 2 * self.uniform(*grid) - 1 if self.kind != "non-finite" and self.chance(50) else None
         standing = self.uniform(*grid) if self.kind != "non-finite" and self.chance(50) else None
         shares = [self.choice(0.0, 0.4, 1.0) for _ in range(count)]
+        coarsest = (n // 2 for n in levels[-1].shape[:2])
+        light = self.layout(self.damaged(self.normal(*coarsest, 4) * 0.3)) if self.chance(30) else None
         frames = self.choice(1, 1, 2, 5)
         shifts = [[self.draw(st.floats(0, 1)) for _ in range(kinds)] for _ in range(frames)]
         swell_weights = [[self.draw(st.floats(-2, 1)) for _ in range(2 * clocks)] for _ in range(frames)]
@@ -214,7 +216,7 @@ class Arguments:
         options: dict[str, Any] = {
             **{"stride": 4.0, "lengths": lengths, "phases": phases, "cell": cell, "margin": margin},
             **{"stagger": stagger, "shifts": shifts, "swell": swell, "swell_weights": swell_weights},
-            **{"generated": generated, "standing": standing, "standing_shares": shares},
+            **{"generated": generated, "standing": standing, "standing_shares": shares, "light": light},
         }
 
         def call() -> Sequence[Tensor]:

@@ -15,7 +15,7 @@ static inline int check(const stylecine_render_args *args, char *message) {
   const auto no = [message](const char *why) { return fail(message, STYLECINE_INVALID, why); };
   if (!args || !args->photo || !args->moving || !args->level || !args->positions || !args->rates || !args->sub_cycle ||
       !args->length || !args->phase || !args->angle || !args->contrast_gain || !args->crossfade || !args->out)
-    return no("an array other than swell, generated, stagger, standing and recolouring is NULL");
+    return no("an array other than swell, generated, stagger, standing, light and recolouring is NULL");
   if (args->height < 1 || args->width < 1 || args->height > 32768 || args->width > 32768)
     return no("height and width are 1 to 32768");
   if (args->margin < 0 || args->margin > 32768) return no("margin is 0 to 32768");
@@ -32,7 +32,7 @@ static inline int check(const stylecine_render_args *args, char *message) {
   for (int i = 0; i < args->levels; ++i) {
     const stylecine_level &level = args->level[i];
     const int64_t scale = int64_t(1) << i;
-    if (!level.spline) return no("an array other than swell, generated, stagger, standing and recolouring is NULL");
+    if (!level.spline) return no("an array other than swell, generated, stagger, standing, light and recolouring is NULL");
     if (level.scale != scale || level.h != (height + scale - 1) / scale || level.w != (width + scale - 1) / scale)
       return no("level i has scale 2^i and the canvas's size over that, rounded up");
     if (level.dtype < STYLECINE_FLOAT32 || level.dtype > STYLECINE_BFLOAT16) return no("no such dtype");
@@ -41,7 +41,7 @@ static inline int check(const stylecine_render_args *args, char *message) {
   }
   if (args->clocks < 0 || args->clocks > 4) return no("clocks is 0 to 4");
   if ((args->stagger && !args->shift) || (args->clocks && (!args->swell || !args->swell_weights)))
-    return no("an array other than swell, generated, stagger, standing and recolouring is NULL");
+    return no("an array other than swell, generated, stagger, standing, light and recolouring is NULL");
   for (int i = 0; i < args->sub_cycles; ++i)
     if (!(args->length[i] > 0 && args->length[i] <= (args->knots - 1) * args->stride * 1.0001f))
       return no("a sub-cycle's length is above 0 and at most (knots-1)*stride");

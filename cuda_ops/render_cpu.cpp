@@ -116,6 +116,12 @@ void add_level(const stylecine_level &level, const Fields &fields, const float *
   else add_copies<float>(level, field, y, x, n, out);
 }
 
+// Adds the light at n pixels of row y from column x on of the coarsest level.
+void add_light(const stylecine_render_args &args, int64_t y, int64_t x, int64_t n, float *out) {
+  const float *light = args.light + (y * args.level[args.levels - 1].w + x) * 4;
+  for (int64_t i = 0; i < n * 4; ++i) out[i] += light[i];
+}
+
 // n pixels of row y from column x on of a patch upsampled by two: zeros inserted, then [1,3,3,1].
 void upsample(const float *patch, const Range &at, int64_t y, int64_t x, int64_t n, float *line, float *out) {
   const int64_t near = y >> 1, far = y & 1 ? near + 1 : near - 1, columns = at.x1 - at.x0;
@@ -224,6 +230,7 @@ float *sum_coarse(const stylecine_render_args &args, const Plan &plan, const Fra
       float *begin = out + (x0 - at.x0) * 4;
       if (i < args.levels - 1) upsample(before, tile.range[i + 1], y, x0, x1 - x0, scratch.coarse, begin);
       add_level(level, plan.fields[i], frame.fields, y, x0, x1 - x0, begin, scratch);
+      if (args.light && i == args.levels - 1) add_light(args, y, x0, x1 - x0, begin);
     }
     float *done = sum;
     sum = before, before = done;
@@ -262,6 +269,7 @@ void render_tile(const stylecine_render_args &args, const Plan &plan, const Fram
     if (args.levels > 1) upsample(coarse, tile.range[1], in_canvas_y, in_canvas_x, n, scratch.coarse, scratch.row);
     else memset(scratch.row, 0, n * 4 * sizeof(float));
     add_level(args.level[0], plan.fields[0], frame.fields, in_canvas_y, in_canvas_x, n, scratch.row, scratch);
+    if (args.light && args.levels == 1) add_light(args, in_canvas_y, in_canvas_x, n, scratch.row);
     if (frame.generated) {
       const float *generated = frame.generated + in_canvas_y * width + in_canvas_x;
       for (int c = 0; c < 3; ++c)

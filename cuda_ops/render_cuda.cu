@@ -129,6 +129,8 @@ __device__ void add_level(const Frames &frames, const float *workspace, int i, i
       add_copy<bfloat>(level.spline, height, width, px, py, field[4 + copy], sum);
     else add_copy<float>(level.spline, height, width, px, py, field[4 + copy], sum);
   }
+  if (frames.args.light && i == frames.args.levels - 1)
+    for (int c = 0; c < 3; ++c) sum.c[c] += frames.args.light[(y * level.w + x) * 4 + c];
 }
 
 // A pixel of a patch upsampled by two: zeros inserted, then [1,3,3,1].

@@ -30,6 +30,7 @@ def loop_of(
     margin: int = 32,
     swells: Sequence[float] = (),
     standing: bool = False,
+    lit: bool = False,
 ) -> Loop:
     """A loop whose moving pixels drift at `speed` (pixels per 1/30 s) at the right border, and not at the left. swells:
     seconds of each."""
@@ -42,7 +43,8 @@ def loop_of(
     stands = across / across.max() if standing else None
     wide, visible = canvas(image, moves, margin)
     displacement = integrate(flow, moves, period=period, fps=FPS, margin=margin, swells=waves, standing=stands)
-    return make_loop(photo, moves, laplacian_levels(plain_plate(wide, visible).image), displacement, fps=FPS)
+    levels = laplacian_levels(plain_plate(wide, visible).image)
+    return make_loop(photo, moves, levels, displacement, fps=FPS, lit=lit)
 
 
 def appearance_of(

@@ -37,14 +37,16 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def cinemagraph(photo: np.ndarray, water: np.ndarray, drift: np.ndarray, small_model: Path) -> Cinemagraph:
     """A loop that also has a swell of two clocks, as recognised open water and a beach do, and a stagger and waves that
-    stand, as quick water does."""
+    stand, as quick water does, and light."""
     made = animate(photo, mask=water, motion=drift, model=str(small_model), size=None, seconds=0.4, fps=30)
     swell = torch.randn(4, 2, *made.loop.displacement.sub_cycle.shape, generator=torch.Generator().manual_seed(0))
     stagger = torch.rand(made.loop.displacement.sub_cycle.shape, generator=torch.Generator().manual_seed(1)) - 0.5
     own = {"swell": swell, "swell_cycles": (2, 3), "stagger": stagger, "min_ramp": 5.0, "standing": stagger.abs()}
     displacement = replace(made.loop.displacement, **own)
     shares = tuple(i / 4 for i in range(len(made.loop.splines)))
-    return replace(made, loop=replace(made.loop, displacement=displacement, standing_shares=shares))
+    low_pass = [length // 2 for length in made.loop.splines[-1].shape[:2]]
+    light = 0.2 * torch.randn(*low_pass, 4, generator=torch.Generator().manual_seed(2))
+    return replace(made, loop=replace(made.loop, displacement=displacement, standing_shares=shares, light=light))
 
 
 @pytest.mark.parametrize("threads", ["1", "2"])

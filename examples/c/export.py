@@ -33,6 +33,7 @@ def export(cinemagraph: Cinemagraph, folder: Path) -> None:
     arrays |= {} if displacement.stagger is None else {"stagger": displacement.stagger}
     if displacement.standing is not None:
         arrays |= {"standing": displacement.standing, "standing_share": torch.tensor(loop.standing_shares)}
+    arrays |= {} if loop.light is None else {"light": loop.light}
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("*.npy"):
         old.unlink()
@@ -42,6 +43,7 @@ def export(cinemagraph: Cinemagraph, folder: Path) -> None:
         f"frames {len(cinemagraph)}\nmargin {displacement.margin}\ncell {displacement.cell}\n"
         f"stride {displacement.stride:.9g}\nclocks {len(displacement.swell_cycles)}\n"
         f"staggered {int(displacement.stagger is not None)}\nstanding {int(displacement.standing is not None)}\n"
+        f"lit {int(loop.light is not None)}\n"
     )
 
 

@@ -99,13 +99,13 @@ int main(int argc, char **argv) {
   stylecine_render_args args = {0};
   float phases[MAX_SUB_CYCLES], shifts[MAX_SUB_CYCLES], swell_weights[2 * MAX_CLOCKS];
   array photo, moving, positions, rates, sub_cycle, angle, contrast_gain, crossfade, swell, length, ramp, stagger,
-      standing;
+      standing, light;
   array standing_share = {0}, swell_cycles = {0};
   FILE *file;
   void *workspace;
   size_t bytes;
   int64_t frames;
-  int32_t staggered, stands;
+  int32_t staggered, stands, lit;
 
   if (argc < 2) stop("usage", "render_loop FOLDER [THREADS] > frames.ppm");
   if (stylecine_abi() != STYLECINE_ABI) stop("libstylecine", "is another version than stylecine.h");
@@ -113,9 +113,9 @@ int main(int argc, char **argv) {
   file = open_in(argv[1], "loop.txt", 0);
   if (fscanf(file,
              "frames %" SCNd64 " margin %" SCNd32 " cell %" SCNd32 " stride %f clocks %" SCNd32 " staggered %" SCNd32
-             " standing %" SCNd32,
-             &frames, &args.margin, &args.cell, &args.stride, &args.clocks, &staggered, &stands) != 7)
-    stop("loop.txt", "has not the seven numbers");
+             " standing %" SCNd32 " lit %" SCNd32,
+             &frames, &args.margin, &args.cell, &args.stride, &args.clocks, &staggered, &stands, &lit) != 8)
+    stop("loop.txt", "has not the eight numbers");
   fclose(file);
 
   photo = load(argv[1], "photo.npy", "u1", 3);
@@ -131,6 +131,7 @@ int main(int argc, char **argv) {
   if (staggered) stagger = load(argv[1], "stagger.npy", "f4", 2);
   if (stands) standing = load(argv[1], "standing.npy", "f4", 2);
   if (stands) standing_share = load(argv[1], "standing_share.npy", "f4", 1);
+  if (lit) light = load(argv[1], "light.npy", "f4", 3);
   length = load(argv[1], "length.npy", "f4", 1);
   ramp = load(argv[1], "ramp.npy", "f4", 1);
   if (args.clocks > MAX_CLOCKS || (args.clocks && count(&swell_cycles) != args.clocks))
@@ -175,6 +176,7 @@ int main(int argc, char **argv) {
   args.stagger = staggered ? stagger.data : NULL;
   args.shift = shifts;
   args.standing = stands ? standing.data : NULL;
+  args.light = lit ? light.data : NULL;
   args.out = malloc((size_t)count(&photo));
   for (int i = 0; i < args.sub_cycles; ++i) phases[i] = shifts[i] = 0;
 

@@ -132,6 +132,7 @@ def _make_loop(
             displaced.result(),
             fps=options.fps,
             sampling=options.sampling,
+            lit=options.motion is None,
             feature=feature,
             resynthesise=resynthesise,
             whole=whole,

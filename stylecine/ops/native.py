@@ -26,7 +26,7 @@ from torch import Tensor
 
 from stylecine.errors import KernelUnavailable
 
-ABI = 15
+ABI = 16
 MESSAGE = 256  # bytes
 OK, INVALID, MEMORY, CUDA = range(4)
 INSTRUCTIONS = {"best": -1, "portable": 0, "avx2": 1, "avx512": 2}

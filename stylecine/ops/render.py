@@ -61,6 +61,7 @@ class Rendering:
     stagger        [gh,gw] in [-1,1]: how many sub-cycles each place is ahead of its phase, times a frame's `shifts`, in
                    [0,1], of its length
     standing       [gh,gw] in [0,1]; times a level's share, in [0,1], how much of its displacement the level lacks
+    light          [h,w,4] of the coarsest level, an unused channel last: a part of it that stands, added to what moves
     swell          [2K,2,gh,gw]: two parts for each of K clocks, 4 at most, of a displacement of both copies, x and y in
                    canvas pixels
     swell_weights  theirs in each frame: cosine - 1, so that it is 0 at the beginning, and sine of each clock
@@ -89,6 +90,7 @@ class Rendering:
     shifts: Sequence[Sequence[float]] = ()
     standing: Tensor | None = None
     standing_shares: Sequence[float] = ()
+    light: Tensor | None = None
     swell: Tensor | None = None
     swell_weights: Sequence[Sequence[float]] = ()
     generated: Tensor | None = None
@@ -118,6 +120,7 @@ class Rendering:
             "crossfade": (2, gh, gw),
             "stagger": (gh, gw),
             "standing": (gh, gw),
+            "light": (-(-height // 2 ** (count - 1)), -(-width // 2 ** (count - 1)), 4),
             "swell": (2 * max(clocks, 1), 2, gh, gw),
             "generated": (frames, 3, height, width),
         }
@@ -169,6 +172,7 @@ class Rendering:
             place["angle"], place["contrast_gain"], place["crossfade"],
             self.clocks, place.get("swell"), ctypes.addressof(swell_args), place.get("generated"),
             place.get("stagger"), ctypes.addressof(shift_args), place.get("standing"),
+            place.get("light"),
             None if recolour_args is None else ctypes.addressof(recolour_args.args), native.pointer(out),
         )  # fmt: skip
         native.run("render", args, self.photo.device, workspace=True)
@@ -209,6 +213,10 @@ class Rendering:
             if self.standing is not None:
                 moved = sources * (1 - self.standing_shares[k] * self.standing.nan_to_num(0.0).clamp(0, 1))
             bands.append(_mix(pixels, moved, weights[k], cell=self.cell, scale=2**k, region=region))
+        if self.light is not None:
+            y0, x0 = (first >> (len(bands) - 1) for first in region[:2])
+            h, w = bands[-1].shape[1:]
+            bands[-1] += self.light[y0 : y0 + h, x0 : x0 + w, :3].permute(2, 0, 1)
         image = merge(bands)
         if self.generated is not None:
             image = image + self.generated[i, :, region[0] : region[2], region[1] : region[3]]
@@ -230,8 +238,8 @@ _Args = native.structure(
     """uint8_t *photo; float *moving; int64_t height, width; int32_t margin, cell; int64_t gh, gw;
     stylecine_level *level; int32_t levels, knots; float *positions, *rates; float stride; int32_t sub_cycles;
     uint8_t *sub_cycle; float *length; int64_t frames; float *phase, *angle, *contrast_gain, *crossfade; int32_t clocks;
-    float *swell, *swell_weights, *generated, *stagger, *shift, *standing; stylecine_recolour_args *recolouring;
-    uint8_t *out"""
+    float *swell, *swell_weights, *generated, *stagger, *shift, *standing, *light;
+    stylecine_recolour_args *recolouring; uint8_t *out"""
 )
 
 

@@ -33,7 +33,7 @@ from stylecine.picture.photo import encode_png
 from stylecine.picture.style import Appearance
 from stylecine.picture.weather import Weather
 
-FORMAT = 7  # a player reads its own only
+FORMAT = 8  # a player reads its own only
 BLOCK = 8  # canvas pixels between two values of the statistics
 INT16_STEPS = 32767
 SUPPORT = 2  # grid points on either side that a cubic B-spline needs
@@ -83,8 +83,8 @@ def pack(
     else:
         check_live("msdfw" if loop.feature is None else "dfw", loop.sampling)
         inpainted = encode_image(_inpainted(loop, pixels), quality)
-        plate_of = encoded + inpainted
         fields, scales = _fields(loop)
+        plate_of = encoded + inpainted + (fields["light"].tobytes() if "light" in fields else b"")
         tensors |= {**fields, "plate": _raw(inpainted)}
         facts = _landscape_facts(loop, period) | {"scales": scales}
         if layers is not None:
@@ -156,8 +156,10 @@ def encode_image(pixels: np.ndarray, quality: int | None) -> bytes:
 
 def plate(loop: Loop) -> Tensor:
     """The plate that the loop gathers from, uint8 [Hc,Wc,3], merged from the splines of its levels."""
-    splines = [spline[..., :3].permute(2, 0, 1).float() for spline in loop.splines]
-    return to_uint8(merge([decoded(spline) for spline in splines]))
+    levels = [decoded(spline[..., :3].permute(2, 0, 1).float()) for spline in loop.splines]
+    if loop.light is not None:
+        levels[-1] = levels[-1] + loop.light[..., :3].permute(2, 0, 1)
+    return to_uint8(merge(levels))
 
 
 def _landscape_facts(loop: Loop, period: int) -> dict[str, Any]:
@@ -198,7 +200,10 @@ def _fields(loop: Loop) -> tuple[dict[str, np.ndarray], dict[str, float]]:
         tensors["standing"] = (displacement.standing * 255).round().to(torch.uint8).cpu().numpy()
     scales = {"crossfade": 1 / BEGIN_STEPS}
     stagger = None if displacement.stagger is None else displacement.stagger[None]
-    signed = _signed_fields({"velocity": displacement.rates[0, 0], "swell": displacement.swell, "stagger": stagger})
+    light = None if loop.light is None else loop.light.permute(2, 0, 1)
+    signed = _signed_fields(
+        {"velocity": displacement.rates[0, 0], "swell": displacement.swell, "stagger": stagger, "light": light}
+    )
     tensors, scales = tensors | signed[0], scales | signed[1]
     contrast_gain, angle = loop.contrast_gain[:BANDS], loop.angle[:BANDS]
     scales["angle"] = math.pi / 255

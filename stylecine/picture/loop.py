@@ -30,6 +30,7 @@ from stylecine.ops.splat import splat
 from stylecine.ops.spline import coefficients, write_coefficients
 from stylecine.ops.warp_features import channels_last, warp_features
 from stylecine.picture.crossfade import crossfade_schedule
+from stylecine.picture.light import standing_light
 
 BANDS = 4  # of the Laplacian pyramid, beside its low-pass
 FEATHER = 3  # pixels inside what moves over which it fades into what stands still
@@ -70,6 +71,7 @@ class Loop:
     displacement: Displacement
     angle: Tensor  # [levels,phases,gh,gw]: arc cosine of the correlation of the two copies of each band
     standing_shares: tuple[float, ...]  # of each level: how much of it stands where the displacement says so
+    light: Tensor | None  # [h,w,4] over the low-pass, of which it is the part that stands everywhere
     contrast_gain: Tensor  # [levels,2,phases,gh,gw]: gives each copy the contrast of frame 0 at the same place
     crossfade: Tensor  # [2,gh,gw]: when a place changes from copy A to copy B; see crossfade_schedule
     sampling: str
@@ -93,6 +95,7 @@ def make_loop(
     *,
     fps: float = 30,
     sampling: str = "gather",
+    lit: bool = False,
     feature: Tensor | None = None,
     resynthesise: Callable[[Tensor, int, int], Tensor] | None = None,
     whole: Sequence[Level] | None = None,
@@ -100,7 +103,8 @@ def make_loop(
     """Everything that frame() needs.
 
     photo [H,W,3] uint8; moving [H,W] in [0,1]; levels of the plate, finest first, over the displacement's
-    canvas; the plate equals the photo where that moves. `sampling` is "gather" or "splat".
+    canvas; the plate equals the photo where that moves. `sampling` is "gather" or "splat". lit: whether light stands
+    while what moves passes through it; see picture.light.
 
     With a feature map [C,h,w] over the canvas and a function that makes an RGB image of a part of it, given its first
     row and column, the features are warped and the image made anew for each frame where it moves; levels (of the
@@ -111,6 +115,9 @@ def make_loop(
         raise NothingMoves("Nothing is left that moves; give a mask of what should move, or paint the given one wider.")
     if feature is None and displacement.standing is not None:
         levels = [replace(level, standing=standing_share(level.scale, min(moving.shape))) for level in levels]
+    light = _light(levels[-1], moving, displacement) if lit and feature is None else None
+    if light is not None:
+        levels = [*levels[:-1], replace(levels[-1], image=levels[-1].image - _planes(light))]
     splines = [_packed_spline(level) for level in levels]
     weights = [_on_canvas(moving, level, displacement.margin) for level in levels]
     phases = dict.fromkeys((*PHASES, *HALF_PHASES[0], *HALF_PHASES[1]))
@@ -134,6 +141,7 @@ def make_loop(
         splines=tuple(splines) if gathers else (),
         displacement=displacement,
         standing_shares=tuple(level.standing for level in levels),
+        light=light,
         angle=angle,
         contrast_gain=contrast_gain,
         crossfade=crossfade,
@@ -145,6 +153,23 @@ def make_loop(
     if feature is None:
         _equalize_contrast(loop, [level.band for level in levels])
     return loop
+
+
+def _light(low_pass: Level, moving: Tensor, displacement: Displacement) -> Tensor:
+    """The part of a plate's low-pass that stands as light: [h,w,4]. Water that runs has none: what is smooth in it
+    stands already."""
+    margin, size = displacement.margin, (moving.shape[0], moving.shape[1])
+    calm = low_pass.image.new_ones(low_pass.image.shape[1:])
+    if displacement.standing is not None:
+        (gh, gw), cell = _grid(displacement), displacement.cell
+        region = 0, 0, min(gh * cell, size[0] + 2 * margin), min(gw * cell, size[1] + 2 * margin)
+        calm = 1 - on_level(displacement.standing[None], cell=cell, scale=low_pass.scale, region=region)[0]
+    seen = _on_canvas(moving, low_pass, margin) * calm
+    return standing_light(low_pass.image, seen, scale=low_pass.scale, margin=margin, size=size) * calm[..., None]
+
+
+def _planes(light: Tensor) -> Tensor:
+    return light[..., :3].permute(2, 0, 1)
 
 
 def _equalize_contrast(loop: Loop, bands: Sequence[bool]) -> None:
@@ -232,6 +257,7 @@ def _frames_at(loop: Loop, moments: Sequence[Moment], recolouring: Recolouring |
         shifts=[moment.shifts for moment in moments],
         standing=displacement.standing,
         standing_shares=loop.standing_shares,
+        light=loop.light,
         swell=displacement.swell,
         swell_weights=[moment.swell for moment in moments],
         generated=None if images[0] is None else torch.stack([image for image in images if image is not None]),
@@ -400,6 +426,8 @@ def _splat(loop: Loop, moment: Moment, generated: Tensor | None) -> Tensor:
         splat_level(loop, level, angle[half_way : half_way + 1].cos(), targets, mixing)
         for level, angle in zip(loop.levels, loop.angle, strict=True)
     ]
+    if loop.light is not None:
+        levels[-1] = levels[-1] + _planes(loop.light)
     moved = merge(levels) if generated is None else merge(levels) + generated
     return composite(loop.photo, loop.moving, moved, margin=displacement.margin, region=(0, 0, *moved.shape[1:]))
 

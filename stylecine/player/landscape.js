@@ -72,7 +72,7 @@ export class Landscape {
     const [sources, ...weights] = this.fields.textures;
     const level = i => ({spline: plate.splines[i], sources, weights: weights[i >> 1], odd: i & 1, scale: 2 ** i, cell});
     const coarser = i => ({...level(i), needed, standing, share: this.standingShares[i] ?? 0});
-    programs.LOW_PASS.draw(this.sums[bands - 1], coarser(bands));
+    programs.LOW_PASS.draw(this.sums[bands - 1], {...coarser(bands), light: plate.light});
     for (let i = bands - 1; i > 0; i--) {
       programs.LEVEL.draw(this.sums[i - 1], {...coarser(i), coarse: this.sums[i]});
     }

@@ -2,7 +2,7 @@
 
 import {PlayerError} from "./gl.js";
 
-const FORMAT = 7;
+const FORMAT = 8;
 const ARRAYS = {U8: Uint8Array, I16: Int16Array, F32: Float32Array};
 
 /** {facts, tensors} of an ArrayBuffer; a tensor is {shape, data}. Throws PlayerError if it is not a pack. */

@@ -1,7 +1,7 @@
 // The plate on the GPU: B-spline coefficients of its Laplacian levels, computed from images.
 
 import {Target, Texture} from "./gl.js";
-import {decodeAll} from "./pack.js";
+import {decodeAll, dequantize} from "./pack.js";
 
 const STRIP = 256;  // rows whose coefficients are computed at once, to save memory with large photos
 const APRON = 17;  // rows that coefficients depend on, above and below
@@ -13,7 +13,8 @@ const SINC = LANCZOS.map(tap => tap / LANCZOS.reduce((sum, other) => sum + other
 const INVERSE = Array.from({length: 17}, (_, k) => Math.sqrt(3) * (Math.sqrt(3) - 2) ** Math.abs(k - 8));
 const PREFILTER = [0, ...INVERSE, 0];
 
-/** The photo and the splines of the levels of its plate, finest first, as textures; no levels if only overlays or weather move. */
+/** As textures: the photo, the splines of the levels of its plate, finest first, and the light that stands; no levels and
+ * no light if only overlays or weather move. */
 export class Plate {
   /** facts, tensors: of a pack. photo: a Blob. Throws PlayerError. */
   static async create(gl, programs, {facts, tensors, photo}) {
@@ -27,11 +28,14 @@ export class Plate {
     try {
       const [shown, hidden] = images.map((image, i) =>
         keep(new Texture(gl, "RGBA8", image.width, image.height, image, {halved: i === 0})));
-      if (!hidden) return new Plate(facts.plate_digest, shown, []);
+      if (!hidden) return new Plate(facts.plate_digest, shown);
       const merged = target(hidden.width, hidden.height);
       programs.PLATE.draw(merged, {photo: shown, inpainted: hidden, margin: facts.margin});
       hidden.dispose();
-      return new Plate(facts.plate_digest, shown, splines(target, programs, merged, facts.bands));
+      const [high, wide] = [merged.height, merged.width].map(length => Math.ceil(length / 2 ** facts.bands));
+      const values = tensors.light ? dequantize(tensors.light.data, facts.scales.light) : null;
+      const light = keep(new Texture(gl, "RGBA32F", wide, high, values));
+      return new Plate(facts.plate_digest, shown, splines(target, programs, merged, facts.bands, light), light);
     } catch (error) {
       for (const part of made) part.dispose();
       throw error;
@@ -40,13 +44,13 @@ export class Plate {
     }
   }
 
-  constructor(digest, photo, levels) { Object.assign(this, {digest, photo, splines: levels}); }
+  constructor(digest, photo, levels = [], light = null) { Object.assign(this, {digest, photo, splines: levels, light}); }
 
-  dispose() { for (const texture of [this.photo, ...this.splines]) texture.dispose(); }
+  dispose() { for (const texture of [this.photo, ...this.splines, this.light]) texture?.dispose(); }
 }
 
-/** Splines of an image's bands, finest first, and of the remaining low-pass, in targets made by `target`. */
-function splines(target, programs, image, bands) {
+/** Splines of an image's bands, finest first, and of the remaining low-pass less the light, in targets made by `target`. */
+function splines(target, programs, image, bands, light) {
   const made = [];
   for (let i = 0; i < bands; i++) {
     const across = target(Math.ceil(image.width / 2), image.height);
@@ -59,8 +63,10 @@ function splines(target, programs, image, bands) {
     for (const used of [across, band, image]) used.dispose();
     image = coarse;
   }
-  made.push(spline(target, programs, image, {format: "RGBA32F"}));
-  image.dispose();
+  const unlit = target(image.width, image.height);
+  programs.UNLIT.draw(unlit, {image, light});
+  made.push(spline(target, programs, unlit, {format: "RGBA32F"}));
+  for (const used of [image, unlit]) used.dispose();
   return made;
 }
 

@@ -61,6 +61,12 @@ void main() {
   made = vec4(texelFetch(image, at, 0).rgb - upsampled(coarse, at), 0);
 }`;
 
+// The low-pass less the light, which stands.
+const UNLIT = PIXEL + `
+uniform sampler2D image, light;
+out vec4 made;
+void main() { made = texelFetch(image, pixel_of(), 0) - texelFetch(light, pixel_of(), 0); }`;
+
 // Splines are computed in strips. A texture holds a part of an image that has `size` pixels along an axis and is
 // mirrored at its borders: the pixels from `origin` on along the axis, or from `row` on across it.
 const STRIPS = PIXEL + `
@@ -311,16 +317,15 @@ vec3 mixed(ivec2 pixel) {
 }
 `;
 
-// The sum of a level and all coarser ones.
+// The sum of a level and all coarser ones, and of the light.
 const level = (first, read) => "#define STANDING\n" + read + PIXEL + MIXED + (first ? "" : UPSAMPLED) + `
-uniform sampler2D needed;
-${first ? "" : "uniform sampler2D coarse;"}
+uniform sampler2D needed, ${first ? "light" : "coarse"};
 out vec4 sum;
 void main() {
   ivec2 at = pixel_of();
   sum = vec4(0);
   if (texelFetch(needed, at * scale / 16, 0).r == 0.0) return;
-  sum.rgb = mixed(at)${first ? "" : " + upsampled(coarse, at)"};
+  sum.rgb = mixed(at) + ${first ? "texelFetch(light, at, 0).rgb" : "upsampled(coarse, at)"};
 }`;
 const LOW_PASS = level(true, "#define FLOATS\n");
 const LEVEL = level(false, "");
@@ -490,6 +495,6 @@ void main() {
 }`;
 
 export const SHADERS = {
-  ...{PLATE, DOWNSAMPLE, BAND, MIDPOINTS, COEFFICIENTS, INTEGRATE, FIELDS, LOW_PASS, LEVEL, PHOTO, FRAME},
+  ...{PLATE, DOWNSAMPLE, BAND, UNLIT, MIDPOINTS, COEFFICIENTS, INTEGRATE, FIELDS, LOW_PASS, LEVEL, PHOTO, FRAME},
   ...{OVERLAY_FIELD, OVERLAY_COLUMNS, OVERLAY, RECOLOUR, WEATHER},
 };

@@ -33,6 +33,7 @@ class Sample:
     clocks: int = 0  # of a swell
     stagger: bool = False
     standing: bool = False
+    light: bool = False
     strided: bool = False
     share: float = 0.3
     frames: int = 1
@@ -58,8 +59,10 @@ class Sample:
         generated = torch.rand(self.frames, 3, height, width, generator=noise) - 0.5 if self.generated else None
         stagger = torch.rand(grid, generator=noise) * 2 - 1 if self.stagger else None
         standing = torch.rand(grid, generator=noise) if self.standing else None
+        coarsest = splines[-1].shape[1] // 2, splines[-1].shape[2] // 2
+        light = 0.3 * torch.randn(*coarsest, 4, generator=noise) if self.light else None
         fields = positions, rates, sub_cycle, angle, contrast_gain, crossfade
-        tensors = [photo, self.mask(), *fields, standing, stagger, swell, generated]
+        tensors = [photo, self.mask(), *fields, light, standing, stagger, swell, generated]
         if self.strided:
             tensors = [x if x is None else apart(x) for x in tensors]
             levels = [apart(x) for x in levels]
@@ -75,6 +78,7 @@ class Sample:
             "swell": tensors.pop(),
             "stagger": tensors.pop(),
             "standing": tensors.pop(),
+            "light": tensors.pop(),
             "standing_shares": [0.0, 0.3, 0.0, 0.6, 1.0, 0.0, 1.0, 0.5][: self.levels],
             "shifts": [[(0.9 - 0.5 * share) / (k + 1) for k in range(self.kinds)] for share in shares],
             "swell_weights": [self.swell_weights(share) for share in shares],
@@ -127,7 +131,10 @@ SAMPLES = [
     Sample("staggered, three lengths", stagger=True, kinds=3, moving="all", share=0.6),
     Sample("what is coarse stands", standing=True, moving="all"),
     Sample("what is coarse stands, cells of 8", cell=8, standing=True, stagger=True, clocks=1, moving="all"),
-    Sample("strided", strided=True, generated=True, clocks=1, stagger=True, standing=True),
+    Sample("light", light=True),
+    Sample("light of one level", levels=1, light=True, moving="all"),
+    Sample("light of eight levels", levels=8, height=130, width=140, light=True, moving="all"),
+    Sample("strided", strided=True, generated=True, clocks=1, stagger=True, standing=True, light=True),
     Sample("far outside", travel=1e6, moving="all"),
     Sample("six frames", frames=6, kinds=2, generated=True, clocks=1, stagger=True),
     Sample("a style", height=150, width=300, frames=2, style="fixed"),
@@ -291,7 +298,7 @@ def test_arguments_that_do_not_fit_are_named():
 def test_the_c_interface_refuses_a_grid_that_32_bits_cannot_count():
     place, number = torch.zeros(1).data_ptr(), 1.0
     args = _Args(place, place, 4, 4, 0, 4, 1 << 16, 1 << 15, place, 1, 2, place, place, number, 1, place, place, 1,
-                 place, place, place, place, 0, None, None, None, None, None, None, None, place)  # fmt: skip
+                 place, place, place, place, 0, None, None, None, None, None, None, None, None, place)  # fmt: skip
     with pytest.raises(ValueError, match=r"gh\*gw is below 2\^31"):
         native.run("render", args, torch.device("cpu"), workspace=True)
 
@@ -301,7 +308,7 @@ def test_the_c_interface_refuses_a_recolouring_of_other_frames():
     place, frames = (torch.full((64,), 0.5) for _ in range(2))
     other = Arguments(torch.zeros(1, 4, 4, 3, dtype=torch.uint8), Recolouring(torch.zeros(2, 1, 1, 4, 4), [1.0]))
     args = _Args(*[place.data_ptr()] * 2, 4, 4, 0, 4, 1, 1, ctypes.addressof(level), 1, 2, *[place.data_ptr()] * 2,
-                 1.0, 1, *[place.data_ptr()] * 2, 1, *[place.data_ptr()] * 4, 0, None, None, None, None, None, None,
+                 1.0, 1, *[place.data_ptr()] * 2, 1, *[place.data_ptr()] * 4, 0, None, None, None, None, None, None, None,
                  ctypes.addressof(other.args), frames.data_ptr())  # fmt: skip
     with pytest.raises(ValueError, match="recolouring changes the frames in out"):
         native.run("render", args, torch.device("cpu"), workspace=True)

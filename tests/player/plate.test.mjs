@@ -12,11 +12,11 @@ const PACK = {
   photo: {},
 };
 
-test("of a plate only the photo and the splines of its levels are left", async () => {
+test("of a plate only the photo, the splines of its levels and the light are left", async () => {
   const gl = standInGl(), open = standInImages();
   const plate = await Plate.create(gl, standInPrograms(), PACK);
   assert.equal(plate.splines.length, 3);
-  assert.equal(gl.alive.size, 1 + 2 * 3, "a texture, and a framebuffer for each spline");
+  assert.equal(gl.alive.size, 2 + 2 * 3, "two textures, and one with a framebuffer for each spline");
   assert.equal(open.size, 0);
   plate.dispose();
   assert.equal(gl.alive.size, 0);

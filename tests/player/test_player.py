@@ -67,6 +67,7 @@ def loops(photo: np.ndarray, water: np.ndarray) -> dict[str, Loop]:
         "everything moves": loop_of(photo, np.ones_like(water), 0.3),
         "what is coarse stands": loop_of(photo, water, 0.3, standing=True),
         "what is coarse stands, large": loop_of(large, large_water, 0.5, standing=True),
+        "light stands": loop_of(odd, odd_water, 0.4, margin=37, lit=True),
         "clouds": dissolving(loop_of(photo, water, 0.07)),
         "out of step": loop_of(photo, np.ones_like(water), 0.9, period=90),
     }
@@ -75,7 +76,7 @@ def loops(photo: np.ndarray, water: np.ndarray) -> dict[str, Loop]:
 CASES = (
     *("drift", "several sub-cycles", "odd sizes", "swell", "less than a second", "a grid coarser than the photo"),
     *("everything moves", "what is coarse stands", "what is coarse stands, large", "clouds", "out of step"),
-    "a swell of two clocks",
+    *("a swell of two clocks", "light stands"),
 )
 
 
