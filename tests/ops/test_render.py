@@ -308,7 +308,7 @@ def test_the_c_interface_refuses_a_recolouring_of_other_frames():
     place, frames = (torch.full((64,), 0.5) for _ in range(2))
     other = Arguments(torch.zeros(1, 4, 4, 3, dtype=torch.uint8), Recolouring(torch.zeros(2, 1, 1, 4, 4), [1.0]))
     args = _Args(*[place.data_ptr()] * 2, 4, 4, 0, 4, 1, 1, ctypes.addressof(level), 1, 2, *[place.data_ptr()] * 2,
-                 1.0, 1, *[place.data_ptr()] * 2, 1, *[place.data_ptr()] * 4, 0, None, None, None, None, None, None, None,
+                 1.0, 1, *[place.data_ptr()] * 2, 1, *[place.data_ptr()] * 4, 0, *[None] * 7,
                  ctypes.addressof(other.args), frames.data_ptr())  # fmt: skip
     with pytest.raises(ValueError, match="recolouring changes the frames in out"):
         native.run("render", args, torch.device("cpu"), workspace=True)
