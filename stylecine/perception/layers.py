@@ -10,7 +10,7 @@ from torch import Tensor
 from stylecine.errors import NothingMoves
 from stylecine.ops.image import box_means, fit_short_side, nearest, resize
 from stylecine.ops.regions import Parts, connected
-from stylecine.options import CLASSES, SKY, SMOKE, WATER
+from stylecine.options import CLASSES, FALLS, SKY, SMOKE, WATER
 from stylecine.perception.refine import follow_edges, soft_threshold
 from stylecine.perception.see import Seen
 
@@ -42,7 +42,7 @@ def segment(photo: Tensor, seen: Seen) -> Tensor:
     if bool((mask > 0).any()):
         occluder = seen.occluder[None]
         sharp = torch.maximum(resize(occluder, photo.shape[-2:])[0], follow_edges(occluder, photo))
-        mask = torch.where(sharp > OCCLUDER, 0.0, mask)
+        mask = torch.where((sharp > OCCLUDER) & (classes != FALLS), 0.0, mask)  # dark strands of a fall move
     return _split_by_class(mask, classes)
 
 

@@ -92,6 +92,16 @@ def test_what_is_found_before_the_sky_stands_still() -> None:
     assert moves[25:55, 51:53].max() == 0 and moves[25:55, 60:].min() > 0.9
 
 
+def test_what_is_found_before_a_fall_is_a_dark_strand_of_it() -> None:
+    photo, _ = landscape()
+    says = saying(crf_refine(blue_is_sky(photo), photo), Everywhere(1, 0))
+    falls = says.classes[[0, 3, 2, 1, 4]]  # what is blue falls
+    strand = torch.zeros(H // 2, W // 2)
+    strand[10:30, 25:27] = 0.99
+    moves = moving(segment(photo, replace(says, classes=falls, occluder=strand)))
+    assert moves[25:55, 51:53].min() > 0.9
+
+
 def test_no_water_lies_over_the_sky() -> None:
     """Clouds seen from above look like the sea, and a lake with clouds in it like the sky."""
     blue = torch.tensor([0.0, 0.4, 0.9])[:, None, None] + 0.1 * torch.rand(3, H, W)
