@@ -430,7 +430,7 @@ def check_frame(frame: np.ndarray) -> None:
 def check_number(name: str, value: float, *, gt: float = -math.inf, ge: float = -math.inf, le: float) -> None:
     """OptionError unless the value is a finite number in that range."""
     try:
-        good = math.isfinite(value) and value > gt and ge <= value <= le
+        good = not isinstance(value, bool) and math.isfinite(value) and value > gt and ge <= value <= le
     except (TypeError, OverflowError):
         good = False
     if not good:

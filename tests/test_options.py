@@ -67,7 +67,7 @@ def test_impossible_durations_are_refused(wrong: object) -> None:
     ("wrong", "message"),
     [
         *(({"seconds": wrong}, "seconds must be a number above 0") for wrong in (0, -4, float("nan"), 1e9, "long")),
-        *(({"fps": wrong}, "fps must be a number") for wrong in (0, -30, float("inf"), float("nan"))),
+        *(({"fps": wrong}, "fps must be a number") for wrong in (0, -30, float("inf"), float("nan"), True)),
         *(({"speed": wrong}, "speed must be a number") for wrong in (0, -1, float("inf"), "fast")),
         ({"detail": -0.1}, "detail must be a number from 0"),
         ({"sampling": "nearest"}, "sampling must be gather or splat"),

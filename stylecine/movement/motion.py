@@ -332,7 +332,7 @@ def _array(motion: Any) -> np.ndarray:
         except ValueError as error:
             raise MotionError("The motion is not an array of numbers; give [2, height, width].") from error
     try:
-        loaded = np.load(motion, allow_pickle=False)
+        loaded = np.load(motion, mmap_mode="r", allow_pickle=False)  # its size is checked before it is read
     except FileNotFoundError as error:
         raise MotionError(f"There is no motion at {motion}; check its path.") from error
     except (OSError, ValueError, EOFError, SyntaxError) as error:

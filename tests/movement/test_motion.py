@@ -400,6 +400,8 @@ def test_unusable_files(tmp_path: Path) -> None:
     np.savez(tmp_path / "several.npz", a=np.zeros((2, 4, 4)))
     (tmp_path / "empty.npy").touch()
     (tmp_path / "text.npy").write_text("no array")
+    with (tmp_path / "declares terabytes.npy").open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": (2, 10**6, 10**6)})
     for path in tmp_path.iterdir():
         with pytest.raises(MotionError):
             read_motion(path)
