@@ -1,8 +1,8 @@
 """The colours that a photo's file declares, and their conversion to sRGB.
 
-A file may hold an ICC profile, which littleCMS converts, or name its primaries and its transfer function, by the code
-points of ITU-T H.273 (AVIF, HEIC, PNG), by numbers (PNG), or by a convention (Adobe RGB in EXIF). Pillow has no littleCMS
-profile for those, nor 16 bits a channel, so they are converted here.
+A file may hold an ICC profile, which littleCMS converts, or name its primaries and its transfer function: by the code
+points of ITU-T H.273 (AVIF, HEIC, PNG), by numbers (PNG), or by a convention (Adobe RGB in EXIF). Pillow makes no
+profile for those, and its littleCMS neither takes 16 bits a channel nor compresses HDR, so they are converted here.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ def _to_xyz(primaries: Primaries) -> Array:
     """From linear RGB to CIE XYZ, [3,3]."""
     *colours, white = [np.array([x, y, 1 - x - y]) for x, y in primaries]
     columns = np.stack(colours, axis=1)
-    return cast(Array, columns * np.linalg.solve(columns, white / white[1]))
+    return columns * np.linalg.solve(columns, white / white[1])
 
 
 def _to_srgb_primaries(primaries: Primaries) -> Array:
@@ -305,11 +305,12 @@ def to_srgb(image: Image.Image, colour: Colour | None) -> Image.Image:
 def pixels_to_srgb(pixels: Array, levels: int, encoding: Encoding) -> Array:
     """Pixels [H,W,3] of whole numbers below `levels` -> uint8 in sRGB. Colours outside of its gamut are clipped."""
     to_light, matrix = _light_table(levels, encoding), _to_srgb_primaries(encoding.primaries).astype(np.float32).T
-    step = 1 + max(pixels.shape[:2]) // 1000
-    show = _display(encoding, to_light[pixels[::step, ::step]])
+    peak = _peak(to_light, pixels, encoding)
     converted = np.empty(pixels.shape, np.uint8)
     for top in range(0, len(pixels), STRIP):
-        light = show(to_light[pixels[top : top + STRIP]]) @ matrix
+        light = _displayed(to_light[pixels[top : top + STRIP]], encoding) @ matrix
+        if encoding.transfer.hdr:
+            light = _compressed(light, peak)
         converted[top : top + STRIP] = _encoded()[np.uint16(light.clip(0, 1) * 65535 + 0.5)]
     return converted
 
@@ -326,31 +327,30 @@ def _encoded() -> Array:
     """sRGB's levels for linear light 0 to 1 in 65536 steps."""
     light = np.arange(65536) / 65535
     signal = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
-    return np.uint8(255 * signal + 0.5)
+    return (255 * signal + 0.5).astype(np.uint8)
 
 
-def _display(encoding: Encoding, sample: Array) -> Callable[[Array], Array]:
-    """From linear light [...,3] to that of a display that shows at most 1. sample: of the photo's pixels."""
+def _displayed(light: Array, encoding: Encoding) -> Array:
+    """Linear light [...,3] of a display. HLG's is brighter where the scene is (BT.2100's OOTF with a gamma of 1.2)."""
+    if not encoding.transfer.scene:
+        return light
+    luminance = light @ _to_xyz(encoding.primaries)[1].astype(np.float32)
+    return cast(Array, light * ((HLG_PEAK / WHITE) * luminance[..., None] ** 0.2))
+
+
+def _peak(to_light: Array, pixels: Array, encoding: Encoding) -> float:
+    """The photo's own, at least 1, from every n-th pixel."""
     if not encoding.transfer.hdr:
-        return lambda light: light
-    luma = _to_xyz(encoding.primaries)[1].astype(np.float32)
-
-    def shown(light: Array) -> Array:
-        """HLG's OOTF in BT.2100, with its gamma of 1.2: on a display, bright parts are brighter."""
-        return light * ((HLG_PEAK / WHITE) * (light @ luma)[..., None] ** 0.2) if encoding.transfer.scene else light
-
-    peak = max(1.0, float(np.quantile(shown(sample).max(axis=-1), PEAK_SHARE)))
-
-    def compressed(light: Array) -> Array:
-        bright = shown(light)
-        most = bright.max(axis=-1, keepdims=True)
-        return bright * (_shoulder(most, peak) / np.maximum(most, KNEE))
-
-    return compressed
+        return 1.0
+    step = 1 + max(pixels.shape[:2]) // 1000
+    shown = _displayed(to_light[pixels[::step, ::step]], encoding)
+    return max(1.0, float(np.quantile(shown.max(axis=-1), PEAK_SHARE)))
 
 
-def _shoulder(light: Array, peak: float) -> Array:
-    """At least KNEE: what is brighter, compressed so that `peak` becomes 1; Reinhard's curve with a white point (2002),
-    begun at the knee with slope 1."""
-    above, span = np.maximum(light - KNEE, 0) / (1 - KNEE), (peak - KNEE) / (1 - KNEE)
-    return cast(Array, KNEE + (1 - KNEE) * np.minimum(above * (1 + above / span**2) / (1 + above), 1))
+def _compressed(light: Array, peak: float) -> Array:
+    """Light [...,3] of at most 1, in its hue. What is brighter than KNEE is compressed so that `peak` becomes 1, by
+    Reinhard's curve with a white point (2002), begun at the knee with slope 1."""
+    most = light.max(axis=-1, keepdims=True)
+    above, span = np.maximum(most - KNEE, 0) / (1 - KNEE), (peak - KNEE) / (1 - KNEE)
+    shoulder = KNEE + (1 - KNEE) * np.minimum(above * (1 + above / span**2) / (1 + above), 1)
+    return cast(Array, light * (shoulder / np.maximum(most, KNEE)))

@@ -1,4 +1,4 @@
-"""JPEGs whose end is missing, as an interrupted copy leaves them: what is there is decoded, what is not is counted."""
+"""Photos whose end is missing, as an interrupted copy leaves them: what is there is decoded, what is not is counted."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
+from PIL.ImageFile import ImageFile
 
-END = b"\xff\xd9"
+BY_ROWS = {"BMP", "GIF", "PNG", "PPM", "TIFF"}  # of which a part can be decoded
+END = b"\xff\xd9"  # of a JPEG
 # Instead of the rest: where the pixels depend on it, they are lost. No byte is 0xFF, which would begin a marker.
 FILLERS = bytes(4096), bytes(range(1, 251)) * 16, bytes(range(250, 0, -1)) * 16
 NEVER = 99  # bits that are missing of a coefficient that no scan has
@@ -37,16 +39,40 @@ class _Scan:
     bit: int
 
 
+def decode_rows(open_image: Callable[[], ImageFile]) -> tuple[Image.Image, Loss]:
+    """What is there of a file of one of BY_ROWS; what is not becomes grey: the decoder leaves such pixels as they are.
+
+    Raises ValueError for a GIF with transparent pixels, which what is missing would look like.
+    """
+    image, other = (_decode_over(open_image(), level) for level in (127, 128))
+    missing = (np.asarray(image) != np.asarray(other)).reshape(image.height, -1).any(axis=1)
+    return image, Loss(image.height, missing=int(missing.sum()))
+
+
+def _decode_over(image: ImageFile, level: int) -> ImageFile:
+    if image.format == "GIF" and "transparency" in image.info:
+        raise ValueError("what is missing would be transparent")
+    colour = level if len(image.getbands()) == 1 else (level,) * len(image.getbands())
+    image.im = Image.new(image.mode, image.size, colour).im
+    try:
+        image.load()
+    except Exception:  # of any kind, by the format
+        image.tile = []  # nothing is left to be decoded
+        image.load()
+    return image
+
+
 def decode_part(content: bytes, decode: Callable[[bytes], Image.Image]) -> tuple[Image.Image, Loss]:
     """What is there of a JPEG; what is not becomes grey.
 
     decode: of a whole file, perhaps at a smaller size. Raises ValueError for a file that is damaged otherwise.
     """
     rows, components, scans, end = _parse(content)
-    image = decode(content[:end] + END)
+    rest = content[:end].rstrip(b"\xff")  # half a marker
+    image = decode(rest + END)
     pixels, there = np.asarray(image), image.height
     for filler in FILLERS:
-        other = np.asarray(decode(content[:end] + filler + END))
+        other = np.asarray(decode(rest + filler + END))
         differs = (pixels[:there] != other[:there]).reshape(there, -1).any(axis=1)
         there = int(differs.argmax()) if differs.any() else there
     below = rows - rows * there // image.height

@@ -30,7 +30,7 @@ def deep_pixels(image: Image.Image, content: bytes) -> tuple[np.ndarray, int] | 
 
 
 def shrunk(pixels: np.ndarray, factor: int) -> np.ndarray:
-    """Means of squares of `factor` by `factor` pixels [H,W,C]; less than a square is left out at the right and below."""
+    """Means of squares of `factor` by `factor` pixels [H,W,C]; parts of squares at the right and below are left out."""
     if factor == 1:
         return pixels
     height, width = (side // factor for side in pixels.shape[:2])
@@ -44,7 +44,7 @@ def shrunk(pixels: np.ndarray, factor: int) -> np.ndarray:
 def _by_ffmpeg(image: Image.Image, content: bytes) -> tuple[np.ndarray, int] | None:
     import av
 
-    with av.open(io.BytesIO(content)) as container:
+    with av.open(io.BytesIO(content), "r") as container:
         frame = next(container.decode(video=0))
         if (frame.width, frame.height) != image.size:  # one tile of several
             return None

@@ -16,12 +16,13 @@ from typing import Any, BinaryIO, TypeAlias
 
 import numpy as np
 from PIL import Image
+from PIL.ImageFile import ImageFile
 from PIL.PngImagePlugin import PngInfo
 
 from stylecine.errors import OptionError, PhotoError, TooLarge
 from stylecine.options import Size
 from stylecine.picture.colour import Colour, Encoding, declared_colour, pixels_to_srgb, to_srgb
-from stylecine.picture.cut_short import Loss, decode_part
+from stylecine.picture.cut_short import BY_ROWS, Loss, decode_part, decode_rows
 from stylecine.picture.deep import deep_pixels, shrunk
 
 Source: TypeAlias = "str | os.PathLike[str] | bytes | BinaryIO | Image.Image | np.ndarray"
@@ -50,6 +51,8 @@ _UPRIGHT = {  # EXIF orientation -> the transposition that undoes it
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+
+_ON_ITS_SIDE = range(5, 9)
 
 _warning_filters = threading.Lock()  # they are global
 
@@ -106,6 +109,17 @@ def read_photo(source: Source, size: Size = 1024) -> tuple[np.ndarray, PhotoFile
         file = replace(file, warning=photo.warning)
     # Colours are converted last, as this takes longest and commutes with resampling.
     return np.array(to_srgb(_resized(photo.image, size), photo.colour)), file
+
+
+def photo_size(path: str | os.PathLike[str], size: Size = 1024) -> tuple[int, int]:
+    """Width and height of what `read_photo` would return, from the file's header. Raises as that does."""
+    size, name = checked_size(size), _describe(path)
+    with open_image(io.BytesIO(_read_path(path, name)), name) as image:
+        width, height = image.size
+        if _orientation(image) in _ON_ITS_SIDE:
+            width, height = height, width
+        _check_result(width, height, size)
+        return _target(width, height, size)
 
 
 def checked_size(size: Any) -> Size:
@@ -202,7 +216,7 @@ def _register_heic(name: str) -> None:
     pillow_heif.register_heif_opener()
 
 
-def open_image(file: BinaryIO, name: str) -> Image.Image:
+def open_image(file: BinaryIO, name: str) -> ImageFile:
     """Reads only the header. Raises PhotoError for what is no photo, TooLarge for what is too large to decode."""
     if file.read(8)[4:] == b"ftyp":
         _register_heic(name)
@@ -223,7 +237,7 @@ def open_image(file: BinaryIO, name: str) -> Image.Image:
     return image
 
 
-def _open(file: BinaryIO) -> Image.Image:
+def _open(file: BinaryIO) -> ImageFile:
     try:
         return Image.open(file)
     except Image.DecompressionBombError:  # for Pillow, 179 million pixels are one
@@ -256,8 +270,7 @@ def _decoded(image: Image.Image, content: bytes, size: Size, name: str) -> _Deco
     warning = ""
     try:
         colour = declared_colour(image, content)
-        deep = deep_pixels(image, content) if isinstance(colour, Encoding) else None
-        if deep is not None:
+        if isinstance(colour, Encoding) and (deep := deep_pixels(image, content)) is not None:
             image, colour = _with_pixels(image, *deep, colour, size), None
         else:
             image, warning = _loaded(image, content, size, name)
@@ -269,13 +282,13 @@ def _decoded(image: Image.Image, content: bytes, size: Size, name: str) -> _Deco
 
 
 def _loaded(image: Image.Image, content: bytes, size: Size, name: str) -> tuple[Image.Image, str]:
-    """The image with its pixels, and what is missing of a JPEG that is cut short. Raises PhotoError if it is much."""
+    """The image with its pixels, and what is missing of a file that is cut short. Raises PhotoError if it is much."""
     try:
         _draft(image, size)
         image.load()
         return image, ""
     except Exception:
-        if image.format not in _JPEG or not content:
+        if image.format not in _JPEG | BY_ROWS or not content:
             raise
 
     def decode(content: bytes) -> Image.Image:
@@ -284,22 +297,26 @@ def _loaded(image: Image.Image, content: bytes, size: Size, name: str) -> tuple[
         part.load()
         return part
 
-    image, loss = decode_part(content, decode)
+    if image.format in BY_ROWS:
+        image, loss = decode_rows(lambda: open_image(io.BytesIO(content), name))
+    else:
+        image, loss = decode_part(content, decode)
     if loss.missing > MAX_LOST * loss.rows:
         raise PhotoError(
-            f"{name} is cut short, {loss.missing} of its {loss.rows} rows are missing; copy or download it again."
+            f"{name} is damaged or cut short, {loss.missing} of its {loss.rows} rows are missing;"
+            " copy or download it again."
         )
     return image, _cut_short(loss)
 
 
 def _cut_short(loss: Loss) -> str:
     if loss.missing:
-        lost = f"{loss.missing} of its {loss.rows} rows are missing and stay grey"
+        lost = f"{loss.missing} of its {loss.rows} rows are missing"
     elif loss.coarse:
         lost = f"{loss.coarse} of its {loss.rows} rows lack their finest detail"
     else:
         return ""
-    return f"The photo's file is cut short, so {lost}; copy or download it again."
+    return f"The photo is damaged or cut short, so {lost}; copy or download it again."
 
 
 def _draft(image: Image.Image, size: Size) -> None:
@@ -379,12 +396,15 @@ def _from_sixteen_bits(image: Image.Image) -> Image.Image:
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    try:
-        orientation = image.getexif().get(0x0112, 1)
-    except Exception:  # damaged EXIF is common, and the pixels may be fine
-        orientation = 1
-    turn = _UPRIGHT.get(orientation)
+    turn = _UPRIGHT.get(_orientation(image))
     return image if turn is None else image.transpose(turn)
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        return int(image.getexif().get(0x0112, 1))
+    except Exception:  # damaged EXIF is common, and the pixels may be fine
+        return 1
 
 
 def _target(width: int, height: int, size: Size) -> tuple[int, int]:
