@@ -270,7 +270,8 @@ def _decoded(image: Image.Image, content: bytes, size: Size, name: str) -> _Deco
     warning = ""
     try:
         colour = declared_colour(image, content)
-        if isinstance(colour, Encoding) and (deep := deep_pixels(image, content)) is not None:
+        fits = image.width * image.height <= MAX_DECODED  # deep pixels take twice the memory
+        if isinstance(colour, Encoding) and fits and (deep := deep_pixels(image, content)) is not None:
             image, colour = _with_pixels(image, *deep, colour, size), None
         else:
             image, warning = _loaded(image, content, size, name)
