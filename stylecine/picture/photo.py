@@ -116,7 +116,8 @@ def photo_size(path: str | os.PathLike[str], size: Size = 1024) -> tuple[int, in
     size, name = checked_size(size), _describe(path)
     with open_image(io.BytesIO(_read_path(path, name)), name) as image:
         width, height = image.size
-        if _orientation(image) in _ON_ITS_SIDE:
+        found_later = image.format == "PNG" and "exif" not in image.info  # Pillow would decode it to look
+        if not found_later and _orientation(image) in _ON_ITS_SIDE:
             width, height = height, width
         _check_result(width, height, size)
         return _target(width, height, size)

@@ -99,7 +99,11 @@ def test_a_gain_map_that_is_cut_off_is_no_loss() -> None:
 
 @pytest.mark.parametrize(
     ("kind", "mode"),
-    [*(("PNG", mode) for mode in ("RGB", "RGBA", "L", "P")), *((k, "RGB") for k in ("BMP", "PPM", "TIFF")), ("GIF", "L")],
+    [
+        *(("PNG", mode) for mode in ("RGB", "RGBA", "L", "P")),
+        *((kind, "RGB") for kind in ("BMP", "PPM", "TIFF")),
+        ("GIF", "L"),
+    ],
 )
 def test_other_formats_that_are_decoded_row_by_row(kind: str, mode: str) -> None:
     whole = saved(kind, mode)
