@@ -243,7 +243,23 @@ def test_an_impossible_output_is_reported_before_any_work(
     for wrong in ("--quality 52", "--repeat 0", "--crop wide", "--codec x", "--fps 0.001 --seconds 3000", *output):
         assert main([*given, *wrong.split()]) == 2
         assert "Internal" not in printed(capsys)[1]
+    Image.new("RGB", (16400, 80)).save(given[1])
+    assert main([*given, "--size", "own", "-o", "loop.webp"]) == 2
+    assert "holds at most 16383 a side; ask for size 79 or less" in printed(capsys)[1]
     assert not list(work.iterdir())
+
+
+def test_what_is_missing_of_a_photo_is_told(
+    given: list[str], photo: np.ndarray, work: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = io.BytesIO()
+    Image.fromarray(photo).save(content, "PNG")
+    Path(given[1]).write_bytes(content.getvalue()[:-200])
+    for made in (given, ["scene", given[1], *given[given.index("--model") :][:2], "--device", "cpu"]):
+        assert main(made) == 0
+        assert "of its 72 rows are missing; copy or download it again." in printed(capsys)[1]
+    assert main([*given, "--json"]) == 0
+    assert "of its 72 rows are missing" in json.loads(printed(capsys)[0])["warning"]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere file names are Unicode")

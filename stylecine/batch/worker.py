@@ -21,6 +21,8 @@ from stylecine.options import FILE_OPTIONS, OPTIONS, PHOTO_OPTIONS
 from stylecine.output.embed import shrunk, webp
 from stylecine.output.metadata import json_figures
 from stylecine.output.preview import mask_overlay
+from stylecine.output.writing import check_size
+from stylecine.picture.photo import photo_size
 from stylecine.version import __version__
 from stylecine.weights import file_sha256
 
@@ -45,6 +47,7 @@ def animate_task(animator: Animator, task: Task, path: Path, model: str) -> Reco
             warnings.simplefilter("ignore")  # the record contains the loop's own warning
             digest, weights = digest_of(task, model), weights_of(model)
             options = task.options
+            check_size(path, *photo_size(str(task.photo), options["size"]), options["crop"])
             scene = animator.invert(str(task.photo), **{name: options[name] for name in PHOTO_OPTIONS})
             loop = animator.render(scene, **{name: options[name] for name in OPTIONS})
             info = loop.save(path, **{name: options[name] for name in FILE_OPTIONS})

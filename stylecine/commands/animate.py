@@ -38,10 +38,11 @@ def run(options: argparse.Namespace, start: float) -> int:
         return animate_remotely(options, output, start)
     c2pa = arguments.credentials(options)
 
+    check_files(output, options, c2pa, options.photo)
+
     from stylecine.engine.pipeline import animate
 
     imported = perf_counter() - start
-    check_files(output, options, c2pa)
     with Bar(SCENE | {"inversion": 0.2} | LOOP | FILE) as bar:  # the inversion is put off, as a rule
         made_with: Any = {"model": options.model, "device": options.device, **arguments.photo_options(options)}
         loop = animate(options.photo, progress=bar, **made_with, **arguments.render_options(options))

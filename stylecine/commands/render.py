@@ -40,10 +40,12 @@ def run(options: argparse.Namespace, start: float) -> int:
 
     from stylecine.engine.animator import Animator
     from stylecine.engine.scene import Scene
+    from stylecine.output.writing import check_size
 
     imported = perf_counter() - start
     check_files(output, options, c2pa)
     scene = Scene.load(options.scene)
+    check_size(output, *scene.size_at(options.size), options.crop)
     with warnings.catch_warnings(record=True) as caught, Bar(LOOP | FILE) as bar:
         warnings.simplefilter("ignore")
         warnings.simplefilter("always", StylecineWarning)

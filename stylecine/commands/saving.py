@@ -43,17 +43,23 @@ def protect_inputs(output: Path, options: argparse.Namespace) -> None:
                 raise OutputError(f"'{file}' is the {name} itself; choose another output.")
 
 
-def check_files(output: Path, options: argparse.Namespace, c2pa: tuple[Path, Path] | None) -> None:
-    """Raises an error before any work if a file could not be written."""
+def check_files(
+    output: Path, options: argparse.Namespace, c2pa: tuple[Path, Path] | None, photo: Path | None = None
+) -> None:
+    """Raises an error before any work if a file could not be written, or the photo not be read from its header."""
     from stylecine.options import RenderOptions, check_live
-    from stylecine.output.c2pa import signer_for
-    from stylecine.output.writing import check_output
+    from stylecine.output.writing import check_output, check_size
+    from stylecine.picture.photo import photo_size
 
     RenderOptions(**render_options(options))  # first: the limits of a file's fps are wider
     check_output(output, fps=options.fps, **file_options(options))
+    if photo is not None:
+        check_size(output, *photo_size(photo, options.size), options.crop)
     if kind_of(output) is PAGE:
         check_live(options.warp, options.sampling)
     if c2pa:
+        from stylecine.output.c2pa import signer_for
+
         signer_for(output, c2pa)
     if options.preview:
         make_folder(options.preview)

@@ -6,7 +6,7 @@ from time import perf_counter
 
 from stylecine.commands import arguments
 from stylecine.commands.arguments import PHOTOS, Commands, as_path
-from stylecine.commands.console import Bar
+from stylecine.commands.console import Bar, complain
 from stylecine.errors import printable
 from stylecine.machine.progress import SCENE
 
@@ -37,6 +37,8 @@ def run(options: argparse.Namespace, start: float) -> int:
         animator = Animator.from_pretrained(options.model, options.device)
         scene = animator.invert(options.photo, progress=bar, **arguments.photo_options(options))
     scene.save(output)
+    if scene.photo_warning:
+        complain(scene.photo_warning, 0)
     height, width = scene.photo.shape[:2]
     print(
         f"{printable(output)}: {width}x{height}, {float(scene.mask.mean()):.0%} moves, {perf_counter() - start:.1f} s"

@@ -80,7 +80,7 @@ class Cine(Editable):
     w_plus: Array
     feature: Array
     model: Mapping[str, Any]  # name, resolution, injection, licence, source, weights {role: sha256 or None}
-    source: Mapping[str, Any] | None  # name, sha256
+    source: Mapping[str, Any] | None  # name, sha256, and a warning if there is one
     settings: Mapping[str, Any]  # size, refine, seed
     edits: tuple[Edit, ...] = ()
 
@@ -472,19 +472,23 @@ def _are_weights(value: Any) -> bool:
     )
 
 
+def _is_source(value: Any) -> bool:
+    return isinstance(value, dict) and _has({"warning": ""} | value, SOURCE)
+
+
 COUNT = _int_within(0, (1 << 63) - 1)
 MODEL: dict[str, Check] = {
     **dict.fromkeys(("name", "injection", "licence", "source"), _is_text),
     "resolution": _int_within(4, 1 << 16),
     "weights": _are_weights,
 }
-SOURCE: dict[str, Check] = {"name": _or_null(_is_text), "sha256": _is_digest}
+SOURCE: dict[str, Check] = {"name": _or_null(_is_text), "sha256": _is_digest, "warning": _is_text}
 SETTINGS: dict[str, Check] = {"size": _is_size, "refine": COUNT, "seed": COUNT}
 FIELDS: dict[str, Check] = {
     **dict.fromkeys(("version", "height", "width", "edits"), lambda _: True),  # checked where they are read
     "stylecine": _is_text,
     "model": partial(_has, fields=MODEL),
-    "source": _or_null(partial(_has, fields=SOURCE)),
+    "source": _or_null(_is_source),
     "settings": partial(_has, fields=SETTINGS),
 }
 

@@ -35,7 +35,7 @@ from stylecine.output.notebook import loop_html
 from stylecine.output.origin import Origin, read_origin
 from stylecine.output.palette import SHOWN
 from stylecine.output.web_pack import pack
-from stylecine.output.writing import check_output, frame_times, has_codec, write_output
+from stylecine.output.writing import check_output, check_size, frame_times, has_codec, write_output
 from stylecine.perception.scenery import Scenery
 from stylecine.picture.loop import copies as render_copies
 from stylecine.picture.loop import frames as render_frames
@@ -254,9 +254,11 @@ class Cinemagraph:
     def warning(self) -> str:
         """One line with every reason why this loop may disappoint; "" if there is none.
 
-        The worst comes first: what frames show torn, then what is wrong with the landscape as a whole, then cloth.
+        The worst comes first: what is missing of the photo, then what frames show torn, then what is wrong with the
+        landscape as a whole, then cloth.
         """
-        return " ".join(filter(None, (self.mask_warning, self._quality_warning, self.cloth_warning)))
+        reasons = (self.scene.photo_warning, self.mask_warning, self._quality_warning, self.cloth_warning)
+        return " ".join(filter(None, reasons))
 
     @property
     def _quality_warning(self) -> str:
@@ -363,6 +365,7 @@ class Cinemagraph:
         video: Any = {"codec": codec, "repeat": repeat, "duration": duration, "keyframes": keyframes}
         kept: Any = {"embed_report": embed_report, "keep_metadata": keep_metadata}
         check_output(path, fps=self.fps, quality=quality, **video, crop=crop, **kept)
+        check_size(path, self.width, self.height, crop)
         kind, origin = kind_of(path), self._origin if keep_metadata else None
         if kind is PAGE:
             check_live(self.settings["warp"], self.settings["sampling"])

@@ -134,6 +134,17 @@ class Scene(Editable):
         """Features at the injection layer, float32 [C,h,w]."""
         return self.latents.feature
 
+    def size_at(self, short: int | None) -> tuple[int, int]:
+        """Width and height of its loop in full size, None, or of a preview with this short side."""
+        height, width = self.photo.shape[:2]
+        scale = 1.0 if short is None else min(1.0, short / min(height, width))
+        return round(width * scale), round(height * scale)
+
+    @property
+    def photo_warning(self) -> str:
+        """What is missing of the photo; "" if nothing is."""
+        return self.source.warning if self.source else ""
+
     @cached_property
     def score(self) -> dict[str, float]:
         """How close `reconstruction` is to `photo`: {"lpips" (0 is equal), "psnr" (dB)}; computed on first use."""
@@ -193,7 +204,7 @@ class Scene(Editable):
             reconstruction=self.reconstruction,
             **tensors,
             model=_facts(self.model),
-            source={"name": self.source.name, "sha256": self.source.sha256} if self.source else None,
+            source=None if self.source is None else _source_facts(self.source),
             settings={name: self.settings[name] for name in ("size", "refine", "seed")},
             edits=self.edits,
         )
@@ -218,7 +229,7 @@ class Scene(Editable):
             motion=torch.from_numpy(cine.motion),
             model=_record(cine.model),
             edits=cine.edits,
-            source=PhotoFile(cine.source["name"], b"", cine.source["sha256"]) if cine.source else None,
+            source=None if cine.source is None else _source(cine.source),
             settings=dict(cine.settings),
         )
 
@@ -231,6 +242,16 @@ def likeness(reconstruction: np.ndarray, photo: np.ndarray) -> float:
     made = np.column_stack((made, np.ones(len(made))))
     error = np.square(made @ np.linalg.lstsq(made, wanted, rcond=None)[0] - wanted).mean()
     return float(10 * np.log10(255**2 / max(error, EXACT)))
+
+
+def _source_facts(source: PhotoFile) -> dict[str, Any]:
+    """What a .cine file keeps of the photo's own file."""
+    facts = {"name": source.name, "sha256": source.sha256}
+    return facts | ({"warning": source.warning} if source.warning else {})
+
+
+def _source(facts: Mapping[str, Any]) -> PhotoFile:
+    return PhotoFile(facts["name"], b"", facts["sha256"], facts.get("warning", ""))
 
 
 def _facts(model: ModelRecord) -> dict[str, Any]:

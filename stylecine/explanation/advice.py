@@ -74,7 +74,9 @@ def _warnings(evidence: Evidence, shell: Shell) -> Iterator[Finding]:
         yield Finding("Nothing moves", text, by_hand)
     elif evidence.loop is not None and evidence.loop.warning:
         lines = by_hand if evidence.predicted or evidence.cloth_found else shell.animate(detail=1.0, warp="msdfw")
-        lines = [] if evidence.loop.warning == evidence.loop.mask_warning else lines  # places are frozen one by one
+        loop = evidence.loop
+        if loop.warning in (loop.mask_warning, loop.scene.photo_warning):  # places are frozen one by one
+            lines = []
         yield Finding("The loop may disappoint", evidence.loop.warning, lines)
 
 

@@ -8,7 +8,6 @@ import io
 import os
 import shutil
 import tempfile
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,11 +15,10 @@ from types import ModuleType
 from typing import Any, BinaryIO
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
-from stylecine.errors import OptionError, OutputError, WriterUnavailable, as_utf8, printable
+from stylecine.errors import OptionError, OutputError, StylecineError, WriterUnavailable, as_utf8, printable
 from stylecine.output.formats import FORMATS, POSTER, kind_of
-from stylecine.picture.photo import PhotoFile, encode_png
+from stylecine.picture.photo import PhotoFile, encode_png, open_image
 from stylecine.picture.style import Appearance
 from stylecine.version import __version__
 
@@ -241,10 +239,7 @@ def _ingredient(photo: PhotoFile) -> dict[str, str]:
 
 def _media_type(photo: PhotoFile) -> str:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of large photos, which has been read already
-            image = Image.open(io.BytesIO(photo.content))
-    except UnidentifiedImageError:
+        with open_image(io.BytesIO(photo.content), "The photo") as image:
+            return image.get_format_mimetype() or BYTES
+    except StylecineError:
         return BYTES
-    with image:
-        return image.get_format_mimetype() or BYTES

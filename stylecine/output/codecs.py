@@ -26,6 +26,7 @@ from stylecine.output.formats import VIDEO, endings_of
 REFERENCE_DISTANCE = 17  # frames from one reference frame of H.264 and H.265 to the next: 16 B frames, their maximum
 MAX_REFERENCES = {"h264": 16, "h265": 9}  # of x264 and x265: the last of 273 or 154 frames can still refer to frame 0
 MINI_GOP = 32  # frames of SVT-AV1's hierarchy
+MAX_SIDE = 16384  # pixels of a frame
 
 
 @dataclass(frozen=True)

@@ -46,11 +46,18 @@ def crop_window(crop: Crop, width: int, height: int, moves: np.ndarray, *, even:
     moves: [h,w] of any size, the amount of motion; without a centre the window contains as much of it as possible,
         but stays near the frame's centre if that costs little. even: whether both sides must be even.
     """
-    exact = min(width, height * crop.width / crop.height), min(height, width * crop.height / crop.width)
-    sides = [max(step := 1 + even, round(side) // step * step) for side in exact]
+    sides = crop_sides(crop, width, height, even=even)
     axes = zip((width, height), sides, (0, 1), (crop.centre or (None, None)), strict=True)
     left, top = (_start(length, side, moves.sum(axis=axis), centre) for length, side, axis, centre in axes)
     return left, top, sides[0], sides[1]
+
+
+def crop_sides(crop: Crop, width: int, height: int, *, even: bool = False) -> tuple[int, int]:
+    """Width and height of that window."""
+    step = 1 + even
+    exact = min(width, height * crop.width / crop.height), min(height, width * crop.height / crop.width)
+    wide, high = (max(step, round(side) // step * step) for side in exact)
+    return wide, high
 
 
 class CroppedFrames(Sequence[np.ndarray]):

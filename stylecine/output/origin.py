@@ -9,8 +9,9 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
-from PIL import Image
 from PIL.ExifTags import GPS, IFD, Base
+
+from stylecine.picture.photo import open_image
 
 MAX_TEXT = 64  # characters of a camera's name
 DATE = r"(\d{4}):(\d\d):(\d\d) (\d\d):(\d\d):(\d\d)"
@@ -65,7 +66,7 @@ class Origin:
 def read_origin(photo: bytes) -> Origin:
     """Of the content of a photo's file; what it does not tell, or tells in a damaged way, is unknown."""
     try:
-        with Image.open(io.BytesIO(photo)) as image:
+        with open_image(io.BytesIO(photo), "The photo") as image:
             exif = image.getexif()
             details, place = exif.get_ifd(IFD.Exif), exif.get_ifd(IFD.GPSInfo)
     except Exception:  # damaged EXIF makes Pillow raise anything

@@ -32,7 +32,7 @@ from stylecine.machine.atomic import Finish, PathLike, atomic_write, check_desti
 from stylecine.machine.memory import available_bytes
 from stylecine.options import KEYFRAMES, check_frame, check_int, parse_duration
 from stylecine.output import VideoInfo
-from stylecine.output.codecs import REFERENCE_DISTANCE, Codec, Container, codec_for
+from stylecine.output.codecs import MAX_SIDE, REFERENCE_DISTANCE, Codec, Container, codec_for
 from stylecine.output.formats import LIVE_ARCHIVE, ending_of
 from stylecine.output.images import map_ahead
 from stylecine.output.live_photo import archived_movie, is_live_photo, live_photo_movie
@@ -322,9 +322,10 @@ class _Encoder:
         self.cropped = (width % 2, height % 2)
         self.width, self.height = width - self.cropped[0], height - self.cropped[1]
         codec = self.encoding.codec
-        if min(self.width, self.height) < codec.smallest or max(self.width, self.height) > 16384:
+        if min(self.width, self.height) < codec.smallest or max(self.width, self.height) > MAX_SIDE:
             raise OptionError(
-                f"Frames of {width}x{height} cannot be encoded as {codec.name}; give {codec.smallest} to 16384 a side."
+                f"Frames of {width}x{height} cannot be encoded as {codec.name};"
+                f" give {codec.smallest} to {MAX_SIDE} a side."
             )
         with _translate_errors(self.path):
             form = self.encoding.form

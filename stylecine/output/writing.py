@@ -7,16 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from stylecine.errors import OptionError, OutputError
+from stylecine.errors import OptionError, OutputError, TooLarge
 from stylecine.machine.atomic import Finish, PathLike, check_destination, check_path
 from stylecine.output import VideoInfo, formats
 from stylecine.output.codecs import CONTAINERS
-from stylecine.output.crop import check_crop
+from stylecine.output.codecs import MAX_SIDE as VIDEO_SIDE
+from stylecine.output.crop import check_crop, crop_sides
 from stylecine.output.formats import ENDINGS, FORMATS, ending_of, files_of, format_of, kind_of
-from stylecine.output.images import check_image, check_webp, frame_ticks, write_folder, write_image
+from stylecine.output.images import MAX_SIDE, check_image, check_webp, frame_ticks, write_folder, write_image
 from stylecine.output.moving_photo import check_moving_photo, write_moving_photo
 from stylecine.output.origin import Origin
 from stylecine.output.video import check_encoding, write_video
+from stylecine.picture.photo import MIN_SIDE
 
 ONE_LOOP = (1, None, "first")  # repeat, duration and keyframes, where they make no sense
 
@@ -93,6 +95,22 @@ def check_format(
     if keep_metadata and not form.origin:
         kept = ", ".join(ending for ending, other in FORMATS.items() if other.origin)
         raise OptionError(f"Only {kept} keep the photo's metadata; write one of these, or omit keep_metadata.")
+
+
+def check_size(path: PathLike, width: int, height: int, crop: str | None = None) -> None:
+    """Raises TooLarge, with a size that fits, for a loop of width x height whose frames no such file can hold.
+
+    Cheap; call it before minutes of work. path, crop: as checked by `check_format`.
+    """
+    if kind_of(path) is formats.POSTER:
+        return
+    longest = max((width, height) if crop is None else crop_sides(check_crop(crop), width, height))
+    limit = VIDEO_SIDE if has_codec(path) else MAX_SIDE
+    if longest <= limit:
+        return
+    fits, what = min(width, height) * limit // longest, ending_of(path) or "a folder of PNG"
+    remedy = f"ask for size {fits} or less" if fits >= MIN_SIDE else "cut a part out of the photo"
+    raise TooLarge(f"The loop would be {width}x{height} pixels, and {what} holds at most {limit} a side; {remedy}.")
 
 
 def write_output(

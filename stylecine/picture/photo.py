@@ -10,16 +10,20 @@ import os
 import threading
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, BinaryIO, TypeAlias, cast
+from typing import Any, BinaryIO, TypeAlias
 
 import numpy as np
-from PIL import Image, ImageCms
+from PIL import Image
+from PIL.ImageFile import ImageFile
 from PIL.PngImagePlugin import PngInfo
 
 from stylecine.errors import OptionError, PhotoError, TooLarge
 from stylecine.options import Size
+from stylecine.picture.colour import Colour, Encoding, declared_colour, pixels_to_srgb, to_srgb
+from stylecine.picture.cut_short import BY_ROWS, Loss, decode_part, decode_rows
+from stylecine.picture.deep import deep_pixels, shrunk
 
 Source: TypeAlias = "str | os.PathLike[str] | bytes | BinaryIO | Image.Image | np.ndarray"
 
@@ -28,10 +32,14 @@ MAX_SIDE = 8192  # shorter side, pixels
 MAX_PIXELS = MAX_SIDE**2  # of the result
 MAX_LENGTH = MAX_PIXELS // MIN_SIDE  # of its longer side
 MAX_DECODED = 128_000_000  # pixels of the file: enough for a phone's 108 megapixels, not for a decompression bomb
+MAX_PHONE = 210_000_000  # of a JPEG or HEIC: enough for a phone's 200 megapixels
+MAX_LOST = 0.1  # of the rows of a photo that is cut short; with more missing, it is refused
 PNG_LEVEL = 3  # of zlib; 9 took five times as long and saved nothing
 
 # Formats that photos come in. Pillow reads more, and starts other programs for some of them (EPS).
 FORMATS = {"AVIF", "BMP", "GIF", "HEIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TIFF", "WEBP"}
+_JPEG = {"JPEG", "MPO"}  # several JPEGs in one are an MPO, such as a photo with its gain map
+_FROM_PHONES = _JPEG | {"HEIF"}
 _SAVE_AS = "save it as JPEG or PNG and try again"
 
 _UPRIGHT = {  # EXIF orientation -> the transposition that undoes it
@@ -44,19 +52,22 @@ _UPRIGHT = {  # EXIF orientation -> the transposition that undoes it
     8: Image.Transpose.ROTATE_90,
 }
 
+_ON_ITS_SIDE = range(5, 9)
+
 _warning_filters = threading.Lock()  # they are global
 
 
 @dataclass(frozen=True)
 class PhotoFile:
-    """The file of a photo; `name` is None if it was not read by name.
+    """The file of a photo; `name` is None if it was not read by name. warning: what of the photo is missing.
 
-    A .cine file stores only the `name` and `digest` of its photo's file, as a claim; `content` is then empty.
+    A .cine file stores only the rest of it, the `digest` as a claim, and no `content`.
     """
 
     name: str | None
     content: bytes = field(repr=False)
     digest: str | None = None
+    warning: str = ""
 
     @cached_property
     def sha256(self) -> str:
@@ -77,7 +88,7 @@ def read_photo(source: Source, size: Size = 1024) -> tuple[np.ndarray, PhotoFile
     """The pixels of a photo, uint8 [H,W,3], sRGB, upright; and its file, None if the source is pixels.
 
     source: path, bytes, binary file object (read from its current position, left open), PIL image, or uint8 array
-        [H,W,3], [H,W], [H,W,1] or [H,W,4]. one of FORMATS with any colour profile, 8 or 16
+        [H,W,3], [H,W], [H,W,1] or [H,W,4]. one of FORMATS in any colours that `declared_colour` knows, 8 to 16
         bits, grey, palette or CMYK; the first frame of an animation. Transparent parts become white.
     size: None = the photo's own; an int = pixels of the shorter side, never enlarged; (width, height) = cropped
         around the centre to that shape, and enlarged if necessary. Lanczos.
@@ -89,14 +100,27 @@ def read_photo(source: Source, size: Size = 1024) -> tuple[np.ndarray, PhotoFile
     name = _describe(source)
     file = None
     if isinstance(source, np.ndarray):
-        image = _from_array(source)
+        photo = _Decoded(_from_array(source))
     elif isinstance(source, Image.Image):
-        image = _decoded(source, size, name)
+        photo = _decoded(source, b"", size, name)
     else:
         file = _read_file(source, name)
-        image = _from_bytes(file.content, size, name)
+        photo = _from_bytes(file.content, size, name)
+        file = replace(file, warning=photo.warning)
     # Colours are converted last, as this takes longest and commutes with resampling.
-    return np.array(_to_srgb(_resized(image, size))), file
+    return np.array(to_srgb(_resized(photo.image, size), photo.colour)), file
+
+
+def photo_size(path: str | os.PathLike[str], size: Size = 1024) -> tuple[int, int]:
+    """Width and height of what `read_photo` would return, from the file's header. Raises as that does."""
+    size, name = checked_size(size), _describe(path)
+    with open_image(io.BytesIO(_read_path(path, name)), name) as image:
+        width, height = image.size
+        found_later = image.format == "PNG" and "exif" not in image.info  # Pillow would decode it to look
+        if not found_later and _orientation(image) in _ON_ITS_SIDE:
+            width, height = height, width
+        _check_result(width, height, size)
+        return _target(width, height, size)
 
 
 def checked_size(size: Any) -> Size:
@@ -139,7 +163,7 @@ def _describe(source: Any) -> str:
     return f"'{os.fspath(source)}'" if isinstance(source, str | os.PathLike) else "The photo"
 
 
-# --- from a source to a decoded, upright image: L, RGB or CMYK, with its colour profile
+# --- from a source to a decoded, upright image: L, RGB or CMYK, with its colours
 
 
 def _read_file(source: Any, name: str) -> PhotoFile:
@@ -178,11 +202,11 @@ def _read_object(file: Any) -> bytes:
     return bytes(content)
 
 
-def _from_bytes(content: bytes, size: Size, name: str) -> Image.Image:
+def _from_bytes(content: bytes, size: Size, name: str) -> _Decoded:
     if not content:
         raise PhotoError(f"{name} is empty; copy or download it again.")
     with open_image(io.BytesIO(content), name) as image:
-        return _decoded(image, size, name)
+        return _decoded(image, content, size, name)
 
 
 def _register_heic(name: str) -> None:
@@ -193,7 +217,7 @@ def _register_heic(name: str) -> None:
     pillow_heif.register_heif_opener()
 
 
-def open_image(file: BinaryIO, name: str) -> Image.Image:
+def open_image(file: BinaryIO, name: str) -> ImageFile:
     """Reads only the header. Raises PhotoError for what is no photo, TooLarge for what is too large to decode."""
     if file.read(8)[4:] == b"ftyp":
         _register_heic(name)
@@ -201,37 +225,125 @@ def open_image(file: BinaryIO, name: str) -> Image.Image:
     try:
         with _warning_filters, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's own limit warns; ours below refuses
-            image = Image.open(file)
+            image = _open(file)
     except Image.DecompressionBombError:
-        raise _too_many_pixels(name) from None
+        raise _too_many_pixels(name, MAX_DECODED) from None
     except Exception:  # plugins raise anything at hostile headers
         raise PhotoError(f"{name} is not an image this can read; {_SAVE_AS}.") from None
-    if image.width * image.height > MAX_DECODED:
-        raise _too_many_pixels(f"{name} is {image.width}x{image.height} and")
+    limit = MAX_PHONE if image.format in _FROM_PHONES else MAX_DECODED
+    if image.width * image.height > limit:
+        raise _too_many_pixels(f"{name} is {image.width}x{image.height} and", limit)
     if image.format not in FORMATS:
         raise PhotoError(f"{name} is {image.format}, which is not read; {_SAVE_AS}.")
     return image
 
 
-def _too_many_pixels(name: str) -> TooLarge:
-    return TooLarge(
-        f"{name} has over {MAX_DECODED // 10**6} million pixels; shrink it to {MAX_SIDE}x{MAX_SIDE} or less."
-    )
-
-
-def _decoded(image: Image.Image, size: Size, name: str) -> Image.Image:
-    _check_result(image.width, image.height, size)
+def _open(file: BinaryIO) -> ImageFile:
     try:
-        if size is not None and image.format == "JPEG":
-            # decoding at 1/2, 1/4 or 1/8 is faster; twice the target size leaves enough for the Lanczos filter
-            side = 2 * (max(size) if isinstance(size, tuple) else size)
-            image.draft(None, (side, side))
-        image.load()
-        return _plain(_upright(image))
+        return Image.open(file)
+    except Image.DecompressionBombError:  # for Pillow, 179 million pixels are one
+        file.seek(0)
+        kind = "JPEG" if file.read(2) == b"\xff\xd8" else "HEIF"
+        file.seek(0)
+        factory, accept = Image.OPEN[kind]
+        if accept is None or accept(file.read(16)) is not True:
+            raise
+        file.seek(0)
+        return factory(file, "")
+
+
+def _too_many_pixels(name: str, limit: int) -> TooLarge:
+    return TooLarge(f"{name} has over {limit // 10**6} million pixels; shrink it to {MAX_SIDE}x{MAX_SIDE} or less.")
+
+
+@dataclass(frozen=True)
+class _Decoded:
+    """An upright image of mode L, RGB or CMYK, not below the size that is asked for. warning: what is missing."""
+
+    image: Image.Image
+    colour: Colour | None = None
+    warning: str = ""
+
+
+def _decoded(image: Image.Image, content: bytes, size: Size, name: str) -> _Decoded:
+    """content: of the image's file, b"" if unknown."""
+    _check_result(image.width, image.height, size)
+    warning = ""
+    try:
+        colour = declared_colour(image, content)
+        fits = image.width * image.height <= MAX_DECODED  # deep pixels take twice the memory
+        if isinstance(colour, Encoding) and fits and (deep := deep_pixels(image, content)) is not None:
+            image, colour = _with_pixels(image, *deep, colour, size), None
+        else:
+            image, warning = _loaded(image, content, size, name)
+        return _Decoded(_plain(_upright(image)), colour, warning)
     except PhotoError:
         raise
     except Exception:  # decoders raise anything at damaged data
         raise PhotoError(f"{name} is damaged or cut short; copy or download it again.") from None
+
+
+def _loaded(image: Image.Image, content: bytes, size: Size, name: str) -> tuple[Image.Image, str]:
+    """The image with its pixels, and what is missing of a file that is cut short. Raises PhotoError if it is much."""
+    try:
+        _draft(image, size)
+        image.load()
+        return image, ""
+    except Exception:
+        if image.format not in _JPEG | BY_ROWS or not content:
+            raise
+
+    def decode(content: bytes) -> Image.Image:
+        part = open_image(io.BytesIO(content), name)
+        _draft(part, size)
+        part.load()
+        return part
+
+    if image.format in BY_ROWS:
+        image, loss = decode_rows(lambda: open_image(io.BytesIO(content), name))
+    else:
+        image, loss = decode_part(content, decode)
+    if loss.missing > MAX_LOST * loss.rows:
+        raise PhotoError(
+            f"{name} is damaged or cut short, {loss.missing} of its {loss.rows} rows are missing;"
+            " copy or download it again."
+        )
+    return image, _cut_short(loss)
+
+
+def _cut_short(loss: Loss) -> str:
+    if loss.missing:
+        lost = f"{loss.missing} of its {loss.rows} rows are missing"
+    elif loss.coarse:
+        lost = f"{loss.coarse} of its {loss.rows} rows lack their finest detail"
+    else:
+        return ""
+    return f"The photo is damaged or cut short, so {lost}; copy or download it again."
+
+
+def _draft(image: Image.Image, size: Size) -> None:
+    """Has a JPEG decoded at 1/2, 1/4 or 1/8, which is faster and takes less memory."""
+    if size is not None and image.format in _JPEG:
+        image.draft(None, (_enough(size), _enough(size)))
+
+
+def _enough(size: int | tuple[int, int]) -> int:
+    """Pixels a side that leave enough for the Lanczos filter: twice the target size."""
+    return 2 * (max(size) if isinstance(size, tuple) else size)
+
+
+def _with_pixels(
+    image: Image.Image, pixels: np.ndarray, levels: int, encoding: Encoding, size: Size
+) -> Image.Image:
+    """Deep pixels in place of an image's own, as RGB or RGBA of 8 bits in sRGB."""
+    factor = 1 if size is None else max(1, min(image.size) // _enough(size))
+    pixels = shrunk(pixels, factor)
+    eight = pixels_to_srgb(pixels[..., :3], levels, encoding)
+    if pixels.shape[2] == 4:
+        eight = np.dstack([eight, np.uint8(pixels[..., 3] * (255 / (levels - 1)) + 0.5)])
+    deep = Image.fromarray(eight)
+    deep.info = {key: image.info[key] for key in ("exif", "xmp") if key in image.info}  # its orientation
+    return deep
 
 
 def _from_array(array: np.ndarray) -> Image.Image:
@@ -263,22 +375,19 @@ def _check_result(width: int, height: int, size: Size) -> None:
 
 
 def _plain(image: Image.Image) -> Image.Image:
-    """An image of any mode as L, RGB or CMYK of 8 bits with the same profile, transparency laid over white."""
+    """An image of any mode as L, RGB or CMYK of 8 bits, transparency laid over white."""
     if image.mode in ("L", "RGB", "CMYK") and not image.has_transparency_data:
         return image
     if image.mode in ("F", "LAB"):
         raise PhotoError(f"The photo has {image.mode} pixels; save it as 8-bit RGB and try again.")
     if image.mode.startswith("I"):
-        plain = _from_sixteen_bits(image)
-    elif image.mode == "1":
-        plain = image.convert("L")
-    elif image.has_transparency_data:
+        return _from_sixteen_bits(image)
+    if image.mode == "1":
+        return image.convert("L")
+    if image.has_transparency_data:
         clear = image.convert("RGBA")
-        plain = Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear).convert("RGB")
-    else:
-        plain = image.convert("RGB")
-    plain.info = {key: value for key, value in image.info.items() if key == "icc_profile"}
-    return plain
+        return Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear).convert("RGB")
+    return image.convert("RGB")
 
 
 def _from_sixteen_bits(image: Image.Image) -> Image.Image:
@@ -289,12 +398,15 @@ def _from_sixteen_bits(image: Image.Image) -> Image.Image:
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    try:
-        orientation = image.getexif().get(0x0112, 1)
-    except Exception:  # damaged EXIF is common, and the pixels may be fine
-        orientation = 1
-    turn = _UPRIGHT.get(orientation)
+    turn = _UPRIGHT.get(_orientation(image))
     return image if turn is None else image.transpose(turn)
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        return int(image.getexif().get(0x0112, 1))
+    except Exception:  # damaged EXIF is common, and the pixels may be fine
+        return 1
 
 
 def _target(width: int, height: int, size: Size) -> tuple[int, int]:
@@ -314,27 +426,6 @@ def _resized(image: Image.Image, size: Size) -> Image.Image:
     left, top = (image.width - wide) / 2, (image.height - high) / 2
     box = (left, top, min(left + wide, image.width), min(top + high, image.height))
     return image.resize(target, Image.Resampling.LANCZOS, box=box)
-
-
-def _to_srgb(image: Image.Image) -> Image.Image:
-    profile = image.info.get("icc_profile")
-    if not profile:
-        return image.convert("RGB")
-    try:
-        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        if source.profile.xcolor_space.strip() == "RGB":
-            image = image.convert("RGB")  # grey pixels with a colour profile
-        converted = ImageCms.profileToProfile(
-            image,
-            source,
-            ImageCms.createProfile("sRGB"),
-            renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
-            outputMode="RGB",
-            flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
-        )
-        return cast(Image.Image, converted)
-    except (ImageCms.PyCMSError, OSError, ValueError):
-        return image.convert("RGB")  # the profile is broken, or of another colour space
 
 
 class _Checked(io.BytesIO):

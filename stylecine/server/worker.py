@@ -47,6 +47,7 @@ from stylecine.output.archive import write_zip
 from stylecine.output.formats import ending_of
 from stylecine.output.metadata import json_figures
 from stylecine.output.web_pack import pack_wind
+from stylecine.output.writing import check_size
 from stylecine.perception.doubt import doubtful_regions
 from stylecine.perception.layers import moving, require_motion
 from stylecine.picture.photo import encode_png, load_photo
@@ -232,8 +233,9 @@ class Worker:
 
     def animate(self, request: Request, progress: Progress) -> Result:
         """Writes a preview or an animation."""
-        loop = self._render(self._edited(request), request, progress)
-        output = Path(request["output"])
+        scene, output = self._edited(request), Path(request["output"])
+        check_size(output, *scene.size_at(request["size"]), request.get("crop"))
+        loop = self._render(scene, request, progress)
         if ending_of(output) == ".zip":
             _save_zip(loop, output, request["crop"])
         else:
@@ -365,7 +367,7 @@ def _facts(scene: Scene) -> Result:
     moves = moving(layers)
     shares = {name: float(layer.mean()) for name, layer in zip(PAINTS, layers, strict=True)}
     facts = {"width": width, "height": height, "moving": float(moves.mean()), "classes": shares}
-    return facts | {"warning": _warning(scene) or None}
+    return facts | {"warning": " ".join(filter(None, (scene.photo_warning, _warning(scene)))) or None}
 
 
 def _warning(scene: Scene) -> str:

@@ -146,6 +146,16 @@ def test_failures_are_reported_and_retried(
     assert run_here(photos, out, animator, model)[0] == ["a.mp4", "b.mp4"]  # which has another mask now
 
 
+def test_a_photo_too_large_for_the_format_fails_before_the_work(
+    photos: list[Task], out: Path, animator: Animator, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.new("RGB", (16400, 80)).save(photos[0].photo)
+    monkeypatch.setattr(Animator, "invert", lambda *_, **__: pytest.fail("work was done"))
+    task = replace(photos[0], output="a.webp", options=photos[0].options | {"size": None})
+    _, records = run_here([task], out, animator, model)
+    assert records["a.webp"]["kind"] == "TooLarge" and "ask for size 79" in records["a.webp"]["error"]
+
+
 def test_an_internal_error_fails_only_its_photo(photos: list[Task], out: Path, animator: Animator, model: str) -> None:
     out.mkdir()
     broken = with_stand_ins(animator, eye=None)

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stylecine.errors import OptionError, OutputError
+from stylecine.errors import OptionError, OutputError, TooLarge
 from stylecine.output.formats import ENDINGS, files_of
-from stylecine.output.writing import check_output, frame_times, write_output
+from stylecine.output.writing import check_output, check_size, frame_times, write_output
 
 PICTURES = [".gif", ".webp", ".avif", ".apng"]
 PAGE = (("crop", "1:1", "whole photo"), ("quality", 101, "0 to 100"), ("embed_report", True, "no place for a report"))
@@ -72,6 +72,30 @@ def test_valid_options_pass_and_leave_nothing_behind(tmp_path: Path, name: str) 
     with pytest.raises(OutputError, match="no folder"):
         check_output(tmp_path / "missing" / name)
     assert not os.listdir(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "width", "height", "crop", "says"),
+    [
+        ("loop.webp", 16400, 80, None, "holds at most 16383 a side; ask for size 79 or less"),
+        ("loop.gif", 90, 20000, None, "ask for size 73 or less"),
+        ("loop.avif", 20000, 400, None, "holds at most 16384 a side; ask for size 327 or less"),
+        ("loop.mp4", 400, 20000, None, "ask for size 327 or less"),
+        ("loop.html", 20000, 400, None, "ask for size 327 or less"),
+        ("frames", 20000, 400, None, "a folder of PNG holds"),
+        ("loop.webp", 70000, 80, None, "cut a part out of the photo"),
+        ("loop.webp", 70000, 20000, "1:1", "ask for size 16383 or less"),
+    ],
+)
+def test_too_large_for_a_format(name: str, width: int, height: int, crop: str | None, says: str) -> None:
+    with pytest.raises(TooLarge, match=says):
+        check_size(name, width, height, crop)
+
+
+def test_the_size_that_is_named_fits() -> None:
+    check_size("loop.webp", 16195, 79)
+    check_size("loop.webp", 70000, 100, "1:1")
+    check_size("loop.png", 70000, 100)
 
 
 # --- which moments are shown

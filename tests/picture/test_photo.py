@@ -10,10 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageCms
+from PIL import Image
 
 from stylecine.errors import OptionError, PhotoError, StylecineError, TooLarge
-from stylecine.picture.photo import PhotoFile, checked_size, load_photo, read_photo
+from stylecine.options import Size
+from stylecine.picture.photo import PhotoFile, checked_size, load_photo, photo_size, read_photo
+from tests.photo_files import ADOBE, png, profile
 
 
 def picture(height: int = 80, width: int = 120) -> np.ndarray:
@@ -140,24 +142,10 @@ def test_heic() -> None:
     assert far(load_photo(buffer.getvalue()), picture()) <= 3
 
 
-def png16(samples: np.ndarray) -> bytes:
-    """A 16-bit PNG [H,W] or [H,W,3], by hand: Pillow writes none in colour."""
-
-    def chunk(name: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-
-    height, width = samples.shape[:2]
-    colour = 2 if samples.ndim == 3 else 0
-    header = struct.pack(">IIBBBBB", width, height, 16, colour, 0, 0, 0)
-    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in samples)
-    signature = b"\x89PNG\r\n\x1a\n"
-    return signature + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
-
-
 def test_sixteen_bits() -> None:
     deep = picture().astype(np.uint16) * 257
-    assert far(load_photo(png16(deep)), picture()) <= 1
-    assert far(load_photo(png16(deep[:, :, 0])), picture()[:, :, :1].repeat(3, axis=2)) == 0
+    assert far(load_photo(png(deep / 65535, 16)), picture()) <= 1
+    assert far(load_photo(png(deep[:, :, 0] / 65535, 16)), picture()[:, :, :1].repeat(3, axis=2)) == 0
     grey_tiff = encoded(Image.fromarray(deep[:, :, 0]), "TIFF")
     assert far(load_photo(grey_tiff), picture()[:, :, :1].repeat(3, axis=2)) == 0
 
@@ -194,69 +182,6 @@ def test_the_first_frame_of_an_animation_is_read() -> None:
     frames = [Image.fromarray(picture()), Image.fromarray(255 - picture())]
     animation = encoded(frames[0], "WEBP", save_all=True, append_images=frames[1:], lossless=True)
     assert np.array_equal(load_photo(animation), picture())
-
-
-# --- colour profiles
-
-
-def profile(red: tuple[float, float], green: tuple[float, float], blue: tuple[float, float]) -> bytes:
-    """A matrix profile with these primaries (xy), D65 white and a gamma of 2.2, written out by hand."""
-
-    def to_xyz(x: float, y: float) -> np.ndarray:
-        return np.array([x / y, 1, (1 - x - y) / y])
-
-    white, d50 = to_xyz(0.3127, 0.3290), np.array([0.9642, 1.0, 0.8249])
-    primaries = np.stack([to_xyz(*red), to_xyz(*green), to_xyz(*blue)], axis=1)
-    cones = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
-    adapt = np.linalg.inv(cones) @ np.diag((cones @ d50) / (cones @ white)) @ cones  # Bradford
-    columns = adapt @ (primaries * np.linalg.solve(primaries, white))
-
-    def fixed(values: np.ndarray) -> bytes:
-        return b"".join(struct.pack(">i", round(float(v) * 65536)) for v in values)
-
-    curve = b"curv" + bytes(4) + struct.pack(">IH", 1, round(2.2 * 256)) + bytes(2)
-    text = b"desc" + bytes(4) + struct.pack(">I", 5) + b"wide\0" + bytes(78)
-    tags = {b"desc": text + bytes(-len(text) % 4), b"cprt": b"text" + bytes(4) + b"free" + bytes(4)}
-    tags |= {b"wtpt": b"XYZ " + bytes(4) + fixed(d50)}
-    tags |= {name: b"XYZ " + bytes(4) + fixed(columns[:, i]) for i, name in enumerate((b"rXYZ", b"gXYZ", b"bXYZ"))}
-    tags |= {name: curve for name in (b"rTRC", b"gTRC", b"bTRC")}
-    offset, table, body = 128 + 4 + 12 * len(tags), b"", b""
-    for name, data in tags.items():
-        table += name + struct.pack(">II", offset + len(body), len(data))
-        body += data
-    size = struct.pack(">I", offset + len(body))
-    head = size + bytes(4) + b"\x02\x40\0\0mntrRGB XYZ " + bytes(12) + b"acsp" + bytes(28) + fixed(d50)
-    return head.ljust(128, b"\0") + struct.pack(">I", len(tags)) + table + body
-
-
-ADOBE = ((0.64, 0.33), (0.21, 0.71), (0.15, 0.06))
-
-
-@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "WEBP"])
-def test_a_wide_profile_becomes_srgb(kind: str) -> None:
-    """AdobeRGB and sRGB share red and blue: a green by AdobeRGB is a stronger one in sRGB."""
-    colour = np.full((64, 64, 3), (100, 160, 100), np.uint8)
-    photo = load_photo(encoded(colour, kind, icc_profile=profile(*ADOBE)))
-    linear = (np.array([100, 160, 100]) / 255) ** (round(2.2 * 256) / 256)
-    adobe_to_srgb = np.array([[1.3984, -0.3984, 0], [0, 1, 0], [0, -0.0429, 1.0429]])  # linear light
-    light = adobe_to_srgb @ linear
-    expected = 255 * np.where(light > 0.0031308, 1.055 * light.clip(0) ** (1 / 2.4) - 0.055, 12.92 * light)
-    assert np.abs(photo.mean(axis=(0, 1)) - expected.clip(0, 255)).max() <= 3
-
-
-def test_an_srgb_profile_changes_nothing() -> None:
-    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    assert far(load_photo(encoded(picture(), icc_profile=srgb)), picture()) <= 0.5
-
-
-def test_grey_pixels_with_a_colour_profile() -> None:
-    photo = load_photo(encoded(picture()[:, :, 0], "PNG", icc_profile=profile(*ADOBE)))
-    assert far(photo, picture()[:, :, :1].repeat(3, axis=2)) <= 5
-
-
-@pytest.mark.parametrize("broken", [b"not a profile", profile(*ADOBE)[:150]])
-def test_a_broken_profile_is_ignored(broken: bytes) -> None:
-    assert np.array_equal(load_photo(encoded(picture(), icc_profile=broken)), picture())
 
 
 # --- orientation
@@ -393,26 +318,71 @@ def test_too_large_names_a_size_that_fits() -> None:
 def header_only(width: int, height: int) -> dict[str, bytes]:
     """Files that promise a great many pixels and hold none."""
     bmp = encoded(picture(), "BMP")
-    png = png16(np.zeros((1, 1), np.uint16))
+    whole = png(np.zeros((1, 1)))
     ihdr = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     jpeg = bytearray(encoded(picture(), "JPEG"))
     frame = jpeg.index(b"\xff\xc0")
     jpeg[frame + 5 : frame + 9] = struct.pack(">HH", min(height, 65535), min(width, 65535))
     return {
         "bmp": bmp[:18] + struct.pack("<ii", width, height) + bmp[26:],
-        "png": png[:12] + ihdr + struct.pack(">I", zlib.crc32(ihdr)) + png[33:],
+        "png": whole[:12] + ihdr + struct.pack(">I", zlib.crc32(ihdr)) + whole[33:],
         "jpeg": bytes(jpeg),
     }
 
 
-@pytest.mark.parametrize("kind", ["bmp", "png", "jpeg"])
-@pytest.mark.parametrize("sides", [(20000, 20000), (12000, 11000), (65000, 65000)])
+@pytest.mark.parametrize(
+    ("kind", "sides"),
+    [
+        *((kind, sides) for kind in ("bmp", "png", "jpeg") for sides in ((20000, 20000), (65000, 65000))),
+        ("bmp", (12000, 11000)),
+        ("png", (12000, 11000)),
+        ("jpeg", (15000, 14500)),
+    ],
+)
 @pytest.mark.parametrize("size", [None, 1024])
 def test_a_decompression_bomb_is_refused_by_its_header(kind: str, sides: tuple[int, int], size: int | None) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         with pytest.raises(TooLarge, match="million pixels; shrink it to 8192x8192"):
             load_photo(header_only(*sides)[kind], size)
+
+
+def test_a_phones_200_megapixels_are_decoded_at_a_smaller_size() -> None:
+    """A JPEG of two of them, since the rest of the picture, which is missing, is grey."""
+    content = header_only(16320, 12240)["jpeg"]
+    assert load_photo(content, 512).shape == (512, 683, 3)
+    with pytest.raises(TooLarge, match="would be 16320x12240 pixels; ask for size 7094 or less"):
+        load_photo(content, None)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "MPO", "HEIF"])
+def test_pillows_own_limit_is_not_that_of_phones(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if kind == "HEIF":
+        pytest.importorskip("pillow_heif").register_heif_opener()
+    options = {"save_all": True, "append_images": [Image.new("L", (80, 80))]} if kind == "MPO" else {}
+    content = encoded(picture(), kind, **options)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    assert far(load_photo(content), picture()) <= 4
+    with pytest.raises(TooLarge, match="over 128 million pixels"):
+        load_photo(encoded(picture(), "PNG"))
+
+
+def test_a_photo_with_a_gain_map_is_decoded_at_a_smaller_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    content = encoded(picture(480, 640), "MPO", save_all=True, append_images=[Image.new("L", (80, 80))], quality=95)
+    decoded = []
+    monkeypatch.setattr("stylecine.picture.photo._plain", lambda image: decoded.append(image.size) or image)
+    assert load_photo(content, 100).shape == (100, 133, 3) and decoded == [(320, 240)]
+
+
+@pytest.mark.parametrize(("size", "expected"), [(None, (80, 120)), (64, (64, 96)), ((100, 90), (100, 90))])
+def test_the_size_of_a_photo_is_known_from_its_header(size: Size, expected: tuple[int, int], tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(encoded(picture(), "JPEG", exif=exif)[:-300])
+    assert photo_size(path, size) == expected
+    with pytest.raises(PhotoError, match="no photo"):
+        photo_size(tmp_path / "other.jpg", size)
 
 
 def test_a_photo_that_would_be_too_large_names_a_size() -> None:
@@ -438,7 +408,7 @@ def test_too_small() -> None:
 def test_truncated_files(kind: str) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (100, 100, 3), np.uint8)
     whole = encoded(noise, kind)
-    for share in (0.02, 0.5, 0.9):
+    for share in (0.02, 0.5, 0.85):
         with pytest.raises(PhotoError) as caught:
             load_photo(whole[: int(len(whole) * share)])
         assert "\n" not in str(caught.value)

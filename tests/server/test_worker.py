@@ -96,6 +96,26 @@ def test_a_cached_scene_does_not_keep_its_upload(photo_file: Path, works: Worker
     assert source is not None and (source.content, source.sha256, source.name) == (b"", sha256, "lake")
 
 
+def test_what_is_missing_of_a_photo_is_told_of_its_scene_and_loops(photo_file: Path, works: Worker) -> None:
+    photo_file.write_bytes(photo_file.read_bytes()[:-200])
+    output = str(photo_file.with_name("pack"))
+    begun = add_scene(works, photo_file, "one", task="begin", first=64, output=output)
+    for facts in (begun, add_scene(works, photo_file, "one")):
+        assert "of its 72 rows are missing" in facts["warning"]
+
+
+def test_a_file_that_cannot_hold_the_loop_is_refused_before_it_is_made(
+    tmp_path: Path, works: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.new("RGB", (16400, 80)).save(tmp_path / "wide.png")
+    scene = works.animator.begin(tmp_path / "wide.png", size=None)
+    works.cache["wide"] = worker._cached(scene)
+    monkeypatch.setattr(Worker, "_render", lambda *_: pytest.fail("work was done"))
+    request = {"task": "animate", "scene": "wide", "cine": "", "edits": [], "size": None, "crop": None}
+    with pytest.raises(TooLarge, match="ask for size 79"):
+        works(request | {"output": str(tmp_path / "loop.webp")}, lambda *_: True)
+
+
 def test_the_first_loop_is_the_one_that_the_scene_will_have(works: Worker, photo_file: Path) -> None:
     first, later = (photo_file.with_name(name) for name in ("first", "later"))
     begun = add_scene(works, photo_file, "one", task="begin", first=64, output=str(first))

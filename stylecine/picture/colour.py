@@ -1,0 +1,356 @@
+"""The colours that a photo's file declares, and their conversion to sRGB.
+
+A file may hold an ICC profile, which littleCMS converts, or name its primaries and its transfer function: by the code
+points of ITU-T H.273 (AVIF, HEIC, PNG), by numbers (PNG), or by a convention (Adobe RGB in EXIF). Pillow makes no
+profile for those, and its littleCMS neither takes 16 bits a channel nor compresses HDR, so they are converted here.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, TypeAlias, cast
+
+import numpy as np
+from PIL import Image, ImageCms
+from PIL.ExifTags import IFD, Base, Interop
+
+WHITE = 203.0  # cd/m²: reference white of HDR (ITU-R BT.2408), which becomes the white of sRGB
+KNEE = 0.92  # of that white, in linear light: HDR is compressed above, and stays as it is below
+PEAK_SHARE = 0.999  # of the pixels are not brighter than what is taken for an HDR photo's peak
+HLG_PEAK = 1000.0  # cd/m²: nominal peak of the display that HLG is shown on (ITU-R BT.2100)
+GAMMA_TOLERANCE = 0.05  # of PNG's gAMA: as in libpng, what is nearer to sRGB's counts as that
+XY_TOLERANCE = 0.003  # of chromaticities, likewise
+STRIP = 64  # rows that are converted at a time
+UNCALIBRATED, ADOBE_RGB_EXIF = 0xFFFF, 2  # EXIF's ColorSpace; 2 is no standard, but written by some
+
+Array: TypeAlias = np.ndarray
+Primaries: TypeAlias = tuple[tuple[float, float], ...]  # CIE xy of red, green, blue and white
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """From a signal in [0,1] to linear light, 1 the white of sRGB. scene: that of the scene, as HLG's, before a display
+    makes it brighter."""
+
+    decode: Callable[[Array], Array]
+    hdr: bool = False
+    scene: bool = False
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How numbers stand for colours. narrow: they leave room below black and above white, as video's do."""
+
+    primaries: Primaries
+    transfer: Transfer
+    narrow: bool = False
+
+
+Colour: TypeAlias = "bytes | Encoding"  # an ICC profile, or what a file says without one
+
+
+# --- transfer functions
+
+
+def _srgb(signal: Array) -> Array:
+    return np.where(signal <= 0.04045, signal / 12.92, ((signal + 0.055) / 1.055) ** 2.4)
+
+
+def _bt709(signal: Array) -> Array:
+    return np.where(signal < 0.081242858, signal / 4.5, ((signal + 0.09929682680944) / 1.09929682680944) ** (1 / 0.45))
+
+
+def _smpte240(signal: Array) -> Array:
+    return np.where(signal < 0.0912, signal / 4, ((signal + 0.1115) / 1.1115) ** (1 / 0.45))
+
+
+def _pq(signal: Array) -> Array:
+    """SMPTE ST 2084, as in ITU-R BT.2100."""
+    m1, m2, c1, c2, c3 = 2610 / 16384, 2523 / 32, 3424 / 4096, 2413 / 128, 2392 / 128
+    root = signal ** (1 / m2)
+    return 10_000 / WHITE * (np.maximum(root - c1, 0) / (c2 - c3 * root)) ** (1 / m1)
+
+
+def _hlg(signal: Array) -> Array:
+    """The inverse of BT.2100's OETF: light of the scene, 0 to 1."""
+    a, b, c = 0.17883277, 0.28466892, 0.55991073
+    return np.where(signal <= 0.5, signal**2 / 3, (np.exp((signal - c) / a) + b) / 12)
+
+
+def _power(exponent: float, white: float = 1.0) -> Callable[[Array], Array]:
+    return lambda signal: white * signal**exponent
+
+
+SRGB, BT709 = Transfer(_srgb), Transfer(_bt709)
+TRANSFERS = {  # by code point of H.273; logarithmic ones are left out
+    1: BT709,
+    4: Transfer(_power(2.2)),
+    5: Transfer(_power(2.8)),
+    6: BT709,
+    7: Transfer(_smpte240),
+    8: Transfer(_power(1)),
+    13: SRGB,
+    14: BT709,
+    15: BT709,
+    16: Transfer(_pq, hdr=True),
+    17: Transfer(_power(2.6, 52.37 / 48)),
+    18: Transfer(_hlg, hdr=True, scene=True),
+}
+
+
+# --- primaries
+
+_D65, _C, _E = (0.3127, 0.3290), (0.310, 0.316), (1 / 3, 1 / 3)
+SRGB_PRIMARIES: Primaries = ((0.640, 0.330), (0.300, 0.600), (0.150, 0.060), _D65)
+_SMPTE170: Primaries = ((0.630, 0.340), (0.310, 0.595), (0.155, 0.070), _D65)
+PRIMARIES: Mapping[int, Primaries] = {  # by code point of H.273
+    1: SRGB_PRIMARIES,
+    4: ((0.670, 0.330), (0.210, 0.710), (0.140, 0.080), _C),
+    5: ((0.640, 0.330), (0.290, 0.600), (0.150, 0.060), _D65),
+    6: _SMPTE170,
+    7: _SMPTE170,
+    8: ((0.681, 0.319), (0.243, 0.692), (0.145, 0.049), _C),
+    9: ((0.708, 0.292), (0.170, 0.797), (0.131, 0.046), _D65),  # BT.2020
+    10: ((1.0, 0.0), (0.0, 1.0), (0.0, 0.0), _E),  # XYZ
+    11: ((0.680, 0.320), (0.265, 0.690), (0.150, 0.060), (0.314, 0.351)),  # P3 of cinemas
+    12: ((0.680, 0.320), (0.265, 0.690), (0.150, 0.060), _D65),  # Display P3
+    22: ((0.630, 0.340), (0.295, 0.605), (0.155, 0.077), _D65),
+}
+UNSPECIFIED = 2  # code point: as for sRGB
+VIDEO = ({1, 5, 6}, {1, 6})  # primaries and transfer functions that encoders of video write for sRGB pixels
+
+PLAIN = Encoding(SRGB_PRIMARIES, SRGB)
+ADOBE_RGB = Encoding(((0.640, 0.330), (0.210, 0.710), (0.150, 0.060), _D65), Transfer(_power(563 / 256)))
+
+_BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
+
+
+def _to_xyz(primaries: Primaries) -> Array:
+    """From linear RGB to CIE XYZ, [3,3]."""
+    *colours, white = [np.array([x, y, 1 - x - y]) for x, y in primaries]
+    columns = np.stack(colours, axis=1)
+    return columns * np.linalg.solve(columns, white / white[1])
+
+
+def _to_srgb_primaries(primaries: Primaries) -> Array:
+    """From linear RGB to that of sRGB, [3,3]; white becomes white (Bradford's adaptation)."""
+    source, target = _to_xyz(primaries), _to_xyz(SRGB_PRIMARIES)
+    before, after = (_BRADFORD @ matrix.sum(axis=1) for matrix in (source, target))
+    adapt = np.linalg.inv(_BRADFORD) @ np.diag(after / before) @ _BRADFORD
+    return cast(Array, np.linalg.inv(target) @ adapt @ source)
+
+
+# --- what a file declares
+
+
+def declared_colour(image: Image.Image, content: bytes = b"") -> Colour | None:
+    """What comes first by the specification of the image's format and can be used; None for sRGB.
+
+    PNG (third edition): cICP, iCCP, sRGB, then gAMA and cHRM. AVIF and HEIC (MIAF): an ICC profile before nclx. Last,
+    in all formats, EXIF.
+
+    content: of the image's file, b"" if unknown; Pillow does not tell PNG's cICP and AVIF's nclx.
+    """
+    colour = next(_declared(image, content), PLAIN)
+    return None if _is_plain(colour) else colour
+
+
+def _declared(image: Image.Image, content: bytes) -> Iterator[Colour]:
+    info = image.info
+    if image.format == "PNG":
+        yield from _coded(_png_cicp(content))
+    if isinstance(profile := info.get("icc_profile"), bytes) and _is_usable(profile):
+        yield from _coded(_hdr_cicp(profile))
+        yield profile
+    if "srgb" in info:
+        yield PLAIN
+    yield from _measured(info)
+    nclx = _avif_nclx(content) if image.format == "AVIF" else info.get("nclx_profile")
+    if nclx:  # the range is undone by the decoder
+        yield from _coded((nclx["color_primaries"], nclx["transfer_characteristics"], 0, 1))
+    if _is_adobe_rgb(image):
+        yield ADOBE_RGB
+
+
+def _is_plain(colour: Colour) -> bool:
+    if isinstance(colour, bytes):
+        return False
+    near = np.allclose(colour.primaries, SRGB_PRIMARIES, rtol=0, atol=XY_TOLERANCE)
+    return bool(near) and colour.transfer is SRGB and not colour.narrow
+
+
+def _coded(points: tuple[int, ...] | None) -> Iterator[Encoding]:
+    """Of code points: primaries, transfer function, matrix, full range. Nothing if they are unknown."""
+    if points is None:
+        return
+    primaries, transfer, _, full = points
+    if primaries in VIDEO[0] and transfer in VIDEO[1]:
+        primaries, transfer = 1, 13
+    if primaries == UNSPECIFIED == transfer and full:
+        return
+    known = PRIMARIES.get(1 if primaries == UNSPECIFIED else primaries)
+    curve = TRANSFERS.get(13 if transfer == UNSPECIFIED else transfer)
+    if known and curve:
+        yield Encoding(known, curve, narrow=not full)
+
+
+def _png_cicp(content: bytes) -> tuple[int, ...] | None:
+    offset = 8
+    while offset + 8 <= len(content):
+        length, name = struct.unpack_from(">I4s", content, offset)
+        if name == b"IDAT":
+            break
+        if name == b"cICP" and length == 4:
+            return tuple(content[offset + 8 : offset + 12])
+        offset += 12 + length
+    return None
+
+
+def _avif_nclx(content: bytes) -> dict[str, int] | None:
+    """Read by libheif, which parses AVIF's boxes without a decoder."""
+    try:
+        import pillow_heif
+
+        return cast("dict[str, int] | None", pillow_heif.open_heif(io.BytesIO(content)).info.get("nclx_profile"))
+    except Exception:  # not installed, or boxes that only libavif understands
+        return None
+
+
+def _measured(info: Mapping[Any, Any]) -> Iterator[Encoding]:
+    """Of PNG's gAMA, the exponent that the signal was encoded with, and cHRM; what is impossible is passed over."""
+    gamma, values = info.get("gamma"), info.get("chromaticity")
+    transfer, primaries = SRGB, SRGB_PRIMARIES
+    if gamma and abs(2.2 * gamma - 1) > GAMMA_TOLERANCE:
+        transfer = Transfer(_power(1 / gamma))
+    if values:
+        white, *colours = zip(values[::2], values[1::2], strict=True)
+        primaries = (*colours, white)
+        try:
+            possible = white[1] > 0 and np.abs(_to_srgb_primaries(primaries)).max() < 100
+        except np.linalg.LinAlgError:
+            possible = False
+        primaries = primaries if possible else SRGB_PRIMARIES
+    if gamma or values:
+        yield Encoding(primaries, transfer)
+
+
+def _is_adobe_rgb(image: Image.Image) -> bool:
+    """As cameras tell it (DCF 2.0): no colour space of EXIF's, and the interoperability rule R03."""
+    try:
+        exif = image.getexif()
+        space = exif.get_ifd(IFD.Exif).get(Base.ColorSpace)
+        rule = exif.get_ifd(IFD.Interop).get(Interop.InteropIndex)
+    except Exception:  # damaged EXIF is common, and the pixels may be fine
+        return False
+    return space == ADOBE_RGB_EXIF or (space == UNCALIBRATED and str(rule).rstrip("\0 ") == "R03")
+
+
+# --- ICC profiles
+
+
+def _is_usable(profile: bytes) -> bool:
+    try:
+        space = ImageCms.ImageCmsProfile(io.BytesIO(profile)).profile.xcolor_space
+    except (ImageCms.PyCMSError, OSError, ValueError):
+        return False
+    return space.strip() in ("RGB", "GRAY", "CMYK")
+
+
+def _hdr_cicp(profile: bytes) -> tuple[int, ...] | None:
+    """Code points in the profile (ICC.1:2022) if they are of HDR, whose curves littleCMS would scale to its peak."""
+    (count,) = struct.unpack_from(">I", profile, 128)
+    for entry in range(132, min(132 + 12 * count, len(profile) - 11), 12):
+        name, offset, _ = struct.unpack_from(">4sII", profile, entry)
+        points = tuple(profile[offset + 8 : offset + 12])
+        if name == b"cicp" and len(points) == 4 and points[1] in (16, 18):
+            return points
+    return None
+
+
+def _by_profile(image: Image.Image, profile: bytes) -> Image.Image:
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        if source.profile.xcolor_space.strip() == "RGB":
+            image = image.convert("RGB")  # grey pixels with a colour profile
+        converted = ImageCms.profileToProfile(
+            image,
+            source,
+            ImageCms.createProfile("sRGB"),
+            renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
+            outputMode="RGB",
+            flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
+        )
+        return cast(Image.Image, converted)
+    except (ImageCms.PyCMSError, OSError, ValueError):
+        return image.convert("RGB")  # the profile is broken, or of another colour space
+
+
+# --- conversion
+
+
+def to_srgb(image: Image.Image, colour: Colour | None) -> Image.Image:
+    """An image of mode L, RGB or CMYK as RGB in sRGB."""
+    if isinstance(colour, bytes):
+        return _by_profile(image, colour)
+    rgb = image.convert("RGB")
+    if colour is None or image.mode == "CMYK":
+        return rgb
+    return Image.fromarray(pixels_to_srgb(np.asarray(rgb), 256, colour))
+
+
+def pixels_to_srgb(pixels: Array, levels: int, encoding: Encoding) -> Array:
+    """Pixels [H,W,3] of whole numbers below `levels` -> uint8 in sRGB. Colours outside of its gamut are clipped."""
+    to_light, matrix = _light_table(levels, encoding), _to_srgb_primaries(encoding.primaries).astype(np.float32).T
+    peak = _peak(to_light, pixels, encoding)
+    converted = np.empty(pixels.shape, np.uint8)
+    for top in range(0, len(pixels), STRIP):
+        light = _displayed(to_light[pixels[top : top + STRIP]], encoding) @ matrix
+        if encoding.transfer.hdr:
+            light = _compressed(light, peak)
+        converted[top : top + STRIP] = _encoded()[np.uint16(light.clip(0, 1) * 65535 + 0.5)]
+    return converted
+
+
+def _light_table(levels: int, encoding: Encoding) -> Array:
+    signal = np.arange(levels) / (levels - 1)
+    if encoding.narrow:
+        signal = ((np.arange(levels) * (256 / levels) - 16) / 219).clip(0, 1)
+    return encoding.transfer.decode(signal).astype(np.float32)
+
+
+@cache
+def _encoded() -> Array:
+    """sRGB's levels for linear light 0 to 1 in 65536 steps."""
+    light = np.arange(65536) / 65535
+    signal = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+    return (255 * signal + 0.5).astype(np.uint8)
+
+
+def _displayed(light: Array, encoding: Encoding) -> Array:
+    """Linear light [...,3] of a display. HLG's is brighter where the scene is (BT.2100's OOTF with a gamma of 1.2)."""
+    if not encoding.transfer.scene:
+        return light
+    luminance = light @ _to_xyz(encoding.primaries)[1].astype(np.float32)
+    return cast(Array, light * ((HLG_PEAK / WHITE) * luminance[..., None] ** 0.2))
+
+
+def _peak(to_light: Array, pixels: Array, encoding: Encoding) -> float:
+    """The photo's own, at least 1, from every n-th pixel."""
+    if not encoding.transfer.hdr:
+        return 1.0
+    step = 1 + max(pixels.shape[:2]) // 1000
+    shown = _displayed(to_light[pixels[::step, ::step]], encoding)
+    return max(1.0, float(np.quantile(shown.max(axis=-1), PEAK_SHARE)))
+
+
+def _compressed(light: Array, peak: float) -> Array:
+    """Light [...,3] of at most 1, in its hue. What is brighter than KNEE is compressed so that `peak` becomes 1, by
+    Reinhard's curve with a white point (2002), begun at the knee with slope 1."""
+    most = light.max(axis=-1, keepdims=True)
+    above, span = np.maximum(most - KNEE, 0) / (1 - KNEE), (peak - KNEE) / (1 - KNEE)
+    shoulder = KNEE + (1 - KNEE) * np.minimum(above * (1 + above / span**2) / (1 + above), 1)
+    return cast(Array, light * (shoulder / np.maximum(most, KNEE)))

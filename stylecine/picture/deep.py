@@ -1,0 +1,67 @@
+"""Pixels of more than 8 bits a channel. Pillow cuts these to 8, which are too few for HDR and for linear light."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+from PIL import Image
+
+PNG_DEPTH = 24  # offset of the bit depth in a PNG
+
+
+def deep_pixels(image: Image.Image, content: bytes) -> tuple[np.ndarray, int] | None:
+    """uint16 [H,W,3], or [H,W,4] with alpha, as `image` has them before it is turned upright; and how many levels.
+
+    content: of the image's file. None where 8 bits are all there are, or where these libraries cannot read more.
+    """
+    try:
+        match image.format:
+            case "PNG" if content[PNG_DEPTH : PNG_DEPTH + 1] == b"\x10":
+                image.load()  # raises for a damaged file, of which FFmpeg would give a part
+                return _by_ffmpeg(image, content)
+            case "AVIF" if image.mode == "RGB" and _heif_depth(content) > 8:
+                return _by_ffmpeg(image, content)
+            case "HEIF" if image.info["bit_depth"] > 8 and content:
+                return _by_libheif(content)
+    except Exception:  # they raise anything at what they cannot read, which Pillow tries next
+        return None
+    return None
+
+
+def shrunk(pixels: np.ndarray, factor: int) -> np.ndarray:
+    """Means of squares of `factor` by `factor` pixels [H,W,C]; parts of squares at the right and below are left out."""
+    if factor == 1:
+        return pixels
+    height, width = (side // factor for side in pixels.shape[:2])
+    means = np.empty((height, width, pixels.shape[2]), pixels.dtype)
+    for y, row in enumerate(means):
+        squares = pixels[y * factor : (y + 1) * factor, : width * factor]
+        row[:] = squares.reshape(factor, width, factor, -1).mean(axis=(0, 2)) + 0.5
+    return means
+
+
+def _by_ffmpeg(image: Image.Image, content: bytes) -> tuple[np.ndarray, int] | None:
+    import av
+
+    with av.open(io.BytesIO(content), "r") as container:
+        frame = next(container.decode(video=0))
+        if (frame.width, frame.height) != image.size:  # one tile of several
+            return None
+        return frame.to_ndarray(format="rgba64le" if image.has_transparency_data else "rgb48le"), 1 << 16
+
+
+def _by_libheif(content: bytes) -> tuple[np.ndarray, int] | None:
+    import pillow_heif
+
+    heif = pillow_heif.open_heif(io.BytesIO(content), convert_hdr_to_8bit=False, hdr_to_16bit=False)
+    picture = heif[heif.primary_index]
+    pixels = np.asarray(picture)
+    return (pixels, 1 << picture.info["bit_depth"]) if picture.mode.startswith(("RGB;", "RGBA;")) else None
+
+
+def _heif_depth(content: bytes) -> int:
+    """Bits a channel, as libheif reads them from the header of a HEIC or AVIF."""
+    import pillow_heif
+
+    return int(pillow_heif.open_heif(io.BytesIO(content)).info["bit_depth"])
