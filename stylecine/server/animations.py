@@ -1,7 +1,6 @@
 """/v1/animations: files made of scenes, as jobs that continue when the client disconnects."""
 
 import asyncio
-import re
 import time
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
@@ -12,6 +11,7 @@ from starlette.responses import FileResponse, StreamingResponse
 from stylecine.output.formats import SERVED
 from stylecine.server import schemas
 from stylecine.server.problems import Problem, documented, not_found
+from stylecine.server.ranges import asked_range
 from stylecine.server.responses import binary, file_name, job, not_modified
 from stylecine.server.scenes import ALWAYS
 from stylecine.server.service import Service
@@ -81,7 +81,8 @@ def routes(service: Service) -> APIRouter:
         if not_modified(request, etag):
             return Response(status_code=304, headers=headers | {"ETag": etag})
         if request.headers.get("if-range", etag) in (etag, response.headers["last-modified"]):  # else all is sent
-            _check_range(request, row["bytes"])
+            if asked_range(request, row["bytes"]) is None:  # a header that is ignored
+                request.scope["headers"] = [pair for pair in request.scope["headers"] if pair[0] != b"range"]
         return response
 
     @router.delete(
@@ -113,17 +114,3 @@ async def _events(service: Service, id: str) -> AsyncIterator[str]:
         if state in FINAL:
             return
         await asyncio.sleep(1 / MAX_EVENT_RATE)
-
-
-def _check_range(request: Request, length: int) -> None:
-    """Raises a 416 for a range past the end. Malformed and multiple ranges are ignored, as HTTP allows."""
-    header = request.headers.get("range")
-    if header is None:
-        return
-    match = re.fullmatch(r"bytes=(\d{0,18})-(\d{0,18})", header)
-    begin, end = (int(text) if text else None for text in match.groups()) if match else (None, None)
-    if (begin is None and end is None) or (begin is not None and end is not None and end < begin):
-        request.scope["headers"] = [pair for pair in request.scope["headers"] if pair[0] != b"range"]
-    elif (begin is not None and begin >= length) or (begin is None and end == 0):
-        detail = f"The result has {length} bytes; ask for a range inside of it."
-        raise Problem(416, "RangeNotSatisfiable", detail, {"Content-Range": f"bytes */{length}"})
