@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Request, Response
 from starlette.responses import FileResponse, StreamingResponse
 
+from stylecine.options import preset
 from stylecine.output.formats import SERVED
 from stylecine.server import schemas
 from stylecine.server.problems import Problem, documented, not_found
@@ -39,7 +40,7 @@ def routes(service: Service) -> APIRouter:
     @router.post("", status_code=202, responses=documented(*ALWAYS, 400, 403, 404, 409, 422, 429, 503))
     async def animate(options: schemas.Animation, response: Response, idempotency_key: Key = None) -> schemas.Job:
         """Makes a file of a scene as it is now. A repeated Idempotency-Key returns the first job."""
-        row = await service.add_animation(options.model_dump(), idempotency_key)
+        row = await service.add_animation(await _chosen(service, options), idempotency_key)
         response.headers["Location"] = f"/v1/animations/{row['id']}"
         return job(service, row)
 
@@ -80,9 +81,9 @@ def routes(service: Service) -> APIRouter:
         etag = response.headers["etag"]
         if not_modified(request, etag):
             return Response(status_code=304, headers=headers | {"ETag": etag})
-        if request.headers.get("if-range", etag) in (etag, response.headers["last-modified"]):  # else all is sent
-            if asked_range(request, row["bytes"]) is None:  # a header that is ignored
-                request.scope["headers"] = [pair for pair in request.scope["headers"] if pair[0] != b"range"]
+        same = request.headers.get("if-range", etag) in (etag, response.headers["last-modified"])
+        if not same or asked_range(request, row["bytes"]) is None:  # then all is sent
+            request.scope["headers"] = [pair for pair in request.scope["headers"] if pair[0] != b"range"]
         return response
 
     @router.delete(
@@ -95,6 +96,23 @@ def routes(service: Service) -> APIRouter:
         return Response(status_code=204) if row is None else job(service, row)  # type: ignore[return-value]
 
     return router
+
+
+async def _chosen(service: Service, options: schemas.Animation) -> dict[str, Any]:
+    """The options of an animation, of which a preset sets those that are not given."""
+    chosen = options.model_dump(exclude={"preset"})
+    if options.preset is None:
+        return chosen
+    others = preset(options.preset, video=options.format == "mp4")
+    width, height, _ = others.pop("size")
+    scene = await service.ready_scene(options.scene)
+    others["crop"] = f"{width}:{height}"
+    if options.repeat > 1:
+        others.pop("duration", None)
+    full = min(scene["width"], scene["height"] * width / height)  # width of its largest such window
+    if full > width:
+        others["size"] = round(min(scene["width"], scene["height"]) * width / full)
+    return chosen | {name: value for name, value in others.items() if name not in options.model_fields_set}
 
 
 async def _events(service: Service, id: str) -> AsyncIterator[str]:

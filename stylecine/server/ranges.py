@@ -32,7 +32,8 @@ class Recent:
 
 
 def in_part(request: Request, content: bytes, media_type: str, headers: Mapping[str, str]) -> Response:
-    """The content, or the range of it that is asked for. headers: an ETag and ACCEPTED among them. Raises as `asked_range`."""
+    """The content, or the range of it that is asked for. headers: an ETag and ACCEPTED among them. Raises as
+    `asked_range`."""
     asked = None
     if request.headers.get("if-range", headers["ETag"]) == headers["ETag"]:  # else its part is of another file
         asked = asked_range(request, len(content))
@@ -48,7 +49,7 @@ def asked_range(request: Request, length: int) -> tuple[int, int] | None:
     several, both of which HTTP allows to ignore. Raises a 416 for a range past the end."""
     match = re.fullmatch(r"bytes=(\d{0,18})-(\d{0,18})", request.headers.get("range", ""))
     first, last = (int(text) if text else None for text in match.groups()) if match else (None, None)
-    if first is None and last is None or first is not None and last is not None and last < first:
+    if (first, last) == (None, None) or (first is not None and last is not None and last < first):
         return None
     begin = max(0, length - (last or 0)) if first is None else first
     end = length if first is None or last is None else min(last + 1, length)

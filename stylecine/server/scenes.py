@@ -344,7 +344,8 @@ async def _make_file(
     parts.
     """
     if version is not None:
-        headers = {"ETag": _etag(version, options | {"file": (task, format)}), "Cache-Control": "no-cache", **ACCEPTED, **headers}
+        etag = _etag(version, options | {"file": (task, format)})
+        headers = {"ETag": etag, "Cache-Control": "no-cache", **ACCEPTED, **headers}
         if not_modified(request, headers["ETag"]):
             return Response(status_code=304, headers=headers)
     media_type = SERVED[format].media_type if format in SERVED else OCTETS
