@@ -42,7 +42,8 @@ MAX_FRAMES = 1800  # a minute at 30 fps; a longer video repeats the loop
 
 Arrow = Sequence[float]  # x0, y0, x1, y1, ... in fractions of width and height: the way of matter in one second
 MAX_WAY = 16  # of an arrow's way
-Size = int | tuple[int, int] | None
+MOVING = "moving"  # in place of a centre: where most moves
+Size = int | tuple[int, int] | tuple[int, int, str | tuple[float, float]] | None
 
 
 @dataclass(frozen=True)
@@ -68,25 +69,34 @@ class Wind:
 
 
 def parse_size(text: str) -> Size:
-    """A size as one types it: 1024, 1024x768 or own. OptionError for anything else."""
+    """A size as one types it: 1024, 1024x768, 1080x1920@moving, 1080x1920@0.3,0.5 or own. OptionError for anything
+    else."""
     if text == "own":
         return None
+    shape, at, centre = text.lower().partition("@")
     try:
-        sides = [int(part) for part in text.lower().split("x")]
+        sides = [int(part) for part in shape.split("x")]
+        place = centre if centre == MOVING or not at else tuple(float(part) for part in centre.split(","))
     except ValueError:
-        sides = []
-    if len(sides) == 1:
+        sides, place = [], ""
+    if len(sides) == 1 and not at:
         return sides[0]
-    if len(sides) == 2:
+    if len(sides) == 2 and not at:
         return sides[0], sides[1]
-    raise OptionError(f"{text!r} is not a size like 1024, 1024x768 or own")
+    if len(sides) == 2 and (place == MOVING or len(place) == 2):
+        return sides[0], sides[1], place
+    raise OptionError(f"{text!r} is not a size like 1024, 1024x768, 1080x1920@moving or own")
 
 
 def format_size(size: Size) -> str:
     """The inverse of `parse_size`."""
     if size is None:
         return "own"
-    return "x".join(str(side) for side in size) if isinstance(size, tuple | list) else str(size)
+    if not isinstance(size, tuple | list):
+        return str(size)
+    width, height, *centre = size
+    at = "".join(f"@{one}" if isinstance(one, str) else "@" + ",".join(f"{part:g}" for part in one) for one in centre)
+    return f"{width}x{height}{at}"
 
 
 def parse_arrow(text: str) -> tuple[float, ...]:
@@ -156,8 +166,9 @@ WEATHER = "in front of it all: snow, rain or fog, which the wind blows"
 DETAIL = "share of what the generator misses that is put back, 0 to 1"
 DURATION = "instead, how long the video lasts, such as 90s, 10m or 1h; rounded up to whole loops"
 KEYFRAME = "of a video: first, one per loop, or all, for players that halt where it starts again"
+SILENCE = "put a silent track into an .mp4, for platforms that ask for sound"
 ORIGIN = "put date, place and camera of the photo into an .mp4, Live Photo or Motion Photo"
-SIZE = "short side (never enlarged), WxH (cropped to fill) or own, the photo's own"
+SIZE = "short side (never enlarged), WxH (cropped to fill; WxH@moving: around what moves) or own, the photo's own"
 LENGTHS = {"label": "Length", "min": 1, "max": 12, "step": 0.5, "unit": " s"}
 STRENGTHS = {"label": "Strength", "min": 0.05, "max": 1, "step": 0.05, "unit": "%", "section": "weather"}
 DETAILS = {"label": "Detail", "min": 0, "max": 1, "step": 0.05, "unit": "%"}
@@ -264,6 +275,7 @@ FILE_OPTIONS: Mapping[str, Mapping[str, Any]] = {  # of `Cinemagraph.save`; the 
     "repeat": _about(1, "times the loop is in a video", "N", int, ge=1, le=1000),
     "duration": _about(None, DURATION, "TIME", parse_duration),
     "keyframes": _about("first", KEYFRAME, "NAME", choices=KEYFRAMES),
+    "silence": _about(False, SILENCE, "", bool),
     "crop": _about(None, "the largest window of that shape; its centre, in fractions", "W:H[@X,Y]", max_length=64),
     "embed_report": _about(False, "put a report on its making into the file's metadata", "", bool, served=False),
     "keep_metadata": _about(False, ORIGIN, "", bool, served=False),
@@ -273,10 +285,34 @@ PHOTO_OPTIONS: Mapping[str, Mapping[str, Any]] = {  # of `Animator.invert`
     "refine": _about(0, "optimisation steps of the inversion", "K", int),
     "seed": _about(0, "seed of the noise of some third-party models", "N", int, served=False),
 }
-PRESETS: Mapping[str, Mapping[str, Any]] = {  # defaults for a purpose
-    "wallpaper": {"size": (1080, 1920), "seconds": 2.5, "fps": 60},  # what people report iPhones to accept
+_PORTRAIT, _POST = (1080, 1920, MOVING), (1080, 1350, MOVING)
+_UPLOAD = {"seconds": 5.0, "fps": 30, "codec": "h264", "silence": True}  # a key frame every 5 s, as platforms ask for
+PRESETS: Mapping[str, Mapping[str, Any]] = {  # defaults for a purpose: docs/formats.md
+    "story": {"size": _PORTRAIT, **_UPLOAD, "duration": 15.0},
+    "post": {"size": _POST, **_UPLOAD, "duration": 10.0},
+    "wallpaper": {"size": _PORTRAIT, "seconds": 2.5, "fps": 60},  # what people report iPhones to accept
 }
 ALL_OPTIONS = {**OPTIONS, **FILE_OPTIONS, **PHOTO_OPTIONS}
+
+
+def preset(name: str, of: Iterable[str] = (), *, video: bool = True) -> dict[str, Any]:
+    """The defaults that a preset has for some options, () for all of its own. video: whether for an .mp4; otherwise
+    without what only that has. Raises OptionError."""
+    if name not in PRESETS:
+        raise OptionError(f"There is no preset {name!r}; use {', '.join(PRESETS)}.")
+    chosen = {option: value for option, value in PRESETS[name].items() if not of or option in of}
+    return chosen if video else {option: value for option, value in chosen.items() if option not in FILE_OPTIONS}
+
+
+def with_preset(name: str | None, given: Mapping[str, Any], *, video: bool = True) -> dict[str, Any]:
+    """Options of which those that have their default get the preset's. Raises OptionError."""
+    if name is None:
+        return dict(given)
+    usual = {option: ALL_OPTIONS[option]["default"] for option in given}
+    others = preset(name, given, video=video)
+    if given.get("repeat", 1) != 1:
+        others.pop("duration", None)
+    return {option: others.get(option, value) if value == usual[option] else value for option, value in given.items()}
 
 
 def defaults_and_limits() -> dict[str, dict[str, Any]]:

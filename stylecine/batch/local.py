@@ -67,4 +67,4 @@ def _needed_bytes(task: Task) -> float:
     size = task.options["size"]
     if isinstance(size, int):
         return needed_bytes(size, round(ASPECT_RATIO * size))
-    return needed_bytes(*(size or NATIVE_SIZE))
+    return needed_bytes(*(size or NATIVE_SIZE)[:2])

@@ -73,7 +73,9 @@ def add_preset(command: argparse.ArgumentParser) -> None:
 
 
 def _described(preset: Mapping[str, Any]) -> str:
-    return " ".join(f"--{name} {format_size(value) if name == 'size' else value}" for name, value in preset.items())
+    texts = {"size": format_size, "seconds": "{:g}".format, "duration": "{:g}s".format}
+    shown = {name: texts.get(name, str)(value) for name, value in preset.items()}
+    return " ".join(f"--{name}" if preset[name] is True else f"--{name} {text}" for name, text in shown.items())
 
 
 def add_motion_options(command: argparse.ArgumentParser, default: str) -> None:

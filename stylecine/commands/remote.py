@@ -89,4 +89,7 @@ def _check(options: argparse.Namespace) -> None:
             )
     RenderOptions(**render_options(options))
     if not isinstance(options.size, int):
-        raise OptionError("With --server the size is the short side, a number of pixels.")
+        raise OptionError(
+            "With --server the size is the short side, a number of pixels, and its shape is a crop:"
+            " --size 1920 --crop 9:16."
+        )

@@ -16,6 +16,7 @@ from stylecine.cloth.rest_shape import RestShape, estimate_rest_shape
 from stylecine.edits.apply import damp_at_anchors
 from stylecine.edits.model import Style
 from stylecine.engine.cinemagraph import Cinemagraph
+from stylecine.engine.framing import framed, is_around_motion
 from stylecine.engine.landscape import move_landscape
 from stylecine.engine.loop_warnings import cloth_warning, mask_warning
 from stylecine.engine.model_networks import Networks
@@ -118,6 +119,8 @@ class Animator(Networks):
         refine = refinement_steps(self.has_encoder, refine)
         with stages.stage("photo"):
             picture, source = read_photo(photo, size)
+            if is_around_motion(size):
+                picture, size = framed(photo if source is None else source.content, size, self)
             check_memory(picture.shape[1], picture.shape[0], self.device)
         nothing = torch.zeros(0)
         scene = Scene(

@@ -24,16 +24,17 @@ from stylecine.machine.progress import Progress, Stages
 from stylecine.movement.displacement import moving_points
 from stylecine.ops.readback import read_back
 from stylecine.ops.recolour import Recolouring, recolour_
-from stylecine.options import CLASSES, Wind, check_live
+from stylecine.options import CLASSES, Wind, check_live, with_preset
 from stylecine.output import VideoInfo
 from stylecine.output.c2pa import Credentials, signer_for
 from stylecine.output.crop import Crop, CroppedFrames, Window, check_crop, crop_window
-from stylecine.output.formats import PAGE, kind_of
+from stylecine.output.formats import PAGE, ending_of, kind_of
 from stylecine.output.html import write_page
 from stylecine.output.metadata import json_figures, json_value, model_facts, utf8_texts, versions
 from stylecine.output.notebook import loop_html
 from stylecine.output.origin import Origin, read_origin
 from stylecine.output.palette import SHOWN
+from stylecine.output.silence import add_silence
 from stylecine.output.web_pack import pack
 from stylecine.output.writing import check_output, check_size, frame_times, has_codec, write_output
 from stylecine.perception.scenery import Scenery
@@ -69,6 +70,7 @@ class Cinemagraph:
         overlays: what moves in the wind over it, in the order in which it is drawn: plants, then cloth.
         appearance: the other light and colours that finished frames are shown in; None for the photo's own.
         weather: what falls or drifts in front of it all; None for none.
+        preset: what `animate` was given; it has other defaults for an .mp4.
         mask_warning: where a given or painted mask tears static things off; "" if nowhere.
         cloth_warning: why painted cloth stands still beside a moving landscape, or how sure it is that what was found
             is cloth; "" if neither.
@@ -91,6 +93,7 @@ class Cinemagraph:
     cloth_warning: str = ""
     appearance: Appearance | None = None
     weather: Weather | None = None
+    preset: str | None = None
 
     def __repr__(self) -> str:
         return f"<Cinemagraph {self.width}x{self.height}, {len(self)} frames, {self.fps:g} fps, of {self.scene!r}>"
@@ -341,6 +344,7 @@ class Cinemagraph:
         c2pa: Credentials | None = None,
         progress: Progress | None = None,
         keep_metadata: bool = False,
+        silence: bool = False,
     ) -> VideoInfo:
         """Writes the loop as a video or animated image, or its first frame as a poster, completely or not at all.
 
@@ -360,10 +364,14 @@ class Cinemagraph:
             that was given to `animate`.
         keep_metadata: put when, where and with what camera the photo was taken into an .mp4, a Live Photo or a Motion
             Photo, so that it sorts beside the photo; by default nothing of that leaves the photo.
+        silence: put a silent AAC track into an .mp4, for platforms that ask for sound.
         Raises OutputError, OptionError or Cancelled.
         """
-        video: Any = {"codec": codec, "repeat": repeat, "duration": duration, "keyframes": keyframes}
-        kept: Any = {"embed_report": embed_report, "keep_metadata": keep_metadata}
+        asked = {"codec": codec, "repeat": repeat, "duration": duration, "silence": silence}
+        chosen = with_preset(self.preset, asked, video=ending_of(path) == ".mp4")
+        silence = chosen.pop("silence")
+        video: Any = {**chosen, "keyframes": keyframes}
+        kept: Any = {"embed_report": embed_report, "keep_metadata": keep_metadata, "silence": silence}
         check_output(path, fps=self.fps, quality=quality, **video, crop=crop, **kept)
         check_size(path, self.width, self.height, crop)
         kind, origin = kind_of(path), self._origin if keep_metadata else None
@@ -373,13 +381,14 @@ class Cinemagraph:
         signer = signer_for(path, c2pa) if c2pa else None
         report = self.report() if embed_report or signer else {}
         comment = json.dumps(report, allow_nan=False) if embed_report else ""
-        finish = None
+        finish: Finish | None = add_silence if silence else None
         if signer:
             moving = ["sky, water or mist"] * (self.loop is not None) + [overlay.kind for overlay in self.overlays]
             facts: Any = {"moving": moving, "detail": self.settings["detail"], "appearance": self.appearance}
             facts |= {"weather": self.settings["weather"] if self.weather else ""}
             photo: Any = {"source": self.scene.source, "pixels": self.scene.photo}
-            finish = partial(signer.sign, path=path, report=report, **photo, **facts)
+            sign = partial(signer.sign, path=path, report=report, **photo, **facts)
+            finish = partial(_in_turn, add_silence, sign) if silence else sign
         stages = Stages(progress or self.progress)
         release_freed()  # what measures and warnings took is for the encoder
         if kind is PAGE:
@@ -427,3 +436,8 @@ def _check_time(t: Any) -> None:
         raise TypeError(f"A time is a number of frames or a slice of them, not {t!r}.")
     if not math.isfinite(t):
         raise IndexError(f"A time is a finite number of frames, not {t!r}.")
+
+
+def _in_turn(first: Finish, second: Finish, path: Path) -> None:
+    first(path)
+    second(path)

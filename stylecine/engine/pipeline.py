@@ -14,6 +14,7 @@ import torch
 
 from stylecine.engine.animator import Animator
 from stylecine.engine.cinemagraph import Cinemagraph
+from stylecine.engine.framing import framed, is_around_motion
 from stylecine.engine.loop_warnings import is_surely_known
 from stylecine.engine.resolve import cloth_not_marked, resolve_style
 from stylecine.errors import StylecineWarning
@@ -24,6 +25,7 @@ from stylecine.ops.image import to_tensor
 from stylecine.options import (
     CLOTH,
     OPTIONS,
+    PHOTO_OPTIONS,
     UNSTYLED,
     Arrow,
     RenderOptions,
@@ -31,6 +33,7 @@ from stylecine.options import (
     check_device,
     check_inversion_options,
     format_size,
+    with_preset,
 )
 from stylecine.picture.given_mask import read_mask
 from stylecine.picture.photo import Source, read_photo
@@ -58,6 +61,7 @@ def animate(
     weather: str | None = None,
     weather_strength: float = 0.5,
     refine: int = 0,
+    preset: str | None = None,
     model: str | PathLike[str] = "default",
     device: str | torch.device | None = None,
     seed: int = 0,
@@ -79,7 +83,9 @@ def animate(
     seconds, fps: length and frame rate of the loop.
     pace: how fast the landscape moves where motion is predicted: "calm", "natural" or "lively"; arrows and a given
         motion have speeds of their own. speed: factor on all motion.
-    size: None = the photo's own; an int = short side, never enlarged; (width, height) = cropped to fill.
+    size: None = the photo's own; an int = short side, never enlarged; (width, height) = cropped to fill
+        around the middle, (width, height, "moving") around what moves, unless mask, motion or arrows are given, which
+        are about the cropped picture; (width, height, (x, y)) around that place, in fractions.
     warp, sampling: see `options.WARPS` and `options.SAMPLINGS`; "pixel" uses no generator.
     detail: share of what the generator misses that is put back; 0 shows the generator's output alone.
     style: another appearance for the whole: one of `options.STYLES`, such as "dusk", or a photo, as above, of which
@@ -88,6 +94,8 @@ def animate(
     weather: "snow", "rain" or "fog" in front of the whole, also of a photo in which nothing else moves; the first frame
         is then the photo with its weather. weather_strength: above 0, at most 1.
     refine: optimisation steps after the encoder. Foreign models have no encoder and take 60 steps by default.
+    preset: "story", "post" or "wallpaper": other defaults for size, seconds and fps, and for what `save` writes as an
+        .mp4; what differs from the usual defaults is kept.
     model: name or path. seed: for the noise of foreign models.
     progress: called as (stage, done, total); returning False cancels.
 
@@ -95,6 +103,8 @@ def animate(
     TooLarge, WeightsError, Cancelled. Warns with a StylecineWarning where the loop may disappoint.
     """
     given = dict(locals())
+    given = with_preset(preset, {name: given[name] for name in (*OPTIONS, *PHOTO_OPTIONS)})
+    size = given["size"]
     options = RenderOptions(**{name: given[name] for name in OPTIONS})
     check_inversion_options(refine, seed)
     place = check_device(device)
@@ -109,6 +119,9 @@ def animate(
         options = replace(options, **(UNSTYLED if style is None else {"style": style}))
     with stages.stage("weights"):
         animator = Animator.from_pretrained(model, place, lazily=True)
+    if is_around_motion(size) and mask is None and motion is None and not options.arrows:
+        with stages.stage("mask"):
+            picture, size = framed(photo if source is None else source.content, size, animator)
     found = None
     if subject == CLOTH and mask is None:  # before the inversion, which is slow and would be in vain
         check_memory(picture.shape[1], picture.shape[0], place)
@@ -130,7 +143,7 @@ def animate(
     timings = stages.timings | loop.timings
     for name in stages.timings.keys() & loop.timings.keys():  # reading the file, finding cloth
         timings[name] += stages.timings[name]
-    return replace(loop, timings=timings)
+    return replace(loop, timings=timings, preset=preset)
 
 
 def _is_doubtful(animator: Animator, picture: np.ndarray) -> bool:

@@ -9,6 +9,10 @@ Three measures remove it (docs/notes/video-seam.md has figures and alternatives)
   speeds that search properly;
 - the last REFERENCE_DISTANCE frames are pulled gradually towards frame 0 as it is decoded;
 - the very last frame is coded more finely, or, in AV1, followed by hidden frames that all show frame 0.
+
+Decoders have room for few references: H.264 gets four, as much as level 4.1 allows at 1920x1080. In a loop of more than
+69 frames the last one cannot refer to frame 0; it is coded afresh, with more effort and without the grain that
+psychovisual coding adds, which would make a blink of its own.
 """
 
 import math
@@ -24,7 +28,21 @@ from stylecine.machine.atomic import PathLike
 from stylecine.output.formats import VIDEO, endings_of
 
 REFERENCE_DISTANCE = 17  # frames from one reference frame of H.264 and H.265 to the next: 16 B frames, their maximum
-MAX_REFERENCES = {"h264": 16, "h265": 9}  # of x264 and x265: the last of 273 or 154 frames can still refer to frame 0
+MAX_REFERENCES = {"h264": 4, "h265": 9}  # the last of 69 or 154 frames can still refer to frame 0
+AFRESH = "psy-rd=0,subme=9,trellis=2,partitions=all,me=umh,merange=24"  # x264's options of a last frame that cannot
+H264_LEVELS = {  # of Rec. ITU-T H.264, table A-1: macroblocks a second, of a frame and of all references; Mbit/s, High
+    "3": (40_500, 1_620, 8_100, 12.5),
+    "3.1": (108_000, 3_600, 18_000, 17.5),
+    "3.2": (216_000, 5_120, 20_480, 25),
+    "4.1": (245_760, 8_192, 32_768, 62.5),  # as 4, with more bits
+    "4.2": (522_240, 8_704, 34_816, 62.5),
+    "5": (589_824, 22_080, 110_400, 168.75),
+    "5.1": (983_040, 36_864, 184_320, 300),
+    "5.2": (2_073_600, 36_864, 184_320, 300),
+    "6": (4_177_920, 139_264, 696_320, 300),
+    "6.1": (8_355_840, 139_264, 696_320, 600),
+    "6.2": (16_711_680, 139_264, 696_320, 1000),
+}
 MINI_GOP = 32  # frames of SVT-AV1's hierarchy
 MAX_SIDE = 16384  # pixels of a frame
 
@@ -36,7 +54,8 @@ class Codec:
     title: in the studio. encoder, decoder: FFmpeg's names. qualities: constant rate factors, 0 is best, for a smaller
     file, the default and the best; worst: the largest one. options: (quality, number of frames or None if unknown) ->
     options of its encoder. all_keys: the same from the quality, if every frame is a key frame. tag: code in the
-    container, if not the default. smallest: side in pixels. hidden: whether hidden frames follow the last one.
+    container, if not the default. smallest: side in pixels. hidden: whether hidden frames follow the last one. limits:
+    (width, height, fps, whether bits are capped) -> options that keep it within its level.
     """
 
     name: str
@@ -50,6 +69,7 @@ class Codec:
     tag: str = ""
     smallest: int = 16
     hidden: bool = False
+    limits: Callable[[int, int, float, bool], dict[str, str]] = lambda width, height, fps, capped: {}
 
     @property
     def quality(self) -> int:
@@ -79,7 +99,7 @@ def _h264(quality: int, frames: int | None) -> dict[str, str]:
     back at the seam: a blink in each loop. They need subme 7 and take half as long again. Smaller partitions than whole
     macroblocks would take a third longer and save 2 to 9% of the bytes; a wider search of motion a tenth, and nothing.
     """
-    options = _references(frames, MAX_REFERENCES["h264"], quality - 1) | {
+    options = _references(frames, MAX_REFERENCES["h264"], quality - 1, AFRESH) | {
         "keyint": "infinite",
         "b-pyramid": "none",
         "mbtree": "0",
@@ -94,6 +114,18 @@ def _h264(quality: int, frames: int | None) -> dict[str, str]:
         "partitions": "i8x8",
     }
     return {"preset": "veryfast", "crf": str(min(quality + 3.75, 51)), "x264-params": _joined(options)}
+
+
+def h264_limits(width: int, height: int, fps: float, capped: bool) -> dict[str, str]:
+    """The lowest level, from 3 on, that such frames fit; {} if there is none. capped: also keep to its bit rate, which
+    takes one thread, as x264 would otherwise write other bytes each time."""
+    across, down = -(-width // 16), -(-height // 16)
+    for level, (per_second, of_frame, of_references, megabits) in H264_LEVELS.items():
+        fits = max(across, down) ** 2 <= 8 * of_frame and across * down <= of_frame
+        if fits and across * down * fps <= per_second and across * down * MAX_REFERENCES["h264"] <= of_references:
+            rate = f"{megabits * 1e6:.0f}"
+            return {"level": level, **({"maxrate": rate, "bufsize": rate, "threads": "1"} if capped else {})}
+    return {}
 
 
 def _h265(quality: int, frames: int | None) -> dict[str, str]:
@@ -149,10 +181,11 @@ def _av1_all_keys(quality: int) -> dict[str, str]:
     return _av1(max(quality - 16, 1), None) | {"svtav1-params": "keyint=1:lp=1"}
 
 
-def _references(frames: int | None, max_references: int, last_quantiser: int) -> dict[str, str]:
+def _references(frames: int | None, max_references: int, last_quantiser: int, afresh: str = "") -> dict[str, str]:
     """Options that x264 and x265 share: evenly spaced P frames with B frames in between.
 
     As many references, up to the maximum, as the last frame needs to refer to the first; each costs decoders memory.
+    afresh: options of a last frame that is too far away for that.
     chromaloc 1: chroma samples lie at the centre of their four pixels.
     """
     options = {
@@ -164,9 +197,12 @@ def _references(frames: int | None, max_references: int, last_quantiser: int) ->
     }
     if frames is None:
         return options | {"ref": "3"}
-    options["ref"] = str(min(max_references, max(1, math.ceil((frames - 1) / REFERENCE_DISTANCE))))
+    needed = max(1, math.ceil((frames - 1) / REFERENCE_DISTANCE))
+    options["ref"] = str(min(max_references, needed))
     if frames > 1:
         options["zones"] = f"{frames - 1},{frames - 1},q={max(last_quantiser, 1)}"
+        if needed > max_references and afresh:
+            options["zones"] += f",{afresh}"
     return options
 
 
@@ -177,7 +213,8 @@ def _joined(options: dict[str, str]) -> str:
 CODECS = {
     codec.name: codec
     for codec in (
-        Codec("h264", "H.264, plays everywhere", "libx264", "h264", (23, 16, 10), 51, _h264, _h264_all_keys),
+        Codec("h264", "H.264, plays everywhere", "libx264", "h264", (23, 16, 10), 51, _h264, _h264_all_keys,
+              limits=h264_limits),
         # hvc1: the only tag that Apple's players know; x265 writes out of bounds for sides of 64 and less
         Codec("h265", "H.265, smaller; Apple and most phones", "libx265", "hevc", (27, 20, 14), 51,
               _h265, _h265_all_keys, tag="hvc1", smallest=96),

@@ -70,6 +70,11 @@ class Encoding:
             return self.repeat
         return max(1, math.ceil(self.duration * self.rate / period - ROUNDING))
 
+    @property
+    def may_be_large(self) -> bool:
+        """Whether a loop may need more bits than its level has; key frames alone do, and are as fine as asked for."""
+        return self.quality < self.codec.qualities[2] and not self.all_keys
+
     def options(self, period: int | None) -> dict[str, str]:
         """Of the encoder."""
         return self.codec.all_keys(self.quality) if self.all_keys else self.codec.options(self.quality, period)
@@ -428,7 +433,8 @@ class _Closing:
 def _add_stream(container: Any, encoding: Encoding, width: int, height: int, count: int | None) -> Any:
     """A video stream with its encoder, for `count` frames, None if unknown."""
     codec, rate = encoding.codec, encoding.rate
-    stream = container.add_stream(codec.encoder, rate=rate, options=encoding.options(count))
+    limits = codec.limits(width, height, float(rate), encoding.may_be_large)
+    stream = container.add_stream(codec.encoder, rate=rate, options=encoding.options(count) | limits)
     context = stream.codec_context
     context.width, context.height, context.pix_fmt, context.time_base = width, height, "yuv420p", 1 / rate
     context.color_primaries, context.color_trc = ColorPrimaries.BT709, ColorTrc.BT709

@@ -52,10 +52,11 @@ def check_format(
     crop: str | None = None,
     embed_report: bool = False,
     keep_metadata: bool = False,
+    silence: bool = False,
 ) -> None:
     """Checks the options of a file by its name alone; touches nothing.
 
-    embed_report, keep_metadata: whether a report, or the photo's own metadata, will be in it.
+    embed_report, keep_metadata, silence: whether a report, the photo's own metadata, or a silent track will be in it.
     Raises OptionError for an unknown suffix and for an option that is invalid or does not apply to it; OutputError for
     what is no name; WriterUnavailable without an encoder.
     """
@@ -92,6 +93,8 @@ def check_format(
     if embed_report and not form.report:
         what = {formats.FOLDER: "A folder", formats.PAGE: "A page"}.get(form.kind, f"An {form.ending}")
         raise OptionError(f"{what} has no place for a report; write another format, or omit the report.")
+    if silence and form.ending != ".mp4":
+        raise OptionError("Only an .mp4 gets a silent track; write one, or omit silence.")
     if keep_metadata and not form.origin:
         kept = ", ".join(ending for ending, other in FORMATS.items() if other.origin)
         raise OptionError(f"Only {kept} keep the photo's metadata; write one of these, or omit keep_metadata.")

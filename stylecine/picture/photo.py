@@ -20,7 +20,7 @@ from PIL.ImageFile import ImageFile
 from PIL.PngImagePlugin import PngInfo
 
 from stylecine.errors import OptionError, PhotoError, TooLarge
-from stylecine.options import Size
+from stylecine.options import MOVING, Size
 from stylecine.picture.colour import Colour, Encoding, declared_colour, pixels_to_srgb, to_srgb
 from stylecine.picture.cut_short import BY_ROWS, Loss, decode_part, decode_rows
 from stylecine.picture.deep import deep_pixels, shrunk
@@ -91,7 +91,8 @@ def read_photo(source: Source, size: Size = 1024) -> tuple[np.ndarray, PhotoFile
         [H,W,3], [H,W], [H,W,1] or [H,W,4]. one of FORMATS in any colours that `declared_colour` knows, 8 to 16
         bits, grey, palette or CMYK; the first frame of an animation. Transparent parts become white.
     size: None = the photo's own; an int = pixels of the shorter side, never enlarged; (width, height) = cropped
-        around the centre to that shape, and enlarged if necessary. Lanczos.
+        around the centre to that shape, and enlarged if necessary. (width, height, (x, y)): around that place, in
+        fractions of the photo; (width, height, "moving") is for `engine.framing`, and here the centre. Lanczos.
 
     The source is read only once. Raises OptionError for an impossible size, TooLarge for one that does not fit,
     PhotoError for anything that is not a readable photo of at least 64 pixels on its shorter side.
@@ -124,6 +125,10 @@ def photo_size(path: str | os.PathLike[str], size: Size = 1024) -> tuple[int, in
 
 
 def checked_size(size: Any) -> Size:
+    """The size as ints and tuples. Raises OptionError, TooLarge."""
+    if isinstance(size, tuple | list) and len(size) == 3:
+        width, height = checked_size(size[:2])  # type: ignore[misc]
+        return width, height, _place(size[2])
     if size is None:
         return None
     sides = [_side(side) for side in (size if isinstance(size, tuple | list) else (size, size))]
@@ -142,6 +147,18 @@ def checked_size(size: Any) -> Size:
         fits = _fitting(width, height)
         raise TooLarge(f"size {width}x{height} is too large; ask for at most {fits[0]}x{fits[1]}.")
     return width, height
+
+
+def _place(value: Any) -> str | tuple[float, float]:
+    if value == MOVING:
+        return MOVING
+    try:
+        x, y = (float(part) for part in value)
+    except (TypeError, ValueError):
+        x = y = math.nan
+    if not (0 <= x <= 1 and 0 <= y <= 1):
+        raise OptionError(f"A size is cropped around {MOVING!r} or (x, y), 0 to 1 of the photo, not {value!r}.")
+    return x, y
 
 
 def _side(value: Any) -> int:
@@ -329,7 +346,7 @@ def _draft(image: Image.Image, size: Size) -> None:
 
 def _enough(size: int | tuple[int, int]) -> int:
     """Pixels a side that leave enough for the Lanczos filter: twice the target size."""
-    return 2 * (max(size) if isinstance(size, tuple) else size)
+    return 2 * (max(size[:2]) if isinstance(size, tuple) else size)
 
 
 def _with_pixels(
@@ -411,7 +428,7 @@ def _orientation(image: Image.Image) -> int:
 
 def _target(width: int, height: int, size: Size) -> tuple[int, int]:
     if isinstance(size, tuple):
-        return size
+        return size[0], size[1]
     scale = 1.0 if size is None else min(1.0, size / min(width, height))
     return round(width * scale), round(height * scale)
 
@@ -423,7 +440,10 @@ def _resized(image: Image.Image, size: Size) -> Image.Image:
         return image
     scale = min(image.width / target[0], image.height / target[1])
     wide, high = min(target[0] * scale, image.width), min(target[1] * scale, image.height)
-    left, top = (image.width - wide) / 2, (image.height - high) / 2
+    place = size[2] if isinstance(size, tuple) and len(size) == 3 else MOVING
+    x, y = (0.5, 0.5) if isinstance(place, str) else place
+    left = min(max(image.width * x - wide / 2, 0.0), image.width - wide)
+    top = min(max(image.height * y - high / 2, 0.0), image.height - high)
     box = (left, top, min(left + wide, image.width), min(top + high, image.height))
     return image.resize(target, Image.Resampling.LANCZOS, box=box)
 

@@ -1,7 +1,6 @@
 """/v1/animations: files made of scenes, as jobs that continue when the client disconnects."""
 
 import asyncio
-import re
 import time
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
@@ -9,9 +8,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Request, Response
 from starlette.responses import FileResponse, StreamingResponse
 
+from stylecine.options import preset
 from stylecine.output.formats import SERVED
 from stylecine.server import schemas
 from stylecine.server.problems import Problem, documented, not_found
+from stylecine.server.ranges import asked_range
 from stylecine.server.responses import binary, file_name, job, not_modified
 from stylecine.server.scenes import ALWAYS
 from stylecine.server.service import Service
@@ -39,7 +40,7 @@ def routes(service: Service) -> APIRouter:
     @router.post("", status_code=202, responses=documented(*ALWAYS, 400, 403, 404, 409, 422, 429, 503))
     async def animate(options: schemas.Animation, response: Response, idempotency_key: Key = None) -> schemas.Job:
         """Makes a file of a scene as it is now. A repeated Idempotency-Key returns the first job."""
-        row = await service.add_animation(options.model_dump(), idempotency_key)
+        row = await service.add_animation(await _chosen(service, options), idempotency_key)
         response.headers["Location"] = f"/v1/animations/{row['id']}"
         return job(service, row)
 
@@ -80,8 +81,9 @@ def routes(service: Service) -> APIRouter:
         etag = response.headers["etag"]
         if not_modified(request, etag):
             return Response(status_code=304, headers=headers | {"ETag": etag})
-        if request.headers.get("if-range", etag) in (etag, response.headers["last-modified"]):  # else all is sent
-            _check_range(request, row["bytes"])
+        same = request.headers.get("if-range", etag) in (etag, response.headers["last-modified"])
+        if not same or asked_range(request, row["bytes"]) is None:  # then all is sent
+            request.scope["headers"] = [pair for pair in request.scope["headers"] if pair[0] != b"range"]
         return response
 
     @router.delete(
@@ -94,6 +96,23 @@ def routes(service: Service) -> APIRouter:
         return Response(status_code=204) if row is None else job(service, row)  # type: ignore[return-value]
 
     return router
+
+
+async def _chosen(service: Service, options: schemas.Animation) -> dict[str, Any]:
+    """The options of an animation, of which a preset sets those that are not given."""
+    chosen = options.model_dump(exclude={"preset"})
+    if options.preset is None:
+        return chosen
+    others = preset(options.preset, video=options.format == "mp4")
+    width, height, _ = others.pop("size")
+    scene = await service.ready_scene(options.scene)
+    others["crop"] = f"{width}:{height}"
+    if options.repeat > 1:
+        others.pop("duration", None)
+    full = min(scene["width"], scene["height"] * width / height)  # width of its largest such window
+    if full > width:
+        others["size"] = round(min(scene["width"], scene["height"]) * width / full)
+    return chosen | {name: value for name, value in others.items() if name not in options.model_fields_set}
 
 
 async def _events(service: Service, id: str) -> AsyncIterator[str]:
@@ -113,17 +132,3 @@ async def _events(service: Service, id: str) -> AsyncIterator[str]:
         if state in FINAL:
             return
         await asyncio.sleep(1 / MAX_EVENT_RATE)
-
-
-def _check_range(request: Request, length: int) -> None:
-    """Raises a 416 for a range past the end. Malformed and multiple ranges are ignored, as HTTP allows."""
-    header = request.headers.get("range")
-    if header is None:
-        return
-    match = re.fullmatch(r"bytes=(\d{0,18})-(\d{0,18})", header)
-    begin, end = (int(text) if text else None for text in match.groups()) if match else (None, None)
-    if (begin is None and end is None) or (begin is not None and end is not None and end < begin):
-        request.scope["headers"] = [pair for pair in request.scope["headers"] if pair[0] != b"range"]
-    elif (begin is not None and begin >= length) or (begin is None and end == 0):
-        detail = f"The result has {length} bytes; ask for a range inside of it."
-        raise Problem(416, "RangeNotSatisfiable", detail, {"Content-Range": f"bytes */{length}"})

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from stylecine.machine.progress import STAGES
-from stylecine.options import CLASSES, MAX_WAY, PAINTS, defaults_and_limits
+from stylecine.options import CLASSES, MAX_WAY, PAINTS, PRESETS, defaults_and_limits
 from stylecine.output.codecs import CODECS, CONTAINERS
 from stylecine.output.formats import FORMATS, PHOTO, VIDEO, Format
 from stylecine.output.palette import SHOWN
@@ -16,6 +16,7 @@ def _tool(id: str, key: str, name: str, hint: str, gesture: str = "", radius: fl
     return {"id": id, "key": key, "name": name, "hint": hint, "gesture": gesture, "radius": radius, "edit": edit}
 
 
+PRESET_NAMES = {"story": "Stories and reels, 9:16", "post": "Posts, 4:5", "wallpaper": "Wallpapers of phones, 9:16"}
 FIRST_SIZE = 160  # short side of the loop that is shown until the scene is ready: small, so that it moves soon
 PAINT = "Paint roughly over what should move; strokes snap to its edges."
 ERASE = "Paint over what was found to move but should not."
@@ -38,6 +39,7 @@ def declared_js() -> str:
     lists = {
         "OPTIONS": defaults_and_limits(),
         "FORMATS": [_format(form) for form in FORMATS.values() if form.name],
+        "PRESETS": [{"id": name, "name": PRESET_NAMES[name], "size": of["size"][:2]} for name, of in PRESETS.items()],
         "TOOLS": TOOLS,
         "FIRST_SIZE": FIRST_SIZE,
         "MAX_WAY": MAX_WAY,

@@ -17,6 +17,7 @@ from pydantic import Field
 from stylecine.output.formats import SERVED
 from stylecine.server import schemas
 from stylecine.server.problems import Problem, documented, not_found
+from stylecine.server.ranges import ACCEPTED, in_part
 from stylecine.server.responses import (
     OCTETS,
     Disconnected,
@@ -40,9 +41,11 @@ ERRORS = documented(*ALWAYS, 404, 409, 422, 429, 500, 503)  # of routes that mak
 
 
 def _file(*media_types: str, cached: bool = False) -> dict[str, Any]:
-    """Of a route that responds with a file of such a type, and if it is cached, that it has not changed."""
-    unchanged = {304: {"description": "Not changed"}} if cached else {}
-    return {"response_class": Response, "responses": {200: binary(*media_types), **unchanged, **ERRORS}}
+    """Of a route that responds with a file of such a type; if it is cached, also with a part of it, or that it has not
+    changed."""
+    file = binary(*media_types)
+    more = {206: file | {"description": "Part of it"}, 304: {"description": "Not changed"}, **documented(416)}
+    return {"response_class": Response, "responses": {200: file, **(more if cached else {}), **ERRORS}}
 
 
 def _loop_options(**options: Any) -> dict[str, Any]:
@@ -163,11 +166,12 @@ def routes(service: Service) -> APIRouter:
             upload.unlink(missing_ok=True)
         return schemas.PhotoStyleEdit(**style)
 
-    @router.get("/{id}/file", **_file(OCTETS))
+    @router.get("/{id}/file", **_file(OCTETS, cached=True))
     async def get_file(request: Request, id: str) -> Response:
         """The scene with its edits, as a .cine file."""
         row = await service.ready_scene(id)
-        return await _make_file(request, service, row, "file", "cine", attachment(row["name"], "cine"))
+        headers = attachment(row["name"], "cine")
+        return await _make_file(request, service, row, "file", "cine", headers, version=row)
 
     @router.get("/{id}/live", **_file(OCTETS, cached=True))
     async def get_live(request: Request, id: str, options: LoopOptions, size: Side = 720) -> Response:
@@ -216,7 +220,7 @@ def routes(service: Service) -> APIRouter:
         row = await service.ready_scene(id)
         return schemas.Doubts(**await while_connected(request, service.facts(row, "doubts")))
 
-    @router.get("/{id}/preview", **_file("video/mp4", "image/webp"))
+    @router.get("/{id}/preview", **_file("video/mp4", "image/webp", cached=True))
     async def get_preview(
         request: Request,
         id: str,
@@ -227,7 +231,7 @@ def routes(service: Service) -> APIRouter:
         """A small, quick loop."""
         service.check_loop(options)
         row = await service.ready_scene(id)
-        return await _make_file(request, service, row, "animate", format, size=size, **options)
+        return await _make_file(request, service, row, "animate", format, version=row, size=size, **options)
 
     @router.get("/{id}/explanation", **_file("text/html", cached=True))
     async def get_explanation(request: Request, id: str, options: LoopOptions, size: Side = 720) -> Response:
@@ -336,10 +340,12 @@ async def _make_file(
 ) -> Response:
     """The file that a task makes; for HEAD nothing is made, so the length is unknown.
 
-    version: what the file depends on besides the options, if a client may keep it until that changes.
+    version: what the file depends on besides the options, if a client may keep it until that changes, and have it in
+    parts.
     """
     if version is not None:
-        headers = {"ETag": _etag(version, options), "Cache-Control": "no-cache", **headers}
+        etag = _etag(version, options | {"file": (task, format)})
+        headers = {"ETag": etag, "Cache-Control": "no-cache", **ACCEPTED, **headers}
         if not_modified(request, headers["ETag"]):
             return Response(status_code=304, headers=headers)
     media_type = SERVED[format].media_type if format in SERVED else OCTETS
@@ -347,11 +353,18 @@ async def _make_file(
         response = Response(media_type=media_type, headers=headers)
         del response.headers["content-length"]
         return response
-    path = await while_connected(request, service.make_file(row, task, f".{format}", **options))
-    try:
-        return Response(await asyncio.to_thread(path.read_bytes), media_type=media_type, headers=headers)
-    finally:
-        path.unlink(missing_ok=True)
+    content = service.recent.get(headers["ETag"]) if version is not None else None
+    if content is None:
+        path = await while_connected(request, service.make_file(row, task, f".{format}", **options))
+        try:
+            content = await asyncio.to_thread(path.read_bytes)
+        finally:
+            path.unlink(missing_ok=True)
+    if version is None:
+        return Response(content, media_type=media_type, headers=headers)
+    if "range" in request.headers:
+        service.recent.keep(headers["ETag"], content)
+    return in_part(request, content, media_type, headers)
 
 
 def _read_photo(cine: Path) -> bytes:

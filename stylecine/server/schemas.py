@@ -11,7 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Fiel
 from stylecine.edits import model
 from stylecine.edits.apply import Editable
 from stylecine.edits.model import KINDS, MAX_EDITS, MAX_NAME, MAX_POINTS, MODES, Area
-from stylecine.options import CLASSES, FILE_OPTIONS, OPTIONS, PAINTS, STYLES
+from stylecine.options import CLASSES, FILE_OPTIONS, OPTIONS, PAINTS, PRESETS, STYLES
 from stylecine.output.formats import SERVED
 from stylecine.server.settings import MAX_PICTURES
 
@@ -253,8 +253,10 @@ OPTIONS_OF_FILES: Any = create_model(
 
 
 class Animation(OPTIONS_OF_FILES):
-    """An animation of a scene with its current edits. The options are those of `stylecine.animate` and `save`."""
+    """An animation of a scene with its current edits. The options are those of `stylecine.animate` and `save`.
+    A preset has other defaults for those that are not given, and the crop and size that its picture needs."""
 
     scene: Annotated[str, Field(max_length=64)]
     format: Format = "mp4"
+    preset: Annotated[str, OneOf(PRESETS)] | None = None
     size: Annotated[int, Field(ge=64, le=8192, description="short side, at most the scene's"), WHOLE] | None = None

@@ -23,6 +23,7 @@ from stylecine.output.formats import PAGE, SERVED
 from stylecine.output.video import check_encoding
 from stylecine.output.writing import check_output
 from stylecine.server.problems import Problem, not_found, problem_of
+from stylecine.server.ranges import Recent
 from stylecine.server.settings import MAX_PICTURES, MAX_POINTS, Settings
 from stylecine.server.store import Row, Store, flush_to_disk, is_id, new_id, without_paths
 
@@ -34,6 +35,7 @@ NEW_SCENE_DELAY = 5.0  # seconds by which edits and previews, and the first loop
 QUIET, POLL = 3.0, 0.2  # seconds without work after which the processes for animations load; and between two checks
 SWEEP_INTERVAL = 20.0  # seconds between two removals of expired rows, and two tries of unfinished work
 EXPIRY_STEP = 60.0  # seconds by which a scene's expiry has to change to be written
+RECENT_BYTES = 64_000_000  # of files that clients ask for in parts
 MIN_FREE_BYTES = 256e6  # of the disk, below which nothing more is accepted
 
 Reached = tuple[str, int, int, float]  # a stage, its steps done and in total, and the share of the whole work that is
@@ -49,6 +51,7 @@ class Service:
         self.animations = _pool(settings, settings.workers - count, nice=15)
         self.pools = {"interactive": self.interactive, "animations": self.animations}  # by their labels in the metrics
         self.progress: dict[str, Reached] = {}  # of unfinished animations, and of files that clients wait for
+        self.recent = Recent(RECENT_BYTES)
         self.bytes_used = 0
         self.stopping = False
         self.finished: Counter[tuple[str, str]] = Counter()  # scenes and animations, by final state
@@ -372,7 +375,8 @@ class Service:
         encoding = {name: options[name] for name in ("fps", "quality", "codec", "repeat", "duration", "keyframes")}
         loops = options["repeat"]
         try:
-            await asyncio.to_thread(check_output, self.store.temporary(form.ending), **encoding, crop=options["crop"])
+            file = encoding | {name: options[name] for name in ("crop", "silence")}
+            await asyncio.to_thread(check_output, self.store.temporary(form.ending), **file)
             if form.kind is PAGE:
                 check_live(options["warp"], options["sampling"])
             if options["duration"] is not None:

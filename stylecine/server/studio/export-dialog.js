@@ -3,7 +3,7 @@
 import * as api from "./api.js";
 import {CropView} from "./crop-view.js";
 import {onReconnect, reportLost} from "./connection.js";
-import {FORMATS, STAGES} from "./declared.js";
+import {FORMATS, PRESETS, STAGES} from "./declared.js";
 import {fillDialog} from "./dialog.js";
 import {$, button, download, icon, make, progressBar, showProgressBar} from "./dom.js";
 import {announce, showHint} from "./notifications.js";
@@ -24,7 +24,7 @@ const PAGE_HINT = "A page that plays the loop at any size, without a network."
 const END_STATES = ["done", "failed", "cancelled"];
 const POLL_INTERVAL = 250;  // ms
 const chosen = {
-  format: "mp4", codec: "", size: null, quality: "good", shape: "", cropPosition: null, fps: 30, repeat: 1,
+  format: "mp4", preset: "", codec: "", size: null, quality: "good", shape: "", cropPosition: null, fps: 30, repeat: 1,
 };
 let sceneId = null;  // of the scene that these were chosen for
 let crop = null;
@@ -86,7 +86,7 @@ function formatLabel(format) {
   const isChosen = id === chosen.format;
   const onchange = () => {
     const fps = Math.min(chosen.fps, format.max_fps);
-    Object.assign(chosen, {format: id, codec: "", size: defaultSize(format), fps});
+    Object.assign(chosen, {format: id, preset: "", codec: "", size: defaultSize(format), fps});
     showOptions();
   };
   const checks = {checked: isChosen, autofocus: isChosen, onchange};
@@ -96,21 +96,25 @@ function formatLabel(format) {
 
 function showOptions() {
   const format = chosenFormat();
-  const page = format.kind.id === "page", still = format.kind.id === "poster";
-  crop = page ? null : new CropView(state.maps, chosen.shape, chosen.cropPosition, position => {
+  const page = format.kind.id === "page", still = format.kind.id === "poster", preset = chosenPreset();
+  const shape = preset ? preset.size.join(":") : chosen.shape;
+  crop = page ? null : new CropView(state.maps, shape, chosen.cropPosition, position => {
     chosen.cropPosition = position;
     showSize();
   });
   const rates = RATES.filter(rate => rate <= format.max_fps).map(rate => [rate, String(rate)]);
   const repeats = REPEATS.map(count => [count, count === 1 ? "Once; most players loop" : `${count} times`]);
+  const reshape = () => { chosen.cropPosition = null; showOptions(); };
+  const purposes = [["", "Anything"], ...PRESETS.map(({id, name}) => [id, name])];
   const parts = [
     crop?.element,
-    !page && select("Shape", "shape", Object.entries(SHAPES), () => { chosen.cropPosition = null; showOptions(); }),
-    select("Size", "size", sizeChoices(), showSize),
-    format.codecs.length > 0 && select("Codec", "codec", format.codecs.map(({id, name}) => [id, name])),
+    format.id === "mp4" && select("Made for", "preset", purposes, reshape),
+    !page && !preset && select("Shape", "shape", Object.entries(SHAPES), reshape),
+    !preset && select("Size", "size", sizeChoices(), showSize),
+    !preset && format.codecs.length > 0 && select("Codec", "codec", format.codecs.map(({id, name}) => [id, name])),
     qualityValues(format).length > 0 && select("Quality", "quality", Object.entries(QUALITIES)),
-    !still && !page && select("Frames per second", "fps", rates, showSize),
-    format.codecs.length > 0 && select("Repeats in the file", "repeat", repeats),
+    !still && !page && !preset && select("Frames per second", "fps", rates, showSize),
+    !preset && format.codecs.length > 0 && select("Repeats in the file", "repeat", repeats),
     page && make("p", {className: "hint wide"}, PAGE_HINT),
   ];
   $("export-options").replaceChildren(...parts.filter(Boolean));
@@ -126,7 +130,7 @@ function select(label, name, choices, onChange = () => {}) {
     chosen[name] = NUMBERS.includes(name) ? Number(element.value) || null : element.value;
     onChange();
   });
-  return make("label", {className: name === "codec" || name === "repeat" ? "wide" : ""}, label, element);
+  return make("label", {className: ["preset", "codec", "repeat"].includes(name) ? "wide" : ""}, label, element);
 }
 
 function sizeChoices() {
@@ -153,9 +157,20 @@ function formatSize([width, height]) {
 }
 
 function showSize() {
-  const size = sizeInPixels(chosen.size);
+  const preset = chosenPreset();
+  const size = preset ? presetSize(preset) : sizeInPixels(chosen.size);
   const duration = chosenFormat().kind.id === "poster" ? "" : `, ${state.options.seconds} s loop`;
   $("export-size").textContent = formatSize(crop ? crop.croppedSize(size) : size) + duration;
+}
+
+/** The photo's size with which a preset's crop is as large as it may be. */
+function presetSize({size: [width]}) {
+  const full = sizeInPixels(null), scale = Math.min(1, width / crop.croppedSize(full)[0]);
+  return full.map(length => Math.round(length * scale));
+}
+
+function chosenPreset() {
+  return PRESETS.find(({id}) => id === chosen.preset);
 }
 
 function chosenFormat() {
@@ -171,6 +186,10 @@ function qualityValues({codecs, qualities}) {
 function animationRequest() {
   const format = chosenFormat();
   const quality = qualityValues(format)[Object.keys(QUALITIES).indexOf(chosen.quality)];
+  if (chosen.preset) {
+    const asked = {scene: state.scene.id, format: format.id, ...renderOptions(state)};
+    return {...asked, preset: chosen.preset, quality, crop: crop.option};
+  }
   return {
     ...{scene: state.scene.id, format: format.id, ...renderOptions(state)},
     fps: format.kind.id === "page" ? 30 : chosen.fps,
