@@ -344,8 +344,9 @@ def _draft(image: Image.Image, size: Size) -> None:
         image.draft(None, (_enough(size), _enough(size)))
 
 
-def _enough(size: int | tuple[int, int]) -> int:
+def _enough(size: Size) -> int:
     """Pixels a side that leave enough for the Lanczos filter: twice the target size."""
+    assert size is not None, "the photo's own"
     return 2 * (max(size[:2]) if isinstance(size, tuple) else size)
 
 

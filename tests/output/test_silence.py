@@ -27,7 +27,8 @@ def test_the_track_is_silent_and_as_long_as_the_video(video: Path) -> None:
     assert np.array_equal(read_video(video)[0], pictures)
     with av.open(str(video)) as container:
         sound = container.streams.audio[0]
-        assert (sound.codec_context.name, sound.profile, sound.rate, sound.layout.name) == ("aac", "LC", 48000, "stereo")
+        made = sound.codec_context.name, sound.profile, sound.rate, sound.layout.name
+        assert made == ("aac", "LC", 48000, "stereo")
         samples = np.concatenate([frame.to_ndarray() for frame in container.decode(audio=0)], axis=1)
     assert not samples.any() and abs(samples.shape[1] / 48000 - 4) <= 1024 / 48000
 
