@@ -20,6 +20,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from stylecine.errors import OptionError, PhotoError, TooLarge
 from stylecine.options import Size
+from stylecine.picture.transparency import continued, split_alpha
 
 Source: TypeAlias = "str | os.PathLike[str] | bytes | BinaryIO | Image.Image | np.ndarray"
 
@@ -69,16 +70,18 @@ class PhotoFile:
 
 
 def load_photo(source: Source, size: Size = 1024) -> np.ndarray:
-    """Only the pixels; see `read_photo`."""
-    return read_photo(source, size)[0]
+    """Only the colours, uint8 [H,W,3]; see `read_photo`."""
+    return split_alpha(read_photo(source, size)[0])[0]
 
 
 def read_photo(source: Source, size: Size = 1024) -> tuple[np.ndarray, PhotoFile | None]:
-    """The pixels of a photo, uint8 [H,W,3], sRGB, upright; and its file, None if the source is pixels.
+    """The pixels of a photo, uint8 [H,W,3], or [H,W,4] if some are transparent, sRGB, upright; and its file, None if
+    the source is pixels.
 
     source: path, bytes, binary file object (read from its current position, left open), PIL image, or uint8 array
         [H,W,3], [H,W], [H,W,1] or [H,W,4]. one of FORMATS with any colour profile, 8 or 16
-        bits, grey, palette or CMYK; the first frame of an animation. Transparent parts become white.
+        bits, grey, palette or CMYK; the first frame of an animation. Under what is fully transparent lie the colours of
+        its surroundings: see `transparency.continued`.
     size: None = the photo's own; an int = pixels of the shorter side, never enlarged; (width, height) = cropped
         around the centre to that shape, and enlarged if necessary. Lanczos.
 
@@ -96,7 +99,9 @@ def read_photo(source: Source, size: Size = 1024) -> tuple[np.ndarray, PhotoFile
         file = _read_file(source, name)
         image = _from_bytes(file.content, size, name)
     # Colours are converted last, as this takes longest and commutes with resampling.
-    return np.array(_to_srgb(_resized(image, size))), file
+    image = _resized(image, size)
+    pixels, alpha = np.array(_to_srgb(image)), image.info.get("alpha")
+    return (pixels if alpha is None else np.dstack([pixels, np.asarray(alpha)])), file
 
 
 def checked_size(size: Any) -> Size:
@@ -263,9 +268,11 @@ def _check_result(width: int, height: int, size: Size) -> None:
 
 
 def _plain(image: Image.Image) -> Image.Image:
-    """An image of any mode as L, RGB or CMYK of 8 bits with the same profile, transparency laid over white."""
+    """An image of any mode as L, RGB or CMYK of 8 bits with the same profile; what of it is transparent is its `info`'s
+    "alpha", an L image."""
     if image.mode in ("L", "RGB", "CMYK") and not image.has_transparency_data:
         return image
+    alpha = None
     if image.mode in ("F", "LAB"):
         raise PhotoError(f"The photo has {image.mode} pixels; save it as 8-bit RGB and try again.")
     if image.mode.startswith("I"):
@@ -273,11 +280,12 @@ def _plain(image: Image.Image) -> Image.Image:
     elif image.mode == "1":
         plain = image.convert("L")
     elif image.has_transparency_data:
-        clear = image.convert("RGBA")
-        plain = Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear).convert("RGB")
+        plain, alpha = continued(image.convert("RGBA"))
     else:
         plain = image.convert("RGB")
     plain.info = {key: value for key, value in image.info.items() if key == "icc_profile"}
+    if alpha is not None and alpha.getextrema()[0] < 255:
+        plain.info["alpha"] = alpha
     return plain
 
 
@@ -313,7 +321,10 @@ def _resized(image: Image.Image, size: Size) -> Image.Image:
     wide, high = min(target[0] * scale, image.width), min(target[1] * scale, image.height)
     left, top = (image.width - wide) / 2, (image.height - high) / 2
     box = (left, top, min(left + wide, image.width), min(top + high, image.height))
-    return image.resize(target, Image.Resampling.LANCZOS, box=box)
+    resized = image.resize(target, Image.Resampling.LANCZOS, box=box)
+    if "alpha" in image.info:  # Lanczos would overshoot at its edges
+        resized.info["alpha"] = image.info["alpha"].resize(target, Image.Resampling.BILINEAR, box=box)
+    return resized
 
 
 def _to_srgb(image: Image.Image) -> Image.Image:
