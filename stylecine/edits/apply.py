@@ -67,8 +67,8 @@ class Editable:
 
     @cached_property
     def painted(self) -> np.ndarray:
-        """Where anything was painted, erased or frozen, bool [H,W]."""
-        places = np.zeros(self.photo.shape[:2], bool)
+        """Where anything was painted, erased or frozen, or is transparent, bool [H,W]: nobody doubts what is there."""
+        places = np.zeros(self.photo.shape[:2], bool) if self.transparent is None else self.transparent.copy()
         for edit in self.edits:
             if isinstance(edit, Paint):
                 places[edit.area.window] |= edit.area.values > 127

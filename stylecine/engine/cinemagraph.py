@@ -1,8 +1,9 @@
 """The finished loop: frames, measures and files, each computed on demand."""
 
 import json
+import logging
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from numbers import Real
@@ -17,36 +18,40 @@ from torch import Tensor
 from stylecine.edits.model import Edit, Paint, to_option
 from stylecine.engine.loop_warnings import MIN_MOVING_SHARE, quality_warning
 from stylecine.engine.scene import Scene
-from stylecine.errors import OptionError
+from stylecine.errors import OptionError, printable
 from stylecine.machine.atomic import Finish
 from stylecine.machine.memory import release_freed
 from stylecine.machine.progress import Progress, Stages
 from stylecine.movement.displacement import moving_points
 from stylecine.ops.readback import read_back
 from stylecine.ops.recolour import Recolouring, recolour_
-from stylecine.options import CLASSES, Wind, check_live
+from stylecine.options import CLASSES, MOVING_LAYER, WHOLE, Wind, check_live
 from stylecine.output import VideoInfo
 from stylecine.output.c2pa import Credentials, signer_for
 from stylecine.output.crop import Crop, CroppedFrames, Window, check_crop, crop_window
 from stylecine.output.formats import PAGE, kind_of
 from stylecine.output.html import write_page
+from stylecine.output.layer import moving_layer
 from stylecine.output.metadata import json_figures, json_value, model_facts, utf8_texts, versions
 from stylecine.output.notebook import loop_html
 from stylecine.output.origin import Origin, read_origin
 from stylecine.output.palette import SHOWN
 from stylecine.output.web_pack import pack
-from stylecine.output.writing import check_output, frame_times, has_codec, write_output
+from stylecine.output.writing import check_output, frame_times, has_codec, keeps_alpha, write_output
 from stylecine.perception.scenery import Scenery
 from stylecine.picture.loop import copies as render_copies
 from stylecine.picture.loop import frames as render_frames
 from stylecine.picture.overlay import Overlay
 from stylecine.picture.style import Appearance
+from stylecine.picture.transparency import UNDER_NAME, flattened, with_alpha
 from stylecine.picture.weather import Weather, make_weather
 from stylecine.quality.measures import measure_loop
 from stylecine.version import __version__
 
 BATCH = 4  # frames that are rendered at once
 MAX_BATCH_BYTES = 50_000_000
+
+_log = logging.getLogger("stylecine")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -137,7 +142,9 @@ class Cinemagraph:
         made = self._render_dry(times, self.appearance.recolouring(phases) if self.appearance else None)
         if self.weather:
             shares = [self.appearance.share(phase) for phase in phases] if self.appearance else [0.0] * len(times)
+            dry = made.clone() if self.scene.transparent is not None else made
             self.weather.draw_over_(made, times, shares)
+            made = self._standing(made, dry)
         return list(made)
 
     def _render_dry(self, times: Sequence[float], recolouring: Recolouring | None) -> Tensor:
@@ -148,9 +155,17 @@ class Cinemagraph:
             made = self._backdrop.expand(len(times), -1, -1, -1).clone()
         else:
             made = render_frames(self._landscape, times)
+        still = made.clone() if self.scene.transparent is not None else made
         for layer in self.overlays:
             layer.draw_over_(made, times)
+        made = self._standing(made, still)
         return made if recolouring is None else recolour_(made, recolouring)
+
+    def _standing(self, frames: Tensor, before: Tensor) -> Tensor:
+        """Frames [n,H,W,3] as they were `before` where the photo is transparent."""
+        if self.scene.transparent is None:
+            return frames
+        return torch.where(torch.from_numpy(self.scene.transparent).to(frames.device)[..., None], before, frames)
 
     @torch.inference_mode()
     def _copies(self, t: float) -> list[np.ndarray]:
@@ -305,26 +320,63 @@ class Cinemagraph:
             )
         return read_origin(photo.content)
 
+    @property
+    def matte(self) -> np.ndarray:
+        """How much of each pixel is moving content, and not the still photo, in frames without weather: uint8 [H,W]."""
+        reaches = [layer.reach for layer in self.overlays] + ([self.loop.moving] if self.loop is not None else [])
+        most = torch.stack([torch.zeros_like(self.mask), *reaches]).amax(0)
+        matte: np.ndarray = (255 * most.nan_to_num(0.0).clamp(0, 1)).ceil().to(torch.uint8).cpu().numpy()
+        return matte
+
+    def _written(self, path: str | PathLike[str], codec: str | None, layer: str) -> Callable[[np.ndarray], np.ndarray]:
+        """What of a frame a file gets. Says so where something opaque has to lie under what is transparent."""
+        alpha, kept = self.scene.alpha, keeps_alpha(path, codec)
+        if layer == MOVING_LAYER:
+            return partial(moving_layer, still=self[0], matte=self.matte)
+        if alpha is None:
+            return lambda frame: frame
+        if not kept:
+            said = "%s cannot keep what is transparent in the photo; %s lies under it."
+            _log.warning(said, printable(path), UNDER_NAME)
+        return partial(with_alpha if kept else flattened, alpha=alpha)
+
+    @cached_property
+    def _opaque(self) -> Self:
+        """The same loop with UNDER under what is transparent, as pages play it."""
+        places, photo = self.scene.transparent, self.scene.photo
+        if self.scene.alpha is None or places is None:
+            return self
+        photo = np.where(places[..., None], flattened(photo, self.scene.alpha), photo)
+        under, here = (torch.from_numpy(each).to(self.mask.device) for each in (photo, places[..., None]))
+
+        def shown(picture: Tensor) -> Tensor:
+            return torch.where(here, under, picture)
+
+        overlays = (replace(o, photo=shown(o.photo), background=shown(o.background)) for o in self.overlays)
+        loop = None if self.loop is None else replace(self.loop, photo=shown(self.loop.photo))
+        return replace(self, scene=replace(self.scene, photo=photo, alpha=None), loop=loop, overlays=tuple(overlays))
+
     def live(self) -> bytes:
         """The web pack from which stylecine/player plays the loop in a browser, at any frame rate: docs/player.md.
 
         Raises OptionError for warp dfw and sampling splat, which no shader plays.
         """
+        shown = self._opaque
         return pack(
-            self.loop,
+            shown.loop,
             self.period,
             self.fps,
-            overlays=self.overlays,
+            overlays=shown.overlays,
             appearance=self.appearance,
             weather=self.weather,
-            still=self.scene.photo,
+            still=shown.scene.photo,
             layers=self.layers,
         )
 
     def _repr_html_(self) -> str:
         """The loop at a modest size, as a video inside of the HTML, for a notebook."""
         caption = f"{len(self)} frames of {self.width}x{self.height}, {self.fps:g} a second"
-        return loop_html(self.__getitem__, len(self), self.fps, caption)
+        return loop_html(self._opaque.__getitem__, len(self), self.fps, caption)
 
     def save(
         self,
@@ -335,6 +387,7 @@ class Cinemagraph:
         duration: float | str | None = None,
         keyframes: str = "first",
         crop: str | None = None,
+        layer: str = WHOLE,
         embed_report: bool = False,
         c2pa: Credentials | None = None,
         progress: Progress | None = None,
@@ -342,16 +395,18 @@ class Cinemagraph:
     ) -> VideoInfo:
         """Writes the loop as a video or animated image, or its first frame as a poster, completely or not at all.
 
-        path: its ending decides the format: .mp4 and .webm are videos; .gif, .webp, .avif and .apng are animated images
-            that loop forever; .html is a page that plays the loop; .livephoto is a Live Photo of two files,
-            .livephoto.zip an archive of them, .MP.jpg a Motion Photo; .png is the first frame; without an ending it is
-            a new folder of frame-0000.png and so on.
+        path: its ending decides the format: .mp4 and .webm are videos, .mov is ProRes, for editing programs; .gif,
+            .webp, .avif and .apng are animated images that loop forever; .html is a page that plays the loop;
+            .livephoto is a Live Photo of two files, .livephoto.zip an archive of them, .MP.jpg a Motion Photo; .png is
+            the first frame; without an ending it is a new folder of frame-0000.png and so on.
         quality: on the format's own scale (docs/formats.md). codec, repeat: for videos, which codec, and how many times
             the file holds the loop, for players that play a file once. duration: instead of repeat, how long the video
             lasts, in seconds or as "10m"; rounded up to whole loops, which is logged. keyframes: "first" frame of the
             loop or "all", for players that halt where it starts again.
         crop: an aspect ratio such as "9:16": the largest such window, placed where most moves; "9:16@0.3,0.5" centres
             it there, in fractions of width and height.
+        layer: "moving" writes only what moves, with its matte as a straight alpha, for compositing over the first
+            frame, which is the photo unless there is a style or a weather.
         embed_report: put `report()`, as JSON, into the comment field of the file's metadata.
         c2pa: (certificate chain, private key), PEM files: sign the file with C2PA, `report()` included.
         progress: called as (stage, done, total); returning False cancels, which leaves nothing. Default: the function
@@ -362,7 +417,7 @@ class Cinemagraph:
         """
         video: Any = {"codec": codec, "repeat": repeat, "duration": duration, "keyframes": keyframes}
         kept: Any = {"embed_report": embed_report, "keep_metadata": keep_metadata}
-        check_output(path, fps=self.fps, quality=quality, **video, crop=crop, **kept)
+        check_output(path, fps=self.fps, quality=quality, **video, crop=crop, layer=layer, **kept)
         kind, origin = kind_of(path), self._origin if keep_metadata else None
         if kind is PAGE:
             check_live(self.settings["warp"], self.settings["sampling"])
@@ -377,7 +432,7 @@ class Cinemagraph:
             facts |= {"weather": self.settings["weather"] if self.weather else ""}
             photo: Any = {"source": self.scene.source, "pixels": self.scene.photo}
             finish = partial(signer.sign, path=path, report=report, **photo, **facts)
-        stages = Stages(progress or self.progress)
+        stages, written = Stages(progress or self.progress), self._written(path, codec, layer)
         release_freed()  # what measures and warnings took is for the encoder
         if kind is PAGE:
             with stages.stage("video", cancel_at_end=False) as step:
@@ -385,8 +440,10 @@ class Cinemagraph:
         else:
             times, rate = frame_times(path, self.period, self.fps)
             with stages.stage("video", len(times), cancel_at_end=False) as step:
-                frames = CroppedFrames(self, times, window, step)
+                frames = CroppedFrames(self, times, window, step, written)
                 described: Any = {"comment": comment, "origin": origin, "finish": finish}
+                clear = self.scene.alpha is not None or layer == MOVING_LAYER
+                described["alpha"] = clear and keeps_alpha(path, codec)
                 info = write_output(frames, path, rate, quality=quality, **video, **described)
         self.timings["video"] = stages.timings["video"]
         return replace(info, window=window)
@@ -397,18 +454,19 @@ class Cinemagraph:
         moving += [overlay.kind for overlay in self.overlays]
         moving += [str(self.settings["weather"])] if self.weather else []
         description, title = ", ".join(["Photo in motion", *moving]), Path(path).stem
+        shown = self._opaque
         return write_page(
-            self.loop,
+            shown.loop,
             self.period,
             self.fps,
             path,
             title=title,
             alt=description,
             quality=quality,
-            overlays=self.overlays,
+            overlays=shown.overlays,
             appearance=self.appearance,
             weather=self.weather,
-            still=self.scene.photo,
+            still=shown.scene.photo,
             finish=finish,
         )
 

@@ -54,12 +54,18 @@ def crop_window(crop: Crop, width: int, height: int, moves: np.ndarray, *, even:
 
 
 class CroppedFrames(Sequence[np.ndarray]):
-    """The frames of a Cinemagraph at some times, in a window; iteration reports progress."""
+    """The frames of a Cinemagraph at some times, in a window; iteration reports progress. shown: what is written of a
+    frame."""
 
     def __init__(
-        self, loop: Any, times: Sequence[float], window: Window | None, step: Callable[[int, int], None]
+        self,
+        loop: Any,
+        times: Sequence[float],
+        window: Window | None,
+        step: Callable[[int, int], None],
+        shown: Callable[[np.ndarray], np.ndarray] = lambda frame: frame,
     ) -> None:
-        self.loop, self.times, self.step = loop, times, step
+        self.loop, self.times, self.step, self.shown = loop, times, step, shown
         left, top, width, height = window or (0, 0, loop.width, loop.height)
         self.box = slice(top, top + height), slice(left, left + width)
 
@@ -67,11 +73,11 @@ class CroppedFrames(Sequence[np.ndarray]):
         return len(self.times)
 
     def __getitem__(self, k: Any) -> Any:
-        return np.ascontiguousarray(self.loop[self.times[k]][self.box])
+        return np.ascontiguousarray(self.shown(self.loop[self.times[k]])[self.box])
 
     def __iter__(self) -> Iterator[np.ndarray]:
         for k, whole in enumerate(self.loop.frames(self.times)):
-            yield np.ascontiguousarray(whole[self.box])
+            yield np.ascontiguousarray(self.shown(whole)[self.box])
             self.step(k + 1, len(self))
 
 

@@ -284,7 +284,7 @@ def _plain(image: Image.Image) -> Image.Image:
     else:
         plain = image.convert("RGB")
     plain.info = {key: value for key, value in image.info.items() if key == "icc_profile"}
-    if alpha is not None and alpha.getextrema()[0] < 255:
+    if alpha is not None and np.asarray(alpha).min() < 255:
         plain.info["alpha"] = alpha
     return plain
 

@@ -20,10 +20,10 @@ def continued(picture: Image.Image) -> tuple[Image.Image, Image.Image]:
     all is transparent.
     """
     alpha = picture.getchannel("A")
-    most = alpha.getextrema()[1]
-    if not most:
+    most = int(np.asarray(alpha).max())
+    if most == 0:
         raise PhotoError("The photo is transparent everywhere; give one in which something can be seen.")
-    levels = [_known(picture, round(KNOWN * float(most)))]
+    levels = [_known(picture, round(KNOWN * most))]
     while max(levels[-1].size) > 1:
         levels.append(_known(levels[-1].reduce(2), 1))
     filled = levels.pop().convert("RGB")
@@ -63,5 +63,5 @@ def flattened(frame: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     """A frame uint8 [H,W,3] over UNDER, of the same shape."""
     shown, places = frame.copy(), alpha < 255
     share = alpha[places, None].astype(np.float32) / 255
-    shown[places] = np.rint(frame[places] * share + np.float32(UNDER) * (1 - share)).astype(np.uint8)
+    shown[places] = np.rint(frame[places] * share + np.array(UNDER, np.float32) * (1 - share)).astype(np.uint8)
     return shown
