@@ -27,6 +27,7 @@ from stylecine.ops.readback import read_back
 from stylecine.ops.recolour import Recolouring, recolour_
 from stylecine.options import CLASSES, MOVING_LAYER, WHOLE, Wind, check_live
 from stylecine.output import VideoInfo
+from stylecine.output.aov import write_aovs
 from stylecine.output.c2pa import Credentials, signer_for
 from stylecine.output.crop import Crop, CroppedFrames, Window, check_crop, crop_window
 from stylecine.output.formats import PAGE, kind_of
@@ -447,6 +448,10 @@ class Cinemagraph:
                 info = write_output(frames, path, rate, quality=quality, **video, **described)
         self.timings["video"] = stages.timings["video"]
         return replace(info, window=window)
+
+    def save_aovs(self, folder: str | PathLike[str]) -> list[Path]:
+        """Writes mask and motion for compositing programs, as EXR and .npy: see `output.aov.write_aovs`."""
+        return write_aovs(folder, self.mask, self.motion, self.fps)
 
     def _save_page(self, path: str | PathLike[str], quality: int | None, finish: Finish) -> VideoInfo:
         shares = zip(CLASSES, self.layers.mean(dim=(1, 2)).tolist(), strict=True)

@@ -234,6 +234,7 @@ def _encode_avif(frames: Frames, file: BinaryIO, durations: list[int], quality: 
         append_images=[_LazyFrames(remaining, others)] if others else [],
         duration=durations,
         quality=round(100 * (1 - quality / WORST_AVIF)),
+        range="limited",  # as which Chromium shows it, whatever its tags say
         speed=8,
     )
 

@@ -372,7 +372,8 @@ class Service:
         encoding = {name: options[name] for name in ("fps", "quality", "codec", "repeat", "duration", "keyframes")}
         loops = options["repeat"]
         try:
-            await asyncio.to_thread(check_output, self.store.temporary(form.ending), **encoding, crop=options["crop"])
+            shown = {"crop": options["crop"], "layer": options["layer"]}
+            await asyncio.to_thread(check_output, self.store.temporary(form.ending), **encoding, **shown)
             if form.kind is PAGE:
                 check_live(options["warp"], options["sampling"])
             if options["duration"] is not None:

@@ -21,7 +21,7 @@ MOVING_PHOTOS = [".livephoto", ".livephoto.zip", ".MP.jpg"]
 
 
 @pytest.mark.parametrize(
-    "name", ["loop.avi", "loop.mp4.txt", "loop.v2", ".mp4", ".livephoto", "loop.jpg", "loop.zip", "loop.mov"]
+    "name", ["loop.avi", "loop.mp4.txt", "loop.v2", ".mp4", ".livephoto", "loop.jpg", "loop.zip"]
 )
 def test_unknown_endings(tmp_path: Path, name: str) -> None:
     with pytest.raises(OptionError, match=r"\.mp4, .* or \.png, or in nothing"):
