@@ -204,9 +204,12 @@ class _LazyFrames:
 
 
 def _encode_webp(frames: Frames, file: BinaryIO, durations: list[int], quality: int, comment: str) -> None:
-    never = len(durations) + 1  # key frames would make static parts flicker, and only help seeking
     remaining = iter(frames)
     first, others = next(remaining), len(frames) - 1
+    # Key frames would make static parts flicker, and only help seeking; but libwebp draws what is transparent in part
+    # over the frame before, so that it would become opaque.
+    translucent = first.shape[2] == 4 and bool((first[..., 3] % 255).any())
+    distance = 1 if translucent else len(durations) + 1
     Image.fromarray(first).save(
         file,
         "WEBP",
@@ -216,8 +219,8 @@ def _encode_webp(frames: Frames, file: BinaryIO, durations: list[int], quality: 
         loop=0,
         quality=quality,
         method=4,
-        kmin=never,
-        kmax=never + 1,
+        kmin=distance,
+        kmax=1 if translucent else distance + 1,
         exif=_exif(comment),
     )
 
@@ -235,6 +238,7 @@ def _encode_avif(frames: Frames, file: BinaryIO, durations: list[int], quality: 
         duration=durations,
         quality=round(100 * (1 - quality / WORST_AVIF)),
         range="limited",  # as which Chromium shows it, whatever its tags say
+        advanced={"alpha:lossless": "1"},  # takes no more bytes
         speed=8,
     )
 
