@@ -32,6 +32,7 @@ SUBJECTS = ("landscape", CLOTH, AUTO)
 STYLES = ("golden-hour", "sunset", "dusk", "overcast", "storm", "mist", "night", "autumn")
 WEATHERS = ("snow", "rain", "fog")
 WHOLE, MOVING_LAYER = LAYERS = ("all", "moving")  # what of a loop is saved
+DEPTHS = (8, 16)  # bits in which frames are computed
 KEYFRAMES = ("first", "all")  # which frames of a loop are key frames of its video
 GUST_SECONDS = 2.0  # length of a gust at speed 1
 PACE_POWER = 0.75  # of a wind's strength: twice as strong a wind drives clouds 1.7 times as fast
@@ -159,6 +160,7 @@ DURATION = "instead, how long the video lasts, such as 90s, 10m or 1h; rounded u
 KEYFRAME = "of a video: first, one per loop, or all, for players that halt where it starts again"
 ORIGIN = "put date, place and camera of the photo into an .mp4, .mov, Live Photo or Motion Photo"
 LAYER = "all, or moving: what moves alone, with its matte as alpha, for compositing"
+DEPTH = "16: frames are computed in 16 bits, not dithered to 8, for codecs of 10 bits; slow"
 SIZE = "short side (never enlarged), WxH (cropped to fill) or own, the photo's own"
 LENGTHS = {"label": "Length", "min": 1, "max": 12, "step": 0.5, "unit": " s"}
 STRENGTHS = {"label": "Strength", "min": 0.05, "max": 1, "step": 0.05, "unit": "%", "section": "weather"}
@@ -268,6 +270,7 @@ FILE_OPTIONS: Mapping[str, Mapping[str, Any]] = {  # of `Cinemagraph.save`; the 
     "keyframes": _about("first", KEYFRAME, "NAME", choices=KEYFRAMES),
     "crop": _about(None, "the largest window of that shape; its centre, in fractions", "W:H[@X,Y]", max_length=64),
     "layer": _about(WHOLE, LAYER, "NAME", choices=LAYERS),
+    "depth": _about(8, DEPTH, "BITS", int, served=False),
     "embed_report": _about(False, "put a report on its making into the file's metadata", "", bool, served=False),
     "keep_metadata": _about(False, ORIGIN, "", bool, served=False),
 }
@@ -424,9 +427,11 @@ def check_int(name: str, value: Any, least: int, most: int) -> int:
     return int(value)
 
 
-def check_frame(frame: np.ndarray, *, alpha: bool = False) -> None:
-    """OptionError unless a picture is as the package has them. alpha: whether it may have a fourth channel."""
-    if frame.dtype != "uint8" or frame.ndim != 3 or frame.shape[2] not in ((3, 4) if alpha else (3,)):
+def check_frame(frame: np.ndarray, *, alpha: bool = False, deep: bool = False) -> None:
+    """OptionError unless a picture is as the package has them. alpha: whether it may have a fourth channel; deep:
+    whether it may be uint16."""
+    bits, channels = ("uint8", "uint16")[: 1 + deep], (3, 4)[: 1 + alpha]
+    if frame.dtype not in bits or frame.ndim != 3 or frame.shape[2] not in channels:
         raise OptionError(f"A frame is uint8 [height, width, 3], not {frame.dtype} {list(frame.shape)}.")
 
 

@@ -25,6 +25,7 @@ from stylecine.machine.progress import Progress, Stages
 from stylecine.movement.displacement import moving_points
 from stylecine.ops.readback import read_back
 from stylecine.ops.recolour import Recolouring, recolour_
+from stylecine.ops.render import FINE
 from stylecine.options import CLASSES, MOVING_LAYER, WHOLE, Wind, check_live
 from stylecine.output import VideoInfo
 from stylecine.output.aov import write_aovs
@@ -41,6 +42,7 @@ from stylecine.output.web_pack import pack
 from stylecine.output.writing import check_output, frame_times, has_codec, keeps_alpha, write_output
 from stylecine.perception.scenery import Scenery
 from stylecine.picture.loop import copies as render_copies
+from stylecine.picture.loop import fine_frames as render_fine_frames
 from stylecine.picture.loop import frames as render_frames
 from stylecine.picture.overlay import Overlay
 from stylecine.picture.style import Appearance
@@ -136,6 +138,23 @@ class Cinemagraph:
         batches = (times[begin : begin + most] for begin in range(0, len(times), most))
         made = (frame for batch in batches for frame in self._render([float(t) % self.period for t in batch]))
         yield from read_back(made, self.mask.device, ahead=most)
+
+    def fine_frames(self, times: Sequence[float]) -> Iterator[np.ndarray]:
+        """The frames at these times as uint16 [H,W,3], 257 times the photo where it stands still, and elsewhere not
+        dithered; many times as slow. Overlays, styles and weather are drawn in 8 bits: a loop that has some is 257
+        times the frames of `frames`."""
+        if self.is_fine:
+            for t in times:
+                _check_time(t)
+                (made,) = render_fine_frames(self._landscape, [float(t) % self.period])
+                yield made.cpu().numpy().astype(np.uint16)
+        else:
+            yield from (frame.astype(np.uint16) * FINE for frame in self.frames(times))
+
+    @property
+    def is_fine(self) -> bool:
+        """Whether `fine_frames` are computed in 16 bits."""
+        return not (self.loop is None or self.overlays or self.appearance or self.weather)
 
     @torch.inference_mode()
     def _render(self, times: Sequence[float]) -> list[Tensor]:
@@ -329,9 +348,13 @@ class Cinemagraph:
         matte: np.ndarray = (255 * most.nan_to_num(0.0).clamp(0, 1)).ceil().to(torch.uint8).cpu().numpy()
         return matte
 
-    def _written(self, path: str | PathLike[str], codec: str | None, layer: str) -> Callable[[np.ndarray], np.ndarray]:
+    def _written(
+        self, path: str | PathLike[str], codec: str | None, layer: str, depth: int
+    ) -> Callable[[np.ndarray], np.ndarray]:
         """What of a frame a file gets. Says so where something opaque has to lie under what is transparent."""
         alpha, kept = self.scene.alpha, keeps_alpha(path, codec)
+        if depth > 8 and not self.is_fine:
+            _log.warning("%s: plants, cloth, styles and weather are drawn in 8 bits, not 16.", printable(path))
         if layer == MOVING_LAYER:
             return partial(moving_layer, still=self[0], matte=self.matte)
         if alpha is None:
@@ -389,6 +412,7 @@ class Cinemagraph:
         keyframes: str = "first",
         crop: str | None = None,
         layer: str = WHOLE,
+        depth: int = 8,
         embed_report: bool = False,
         c2pa: Credentials | None = None,
         progress: Progress | None = None,
@@ -408,6 +432,8 @@ class Cinemagraph:
             it there, in fractions of width and height.
         layer: "moving" writes only what moves, with its matte as a straight alpha, for compositing over the first
             frame, which is the photo unless there is a style or a weather.
+        depth: 16 computes the frames in 16 bits instead of dithering them to 8, for codecs of 10 bits; many times as
+            slow.
         embed_report: put `report()`, as JSON, into the comment field of the file's metadata.
         c2pa: (certificate chain, private key), PEM files: sign the file with C2PA, `report()` included.
         progress: called as (stage, done, total); returning False cancels, which leaves nothing. Default: the function
@@ -418,7 +444,7 @@ class Cinemagraph:
         """
         video: Any = {"codec": codec, "repeat": repeat, "duration": duration, "keyframes": keyframes}
         kept: Any = {"embed_report": embed_report, "keep_metadata": keep_metadata}
-        check_output(path, fps=self.fps, quality=quality, **video, crop=crop, layer=layer, **kept)
+        check_output(path, fps=self.fps, quality=quality, **video, crop=crop, layer=layer, depth=depth, **kept)
         kind, origin = kind_of(path), self._origin if keep_metadata else None
         if kind is PAGE:
             check_live(self.settings["warp"], self.settings["sampling"])
@@ -433,7 +459,7 @@ class Cinemagraph:
             facts |= {"weather": self.settings["weather"] if self.weather else ""}
             photo: Any = {"source": self.scene.source, "pixels": self.scene.photo}
             finish = partial(signer.sign, path=path, report=report, **photo, **facts)
-        stages, written = Stages(progress or self.progress), self._written(path, codec, layer)
+        stages, written = Stages(progress or self.progress), self._written(path, codec, layer, depth)
         release_freed()  # what measures and warnings took is for the encoder
         if kind is PAGE:
             with stages.stage("video", cancel_at_end=False) as step:
@@ -441,7 +467,7 @@ class Cinemagraph:
         else:
             times, rate = frame_times(path, self.period, self.fps)
             with stages.stage("video", len(times), cancel_at_end=False) as step:
-                frames = CroppedFrames(self, times, window, step, written)
+                frames = CroppedFrames(self, times, window, step, written, fine=depth > 8)
                 described: Any = {"comment": comment, "origin": origin, "finish": finish}
                 clear = self.scene.alpha is not None or layer == MOVING_LAYER
                 described["alpha"] = clear and keeps_alpha(path, codec)

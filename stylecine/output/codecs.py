@@ -56,6 +56,11 @@ class Codec:
     intra: bool = False
 
     @property
+    def deep(self) -> bool:
+        """Whether it has more than 8 bits."""
+        return self.pixels.endswith("10le")
+
+    @property
     def quality(self) -> int:
         return self.qualities[1]
 

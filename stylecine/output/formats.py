@@ -37,8 +37,8 @@ class Format:
     scale; none if it is lossless, or holds a video, whose codecs have them (codecs.py). default_size: short side that
     the studio suggests. clock: ticks per second in which an animated image counts; max_fps: of one. parts: endings of
     several files that are written, added to the path. report, origin: whether it has a place for the report, for the
-    photo's date and place. alpha: whether it keeps what is transparent; a video if its codec does, too. served_as: its
-    name in the service, if that is not the ending.
+    photo's date and place. alpha: whether it keeps what is transparent; a video if its codec does, too. in_browsers:
+    whether they play it. served_as: its name in the service, if that is not the ending.
     """
 
     ending: str
@@ -54,6 +54,7 @@ class Format:
     report: bool = True
     origin: bool = False
     alpha: bool = False
+    in_browsers: bool = True
     served_as: str = ""
 
     @property
@@ -71,7 +72,8 @@ FORMATS = {  # in the studio's order
     for form in (
         Format(".mp4", VIDEO, "video/mp4", "MP4", "Plays everywhere", origin=True),
         Format(".webm", VIDEO, "video/webm", "WebM", "For web pages", alpha=True),
-        Format(".mov", VIDEO, "video/quicktime", "ProRes", "For editing programs", origin=True, alpha=True),
+        Format(".mov", VIDEO, "video/quicktime", "ProRes", "For editing programs", origin=True, alpha=True,
+               in_browsers=False),
         Format(".html", PAGE, HTML, "Web page", "A file to embed", (75, 90, 97), report=False),
         Format(".gif", IMAGE, "image/gif", "GIF", "Works in any chat", (60, 80, 100), 384, clock=100, max_fps=50),
         Format(".webp", IMAGE, "image/webp", "WebP", "Smaller than GIF", (60, 80, 95), 512, alpha=True),
@@ -83,7 +85,7 @@ FORMATS = {  # in the studio's order
         Format(".png", POSTER, "image/png", "PNG", "The first frame", alpha=True),
         Format("", FOLDER, ZIP, "Frames", "PNGs in a zip file", report=False, alpha=True, served_as="zip"),
     )
-}
+}  # fmt: skip
 ENDINGS = tuple(ending for ending in FORMATS if ending)
 SERVED = {form.id: form for form in FORMATS.values()}  # of a Live Photo, the archive
 

@@ -94,7 +94,7 @@ def write_video(
     frames: one period of a loop. The last frames of a sequence are encoded so that they lead back to the decoded first
         one; if it is shorter than the encoder looks ahead, its frames are taken twice, and on another thread. Other
         iterables are encoded as they come, and may jump there.
-        Of "vp9" and "prores4444" they may be [H,W,4], with a straight alpha.
+        Of "vp9" and "prores4444" they may be [H,W,4], with a straight alpha; of codecs with 10 bits, uint16.
     path: ends in .mp4, .webm or .mov; the file appears complete or not at all, and an older one stays until then.
     fps: 0.01 to 1000. codec: "h264" (default), "h265", "h265-10bit" or "av1" in .mp4, "vp9" (default) or "av1" in
         .webm, "prores4444" (default), "prores422hq", "h265-10bit" or "h264" in .mov.
@@ -281,7 +281,7 @@ class _Encoder:
 
     def prepare(self, frame: np.ndarray) -> av.VideoFrame:
         """The next frame, checked, as it is encoded; its own memory may be reused."""
-        check_frame(frame, alpha=bool(self.encoding.codec.alpha))
+        check_frame(frame, alpha=bool(self.encoding.codec.alpha), deep=self.encoding.codec.deep)
         if self.container is None:
             self.channels = frame.shape[2]
             self._open(*frame.shape[:2])
@@ -346,8 +346,12 @@ class _Encoder:
         shown = np.ascontiguousarray(frame[: self.height, : self.width])
         # the default is BT.601, whatever the file's tags say; AREA, the mean of four pixels for a chroma sample, is
         # more accurate than the other interpolations and as fast
+        names = ("rgb24", "rgba")
+        if shown.dtype == np.uint16:  # of which FFmpeg takes 255 * 256 for white
+            names, shown = ("rgb48le", "rgba64le"), shown.copy()
+            shown[..., :3] = np.rint(shown[..., :3] * np.float32(256 / 257))
         picture = reformatter.reformat(
-            av.VideoFrame.from_numpy_buffer(shown, format="rgb24" if self.channels == 3 else "rgba"),
+            av.VideoFrame.from_numpy_buffer(shown, format=names[self.channels - 3]),
             format=self.pixels,
             dst_colorspace=Colorspace.ITU709,
             dst_color_range=ColorRange.MPEG,

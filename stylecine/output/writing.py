@@ -9,9 +9,9 @@ import numpy as np
 
 from stylecine.errors import OptionError, OutputError
 from stylecine.machine.atomic import Finish, PathLike, check_destination, check_path
-from stylecine.options import LAYERS, MOVING_LAYER, WHOLE
+from stylecine.options import DEPTHS, LAYERS, MOVING_LAYER, WHOLE
 from stylecine.output import VideoInfo, formats
-from stylecine.output.codecs import CONTAINERS, codec_for
+from stylecine.output.codecs import CODECS, CONTAINERS, codec_for
 from stylecine.output.crop import check_crop
 from stylecine.output.formats import ENDINGS, FORMATS, ending_of, files_of, format_of, kind_of
 from stylecine.output.images import check_image, check_webp, frame_ticks, write_folder, write_image
@@ -50,6 +50,7 @@ def check_format(
     keyframes: str = "first",
     crop: str | None = None,
     layer: str = WHOLE,
+    depth: int = 8,
     embed_report: bool = False,
     keep_metadata: bool = False,
 ) -> None:
@@ -96,6 +97,11 @@ def check_format(
             f"'{os.fspath(path)}' has no place for the matte of a layer; write {_alpha_endings()} or a folder, with"
             " their default codec."
         )
+    if depth not in DEPTHS:
+        raise OptionError(f"depth is {' or '.join(map(str, DEPTHS))} bits, not {depth!r}.")
+    if depth > 8 and not (form.kind is formats.VIDEO and codec_for(path, codec)[1].deep):
+        deep = ", ".join(name for name, other in CODECS.items() if other.deep)
+        raise OptionError(f"Only videos of 10 bits gain from depth 16; use codec {deep}, or omit depth.")
     if embed_report and not form.report:
         what = {formats.FOLDER: "A folder", formats.PAGE: "A page"}.get(form.kind, f"An {form.ending}")
         raise OptionError(f"{what} has no place for a report; write another format, or omit the report.")

@@ -55,13 +55,14 @@ def transparent(alpha: np.ndarray) -> np.ndarray:
 
 
 def with_alpha(frame: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """A frame uint8 [H,W,3] with its photo's alpha [H,W], straight: [H,W,4]."""
-    return np.concatenate([frame, alpha[..., None]], axis=-1)
+    """A frame [H,W,3], uint8 or uint16, with its photo's alpha, uint8 [H,W], straight: [H,W,4]."""
+    return np.concatenate([frame, alpha[..., None].astype(frame.dtype) * (np.iinfo(frame.dtype).max // 255)], axis=-1)
 
 
 def flattened(frame: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """A frame uint8 [H,W,3] over UNDER, of the same shape."""
+    """A frame [H,W,3], uint8 or uint16, over UNDER, of the same shape."""
     shown, places = frame.copy(), alpha < 255
     share = alpha[places, None].astype(np.float32) / 255
-    shown[places] = np.rint(frame[places] * share + np.array(UNDER, np.float32) * (1 - share)).astype(np.uint8)
+    under = np.array(UNDER, np.float32) * (np.iinfo(frame.dtype).max // 255)
+    shown[places] = np.rint(frame[places] * share + under * (1 - share)).astype(frame.dtype)
     return shown
