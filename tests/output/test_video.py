@@ -147,6 +147,28 @@ def test_av1_leaves_cores_to_other_programs(tmp_path: Path) -> None:
     assert seen | {os.sched_getscheduler(0)} == {os.SCHED_OTHER}
 
 
+@pytest.mark.parametrize("codec", ["prores4444", "prores422hq", "h265-10bit"])
+def test_frames_of_16_bits_keep_what_8_bits_would_round(tmp_path: Path, codec: str) -> None:
+    """A ramp of two levels: in 8 bits it would have three steps. White is as white as of 8 bits."""
+    ramp = np.linspace(100 * 257, 102 * 257, 128).round().astype(np.uint16)
+    frame = np.tile(ramp[None, :, None], (96, 1, 3))
+    frame[:16] = 65535
+    write_video([frame] * 2, tmp_path / "loop.mov", 30, codec=codec)
+    with av.open(str(tmp_path / "loop.mov")) as container:
+        picture = next(container.decode(video=0))
+    plane = picture.planes[0]
+    luma = np.frombuffer(plane, np.uint16).reshape(plane.height, -1)[:96, :128] / 2 ** (
+        picture.format.components[0].bits - 10
+    )
+    assert len(np.unique(luma[64:].round())) >= 6 and np.abs(luma[64:] - (64 + ramp * (876 / 65535))).max() <= 2
+    assert np.abs(luma[:8] - 940).max() <= 1
+
+
+def test_eight_bits_take_no_16(out: Path) -> None:
+    with pytest.raises(OptionError, match="A frame is uint8"):
+        write_video([np.zeros((96, 96, 3), np.uint16)] * 2, out, 30)
+
+
 def test_info_describes_the_file(each: tuple[Path, str]) -> None:
     path, codec = each
     info = write_video(clip(7), str(path), 25, codec=codec)
