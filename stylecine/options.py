@@ -31,6 +31,8 @@ AUTO = "auto"
 SUBJECTS = ("landscape", CLOTH, AUTO)
 STYLES = ("golden-hour", "sunset", "dusk", "overcast", "storm", "mist", "night", "autumn")
 WEATHERS = ("snow", "rain", "fog")
+WHOLE, MOVING_LAYER = LAYERS = ("all", "moving")  # what of a loop is saved
+DEPTHS = (8, 16)  # bits in which frames are computed
 KEYFRAMES = ("first", "all")  # which frames of a loop are key frames of its video
 GUST_SECONDS = 2.0  # length of a gust at speed 1
 PACE_POWER = 0.75  # of a wind's strength: twice as strong a wind drives clouds 1.7 times as fast
@@ -167,7 +169,9 @@ DETAIL = "share of what the generator misses that is put back, 0 to 1"
 DURATION = "instead, how long the video lasts, such as 90s, 10m or 1h; rounded up to whole loops"
 KEYFRAME = "of a video: first, one per loop, or all, for players that halt where it starts again"
 SILENCE = "put a silent track into an .mp4, for platforms that ask for sound"
-ORIGIN = "put date, place and camera of the photo into an .mp4, Live Photo or Motion Photo"
+ORIGIN = "put date, place and camera of the photo into an .mp4, .mov, Live Photo or Motion Photo"
+LAYER = "all, or moving: what moves alone, with its matte as alpha, for compositing"
+DEPTH = "16: frames are computed in 16 bits, not dithered to 8, for codecs of 10 bits; slow"
 SIZE = "short side (never enlarged), WxH (cropped to fill; WxH@moving: around what moves) or own, the photo's own"
 LENGTHS = {"label": "Length", "min": 1, "max": 12, "step": 0.5, "unit": " s"}
 STRENGTHS = {"label": "Strength", "min": 0.05, "max": 1, "step": 0.05, "unit": "%", "section": "weather"}
@@ -277,6 +281,8 @@ FILE_OPTIONS: Mapping[str, Mapping[str, Any]] = {  # of `Cinemagraph.save`; the 
     "keyframes": _about("first", KEYFRAME, "NAME", choices=KEYFRAMES),
     "silence": _about(False, SILENCE, "", bool),
     "crop": _about(None, "the largest window of that shape; its centre, in fractions", "W:H[@X,Y]", max_length=64),
+    "layer": _about(WHOLE, LAYER, "NAME", choices=LAYERS),
+    "depth": _about(8, DEPTH, "BITS", int, served=False),
     "embed_report": _about(False, "put a report on its making into the file's metadata", "", bool, served=False),
     "keep_metadata": _about(False, ORIGIN, "", bool, served=False),
 }
@@ -457,9 +463,11 @@ def check_int(name: str, value: Any, least: int, most: int) -> int:
     return int(value)
 
 
-def check_frame(frame: np.ndarray) -> None:
-    """OptionError unless a picture is as the package has them."""
-    if frame.dtype != "uint8" or frame.ndim != 3 or frame.shape[2] != 3:
+def check_frame(frame: np.ndarray, *, alpha: bool = False, deep: bool = False) -> None:
+    """OptionError unless a picture is as the package has them. alpha: whether it may have a fourth channel; deep:
+    whether it may be uint16."""
+    bits, channels = ("uint8", "uint16")[: 1 + deep], (3, 4)[: 1 + alpha]
+    if frame.dtype not in bits or frame.ndim != 3 or frame.shape[2] not in channels:
         raise OptionError(f"A frame is uint8 [height, width, 3], not {frame.dtype} {list(frame.shape)}.")
 
 

@@ -216,6 +216,18 @@ def test_other_formats_and_crops(given: list[str], work: Path, capsys: pytest.Ca
         assert main(["animate", *given[1:], "-o", "frames"]) == 2  # that is not empty now
 
 
+def test_what_editors_need(given: list[str], work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*given, "--format", "prores", "--layer", "moving", "--depth", "16", "--aov", "aov"]) == 0
+    assert printed(capsys)[0].startswith("photo.mov: 96x72, 8 frames")
+    assert sorted(path.name for path in (work / "aov").iterdir()) == [
+        "mask.exr", "mask.npy", "motion.exr", "motion.npy"
+    ]  # fmt: skip
+    assert main([*given, "-o", "again.webm", "--mask", "aov/mask.npy", "--motion", "aov/motion.npy"]) == 0
+    assert main([*given, "-o", "loop.mp4", "--format", "prores"]) == 2
+    assert "'loop.mp4' does not end in .mov" in printed(capsys)[1]
+    assert main([*given, "--format", "avi"]) == 2 and "'avi' is not one of mp4, webm, mov" in printed(capsys)[1]
+
+
 def test_a_codec_is_chosen_by_name(given: list[str], work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*given, "-o", "loop.webm", "--codec", "vp9"]) == 0
     assert main([*given, "-o", "loop.webm", "--codec", "h264"]) == 2

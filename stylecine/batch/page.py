@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from stylecine.batch.journal import Record
 from stylecine.output.embed import escaped, html_page
-from stylecine.output.formats import IMAGE, PAGE, VIDEO, kind_of
+from stylecine.output.formats import IMAGE, PAGE, VIDEO, format_of
 
 FIGURES = {  # of a loop -> how they are shown
     "seam": "{:.2f}",
@@ -70,9 +70,9 @@ def _card(record: Record, base: str, credit: Credit, details: bool) -> str:
     name = escaped(credit.title or output.removesuffix(Path(output).suffix))
     link = quote(base + output, errors="surrogateescape")
     frame = _picture(record["thumbnail"], f"{name}, still", f' width="{width}" height="{height}"')
-    kind = kind_of(output)
-    if kind in TAGS:
-        data = f'data-tag="{TAGS[kind]}" data-loop="{link}"'
+    form = format_of(output)
+    if form is not None and form.kind in TAGS and form.in_browsers:
+        data = f'data-tag="{TAGS[form.kind]}" data-loop="{link}"'
         button = f'<button type="button" aria-pressed="false" aria-label="Play {name}" {data}>'
         frame += f'{button}<span aria-hidden="true">still</span></button>'
     seconds = [f"{record['frames'] / record['fps']:.3g} s"] if record["fps"] else []

@@ -8,7 +8,7 @@ from stylecine.commands import arguments
 from stylecine.commands.arguments import PHOTOS, Commands, Usage, as_path
 from stylecine.commands.console import Bar, print_result
 from stylecine.commands.remote import add_server_options, animate_remotely
-from stylecine.commands.saving import check_files, default_output, protect_inputs, save
+from stylecine.commands.saving import check_files, output_of, protect_inputs, save
 from stylecine.errors import printable
 from stylecine.machine.progress import FILE, LOOP, SCENE
 
@@ -32,7 +32,7 @@ def run(options: argparse.Namespace, start: float) -> int:
         raise Usage(f"'{printable(options.photo)}' is a scene, not a photo; use `stylecine render`")
     if options.token_file and not options.server:
         raise Usage("--token-file is for a service; give its address with --server, or leave it out")
-    output = options.output or default_output(options.photo)
+    output = output_of(options.photo, options)
     protect_inputs(output, options)
     if options.server:
         return animate_remotely(options, output, start)

@@ -9,7 +9,7 @@ from typing import Any, NoReturn, TypeAlias
 
 from stylecine.errors import OptionError
 from stylecine.options import FILE_OPTIONS, OPTIONS, PHOTO_OPTIONS, PRESETS, format_size
-from stylecine.output.formats import describe_endings
+from stylecine.output.formats import FORMATS, describe_endings, format_of
 
 Options: TypeAlias = Mapping[str, Mapping[str, Any]]
 Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
@@ -54,6 +54,19 @@ def as_path(text: str) -> Path:
 def add_output(command: argparse.ArgumentParser, default: str) -> None:
     says = f"{describe_endings()} (default: {default})"
     command.add_argument("-o", "--output", metavar="OUT", type=as_path, help=says)
+    ending = "ending of the output, or prores for .mov (default: that of -o, or mp4)"
+    command.add_argument("--format", metavar="NAME", type=as_ending, help=ending)
+
+
+def as_ending(text: str) -> str:
+    """The ending of a format, typed with or without its dot, or the format's name."""
+    named = next((ending for ending, form in FORMATS.items() if form.name.lower() == text.lower()), "")
+    ending = named or "." + text.removeprefix(".")
+    form = format_of(f"loop{ending}")
+    if form is None or form.parts or not form.ending:
+        endings = (other.removeprefix(".") for other, form in FORMATS.items() if other and not form.parts)
+        raise argparse.ArgumentTypeError(f"'{text}' is not one of {', '.join(endings)}")
+    return ending
 
 
 class _Preset(argparse.Action):
@@ -153,6 +166,8 @@ def add_file_options(command: argparse.ArgumentParser) -> None:
     file.add_argument("--c2pa-cert", metavar="FILE", type=as_path, help=signs)
     file.add_argument("--c2pa-key", metavar="FILE", type=as_path, help="and this private key (PEM)")
     file.add_argument("--preview", metavar="DIR", type=as_path, help="also write mask, flow and contact sheet there")
+    aov = "also write mask and motion there, EXR and .npy, for compositing"
+    file.add_argument("--aov", metavar="DIR", type=as_path, help=aov)
     file.add_argument("--json", action="store_true", help="print figures and measures as one JSON object")
 
 

@@ -20,6 +20,7 @@ from stylecine.commands.arguments import (
     add_model_options,
     add_preset,
     add_subject_options,
+    as_ending,
     as_path,
     file_options,
     photo_options,
@@ -27,7 +28,7 @@ from stylecine.commands.arguments import (
 from stylecine.commands.console import complain, make_folder
 from stylecine.errors import OptionError
 from stylecine.options import FILE_OPTIONS, OPTIONS
-from stylecine.output.formats import FORMATS, PAGE, files_of, format_of, kind_of
+from stylecine.output.formats import PAGE, files_of, kind_of
 
 if TYPE_CHECKING:
     from stylecine.batch.gallery import Credit
@@ -50,8 +51,8 @@ def add_to(commands: Commands) -> None:
     batch.add_argument(
         "-o", "--output", metavar="OUT", type=_as_place, required=True, help="folder or URL of the loops and the report"
     )
-    ending = "ending of the loops (default mp4)"
-    batch.add_argument("--format", metavar="NAME", type=_as_ending, default="mp4", help=ending)
+    ending = "ending of the loops, or prores for .mov (default mp4)"
+    batch.add_argument("--format", metavar="NAME", type=as_ending, default="mp4", help=ending)
     work = batch.add_argument_group("workers")
     work.add_argument("--processes", metavar="N", type=int, help="workers (default: one per core, if memory suffices)")
     work.add_argument("--ray", metavar="ADDRESS", help="on the Ray cluster at that address, or auto")
@@ -109,16 +110,6 @@ def run(options: argparse.Namespace, start: float) -> int:
 def _as_place(text: str) -> Path | str:
     """A path, or the URL of a store as it is."""
     return text if "://" in text else as_path(text)
-
-
-def _as_ending(text: str) -> str:
-    """The ending of a format, typed with or without its dot."""
-    ending = "." + text.removeprefix(".")
-    form = format_of(f"loop{ending}")
-    if form is None or form.parts or not form.ending:
-        endings = (other.removeprefix(".") for other, form in FORMATS.items() if other and not form.parts)
-        raise argparse.ArgumentTypeError(f"'{text}' is not one of {', '.join(endings)}")
-    return ending
 
 
 def _shared_options(options: argparse.Namespace) -> dict[str, Any]:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def print_result(
     loop: "Cinemagraph", info: "VideoInfo", output: Path, options: argparse.Namespace, imported: float, start: float
 ) -> int:
-    """Prints the result in one line or as JSON, and writes the preview's images."""
+    """Prints the result in one line or as JSON, and writes the images of --preview and the files of --aov."""
     if loop.warning:
         print(f"stylecine: {loop.warning}", file=sys.stderr)
     seconds = {"import": imported} | loop.timings | {"total": perf_counter() - start}
@@ -32,6 +32,8 @@ def print_result(
         from stylecine.output.preview import write_previews
 
         write_previews(options.preview, loop.scene.photo, loop.tinted.cpu(), loop.motion.cpu(), loop)
+    if options.aov:
+        loop.save_aovs(options.aov)
     if options.json:
         print(json.dumps(figures(loop, info, seconds, output), allow_nan=False))
     else:

@@ -15,7 +15,8 @@ from stylecine.output.formats import files_of
 
 ENVIRONMENT = "STYLECINE_TOKEN"
 LOCAL_OPTIONS = {name: option["default"] for name, option in ALL_OPTIONS.items() if not option["served"]}
-LOCAL_OPTIONS |= {"model": "default", "device": None, "c2pa_cert": None, "c2pa_key": None, "preview": None}
+LOCAL_OPTIONS |= {"model": "default", "device": None, "c2pa_cert": None, "c2pa_key": None}
+LOCAL_OPTIONS |= {"preview": None, "aov": None}
 del LOCAL_OPTIONS["arrows"]  # sent as edits, and the duration as a number of repeats
 REMOTE_OPTIONS = [name for name in (*OPTIONS, *FILE_OPTIONS) if ALL_OPTIONS[name]["served"] and name != "duration"]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from stylecine.commands import arguments
 from stylecine.commands.arguments import Commands, Usage, as_path
 from stylecine.commands.console import Bar, complain, print_result
-from stylecine.commands.saving import check_files, default_output, protect_inputs, save
+from stylecine.commands.saving import check_files, output_of, protect_inputs, save
 from stylecine.errors import StylecineWarning
 from stylecine.machine.progress import FILE, LOOP
 
@@ -34,7 +34,7 @@ def add_to(commands: Commands) -> None:
 def run(options: argparse.Namespace, start: float) -> int:
     if options.keep_metadata:  # `save` would say so too, after the work
         raise Usage("a scene file has no date, place or camera; use `stylecine animate --keep-metadata` with the photo")
-    output = options.output or default_output(options.scene)
+    output = output_of(options.scene, options)
     protect_inputs(output, options)
     c2pa = arguments.credentials(options)
 

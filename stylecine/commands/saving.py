@@ -6,25 +6,33 @@ from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stylecine.commands.arguments import file_options, render_options
+from stylecine.commands.arguments import Usage, file_options, render_options
 from stylecine.commands.console import make_folder
-from stylecine.errors import OutputError
-from stylecine.output.formats import PAGE, files_of, kind_of
+from stylecine.errors import OutputError, printable
+from stylecine.output.formats import PAGE, ending_of, files_of, kind_of
 
 if TYPE_CHECKING:
     from stylecine.engine.cinemagraph import Cinemagraph
     from stylecine.output import VideoInfo
 
 
-def default_output(source: Path) -> Path:
-    """The name of a photo or scene with .mp4, here; numbered if there is such a file, which may be the camera's own."""
+def output_of(source: Path, options: argparse.Namespace) -> Path:
+    """What -o says, or else the name of a photo or scene with .mp4 or the ending of --format, here; numbered if there
+    is such a file, which may be the camera's own. Raises Usage if -o and --format differ."""
+    ending = options.format or ".mp4"
+    if options.output is not None:
+        if options.format and ending_of(options.output) != ending_of(f"loop{ending}"):
+            raise Usage(f"'{printable(options.output)}' does not end in {ending}; rename it, or leave out --format")
+        output: Path = options.output
+        return output
     stem = source.stem or "loop"  # of "." and "/"
-    names = (f"{stem}{number}.mp4" for number in chain([""], (f"-{n}" for n in count(2))))
+    names = (f"{stem}{number}{ending}" for number in chain([""], (f"-{n}" for n in count(2))))
     return next(Path(name) for name in names if not os.path.lexists(name))
 
 
 def protect_inputs(output: Path, options: argparse.Namespace) -> None:
-    """Raises OutputError if the output, or an image of --preview, would replace what it is made from or each other."""
+    """Raises OutputError if the output, or a file of --preview or --aov, would replace what it is made from or each
+    other."""
     given = {
         name: Path(str(value))
         for name in ("photo", "scene", "mask", "motion", "style")
@@ -37,6 +45,10 @@ def protect_inputs(output: Path, options: argparse.Namespace) -> None:
         outputs += [options.preview / name for name in FILES]
         if len({os.path.realpath(file) for file in outputs}) < len(outputs):
             raise OutputError(f"'{output}' is also an image of --preview; choose another output.")
+    if getattr(options, "aov", None):
+        from stylecine.output.aov import FILES as AOVS
+
+        outputs += [options.aov / name for name in AOVS]
     for file in outputs:
         for name, path in given.items():
             if file.exists() and path.exists() and file.samefile(path):
@@ -61,8 +73,8 @@ def check_files(
         from stylecine.output.c2pa import signer_for
 
         signer_for(output, c2pa)
-    if options.preview:
-        make_folder(options.preview)
+    for folder in filter(None, (options.preview, options.aov)):
+        make_folder(folder)
 
 
 def save(loop: "Cinemagraph", output: Path, options: argparse.Namespace, c2pa: tuple[Path, Path] | None) -> "VideoInfo":

@@ -29,6 +29,7 @@ from stylecine.edits.strokes import resize, soft_step
 from stylecine.errors import SceneError
 from stylecine.ops.arrows import MOVING, start_cells
 from stylecine.options import CLASSES, CLOTH, MIN_LAYER_ALPHA, Arrow
+from stylecine.picture.transparency import transparent
 
 SPEED_BLEND = 0.05  # of the short side: the distance over which one speed becomes another
 
@@ -41,6 +42,7 @@ class Editable:
 
     photo: np.ndarray  # uint8 [H,W,3]
     edits: tuple[Edit, ...]
+    alpha: np.ndarray | None  # of the photo, uint8 [H,W]; None for one without
 
     @property
     def predicted_layers(self) -> np.ndarray:
@@ -49,13 +51,24 @@ class Editable:
 
     @cached_property
     def edited(self) -> tuple[np.ndarray, np.ndarray]:
-        """The layers after the edits, and how far each pixel is frozen: see `edited_layers`."""
-        return edited_layers(self.predicted_layers, self.edits)
+        """The layers after the edits, and how far each pixel is frozen: see `edited_layers`. What is transparent is,
+        whatever the edits say."""
+        layers, frozen = edited_layers(self.predicted_layers, self.edits)
+        return self.opaque(layers), frozen if self.transparent is None else np.maximum(frozen, self.transparent)
+
+    @cached_property
+    def transparent(self) -> np.ndarray | None:
+        """Where the photo is transparent, if only in part, bool [H,W]; None if nowhere. Nothing moves there."""
+        return None if self.alpha is None or not (places := transparent(self.alpha)).any() else places
+
+    def opaque(self, maps: np.ndarray) -> np.ndarray:
+        """Maps [...,H,W] without what is transparent."""
+        return maps if self.transparent is None else maps * ~self.transparent
 
     @cached_property
     def painted(self) -> np.ndarray:
-        """Where anything was painted, erased or frozen, bool [H,W]."""
-        places = np.zeros(self.photo.shape[:2], bool)
+        """Where anything was painted, erased or frozen, or is transparent, bool [H,W]: nobody doubts what is there."""
+        places = np.zeros(self.photo.shape[:2], bool) if self.transparent is None else self.transparent.copy()
         for edit in self.edits:
             if isinstance(edit, Paint):
                 places[edit.area.window] |= edit.area.values > 127
@@ -69,12 +82,12 @@ class Editable:
             if isinstance(edit, Paint):
                 part, here = places[edit.area.window], edit.area.values > 127
                 part[here] = edit.mode == "add" and edit.what != CLOTH
-        return places
+        return self.opaque(places)
 
     @cached_property
     def cloth(self) -> np.ndarray:
         """What was painted as cloth, edits included, float32 [H,W] in [0,1]; cloth is never predicted."""
-        return edited_cloth(self.photo.shape[:2], self.edits)
+        return self.opaque(edited_cloth(self.photo.shape[:2], self.edits))
 
     def paint(self, what: str | None, where: Where, mode: str = "add", radius: float = BRUSH_RADIUS) -> Self:
         """The same with one more edit, which says what is where.

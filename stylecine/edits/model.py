@@ -31,6 +31,7 @@ from stylecine.options import (
     check_style,
 )
 from stylecine.picture.photo import read_photo
+from stylecine.picture.transparency import split_alpha
 
 MODES = ("add", "erase", "freeze")
 MAX_EDITS = 1000
@@ -232,6 +233,7 @@ class Style:
             return cls(style, strength, bool(drift))
         check_style(style)
         picture, source = read_photo(style, STYLE_SIDE)
+        picture, _ = split_alpha(picture)
         if max(picture.shape) > MAX_STYLE_SIDE:
             raise PhotoError("The photo of a style is too narrow; crop it to a more usual shape.")
         name = printable(source.name)[:MAX_NAME] if source and source.name else "a photo"

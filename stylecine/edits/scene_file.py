@@ -1,7 +1,7 @@
 """The file of a scene, .cine: a zip archive that is safe to open whoever sent it.
 
     scene.json            format version, model, settings, source and edits
-    photo.png             the photo at the scene's size
+    photo.png             the photo at the scene's size, with its alpha if some of it is transparent
     reconstruction.png    G(F, w+)
     found.safetensors     layers, motion, w_plus, feature
     edits.safetensors     the area or picture of each edit, uint8, named by the edit's number
@@ -43,6 +43,7 @@ from stylecine.machine.atomic import atomic_write, check_destination, check_path
 from stylecine.machine.memory import available_bytes
 from stylecine.options import CLASSES, format_size, parse_size
 from stylecine.picture.photo import MAX_PIXELS, MIN_SIDE, checked_size, encode_png
+from stylecine.picture.transparency import split_alpha, with_alpha
 from stylecine.version import __version__
 
 VERSION = 1
@@ -83,6 +84,7 @@ class Cine(Editable):
     source: Mapping[str, Any] | None  # name, sha256, and a warning if there is one
     settings: Mapping[str, Any]  # size, refine, seed
     edits: tuple[Edit, ...] = ()
+    alpha: Array | None = None
 
     @property
     def predicted_layers(self) -> Array:
@@ -289,7 +291,8 @@ def pack(cine: Cine, check: Callable[[], object] = lambda: None) -> dict[str, by
         "feature": _half_if_exact(cine.feature),
     }
     with ThreadPoolExecutor(2) as pool:
-        photo, reconstruction = pool.map(partial(encode_png, check=check), (cine.photo, cine.reconstruction))
+        shown = cine.photo if cine.alpha is None else with_alpha(cine.photo, cine.alpha)
+        photo, reconstruction = pool.map(partial(encode_png, check=check), (shown, cine.reconstruction))
     return {
         JSON: _to_bytes(facts),
         PHOTO: photo,
@@ -311,7 +314,9 @@ def unpack(members: Mapping[str, bytes], path: Path) -> Cine:
         layers, motion = tensors["layers"], tensors["motion"]
         _require(bool((layers >= 0).all() and (layers <= 1).all() and (np.abs(motion) <= MAX_SPEED).all()))
         with ThreadPoolExecutor(2) as pool:
-            photo, reconstruction = pool.map(partial(_read_png, size=size), (members[PHOTO], members[RECONSTRUCTION]))
+            shown, reconstruction = pool.map(partial(_read_png, size=size), (members[PHOTO], members[RECONSTRUCTION]))
+        photo, alpha = split_alpha(shown)
+        _require(reconstruction.shape[2] == 3 and (alpha is None or bool(alpha.any())))
         return Cine(
             photo,
             reconstruction,
@@ -323,6 +328,7 @@ def unpack(members: Mapping[str, bytes], path: Path) -> Cine:
             facts["source"],
             facts["settings"],
             _read_edits(facts["edits"], members[EDITS], size),
+            alpha,
         )
     except (StylecineError, ValueError, TypeError, KeyError, OverflowError) as error:
         raise SceneError(f"'{path}' contains an invalid scene ({error}); open only what stylecine wrote.") from None
@@ -359,7 +365,7 @@ def _escaped(facts: Any) -> Any:
 def _read_png(content: bytes, size: tuple[int, int]) -> Array:
     try:
         with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
-            if (image.height, image.width, image.mode) == (*size, "RGB"):
+            if (image.height, image.width) == size and image.mode in ("RGB", "RGBA"):
                 return np.array(image)
     except Exception as error:  # decoders raise anything for damaged data
         raise ValueError("an image is damaged") from error

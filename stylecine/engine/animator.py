@@ -45,6 +45,7 @@ from stylecine.perception.scenery import Scenery
 from stylecine.picture.inversion import ProgressCallback, invert, refinement_steps
 from stylecine.picture.overlay import Overlay
 from stylecine.picture.photo import MAX_SIDE, MIN_SIDE, Source, read_photo
+from stylecine.picture.transparency import split_alpha
 from stylecine.weights import ModelRecord
 
 ANCHOR_ROWS = 256  # of the grid on which anchors fix cloth
@@ -95,7 +96,7 @@ class Animator(Networks):
 
     def _with_what_moves(self, scene: Scene, find: Callable[[], Scenery], stages: Stages) -> Scene:
         with stages.stage("mask"):
-            scenery = find()
+            scenery = _standing(find(), scene)
         with stages.stage("motion"):
             motion = predict_motion(scenery)
         release_freed()
@@ -121,6 +122,7 @@ class Animator(Networks):
             picture, source = read_photo(photo, size)
             if is_around_motion(size):
                 picture, size = framed(photo if source is None else source.content, size, self)
+            picture, alpha = split_alpha(picture)
             check_memory(picture.shape[1], picture.shape[0], self.device)
         nothing = torch.zeros(0)
         scene = Scene(
@@ -133,6 +135,7 @@ class Animator(Networks):
             source=source,
             settings={"size": format_size(size), "refine": refine, "seed": seed},
             timings=stages.timings,
+            alpha=alpha,
         )
         return scene, to_tensor(picture).to(self.device)
 
@@ -306,6 +309,14 @@ class Animator(Networks):
 def _find_latents(model: ModelRecord, device: torch.device, photo: np.ndarray, refine: int, seed: int) -> Latents:
     """With networks that are loaded for it: a scene that kept those that made it would keep their memory."""
     return Animator.from_record(model, device)._latents(to_tensor(photo).to(device), refine, seed)
+
+
+def _standing(scenery: Scenery, scene: Scene) -> Scenery:
+    """A scenery in which nothing moves that is transparent in a scene's photo."""
+    if scene.transparent is None:
+        return scenery
+    layers = scenery.layers * torch.from_numpy(~scene.transparent).to(scenery.layers)
+    return replace(scenery, layers=layers, eroded=None)
 
 
 def _moving(landscape: Tensor, overlays: Sequence[Overlay]) -> Tensor:

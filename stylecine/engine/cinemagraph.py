@@ -1,8 +1,9 @@
 """The finished loop: frames, measures and files, each computed on demand."""
 
 import json
+import logging
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from numbers import Real
@@ -17,37 +18,44 @@ from torch import Tensor
 from stylecine.edits.model import Edit, Paint, to_option
 from stylecine.engine.loop_warnings import MIN_MOVING_SHARE, quality_warning
 from stylecine.engine.scene import Scene
-from stylecine.errors import OptionError
+from stylecine.errors import OptionError, printable
 from stylecine.machine.atomic import Finish
 from stylecine.machine.memory import release_freed
 from stylecine.machine.progress import Progress, Stages
 from stylecine.movement.displacement import moving_points
 from stylecine.ops.readback import read_back
 from stylecine.ops.recolour import Recolouring, recolour_
-from stylecine.options import CLASSES, Wind, check_live, with_preset
+from stylecine.ops.render import FINE
+from stylecine.options import CLASSES, MOVING_LAYER, WHOLE, Wind, check_live, with_preset
 from stylecine.output import VideoInfo
+from stylecine.output.aov import write_aovs
 from stylecine.output.c2pa import Credentials, signer_for
 from stylecine.output.crop import Crop, CroppedFrames, Window, check_crop, crop_window
 from stylecine.output.formats import PAGE, ending_of, kind_of
 from stylecine.output.html import write_page
+from stylecine.output.layer import moving_layer
 from stylecine.output.metadata import json_figures, json_value, model_facts, utf8_texts, versions
 from stylecine.output.notebook import loop_html
 from stylecine.output.origin import Origin, read_origin
 from stylecine.output.palette import SHOWN
 from stylecine.output.silence import add_silence
 from stylecine.output.web_pack import pack
-from stylecine.output.writing import check_output, check_size, frame_times, has_codec, write_output
+from stylecine.output.writing import check_output, check_size, frame_times, has_codec, keeps_alpha, write_output
 from stylecine.perception.scenery import Scenery
 from stylecine.picture.loop import copies as render_copies
+from stylecine.picture.loop import fine_frames as render_fine_frames
 from stylecine.picture.loop import frames as render_frames
 from stylecine.picture.overlay import Overlay
 from stylecine.picture.style import Appearance
+from stylecine.picture.transparency import UNDER_NAME, flattened, with_alpha
 from stylecine.picture.weather import Weather, make_weather
 from stylecine.quality.measures import measure_loop
 from stylecine.version import __version__
 
 BATCH = 4  # frames that are rendered at once
 MAX_BATCH_BYTES = 50_000_000
+
+_log = logging.getLogger("stylecine")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -134,13 +142,32 @@ class Cinemagraph:
         made = (frame for batch in batches for frame in self._render([float(t) % self.period for t in batch]))
         yield from read_back(made, self.mask.device, ahead=most)
 
+    def fine_frames(self, times: Sequence[float]) -> Iterator[np.ndarray]:
+        """The frames at these times as uint16 [H,W,3], 257 times the photo where it stands still, and elsewhere not
+        dithered; many times as slow. Overlays, styles and weather are drawn in 8 bits: a loop that has some is 257
+        times the frames of `frames`."""
+        if self.is_fine:
+            for t in times:
+                _check_time(t)
+                (made,) = render_fine_frames(self._landscape, [float(t) % self.period])
+                yield made.cpu().numpy().astype(np.uint16)
+        else:
+            yield from (frame.astype(np.uint16) * FINE for frame in self.frames(times))
+
+    @property
+    def is_fine(self) -> bool:
+        """Whether `fine_frames` are computed in 16 bits."""
+        return not (self.loop is None or self.overlays or self.appearance or self.weather)
+
     @torch.inference_mode()
     def _render(self, times: Sequence[float]) -> list[Tensor]:
         phases = [t / self.period for t in times]
         made = self._render_dry(times, self.appearance.recolouring(phases) if self.appearance else None)
         if self.weather:
             shares = [self.appearance.share(phase) for phase in phases] if self.appearance else [0.0] * len(times)
+            dry = made.clone() if self.scene.transparent is not None else made
             self.weather.draw_over_(made, times, shares)
+            made = self._standing(made, dry)
         return list(made)
 
     def _render_dry(self, times: Sequence[float], recolouring: Recolouring | None) -> Tensor:
@@ -151,9 +178,17 @@ class Cinemagraph:
             made = self._backdrop.expand(len(times), -1, -1, -1).clone()
         else:
             made = render_frames(self._landscape, times)
+        still = made.clone() if self.scene.transparent is not None else made
         for layer in self.overlays:
             layer.draw_over_(made, times)
+        made = self._standing(made, still)
         return made if recolouring is None else recolour_(made, recolouring)
+
+    def _standing(self, frames: Tensor, before: Tensor) -> Tensor:
+        """Frames [n,H,W,3] as they were `before` where the photo is transparent."""
+        if self.scene.transparent is None:
+            return frames
+        return torch.where(torch.from_numpy(self.scene.transparent).to(frames.device)[..., None], before, frames)
 
     @torch.inference_mode()
     def _copies(self, t: float) -> list[np.ndarray]:
@@ -310,26 +345,67 @@ class Cinemagraph:
             )
         return read_origin(photo.content)
 
+    @property
+    def matte(self) -> np.ndarray:
+        """How much of each pixel is moving content, and not the still photo, in frames without weather: uint8 [H,W]."""
+        reaches = [layer.reach for layer in self.overlays] + ([self.loop.moving] if self.loop is not None else [])
+        most = torch.stack([torch.zeros_like(self.mask), *reaches]).amax(0)
+        matte: np.ndarray = (255 * most.nan_to_num(0.0).clamp(0, 1)).ceil().to(torch.uint8).cpu().numpy()
+        return matte
+
+    def _written(
+        self, path: str | PathLike[str], codec: str | None, layer: str, depth: int
+    ) -> Callable[[np.ndarray], np.ndarray]:
+        """What of a frame a file gets. Says so where something opaque has to lie under what is transparent."""
+        alpha, kept = self.scene.alpha, keeps_alpha(path, codec)
+        if depth > 8 and not self.is_fine:
+            _log.warning("%s: plants, cloth, styles and weather are drawn in 8 bits, not 16.", printable(path))
+        if layer == MOVING_LAYER:
+            return partial(moving_layer, still=self[0], matte=self.matte)
+        if alpha is None:
+            return lambda frame: frame
+        if not kept:
+            said = "%s cannot keep what is transparent in the photo; %s lies under it."
+            _log.warning(said, printable(path), UNDER_NAME)
+        return partial(with_alpha if kept else flattened, alpha=alpha)
+
+    @cached_property
+    def _opaque(self) -> Self:
+        """The same loop with UNDER under what is transparent, as pages play it."""
+        places, photo = self.scene.transparent, self.scene.photo
+        if self.scene.alpha is None or places is None:
+            return self
+        photo = np.where(places[..., None], flattened(photo, self.scene.alpha), photo)
+        under, here = (torch.from_numpy(each).to(self.mask.device) for each in (photo, places[..., None]))
+
+        def shown(picture: Tensor) -> Tensor:
+            return torch.where(here, under, picture)
+
+        overlays = (replace(o, photo=shown(o.photo), background=shown(o.background)) for o in self.overlays)
+        loop = None if self.loop is None else replace(self.loop, photo=shown(self.loop.photo))
+        return replace(self, scene=replace(self.scene, photo=photo, alpha=None), loop=loop, overlays=tuple(overlays))
+
     def live(self) -> bytes:
         """The web pack from which stylecine/player plays the loop in a browser, at any frame rate: docs/player.md.
 
         Raises OptionError for warp dfw and sampling splat, which no shader plays.
         """
+        shown = self._opaque
         return pack(
-            self.loop,
+            shown.loop,
             self.period,
             self.fps,
-            overlays=self.overlays,
+            overlays=shown.overlays,
             appearance=self.appearance,
             weather=self.weather,
-            still=self.scene.photo,
+            still=shown.scene.photo,
             layers=self.layers,
         )
 
     def _repr_html_(self) -> str:
         """The loop at a modest size, as a video inside of the HTML, for a notebook."""
         caption = f"{len(self)} frames of {self.width}x{self.height}, {self.fps:g} a second"
-        return loop_html(self.__getitem__, len(self), self.fps, caption)
+        return loop_html(self._opaque.__getitem__, len(self), self.fps, caption)
 
     def save(
         self,
@@ -340,6 +416,8 @@ class Cinemagraph:
         duration: float | str | None = None,
         keyframes: str = "first",
         crop: str | None = None,
+        layer: str = WHOLE,
+        depth: int = 8,
         embed_report: bool = False,
         c2pa: Credentials | None = None,
         progress: Progress | None = None,
@@ -348,16 +426,20 @@ class Cinemagraph:
     ) -> VideoInfo:
         """Writes the loop as a video or animated image, or its first frame as a poster, completely or not at all.
 
-        path: its ending decides the format: .mp4 and .webm are videos; .gif, .webp, .avif and .apng are animated images
-            that loop forever; .html is a page that plays the loop; .livephoto is a Live Photo of two files,
-            .livephoto.zip an archive of them, .MP.jpg a Motion Photo; .png is the first frame; without an ending it is
-            a new folder of frame-0000.png and so on.
+        path: its ending decides the format: .mp4 and .webm are videos, .mov is ProRes, for editing programs; .gif,
+            .webp, .avif and .apng are animated images that loop forever; .html is a page that plays the loop;
+            .livephoto is a Live Photo of two files, .livephoto.zip an archive of them, .MP.jpg a Motion Photo; .png is
+            the first frame; without an ending it is a new folder of frame-0000.png and so on.
         quality: on the format's own scale (docs/formats.md). codec, repeat: for videos, which codec, and how many times
             the file holds the loop, for players that play a file once. duration: instead of repeat, how long the video
             lasts, in seconds or as "10m"; rounded up to whole loops, which is logged. keyframes: "first" frame of the
             loop or "all", for players that halt where it starts again.
         crop: an aspect ratio such as "9:16": the largest such window, placed where most moves; "9:16@0.3,0.5" centres
             it there, in fractions of width and height.
+        layer: "moving" writes only what moves, with its matte as a straight alpha, for compositing over the first
+            frame, which is the photo unless there is a style or a weather.
+        depth: 16 computes the frames in 16 bits instead of dithering them to 8, for codecs of 10 bits; many times as
+            slow.
         embed_report: put `report()`, as JSON, into the comment field of the file's metadata.
         c2pa: (certificate chain, private key), PEM files: sign the file with C2PA, `report()` included.
         progress: called as (stage, done, total); returning False cancels, which leaves nothing. Default: the function
@@ -369,10 +451,11 @@ class Cinemagraph:
         """
         asked = {"codec": codec, "repeat": repeat, "duration": duration, "silence": silence}
         chosen = with_preset(self.preset, asked, video=ending_of(path) == ".mp4")
-        silence = chosen.pop("silence")
+        silence, codec = chosen.pop("silence"), chosen["codec"]
         video: Any = {**chosen, "keyframes": keyframes}
         kept: Any = {"embed_report": embed_report, "keep_metadata": keep_metadata, "silence": silence}
-        check_output(path, fps=self.fps, quality=quality, **video, crop=crop, **kept)
+        shown: Any = {"crop": crop, "layer": layer, "depth": depth}
+        check_output(path, fps=self.fps, quality=quality, **video, **shown, **kept)
         check_size(path, self.width, self.height, crop)
         kind, origin = kind_of(path), self._origin if keep_metadata else None
         if kind is PAGE:
@@ -389,7 +472,7 @@ class Cinemagraph:
             photo: Any = {"source": self.scene.source, "pixels": self.scene.photo}
             sign = partial(signer.sign, path=path, report=report, **photo, **facts)
             finish = partial(_in_turn, add_silence, sign) if silence else sign
-        stages = Stages(progress or self.progress)
+        stages, written = Stages(progress or self.progress), self._written(path, codec, layer, depth)
         release_freed()  # what measures and warnings took is for the encoder
         if kind is PAGE:
             with stages.stage("video", cancel_at_end=False) as step:
@@ -397,11 +480,17 @@ class Cinemagraph:
         else:
             times, rate = frame_times(path, self.period, self.fps)
             with stages.stage("video", len(times), cancel_at_end=False) as step:
-                frames = CroppedFrames(self, times, window, step)
+                frames = CroppedFrames(self, times, window, step, written, fine=depth > 8)
                 described: Any = {"comment": comment, "origin": origin, "finish": finish}
+                clear = self.scene.alpha is not None or layer == MOVING_LAYER
+                described["alpha"] = clear and keeps_alpha(path, codec)
                 info = write_output(frames, path, rate, quality=quality, **video, **described)
         self.timings["video"] = stages.timings["video"]
         return replace(info, window=window)
+
+    def save_aovs(self, folder: str | PathLike[str]) -> list[Path]:
+        """Writes mask and motion for compositing programs, as EXR and .npy: see `output.aov.write_aovs`."""
+        return write_aovs(folder, self.mask, self.motion, self.fps)
 
     def _save_page(self, path: str | PathLike[str], quality: int | None, finish: Finish) -> VideoInfo:
         shares = zip(CLASSES, self.layers.mean(dim=(1, 2)).tolist(), strict=True)
@@ -409,18 +498,19 @@ class Cinemagraph:
         moving += [overlay.kind for overlay in self.overlays]
         moving += [str(self.settings["weather"])] if self.weather else []
         description, title = ", ".join(["Photo in motion", *moving]), Path(path).stem
+        shown = self._opaque
         return write_page(
-            self.loop,
+            shown.loop,
             self.period,
             self.fps,
             path,
             title=title,
             alt=description,
             quality=quality,
-            overlays=self.overlays,
+            overlays=shown.overlays,
             appearance=self.appearance,
             weather=self.weather,
-            still=self.scene.photo,
+            still=shown.scene.photo,
             finish=finish,
         )
 

@@ -53,6 +53,8 @@ def move_landscape(
     flow, swash = parts.flow * options.speed, predict_swash(scenery)
     if swash is not None:
         moves, flow = swash.widen(moves), swash.slow(flow)
+    if parts.scene.transparent is not None:
+        moves *= torch.from_numpy(~parts.scene.transparent).to(moves)
     landscape, plate = MovingLandscape(scenery, eroded, moves, flow), None
     # Plants need one core, and the loop not always all others.
     with another_thread(nets.device, "stylecine-plants") as begin:

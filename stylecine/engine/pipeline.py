@@ -37,6 +37,7 @@ from stylecine.options import (
 )
 from stylecine.picture.given_mask import read_mask
 from stylecine.picture.photo import Source, read_photo
+from stylecine.picture.transparency import split_alpha
 
 
 def animate(
@@ -126,7 +127,7 @@ def animate(
     if subject == CLOTH and mask is None:  # before the inversion, which is slow and would be in vain
         check_memory(picture.shape[1], picture.shape[0], place)
         with stages.stage("mask"):
-            found = animator.find_cloth(to_tensor(picture).to(place))
+            found = animator.find_cloth(to_tensor(split_alpha(picture)[0]).to(place))
         if found is None:
             raise cloth_not_marked()
     inversion: dict[str, Any] = {"size": None, "refine": refine, "seed": seed, "progress": progress}

@@ -21,7 +21,8 @@ from stylecine.perception.layers import apply_mask, moving, require_motion
 from stylecine.perception.look import perceive
 from stylecine.perception.scenery import Scenery, shrink_maps, shrunk
 from stylecine.picture.given_mask import read_mask
-from stylecine.picture.photo import load_photo
+from stylecine.picture.photo import load_photo, read_photo
+from stylecine.picture.transparency import split_alpha, with_alpha
 
 MIN_GIVEN_SPEED = 0.05  # pixels of a given motion's own grid per 1/30 s: without a mask, what is faster moves
 MIN_SPEED = 1e-3  # pixels of the flow's grid per 1/30 s: slower motion cannot be seen
@@ -114,7 +115,8 @@ def resolve_cloth(
     if options.subject == CLOTH and options.mask is not None:
         cloth = read_mask(options.mask, _size(scene)).to(device) * (1 - frozen)
     elif found is not None:
-        cloth = torch.from_numpy(edited_cloth(_size(scene), scene.edits, found.cpu().numpy())).to(device)
+        there = edited_cloth(_size(scene), scene.edits, found.cpu().numpy())
+        cloth = torch.from_numpy(scene.opaque(there)).to(device)
     else:
         cloth = scene.edited_cloth.to(device)
     if (cloth > 0.5).any():
@@ -235,7 +237,9 @@ def _resolve_layers(scene: Scene, mask: object, device: torch.device) -> Tensor:
         layers = layers * (1 - scene.frozen.to(device))
         layers = torch.where(layers < MIN_LAYER_ALPHA, 0, layers)
         if not layers.any():
-            raise NothingMoves("All that would move is frozen; undo the freeze, or give another mask or motion.")
+            raise NothingMoves(
+                "All that would move is frozen or transparent; undo the freeze, or give another mask or motion."
+            )
     elif any(isinstance(edit, Paint) for edit in scene.edits):
         if not (layers > 0.5).any():
             raise NothingMoves("The edits leave nothing that moves; undo one, or add some sky or water.")
@@ -270,7 +274,9 @@ def _shrink(parts: MovingParts, short: int, options: RenderOptions) -> MovingPar
 
     Its latents stay those of the whole photo. Raises NothingMoves if nothing is left of what moves.
     """
-    scene, photo = parts.scene, load_photo(parts.scene.photo, short)
+    scene = parts.scene
+    whole = scene.photo if scene.alpha is None else with_alpha(scene.photo, scene.alpha)
+    photo, alpha = split_alpha(read_photo(whole, short)[0])
     size = photo.shape[0], photo.shape[1]
 
     def latents() -> Latents:
@@ -285,6 +291,7 @@ def _shrink(parts: MovingParts, short: int, options: RenderOptions) -> MovingPar
     small = replace(
         scene,
         photo=photo,
+        alpha=alpha,
         inversion=latents() if scene.is_inverted else PendingLatents(latents),
         layers=layers,
         mask=moving(layers),

@@ -85,6 +85,8 @@ class Scene(Editable):
         source: the photo's file; None for pixels.
         settings: the options it was inverted with.
         timings: seconds by stage.
+        alpha: of a photo of which some is transparent, uint8 [H,W], straight; None for any other. Under what is fully
+            transparent, `photo` has the colours of its surroundings.
     """
 
     photo: np.ndarray
@@ -98,6 +100,7 @@ class Scene(Editable):
     source: PhotoFile | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     timings: dict[str, float] = field(default_factory=dict)
+    alpha: np.ndarray | None = None
 
     def made_with(self, model: ModelRecord) -> bool:
         """Whether a model has the same weights, to the byte, as the one that made the scene."""
@@ -207,6 +210,7 @@ class Scene(Editable):
             source=None if self.source is None else _source_facts(self.source),
             settings={name: self.settings[name] for name in ("size", "refine", "seed")},
             edits=self.edits,
+            alpha=self.alpha,
         )
         with Stages(progress).stage("saving", cancel_at_end=False) as report:
             return write_cine(cine, path, partial(report, 0, 1))
@@ -231,6 +235,7 @@ class Scene(Editable):
             edits=cine.edits,
             source=None if cine.source is None else _source(cine.source),
             settings=dict(cine.settings),
+            alpha=cine.alpha,
         )
 
 

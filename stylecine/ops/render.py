@@ -22,6 +22,7 @@ Region = tuple[int, int, int, int]  # y0, x0, y1, x1 in canvas pixels; y0 and x0
 MAX_LEVELS = 8
 MAX_SUB_CYCLES = 8
 MAX_CLOCKS = 4
+FINE = 257  # steps of 16 bits in one of 8
 
 
 def render(*tensors: Any, **options: Any) -> Tensor:
@@ -38,6 +39,14 @@ def render(*tensors: Any, **options: Any) -> Tensor:
 def reference(*tensors: Any, **options: Any) -> Tensor:
     """render() in plain PyTorch."""
     return Rendering(*tensors, **options).reference()
+
+
+def render_fine(*tensors: Any, **options: Any) -> Tensor:
+    """The same frames without a recolouring, of 16 bits, [n,H,W,3] int32 from 0 to 65535: `FINE` times the photo where
+    it stands still, else rounded instead of dithered. In plain PyTorch, which takes many times as long."""
+    rendering = Rendering(*tensors, **options)
+    rendering.check()
+    return rendering.reference(FINE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,15 +187,17 @@ class Rendering:
         native.run("render", args, self.photo.device, workspace=True)
         return out
 
-    def reference(self) -> Tensor:
-        """The frames in plain PyTorch, over the moving part of the canvas."""
+    def reference(self, steps: int = 1) -> Tensor:
+        """The frames in plain PyTorch, over the moving part of the canvas. steps: as `composite` takes them."""
         count, moving = len(self.phases), self.moving.nan_to_num(0.0).clamp(0, 1)
         if not bool((moving > 0).any()):
-            plain = self.photo.expand(count, *self.photo.shape).clone()
+            still = self.photo if steps == 1 else self.photo.int() * steps
+            plain = still.expand(count, *self.photo.shape).clone()
         else:
             region = moving_region(moving, self.margin, max(self.cell, 2 ** (len(self.levels) - 1)))
             moved = (self._moved(i, region) for i in range(count))
-            plain = torch.stack([composite(self.photo, moving, x, margin=self.margin, region=region) for x in moved])
+            drawn: dict[str, Any] = {"margin": self.margin, "region": region, "steps": steps}
+            plain = torch.stack([composite(self.photo, moving, x, **drawn) for x in moved])
         return plain if self.recolouring is None else recolour.reference(plain, self.recolouring)
 
     def _moved(self, i: int, region: Region) -> Tensor:
@@ -276,8 +287,11 @@ def on_level(fields: Tensor, *, cell: int, scale: int, region: Region) -> Tensor
     return fields[0, :, : -(-(y1 - y0) // scale), : -(-(x1 - x0) // scale)]
 
 
-def composite(photo: Tensor, moving: Tensor, moved: Tensor, *, margin: int, region: Region) -> Tensor:
-    """The photo [H,W,3] uint8 with `moved` [3,a,b] (-1..1, over the region) blended in: [H,W,3] uint8."""
+def composite(
+    photo: Tensor, moving: Tensor, moved: Tensor, *, margin: int, region: Region, steps: int = 1
+) -> Tensor:
+    """The photo [H,W,3] uint8 with `moved` [3,a,b] (-1..1, over the region) blended in: [H,W,3] uint8; or int32, with
+    several steps instead of each of a photo's, and then not dithered."""
     h, w = moving.shape
     y0, x0 = max(region[0] - margin, 0), max(region[1] - margin, 0)
     y1, x1 = min(region[2] - margin, h), min(region[3] - margin, w)
@@ -285,6 +299,10 @@ def composite(photo: Tensor, moving: Tensor, moved: Tensor, *, margin: int, regi
     moved = moved.nan_to_num(-1.0, 1.0, -1.0).clamp(-1, 1).add(1).mul(127.5)
     static = photo[y0:y1, x0:x1].permute(2, 0, 1).float()
     inside = torch.lerp(static, moved, moving[y0:y1, x0:x1])
+    if steps > 1:
+        frame = photo.int() * steps
+        frame[y0:y1, x0:x1] = inside.mul_(steps).round_().int().permute(1, 2, 0)
+        return frame
     frame = photo.clone()
     frame[y0:y1, x0:x1] = inside.add_(dither(h, w, photo.device)[y0:y1, x0:x1]).to(torch.uint8).permute(1, 2, 0)
     return frame

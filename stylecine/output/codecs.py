@@ -55,7 +55,9 @@ class Codec:
     file, the default and the best; worst: the largest one. options: (quality, number of frames or None if unknown) ->
     options of its encoder. all_keys: the same from the quality, if every frame is a key frame. tag: code in the
     container, if not the default. smallest: side in pixels. hidden: whether hidden frames follow the last one. limits:
-    (width, height, fps, whether bits are capped) -> options that keep it within its level.
+    (width, height, fps, whether bits are capped) -> options that keep it within its level. pixels: FFmpeg's name of its
+    pixel format; alpha: of that for frames with an alpha, if it can keep one. intra: whether every frame is a key frame
+    anyway.
     """
 
     name: str
@@ -70,6 +72,14 @@ class Codec:
     smallest: int = 16
     hidden: bool = False
     limits: Callable[[int, int, float, bool], dict[str, str]] = lambda width, height, fps, capped: {}
+    pixels: str = "yuv420p"
+    alpha: str = ""
+    intra: bool = False
+
+    @property
+    def deep(self) -> bool:
+        """Whether it has more than 8 bits."""
+        return self.pixels.endswith("10le")
 
     @property
     def quality(self) -> int:
@@ -181,6 +191,23 @@ def _av1_all_keys(quality: int) -> dict[str, str]:
     return _av1(max(quality - 16, 1), None) | {"svtav1-params": "keyint=1:lp=1"}
 
 
+def _prores(quality: int, profile: str, matrix: str) -> dict[str, str]:
+    """A quantiser for the whole file, 1 for quality 0, instead of a rate."""
+    lambda_scale = 118  # FFmpeg's FF_QP2LAMBDA
+    fixed = {"flags": "+qscale", "global_quality": str(lambda_scale * (quality + 1))}
+    return {"profile": profile, "quant_mat": matrix, "vendor": "apl0"} | fixed
+
+
+def _prores4444(quality: int, frames: int | None = None) -> dict[str, str]:
+    """With the matrix of 4444 XQ, 5: at quantiser 1 no value of 8 bits is off by more than one, with that of 4444, 4,
+    a few are off by two. The alpha is lossless."""
+    return _prores(quality, "4444", "5")
+
+
+def _prores422(quality: int, frames: int | None = None) -> dict[str, str]:
+    return _prores(quality, "hq", "4")
+
+
 def _references(frames: int | None, max_references: int, last_quantiser: int, afresh: str = "") -> dict[str, str]:
     """Options that x264 and x265 share: evenly spaced P frames with B frames in between.
 
@@ -218,17 +245,25 @@ CODECS = {
         # hvc1: the only tag that Apple's players know; x265 writes out of bounds for sides of 64 and less
         Codec("h265", "H.265, smaller; Apple and most phones", "libx265", "hevc", (27, 20, 14), 51,
               _h265, _h265_all_keys, tag="hvc1", smallest=96),
-        Codec("vp9", "VP9, all browsers", "libvpx-vp9", "vp9", (34, 24, 16), 63, _vp9, _vp9_all_keys),
+        Codec("vp9", "VP9, all browsers", "libvpx-vp9", "vp9", (34, 24, 16), 63, _vp9, _vp9_all_keys,
+              alpha="yuva420p"),
         # with sides of 16 or 48 SVT-AV1 may hang
         Codec("av1", "AV1, smallest; new browsers", "libsvtav1", "libdav1d", (38, 28, 20), 63,
               _av1, _av1_all_keys, smallest=64, hidden=True),
+        Codec("prores4444", "ProRes 4444, keeps transparency", "prores_ks", "prores", (3, 0, 0), 31,
+              _prores4444, _prores4444, pixels="yuv444p10le", alpha="yuva444p10le", intra=True),
+        Codec("prores422hq", "ProRes 422 HQ", "prores_ks", "prores", (5, 1, 0), 31,
+              _prores422, _prores422, pixels="yuv422p10le", intra=True),
+        Codec("h265-10bit", "H.265 with 10 bits", "libx265", "hevc", (27, 20, 14), 51,
+              _h265, _h265_all_keys, tag="hvc1", smallest=96, pixels="yuv420p10le"),
     )
 }  # fmt: skip
 CONTAINERS = {
-    ".mp4": Container("mp4", ("h264", "h265", "av1"), {"movflags": "+faststart"}),  # index first, to start early
+    # index first, to start early
+    ".mp4": Container("mp4", ("h264", "h265", "h265-10bit", "av1"), {"movflags": "+faststart"}),
     ".webm": Container("webm", ("vp9", "av1"), {}),
-    # the video of a Live Photo; its index stays last, where metadata can be added without moving the pictures
-    ".mov": Container("mov", ("h264",), {}),
+    # also the video of a Live Photo; its index stays last, where metadata can be added without moving the pictures
+    ".mov": Container("mov", ("prores4444", "prores422hq", "h265-10bit", "h264"), {}),
     # played endlessly; the file begins with a still image
     ".avif": Container("avif", ("av1",), {"loop": "0"}),
 }

@@ -61,12 +61,20 @@ def crop_sides(crop: Crop, width: int, height: int, *, even: bool = False) -> tu
 
 
 class CroppedFrames(Sequence[np.ndarray]):
-    """The frames of a Cinemagraph at some times, in a window; iteration reports progress."""
+    """The frames of a Cinemagraph at some times, in a window; iteration reports progress. shown: what is written of a
+    frame. fine: whether it has 16 bits."""
 
     def __init__(
-        self, loop: Any, times: Sequence[float], window: Window | None, step: Callable[[int, int], None]
+        self,
+        loop: Any,
+        times: Sequence[float],
+        window: Window | None,
+        step: Callable[[int, int], None],
+        shown: Callable[[np.ndarray], np.ndarray] = lambda frame: frame,
+        fine: bool = False,
     ) -> None:
-        self.loop, self.times, self.step = loop, times, step
+        self.times, self.step, self.shown = times, step, shown
+        self.frames = loop.fine_frames if fine else loop.frames
         left, top, width, height = window or (0, 0, loop.width, loop.height)
         self.box = slice(top, top + height), slice(left, left + width)
 
@@ -74,11 +82,12 @@ class CroppedFrames(Sequence[np.ndarray]):
         return len(self.times)
 
     def __getitem__(self, k: Any) -> Any:
-        return np.ascontiguousarray(self.loop[self.times[k]][self.box])
+        (whole,) = self.frames([self.times[k]])
+        return np.ascontiguousarray(self.shown(whole)[self.box])
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        for k, whole in enumerate(self.loop.frames(self.times)):
-            yield np.ascontiguousarray(whole[self.box])
+        for k, whole in enumerate(self.frames(self.times)):
+            yield np.ascontiguousarray(self.shown(whole)[self.box])
             self.step(k + 1, len(self))
 
 

@@ -37,7 +37,8 @@ class Format:
     scale; none if it is lossless, or holds a video, whose codecs have them (codecs.py). default_size: short side that
     the studio suggests. clock: ticks per second in which an animated image counts; max_fps: of one. parts: endings of
     several files that are written, added to the path. report, origin: whether it has a place for the report, for the
-    photo's date and place. served_as: its name in the service, if that is not the ending.
+    photo's date and place. alpha: whether it keeps what is transparent; a video if its codec does, too. in_browsers:
+    whether they play it. served_as: its name in the service, if that is not the ending.
     """
 
     ending: str
@@ -52,6 +53,8 @@ class Format:
     parts: tuple[str, ...] = ()
     report: bool = True
     origin: bool = False
+    alpha: bool = False
+    in_browsers: bool = True
     served_as: str = ""
 
     @property
@@ -68,19 +71,21 @@ FORMATS = {  # in the studio's order
     form.ending: form
     for form in (
         Format(".mp4", VIDEO, "video/mp4", "MP4", "Plays everywhere", origin=True),
-        Format(".webm", VIDEO, "video/webm", "WebM", "For web pages"),
+        Format(".webm", VIDEO, "video/webm", "WebM", "For web pages", alpha=True),
+        Format(".mov", VIDEO, "video/quicktime", "ProRes", "For editing programs", origin=True, alpha=True,
+               in_browsers=False),
         Format(".html", PAGE, HTML, "Web page", "A file to embed", (75, 90, 97), report=False),
         Format(".gif", IMAGE, "image/gif", "GIF", "Works in any chat", (60, 80, 100), 384, clock=100, max_fps=50),
-        Format(".webp", IMAGE, "image/webp", "WebP", "Smaller than GIF", (60, 80, 95), 512),
-        Format(".avif", IMAGE, "image/avif", "AVIF", "Smallest of all", (38, 28, 18), 768, report=False),
-        Format(".apng", IMAGE, "image/apng", "APNG", "Lossless, large", default_size=512),
+        Format(".webp", IMAGE, "image/webp", "WebP", "Smaller than GIF", (60, 80, 95), 512, alpha=True),
+        Format(".avif", IMAGE, "image/avif", "AVIF", "Smallest of all", (38, 28, 18), 768, report=False, alpha=True),
+        Format(".apng", IMAGE, "image/apng", "APNG", "Lossless, large", default_size=512, alpha=True),
         Format(LIVE_PHOTO, PHOTO, ZIP, parts=(".jpg", ".mov"), origin=True, served_as="livephoto.zip"),
         Format(LIVE_ARCHIVE, PHOTO, ZIP, "Live Photo", "For iPhone, zipped", origin=True),
         Format(MOTION_PHOTO, PHOTO, "image/jpeg", "Motion Photo", "For Android", origin=True),
-        Format(".png", POSTER, "image/png", "PNG", "The first frame"),
-        Format("", FOLDER, ZIP, "Frames", "PNGs in a zip file", report=False, served_as="zip"),
+        Format(".png", POSTER, "image/png", "PNG", "The first frame", alpha=True),
+        Format("", FOLDER, ZIP, "Frames", "PNGs in a zip file", report=False, alpha=True, served_as="zip"),
     )
-}
+}  # fmt: skip
 ENDINGS = tuple(ending for ending in FORMATS if ending)
 SERVED = {form.id: form for form in FORMATS.values()}  # of a Live Photo, the archive
 

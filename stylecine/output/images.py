@@ -1,4 +1,7 @@
-"""Frames -> GIF, animated WebP or APNG, or a folder of PNG; one frame -> a still. Files appear whole or not at all."""
+"""Frames -> GIF, animated WebP, APNG or transparent AVIF, or a folder of PNG; one frame -> a still.
+
+Files appear whole or not at all.
+"""
 
 import logging
 import math
@@ -36,6 +39,7 @@ MIN_FPS = 0.02  # an APNG's longest delay is 65.5 s
 MAX_SIDE = 16383  # of WebP; the others allow more
 AHEAD = 3  # frames rendered while earlier ones are compressed
 LARGE_GIF, GIF_SIDE = 10e6, 480  # bytes of which one is told, and the short side that is then advised
+WORST_AVIF = 63  # its quality is AV1's quantiser
 MIN_HOLE = np.ones((5, 5))  # of unchanged pixels that an APNG leaves out
 
 _log = logging.getLogger("stylecine")
@@ -52,6 +56,11 @@ def check_image(path: PathLike, fps: Any, quality: Any) -> Format:
         raise OptionError(f"{form.ending} is lossless, so it has no quality; omit it.")
     if form.ending == ".webp":
         check_webp(form.ending, quality)
+    elif form.ending == ".avif":
+        if quality is not None:
+            check_int("quality of .avif", quality, 0, WORST_AVIF)
+        if not features.check("avif"):
+            raise WriterUnavailable("The installed Pillow cannot write AVIF; run 'pip install --upgrade pillow'.")
     elif quality is not None:
         check_int(f"quality of {form.ending}", quality, 0, 100)
     return form
@@ -79,12 +88,14 @@ def write_image(
     comment: str = "",
     finish: Finish | None = None,
 ) -> VideoInfo:
-    """Writes frames, uint8 [H,W,3] sRGB of one shape, as an image that plays endlessly, .gif, .webp or .apng; or one
-    frame as a still, .png.
+    """Writes frames, uint8 [H,W,3] sRGB of one shape, as an image that plays endlessly, .gif, .webp, .apng or .avif; or
+    one frame as a still, .png. They may be [H,W,4], with a straight alpha, except of a .gif; an .avif of frames without
+    one is smaller if `write_video` writes it.
 
     frames: taken in order; a .gif takes eight of them first, by index.
     fps: 0.02 to 50 for .gif, to 90 for the others. Times are rounded to 1/100 s in a .gif, else to 1/1000 s.
-    quality: 0 to 100 (best); default 80; an .apng or .png is lossless and has none.
+    quality: 0 to 100 (best); default 80; 0 (best) to 63 of an .avif, default 28; an .apng or .png is lossless and has
+        none.
     comment, finish: as for a video.
 
     Raises OptionError for an invalid option or frame, OutputError if the file cannot be written,
@@ -96,7 +107,7 @@ def write_image(
         check_number("fps", fps, ge=MIN_FPS, le=form.max_fps)
         ticks = frame_ticks(len(frames), fps, form.clock)
     durations = [end - start for start, end in pairwise(ticks)]
-    checked = _Checked(frames, None if still else MAX_SIDE)
+    checked = _Checked(frames, None if still else MAX_SIDE, form.alpha)
     target = check_destination(path)
     with atomic_write(target, finish) as part, translate_os_errors(target), part.open("wb") as file:
         default = form.qualities[1] if form.qualities else 0
@@ -114,11 +125,12 @@ def write_image(
 
 
 def write_folder(frames: Frames, path: PathLike, fps: float) -> VideoInfo:
-    """Writes frames, uint8 [H,W,3] sRGB of one shape, as frame-0000.png, frame-0001.png, ... in a new or empty folder.
+    """Writes frames, uint8 [H,W,3] sRGB or [H,W,4] with a straight alpha, of one shape, as frame-0000.png,
+    frame-0001.png, ... in a new or empty folder.
 
     Raises OptionError for an invalid frame, OutputError if the folder cannot be created or is not empty.
     """
-    checked = _Checked(frames, MAX_SIDE)
+    checked = _Checked(frames, MAX_SIDE, alpha=True)
     target = check_destination(path, folder=True)
     with atomic_write(target, folder=True) as part, translate_os_errors(target):
         for k, content in enumerate(map_ahead(encode_png, checked, AHEAD)):
@@ -146,10 +158,11 @@ def map_ahead(
 
 
 class _Checked(Sequence[np.ndarray]):
-    """Frames, each checked when it is taken. longest: of their sides, in pixels, if limited. shape: their (H, W)."""
+    """Frames, each checked when it is taken. longest: of their sides, in pixels, if limited. alpha: whether they may
+    have one. shape: their (H, W)."""
 
-    def __init__(self, frames: Frames, longest: int | None) -> None:
-        self.frames, self.longest, self.shape = frames, longest, (0, 0)
+    def __init__(self, frames: Frames, longest: int | None, alpha: bool) -> None:
+        self.frames, self.longest, self.alpha, self.shape = frames, longest, alpha, (0, 0)
         if len(frames) == 0:
             raise OptionError("There are no frames to write; give at least one.")
 
@@ -163,7 +176,7 @@ class _Checked(Sequence[np.ndarray]):
         return map(self._check, self.frames)
 
     def _check(self, frame: np.ndarray) -> np.ndarray:
-        check_frame(frame)
+        check_frame(frame, alpha=self.alpha)
         height, width = frame.shape[:2]
         if self.longest and not 1 <= min(height, width) <= max(height, width) <= self.longest:
             raise OptionError(f"Frames of {width}x{height} cannot be written; give 1 to {self.longest} a side.")
@@ -174,22 +187,29 @@ class _Checked(Sequence[np.ndarray]):
 
 
 class _LazyFrames:
-    """A sequence of frames as Pillow's WebP writer takes it; only one at a time is in memory."""
+    """A sequence of frames as Pillow's writers of WebP and AVIF take it; only one at a time is in memory."""
+
+    _min_frame = 0
 
     def __init__(self, frames: Iterator[np.ndarray], count: int) -> None:
         self._frames, self.n_frames = frames, count
 
     def seek(self, frame: int) -> None:
-        self._image = Image.fromarray(next(self._frames))
+        if (pixels := next(self._frames, None)) is None:
+            raise EOFError
+        self._image = Image.fromarray(pixels)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._image, name)
 
 
 def _encode_webp(frames: Frames, file: BinaryIO, durations: list[int], quality: int, comment: str) -> None:
-    never = len(durations) + 1  # key frames would make static parts flicker, and only help seeking
     remaining = iter(frames)
     first, others = next(remaining), len(frames) - 1
+    # Key frames would make static parts flicker, and only help seeking; but libwebp draws what is transparent in part
+    # over the frame before, so that it would become opaque.
+    translucent = first.shape[2] == 4 and bool((first[..., 3] % 255).any())
+    distance = 1 if translucent else len(durations) + 1
     Image.fromarray(first).save(
         file,
         "WEBP",
@@ -199,9 +219,27 @@ def _encode_webp(frames: Frames, file: BinaryIO, durations: list[int], quality: 
         loop=0,
         quality=quality,
         method=4,
-        kmin=never,
-        kmax=never + 1,
+        kmin=distance,
+        kmax=1 if translucent else distance + 1,
         exif=_exif(comment),
+    )
+
+
+def _encode_avif(frames: Frames, file: BinaryIO, durations: list[int], quality: int, comment: str) -> None:
+    """With libavif, whose animations have a second track for the alpha, which FFmpeg writes only of an encoder that
+    knows pictures without colours."""
+    remaining = iter(frames)
+    first, others = next(remaining), len(frames) - 1
+    Image.fromarray(first).save(
+        file,
+        "AVIF",
+        save_all=True,
+        append_images=[_LazyFrames(remaining, others)] if others else [],
+        duration=durations,
+        quality=round(100 * (1 - quality / WORST_AVIF)),
+        range="limited",  # as which Chromium shows it, whatever its tags say
+        advanced={"alpha:lossless": "1"},  # takes no more bytes
+        speed=8,
     )
 
 
@@ -213,7 +251,8 @@ def _exif(comment: str) -> bytes:
 
 
 def _encode_apng(frames: Frames, file: BinaryIO, durations: list[int], quality: int, comment: str) -> None:
-    """Lossless: the rectangle of each frame that changes, with transparent pixels where nothing changes."""
+    """Lossless: the rectangle of each frame that changes, with transparent pixels where nothing changes, unless what
+    changes is transparent itself."""
     number = 0
 
     def write(kind: bytes, *content: bytes) -> None:
@@ -226,7 +265,7 @@ def _encode_apng(frames: Frames, file: BinaryIO, durations: list[int], quality: 
         return struct.pack(">I", number - 1)
 
     images = map_ahead(_compress, _changes(frames), AHEAD)
-    for k, ((left, top, width, height, data), duration) in enumerate(zip(images, durations, strict=True)):
+    for k, ((left, top, width, height, blend, data), duration) in enumerate(zip(images, durations, strict=True)):
         if k == 0:
             file.write(b"\x89PNG\r\n\x1a\n")
             write(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 6, 0, 0, 0))  # 8 bits, RGBA
@@ -234,8 +273,8 @@ def _encode_apng(frames: Frames, file: BinaryIO, durations: list[int], quality: 
             if comment:
                 write(b"iTXt", b"Comment\0\0\0\0\0", comment.encode())
             write(b"acTL", struct.pack(">II", len(durations), 0))  # 0: endlessly
-        # 0, 1: not disposed of, blended over the previous frame
-        write(b"fcTL", next_number(), struct.pack(">IIIIHHBB", width, height, left, top, duration, 1000, 0, 1))
+        # 0: not disposed of; blend 1: over the previous frame, 0: instead of it
+        write(b"fcTL", next_number(), struct.pack(">IIIIHHBB", width, height, left, top, duration, 1000, 0, blend))
         if k == 0:
             write(b"IDAT", data)
         else:
@@ -243,8 +282,8 @@ def _encode_apng(frames: Frames, file: BinaryIO, durations: list[int], quality: 
     write(b"IEND")
 
 
-def _changes(frames: Iterable[np.ndarray]) -> Iterator[tuple[int, int, np.ndarray]]:
-    """Left, top and pixels, uint8 [h,w,4], of what changes; transparent black in between.
+def _changes(frames: Iterable[np.ndarray]) -> Iterator[tuple[int, int, int, np.ndarray]]:
+    """Left, top, whether to blend, and pixels, uint8 [h,w,4], of what changes; transparent black in between.
 
     Small groups of unchanged pixels are stored as well, since many holes compress worse.
     """
@@ -253,25 +292,34 @@ def _changes(frames: Iterable[np.ndarray]) -> Iterator[tuple[int, int, np.ndarra
         changed = np.ones(frame.shape[:2], bool) if previous is None else (frame != previous).any(axis=-1)
         box = changed_box(changed)
         opaque = ~binary_opening(~changed[box], MIN_HOLE)[..., None]
-        pixels = np.concatenate([frame[box] * opaque, opaque * np.uint8(255)], axis=-1)
-        yield box[1].start, box[0].start, pixels
+        if frame.shape[2] == 3:
+            pixels, blend = np.concatenate([frame[box], np.full_like(opaque, 255, np.uint8)], axis=-1), True
+        else:
+            pixels, blend = frame[box], previous is not None and bool((frame[box][..., 3:] == 255)[opaque].all())
+        yield box[1].start, box[0].start, int(blend), pixels * opaque if blend else pixels
         previous = frame.copy()
 
 
-def _compress(change: tuple[int, int, np.ndarray]) -> tuple[int, int, int, int, bytes]:
-    """Left, top, width, height and the content of the IDAT chunks of its PNG."""
-    left, top, pixels = change
+def _compress(change: tuple[int, int, int, np.ndarray]) -> tuple[int, int, int, int, int, bytes]:
+    """Left, top, width, height, whether to blend, and the content of the IDAT chunks of its PNG."""
+    left, top, blend, pixels = change
     content, offset, data = encode_png(pixels), 8, b""
     while offset < len(content):
         (length,) = struct.unpack_from(">I", content, offset)
         if content[offset + 4 : offset + 8] == b"IDAT":
             data += content[offset + 8 : offset + 8 + length]
         offset += 12 + length
-    return left, top, pixels.shape[1], pixels.shape[0], data
+    return left, top, pixels.shape[1], pixels.shape[0], blend, data
 
 
 def _encode_png(frames: Frames, file: BinaryIO, durations: list[int], quality: int, comment: str) -> None:
     file.write(encode_png(frames[0], comment))
 
 
-ENCODERS: dict[str, Encode] = {".gif": encode_gif, ".webp": _encode_webp, ".apng": _encode_apng, ".png": _encode_png}
+ENCODERS: dict[str, Encode] = {
+    ".gif": encode_gif,
+    ".webp": _encode_webp,
+    ".apng": _encode_apng,
+    ".avif": _encode_avif,
+    ".png": _encode_png,
+}

@@ -27,6 +27,7 @@ from stylecine.output.quicktime import mark_live_photo
 from stylecine.output.video import Encoding, check_encoding, encode, log_changes, video_tags
 
 SECONDS = 3.0  # of the videos that phones record
+CODEC = "h264"
 MOVIE = "motion-photo.mp4"  # while it is written
 
 Frames = Sequence[np.ndarray]
@@ -34,7 +35,7 @@ Frames = Sequence[np.ndarray]
 
 def check_moving_photo(fps: Any, quality: Any) -> None:
     """Raises OptionError for an invalid option, WriterUnavailable without an encoder."""
-    check_encoding(MEMBERS[1], fps, quality, None)
+    check_encoding(MEMBERS[1], fps, quality, CODEC)
 
 
 def write_moving_photo(
@@ -74,7 +75,7 @@ def write_moving_photo(
 
 
 def _encoding(name: str, frames: Frames, fps: float, quality: int | None) -> Encoding:
-    encoding = check_encoding(name, fps, quality, None)
+    encoding = check_encoding(name, fps, quality, CODEC)
     if len(frames) == 0:
         raise OptionError("There are no frames to write; give at least one.")
     return replace(encoding, repeat=max(1, round(SECONDS * encoding.rate / len(frames))))

@@ -11,7 +11,7 @@ from PIL import Image
 
 from stylecine.errors import WriterUnavailable
 from stylecine.output.embed import data_url
-from stylecine.output.formats import FORMATS, VIDEO, endings_of
+from stylecine.output.formats import FORMATS
 from stylecine.output.video import write_video
 
 MAX_SHORT_SIDE, MAX_LONG_SIDE = 320, 960  # pixels
@@ -52,7 +52,7 @@ def image_html(image: np.ndarray, alt: str) -> str:
 def _video_url(frames: Iterable[np.ndarray], fps: float) -> str | None:
     """A data URL, in the first format with an encoder, at the best quality that is small enough."""
     with tempfile.TemporaryDirectory() as folder:
-        for ending in endings_of(VIDEO):
+        for ending in (".mp4", ".webm"):
             path = Path(folder) / f"loop{ending}"
             try:
                 for quality in QUALITIES:

@@ -94,13 +94,15 @@ def write_video(
     origin: Origin | None = None,
     finish: Finish | None = None,
 ) -> VideoInfo:
-    """Encode frames, uint8 [H,W,3] sRGB, one at a time, as yuv420p with BT.709 colours.
+    """Encode frames, uint8 [H,W,3] sRGB, one at a time, with BT.709 colours, as yuv420p or the codec's own pixels.
 
     frames: one period of a loop. The last frames of a sequence are encoded so that they lead back to the decoded first
         one; if it is shorter than the encoder looks ahead, its frames are taken twice, and on another thread. Other
         iterables are encoded as they come, and may jump there.
-    path: ends in .mp4 or .webm; the file appears complete or not at all, and an older one stays until then.
-    fps: 0.01 to 1000. codec: "h264" (default), "h265" or "av1" in .mp4, "vp9" (default) or "av1" in .webm.
+        Of "vp9" and "prores4444" they may be [H,W,4], with a straight alpha; of codecs with 10 bits, uint16.
+    path: ends in .mp4, .webm or .mov; the file appears complete or not at all, and an older one stays until then.
+    fps: 0.01 to 1000. codec: "h264" (default), "h265", "h265-10bit" or "av1" in .mp4, "vp9" (default) or "av1" in
+        .webm, "prores4444" (default), "prores422hq", "h265-10bit" or "h264" in .mov.
     quality: constant rate factor, 0 is best; default and worst are those of the codec in `codecs.CODECS`.
     repeat: number of times the file contains the loop. duration: instead of it, how long the file lasts: seconds, or a
         text such as "10m", rounded up to whole loops, which is logged. Repeats are copies of the encoded loop, made one
@@ -272,9 +274,9 @@ class _Encoder:
 
     def __init__(self, path: Path, encoding: Encoding, metadata: Mapping[str, str], loop: Any) -> None:
         self.path, self.encoding, self.metadata, self.loop = path, encoding, metadata, loop
-        if encoding.all_keys:
+        if encoding.all_keys or encoding.codec.intra:
             self.loop = None  # its end needs no correction: what stands still has the same errors in all frames
-        self.frames = self.width = self.height = 0
+        self.frames = self.width = self.height = self.channels = 0
         self.cropped = (0, 0)
         self.container: Any = None
         self.reformatter = VideoReformatter()
@@ -284,12 +286,13 @@ class _Encoder:
 
     def prepare(self, frame: np.ndarray) -> av.VideoFrame:
         """The next frame, checked, as it is encoded; its own memory may be reused."""
-        check_frame(frame)
+        check_frame(frame, alpha=bool(self.encoding.codec.alpha), deep=self.encoding.codec.deep)
         if self.container is None:
+            self.channels = frame.shape[2]
             self._open(*frame.shape[:2])
-        expected = (self.height + self.cropped[1], self.width + self.cropped[0])
-        if frame.shape[:2] != expected:
-            raise OptionError(f"All frames must have one shape; got {frame.shape[:2]} after {expected}.")
+        expected = (self.height + self.cropped[1], self.width + self.cropped[0], self.channels)
+        if frame.shape != expected:
+            raise OptionError(f"All frames must have one shape; got {frame.shape} after {expected}.")
         picture = self._picture(frame, self.frames, self.reformatter)
         self.frames += 1
         return picture
@@ -340,23 +343,37 @@ class _Encoder:
             self.container = av.open(_url(self.path), "w", format=form.name, options=options)
             self.container.metadata.update(self.metadata)
             count = None if self.loop is None else len(self.loop)
-            self.stream = _add_stream(self.container, self.encoding, self.width, self.height, count)
+            self.stream = self._add_stream(self.container, count)
             self.container.start_encoding()
 
     def _picture(self, frame: np.ndarray, t: int, reformatter: VideoReformatter) -> av.VideoFrame:
-        """The upper left part of frame t in yuv420p. reformatter: keeps its tables; one thread at a time may use it."""
+        """The upper left part of frame t as it is encoded. reformatter: keeps its tables; one thread at a time may use
+        it."""
         shown = np.ascontiguousarray(frame[: self.height, : self.width])
         # the default is BT.601, whatever the file's tags say; AREA, the mean of four pixels for a chroma sample, is
         # more accurate than the other interpolations and as fast
+        names = ("rgb24", "rgba")
+        if shown.dtype == np.uint16:  # of which FFmpeg takes 255 * 256 for white
+            names, shown = ("rgb48le", "rgba64le"), shown.copy()
+            shown[..., :3] = np.rint(shown[..., :3] * np.float32(256 / 257))
         picture = reformatter.reformat(
-            av.VideoFrame.from_numpy_buffer(shown, format="rgb24"),
-            format="yuv420p",
+            av.VideoFrame.from_numpy_buffer(shown, format=names[self.channels - 3]),
+            format=self.pixels,
             dst_colorspace=Colorspace.ITU709,
             dst_color_range=ColorRange.MPEG,
             interpolation=Interpolation.AREA,
         )
         picture.pts, picture.time_base = t, 1 / self.encoding.rate
+        picture.color_primaries, picture.color_trc = ColorPrimaries.BT709, ColorTrc.BT709  # ProRes takes them from here
         return picture
+
+    @property
+    def pixels(self) -> str:
+        """FFmpeg's name of the pixel format that is encoded."""
+        return self.encoding.codec.pixels if self.channels == 3 else self.encoding.codec.alpha
+
+    def _add_stream(self, container: Any, count: int | None) -> Any:
+        return _add_stream(container, self.encoding, self.width, self.height, self.pixels, count)
 
     def _close(self, decoded: av.VideoFrame) -> None:
         """From now on frames lead back to the first one as it was decoded."""
@@ -369,7 +386,7 @@ class _Encoder:
         count, encoding, reformatter = len(self.loop), self.encoding, VideoReformatter()
         pictures = (self._picture(np.asarray(self.loop[t]), t, reformatter) for t in range(count))
         with _translate_errors(self.path), av.open(io.BytesIO(), "w", format=encoding.form.name) as container:
-            stream = _add_stream(container, encoding, self.width, self.height, count)
+            stream = self._add_stream(container, count)
             packets = (packet for picture in itertools.chain(pictures, [None]) for packet in stream.encode(picture))
             return _decoded(next(packets), stream.codec_context, encoding.codec)
 
@@ -421,7 +438,7 @@ class _Closing:
         share = 1 - (self.count - 1 - picture.pts) / self.blend
         if share > 0:
             for plane, error in zip(_planes(picture), self.error, strict=True):
-                plane[...] = np.clip(np.rint(plane + share * error), 0, 255)
+                plane[...] = np.clip(np.rint(plane + share * error), 0, _largest(picture))
 
     def hidden(self) -> Iterator[av.VideoFrame]:
         for t in range(self.count, self.count + self.hidden_count):
@@ -430,17 +447,21 @@ class _Closing:
             yield picture
 
 
-def _add_stream(container: Any, encoding: Encoding, width: int, height: int, count: int | None) -> Any:
+def _add_stream(
+    container: Any, encoding: Encoding, width: int, height: int, pixels: str, count: int | None
+) -> Any:
     """A video stream with its encoder, for `count` frames, None if unknown."""
     codec, rate = encoding.codec, encoding.rate
     limits = codec.limits(width, height, float(rate), encoding.may_be_large)
     stream = container.add_stream(codec.encoder, rate=rate, options=encoding.options(count) | limits)
     context = stream.codec_context
-    context.width, context.height, context.pix_fmt, context.time_base = width, height, "yuv420p", 1 / rate
+    context.width, context.height, context.pix_fmt, context.time_base = width, height, pixels, 1 / rate
     context.color_primaries, context.color_trc = ColorPrimaries.BT709, ColorTrc.BT709
     context.colorspace, context.color_range = Colorspace.ITU709, ColorRange.MPEG
     if codec.tag:
         context.codec_tag = codec.tag
+    if codec.name == "vp9" and pixels == codec.alpha:
+        stream.metadata["alpha_mode"] = "1"  # or players do not look for the alpha, which each block has beside it
     if codec.encoder == "libsvtav1":
         with _normal_priority():
             context.open()
@@ -481,11 +502,17 @@ def _to_rgb(frame: av.VideoFrame) -> np.ndarray:
 
 
 def _planes(picture: Any) -> Sequence[np.ndarray]:
-    """Views of the luma and chroma planes, uint8."""
+    """Views of the luma and chroma planes, uint8 or, of 10 bits, uint16."""
+    dtype = np.dtype(np.uint8 if _largest(picture) == 255 else "<u2")
     return [
-        np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]
-        for plane in picture.planes
+        np.frombuffer(plane, dtype).reshape(plane.height, plane.line_size // dtype.itemsize)[:, : plane.width]
+        for plane in picture.planes[:3]
     ]
+
+
+def _largest(picture: Any) -> int:
+    """The largest value of a sample."""
+    return int(2 ** picture.format.components[0].bits - 1)
 
 
 def _check_rate(fps: Any) -> Fraction:
@@ -501,6 +528,8 @@ def _check_rate(fps: Any) -> Fraction:
 def _shifted(packet: av.Packet[Any], frames: int) -> av.Packet[Any]:
     """A copy of a packet, some frames later."""
     copy = av.Packet(bytes(packet))
+    for extra in packet.iter_sidedata():  # the alpha of VP9
+        copy.set_sidedata(extra)
     assert packet.pts is not None and packet.dts is not None  # encoders set both
     copy.pts, copy.dts = packet.pts + frames, packet.dts + frames
     copy.duration, copy.time_base, copy.is_keyframe = packet.duration, packet.time_base, packet.is_keyframe

@@ -9,8 +9,9 @@ import numpy as np
 
 from stylecine.errors import OptionError, OutputError, TooLarge
 from stylecine.machine.atomic import Finish, PathLike, check_destination, check_path
+from stylecine.options import DEPTHS, LAYERS, MOVING_LAYER, WHOLE
 from stylecine.output import VideoInfo, formats
-from stylecine.output.codecs import CONTAINERS
+from stylecine.output.codecs import CODECS, CONTAINERS, codec_for
 from stylecine.output.codecs import MAX_SIDE as VIDEO_SIDE
 from stylecine.output.crop import check_crop, crop_sides
 from stylecine.output.formats import ENDINGS, FORMATS, ending_of, files_of, format_of, kind_of
@@ -50,6 +51,8 @@ def check_format(
     duration: float | str | None = None,
     keyframes: str = "first",
     crop: str | None = None,
+    layer: str = WHOLE,
+    depth: int = 8,
     embed_report: bool = False,
     keep_metadata: bool = False,
     silence: bool = False,
@@ -90,6 +93,18 @@ def check_format(
         check_image(path, fps, quality)
     if form.kind is formats.FOLDER and quality is not None:
         raise OptionError("A folder of PNG is lossless, so it has no quality; omit it.")
+    if layer not in LAYERS:
+        raise OptionError(f"layer is {' or '.join(LAYERS)}, not {layer!r}.")
+    if layer == MOVING_LAYER and not keeps_alpha(path, codec):
+        raise OptionError(
+            f"'{os.fspath(path)}' has no place for the matte of a layer; write {_alpha_endings()} or a folder, with"
+            " their default codec."
+        )
+    if depth not in DEPTHS:
+        raise OptionError(f"depth is {' or '.join(map(str, DEPTHS))} bits, not {depth!r}.")
+    if depth > 8 and not (form.kind is formats.VIDEO and codec_for(path, codec)[1].deep):
+        deep = ", ".join(name for name, other in CODECS.items() if other.deep)
+        raise OptionError(f"Only videos of 10 bits gain from depth 16; use codec {deep}, or omit depth.")
     if embed_report and not form.report:
         what = {formats.FOLDER: "A folder", formats.PAGE: "A page"}.get(form.kind, f"An {form.ending}")
         raise OptionError(f"{what} has no place for a report; write another format, or omit the report.")
@@ -125,17 +140,18 @@ def write_output(
     comment: str = "",
     origin: Origin | None = None,
     finish: Finish | None = None,
+    alpha: bool = False,
     **video: Any,
 ) -> VideoInfo:
     """Writes frames, at the times of `frame_times`, with the writer for the ending of `path`; options as there.
 
-    video: codec, repeat, duration and keyframes, of what has them.
+    alpha: whether frames are [H,W,4]. video: codec, repeat, duration and keyframes, of what has them.
     """
     form = format_of(path)
     assert form is not None  # check_output has been called
     if form.kind is formats.PHOTO:
         return write_moving_photo(frames, path, fps, quality=quality, comment=comment, origin=origin)
-    if has_codec(path):
+    if has_codec(path) and not (alpha and form.kind is formats.IMAGE):
         return write_video(frames, path, fps, quality=quality, comment=comment, origin=origin, finish=finish, **video)
     if form.kind is formats.FOLDER:
         return write_folder(frames, path, fps)
@@ -157,6 +173,17 @@ def frame_times(path: PathLike, period: int, fps: float) -> tuple[Sequence[float
     count = min(period, max(2, int(period * form.max_fps / fps)))
     rate = min(form.max_fps, fps * count / period)
     return [k * fps / form.clock for k in frame_ticks(count, rate, form.clock)[:-1]], rate
+
+
+def keeps_alpha(path: PathLike, codec: str | None) -> bool:
+    """Whether a file keeps what is transparent in a photo."""
+    form = format_of(path)
+    assert form is not None
+    return form.alpha and (form.kind is not formats.VIDEO or bool(codec_for(path, codec)[1].alpha))
+
+
+def _alpha_endings() -> str:
+    return ", ".join(ending for ending, form in FORMATS.items() if ending and form.alpha)
 
 
 def has_codec(path: PathLike) -> bool:

@@ -25,7 +25,7 @@ from stylecine.ops.image import box_sums
 from stylecine.ops.mixing import PHASES, copy_b_share
 from stylecine.ops.pyramid import merge, split
 from stylecine.ops.recolour import Recolouring, recolour_
-from stylecine.ops.render import Region, composite, moving_region, on_level, render
+from stylecine.ops.render import FINE, Region, composite, moving_region, on_level, render, render_fine
 from stylecine.ops.splat import splat
 from stylecine.ops.spline import coefficients, write_coefficients
 from stylecine.ops.warp_features import channels_last, warp_features
@@ -217,6 +217,12 @@ def frames(loop: Loop, times: Sequence[float], recolouring: Recolouring | None =
     return _frames_at(loop, [loop.displacement.moment(t) for t in times], recolouring)
 
 
+@torch.inference_mode()
+def fine_frames(loop: Loop, times: Sequence[float]) -> Tensor:
+    """The same without a recolouring, of 16 bits: int32 [n,H,W,3] from 0 to 65535. See `ops.render.render_fine`."""
+    return _frames_at(loop, [loop.displacement.moment(t) for t in times], fine=True)
+
+
 def frame(loop: Loop, t: float) -> Tensor:
     """Frame t, any real number taken modulo the period: uint8 [H,W,3]."""
     return frames(loop, [t])[0]
@@ -232,13 +238,16 @@ def copies(loop: Loop, t: float) -> Tensor:
     return torch.cat([_frames_at(replace(loop, crossfade=crossfade), [moment]) for crossfade in only])
 
 
-def _frames_at(loop: Loop, moments: Sequence[Moment], recolouring: Recolouring | None = None) -> Tensor:
+def _frames_at(
+    loop: Loop, moments: Sequence[Moment], recolouring: Recolouring | None = None, *, fine: bool = False
+) -> Tensor:
     displacement = loop.displacement
     images = [_resynthesised(loop, moment) for moment in moments]
     if loop.sampling == "splat":
-        plain = torch.stack([_splat(loop, moment, image) for moment, image in zip(moments, images, strict=True)])
+        steps = FINE if fine else 1
+        plain = torch.stack([_splat(loop, moment, image, steps) for moment, image in zip(moments, images, strict=True)])
         return plain if recolouring is None else recolour_(plain, recolouring)
-    return render(
+    return (render_fine if fine else render)(
         loop.photo,
         loop.moving,
         loop.splines,
@@ -416,8 +425,8 @@ def _feathered(moving: Tensor) -> Tensor:
     return moving * inside.clamp(0, 1)
 
 
-def _splat(loop: Loop, moment: Moment, generated: Tensor | None) -> Tensor:
-    """The frame with all levels splat and added up."""
+def _splat(loop: Loop, moment: Moment, generated: Tensor | None, steps: int) -> Tensor:
+    """The frame with all levels splat and added up. steps: as `composite` takes them."""
     displacement = loop.displacement
     places = displacement.phase_map(moment)
     targets, mixing = displacement.targets(moment, places), copy_shares(loop, places)
@@ -429,7 +438,8 @@ def _splat(loop: Loop, moment: Moment, generated: Tensor | None) -> Tensor:
     if loop.light is not None:
         levels[-1] = levels[-1] + _planes(loop.light)
     moved = merge(levels) if generated is None else merge(levels) + generated
-    return composite(loop.photo, loop.moving, moved, margin=displacement.margin, region=(0, 0, *moved.shape[1:]))
+    region = 0, 0, *moved.shape[1:]
+    return composite(loop.photo, loop.moving, moved, margin=displacement.margin, region=region, steps=steps)
 
 
 def copy_shares(loop: Loop, phase_map: PhaseMap) -> Tensor:

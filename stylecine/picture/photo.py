@@ -24,6 +24,7 @@ from stylecine.options import MOVING, Size
 from stylecine.picture.colour import Colour, Encoding, declared_colour, pixels_to_srgb, to_srgb
 from stylecine.picture.cut_short import BY_ROWS, Loss, decode_part, decode_rows
 from stylecine.picture.deep import deep_pixels, shrunk
+from stylecine.picture.transparency import continued, split_alpha
 
 Source: TypeAlias = "str | os.PathLike[str] | bytes | BinaryIO | Image.Image | np.ndarray"
 
@@ -80,16 +81,18 @@ class PhotoFile:
 
 
 def load_photo(source: Source, size: Size = 1024) -> np.ndarray:
-    """Only the pixels; see `read_photo`."""
-    return read_photo(source, size)[0]
+    """Only the colours, uint8 [H,W,3]; see `read_photo`."""
+    return split_alpha(read_photo(source, size)[0])[0]
 
 
 def read_photo(source: Source, size: Size = 1024) -> tuple[np.ndarray, PhotoFile | None]:
-    """The pixels of a photo, uint8 [H,W,3], sRGB, upright; and its file, None if the source is pixels.
+    """The pixels of a photo, uint8 [H,W,3], or [H,W,4] if some are transparent, sRGB, upright; and its file, None if
+    the source is pixels.
 
     source: path, bytes, binary file object (read from its current position, left open), PIL image, or uint8 array
         [H,W,3], [H,W], [H,W,1] or [H,W,4]. one of FORMATS in any colours that `declared_colour` knows, 8 to 16
-        bits, grey, palette or CMYK; the first frame of an animation. Transparent parts become white.
+        bits, grey, palette or CMYK; the first frame of an animation. Under what is fully transparent lie the colours of
+        its surroundings: see `transparency.continued`.
     size: None = the photo's own; an int = pixels of the shorter side, never enlarged; (width, height) = cropped
         around the centre to that shape, and enlarged if necessary. (width, height, (x, y)): around that place, in
         fractions of the photo; (width, height, "moving") is for `engine.framing`, and here the centre. Lanczos.
@@ -109,7 +112,9 @@ def read_photo(source: Source, size: Size = 1024) -> tuple[np.ndarray, PhotoFile
         photo = _from_bytes(file.content, size, name)
         file = replace(file, warning=photo.warning)
     # Colours are converted last, as this takes longest and commutes with resampling.
-    return np.array(to_srgb(_resized(photo.image, size), photo.colour)), file
+    image = _resized(photo.image, size)
+    pixels, alpha = np.array(to_srgb(image, photo.colour)), image.info.get("alpha")
+    return (pixels if alpha is None else np.dstack([pixels, np.asarray(alpha)])), file
 
 
 def photo_size(path: str | os.PathLike[str], size: Size = 1024) -> tuple[int, int]:
@@ -393,19 +398,23 @@ def _check_result(width: int, height: int, size: Size) -> None:
 
 
 def _plain(image: Image.Image) -> Image.Image:
-    """An image of any mode as L, RGB or CMYK of 8 bits, transparency laid over white."""
+    """An image of any mode as L, RGB or CMYK of 8 bits; what of it is transparent is its `info`'s "alpha", an L
+    image."""
     if image.mode in ("L", "RGB", "CMYK") and not image.has_transparency_data:
         return image
+    alpha = None
     if image.mode in ("F", "LAB"):
         raise PhotoError(f"The photo has {image.mode} pixels; save it as 8-bit RGB and try again.")
     if image.mode.startswith("I"):
-        return _from_sixteen_bits(image)
-    if image.mode == "1":
-        return image.convert("L")
-    if image.has_transparency_data:
-        clear = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear).convert("RGB")
-    return image.convert("RGB")
+        plain = _from_sixteen_bits(image)
+    elif image.mode == "1":
+        plain = image.convert("L")
+    elif image.has_transparency_data:
+        plain, alpha = continued(image.convert("RGBA"))
+    else:
+        plain = image.convert("RGB")
+    plain.info = {} if alpha is None or np.asarray(alpha).min() == 255 else {"alpha": alpha}
+    return plain
 
 
 def _from_sixteen_bits(image: Image.Image) -> Image.Image:
@@ -446,7 +455,10 @@ def _resized(image: Image.Image, size: Size) -> Image.Image:
     left = min(max(image.width * x - wide / 2, 0.0), image.width - wide)
     top = min(max(image.height * y - high / 2, 0.0), image.height - high)
     box = (left, top, min(left + wide, image.width), min(top + high, image.height))
-    return image.resize(target, Image.Resampling.LANCZOS, box=box)
+    resized = image.resize(target, Image.Resampling.LANCZOS, box=box)
+    if "alpha" in image.info:  # Lanczos would overshoot at its edges
+        resized.info["alpha"] = image.info["alpha"].resize(target, Image.Resampling.BILINEAR, box=box)
+    return resized
 
 
 class _Checked(io.BytesIO):

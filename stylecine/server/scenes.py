@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import io
 import time
 import zipfile
 from collections.abc import Mapping
@@ -11,10 +12,14 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
+import numpy as np
 from fastapi import APIRouter, Depends, Query, Request, Response
+from PIL import Image
 from pydantic import Field
 
 from stylecine.output.formats import SERVED
+from stylecine.picture.photo import encode_png
+from stylecine.picture.transparency import flattened, split_alpha
 from stylecine.server import schemas
 from stylecine.server.problems import Problem, documented, not_found
 from stylecine.server.ranges import ACCEPTED, in_part
@@ -368,8 +373,15 @@ async def _make_file(
 
 
 def _read_photo(cine: Path) -> bytes:
+    """PNG, over a colour where the photo is transparent."""
     with zipfile.ZipFile(cine) as archive:
-        return archive.read("photo.png")
+        content = archive.read("photo.png")
+    with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
+        if image.mode == "RGB":
+            return content
+        photo, alpha = split_alpha(np.array(image))
+    assert alpha is not None
+    return encode_png(flattened(photo, alpha))
 
 
 def plain_name(name: str) -> str:

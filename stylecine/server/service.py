@@ -375,7 +375,8 @@ class Service:
         encoding = {name: options[name] for name in ("fps", "quality", "codec", "repeat", "duration", "keyframes")}
         loops = options["repeat"]
         try:
-            file = encoding | {name: options[name] for name in ("crop", "silence")}
+            names = "crop", "silence", "layer"
+            file = encoding | {name: options[name] for name in names}
             await asyncio.to_thread(check_output, self.store.temporary(form.ending), **file)
             if form.kind is PAGE:
                 check_live(options["warp"], options["sampling"])

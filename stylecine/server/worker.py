@@ -237,7 +237,7 @@ class Worker:
         check_size(output, *scene.size_at(request["size"]), request.get("crop"))
         loop = self._render(scene, request, progress)
         if ending_of(output) == ".zip":
-            _save_zip(loop, output, request["crop"])
+            _save_zip(loop, output, crop=request["crop"], layer=request["layer"])
         else:
             loop.save(output, **{name: request[name] for name in FILE_OPTIONS if name in request})
         return {"bytes": output.stat().st_size, "warning": loop.warning or None}
@@ -404,11 +404,11 @@ def _decoded(picture: str) -> bytes:
         raise PhotoError("The picture of a style is not base64; send it as it was received.") from None
 
 
-def _save_zip(loop: Cinemagraph, output: Path, crop: str | None) -> None:
+def _save_zip(loop: Cinemagraph, output: Path, **shown: Any) -> None:
     """The frames as PNG, in one file."""
     folder = output.with_suffix("")
     try:
-        loop.save(folder, crop=crop)
+        loop.save(folder, **shown)
         with atomic_write(output) as part:
             write_zip(part, sorted(folder.iterdir()))
     finally:

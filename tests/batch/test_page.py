@@ -59,7 +59,7 @@ def test_credits(records: list[Record]) -> None:
 
 
 def test_only_what_a_browser_plays_has_a_button() -> None:
-    names = ("a.webm", "a.avif", "a.html", "a.png", "a.MP.jpg", "a.livephoto.zip")
+    names = ("a.webm", "a.mov", "a.avif", "a.html", "a.png", "a.MP.jpg", "a.livephoto.zip")
     read = Read(batch_page("", "", map(record_of, names)))
     assert read.values("data-tag") == ["video", "img", "iframe"] and len(texts(read, "a")) == len(names)
 

@@ -31,7 +31,7 @@ if CHROMIUM is None:
 
 FPS, COUNT, HEIGHT, WIDTH = 10, 12, 96, 128
 COMPARED = (0, 6, 11)  # frames
-VIDEOS = [(ending, codec) for ending, form in CONTAINERS.items() for codec in form.codecs]
+VIDEOS = [(ending, codec) for ending, form in CONTAINERS.items() if ending != ".mov" for codec in form.codecs]
 PICTURES = endings_of(IMAGE)
 TOLERANCE = {".gif": 9, ".webp": 6, ".avif": 4, ".apng": 0.01}  # mean difference in levels; videos: 5
 
@@ -215,7 +215,7 @@ def test_videos_play_and_loop_in_the_browser(opened: dict[str, dict[str, Any]], 
     if video_name(form) not in opened:
         pytest.skip("the installed PyAV has no encoder for it")
     found = opened[video_name(form)]
-    if "error" in found and form[1] == "h265":
+    if "error" in found and form[1].startswith("h265"):
         pytest.skip("this Chromium has no decoder for H.265, as most on Linux")
     assert "error" not in found, found
     assert (found["width"], found["height"]) == (WIDTH, HEIGHT)

@@ -33,7 +33,7 @@ def test_a_live_photo_is_two_files_and_anything_else_one() -> None:
 
 def test_nothing_but_a_path_without_an_ending_is_a_folder() -> None:
     assert format_of("frames") is format_of("a.b/frames") is FORMATS[""]
-    assert format_of(".mp4") is format_of("loop.mov") is format_of("loop.zip") is None
+    assert format_of(".mp4") is format_of("loop.avi") is format_of("loop.zip") is None
 
 
 def test_each_ending_is_in_the_help_once() -> None:
@@ -50,5 +50,5 @@ def test_each_of_three_qualities_is_better_than_the_one_before() -> None:
     scales = [form.qualities for form in FORMATS.values() if form.qualities]
     for qualities in (*scales, *(codec.qualities for codec in CODECS.values())):
         small, good, best = qualities
-        assert small < good < best or small > good > best >= 0
+        assert small < good < best or small > good >= best >= 0  # ProRes 4444 is at its best by default
     assert FORMATS[".avif"].qualities[:2] == CODECS[CONTAINERS[".avif"].codecs[0]].qualities[:2]

@@ -21,7 +21,7 @@ MOVING_PHOTOS = [".livephoto", ".livephoto.zip", ".MP.jpg"]
 
 
 @pytest.mark.parametrize(
-    "name", ["loop.avi", "loop.mp4.txt", "loop.v2", ".mp4", ".livephoto", "loop.jpg", "loop.zip", "loop.mov"]
+    "name", ["loop.avi", "loop.mp4.txt", "loop.v2", ".mp4", ".livephoto", "loop.jpg", "loop.zip"]
 )
 def test_unknown_endings(tmp_path: Path, name: str) -> None:
     with pytest.raises(OptionError, match=r"\.mp4, .* or \.png, or in nothing"):
@@ -55,6 +55,11 @@ def test_unknown_endings(tmp_path: Path, name: str) -> None:
         ("frames", {"embed_report": True}, "no place for a report"),
         ("loop.avif", {"embed_report": True}, "no place for a report"),
         ("loop.avif", {"quality": 64}, "0 to 63"),
+        ("loop.mp4", {"layer": "moving"}, "no place for the matte"),
+        ("loop.mov", {"layer": "below"}, "all or moving"),
+        ("loop.mp4", {"depth": 16}, "use codec prores4444, prores422hq, h265-10bit, or omit"),
+        ("frames", {"depth": 16}, "Only videos of 10 bits"),
+        ("loop.mov", {"depth": 10}, "8 or 16 bits"),
     ],
 )
 def test_options_that_are_impossible_or_make_no_sense(

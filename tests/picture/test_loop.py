@@ -14,7 +14,17 @@ from stylecine.ops.mixing import copy_b_share
 from stylecine.ops.pyramid import merge, upsample
 from stylecine.ops.render import _mix
 from stylecine.ops.spline import coefficients
-from stylecine.picture.loop import Level, Loop, copies, frame, laplacian_levels, make_loop, splat_level
+from stylecine.picture.loop import (
+    Level,
+    Loop,
+    copies,
+    fine_frames,
+    frame,
+    frames,
+    laplacian_levels,
+    make_loop,
+    splat_level,
+)
 from tests.networks import stylegan2_literal as literal
 from tests.transfers import NoTransfers, Operations
 
@@ -82,6 +92,16 @@ def test_frame_0_and_frame_n_are_the_photo(sampling):
     loop, photo = scene(sampling=sampling)
     assert np.array_equal(frame(loop, 0).numpy(), photo)
     assert np.array_equal(frame(loop, PERIOD).numpy(), photo)
+
+
+@pytest.mark.parametrize("sampling", ["gather", "splat"])
+def test_frames_of_16_bits_are_those_of_8_without_their_dither(sampling):
+    loop, photo = scene(sampling=sampling)
+    fine, coarse = fine_frames(loop, [0, 11.3]) / 257, frames(loop, [0, 11.3])
+    assert (fine - coarse).abs().max() < 1 and abs(float((fine - coarse).mean())) < 0.05
+    assert torch.equal(fine[:, : SIZE // 4], coarse[:, : SIZE // 4].float()), "where it stands still"
+    assert (fine[0] - torch.from_numpy(photo)).abs().max() < 0.1
+    assert len(fine[1, SIZE // 2 :].unique()) > 2000
 
 
 @pytest.mark.parametrize("sampling", ["gather", "splat"])

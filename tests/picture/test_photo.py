@@ -163,19 +163,40 @@ def test_cmyk_jpeg() -> None:
     assert far(load_photo(jpeg), picture()) <= 5
 
 
-def test_transparent_parts_become_white() -> None:
-    alpha = np.full((80, 120, 4), (200, 0, 0, 0), np.uint8)
-    alpha[:, 60:, 3] = 255
-    photo = load_photo(encoded(alpha))
-    assert (photo[:, :60] == 255).all() and (photo[:, 60:] == (200, 0, 0)).all()
-    assert np.array_equal(load_photo(alpha), photo)
+def test_colours_continue_under_what_is_transparent() -> None:
+    clear = np.full((80, 120, 4), (0, 250, 0, 0), np.uint8)  # a green that nobody sees
+    clear[:, 60:] = 200, 0, 0, 255
+    pixels, _ = read_photo(encoded(clear), None)
+    assert far(pixels[..., :3], np.full((80, 120, 3), (200, 0, 0))) <= 3
+    assert np.array_equal(pixels[..., 3], clear[..., 3])
+    assert np.array_equal(load_photo(clear), pixels[..., :3]), "from an array, and without the alpha"
+
+
+def test_alpha_is_turned_and_resized_with_the_photo() -> None:
+    clear = np.full((200, 300, 4), (200, 100, 0, 255), np.uint8)
+    clear[:100, :, 3] = 0
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    pixels, _ = read_photo(encoded(clear, exif=exif), (100, 100))
+    assert pixels.shape == (100, 100, 4) and set(np.unique(pixels[:, :40, 3])) == {255}
+    assert not pixels[:, 60:, 3].any()
+
+
+def test_an_opaque_alpha_is_none() -> None:
+    opaque = np.dstack([picture(), np.full(picture().shape[:2], 255, np.uint8)])
+    assert read_photo(encoded(opaque))[0].shape[2] == 3
+
+
+def test_a_photo_that_is_transparent_everywhere_is_refused() -> None:
+    with pytest.raises(PhotoError, match="transparent everywhere"):
+        load_photo(np.zeros((80, 120, 4), np.uint8))
 
 
 def test_transparent_palette() -> None:
     image = Image.fromarray(picture()).quantize(16)
     first = np.asarray(image)[0, 0]
-    photo = load_photo(encoded(image, "PNG", transparency=int(first)))
-    assert (photo[0, 0] == 255).all() and (photo[-1, -1] != 255).any()
+    photo, _ = read_photo(encoded(image, "PNG", transparency=int(first)))
+    assert photo[0, 0, 3] == 0 and photo[-1, -1, 3] == 255
 
 
 def test_the_first_frame_of_an_animation_is_read() -> None:

@@ -302,8 +302,8 @@ function showResult({links, bytes, format, warning}) {
 }
 
 function resultPreview(format, src, name) {
-  const {kind, media_type: mediaType} = FORMATS.find(({id}) => id === format);
-  if (kind.id === "video") {
+  const {kind, media_type: mediaType, in_browsers: plays} = FORMATS.find(({id}) => id === format);
+  if (kind.id === "video" && plays) {
     const playing = {autoplay: true, loop: true, muted: true, playsInline: true, controls: true};
     return make("video", {className: "result", src, ...playing, ariaLabel: name});
   }

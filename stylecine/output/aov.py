@@ -1,0 +1,66 @@
+"""What moves in a loop and how, as files for compositing programs, which call them AOVs: OpenEXR and NumPy."""
+
+from fractions import Fraction
+from os import PathLike
+from pathlib import Path
+
+import av
+import numpy as np
+import torch
+from torch import Tensor
+
+from stylecine.errors import OutputError, WriterUnavailable
+from stylecine.machine.atomic import atomic_write
+from stylecine.ops.image import resize
+
+FILES = ("mask.exr", "mask.npy", "motion.exr", "motion.npy")
+MOTION_FPS = 30  # a motion field's values are per 1/30 s
+
+
+def write_aovs(folder: str | PathLike[str], mask: Tensor, motion: Tensor, fps: float) -> list[Path]:
+    """Writes FILES; the folder is created if missing, and each file appears complete or not at all.
+
+    mask: [H,W] in [0,1]. motion: [2,h,w], pixels of its own grid per 1/30 s, x right, y down. The .npy files are these,
+    float32, as `animate` takes them. The .exr files have the photo's size and 32-bit floats: mask.exr the mask as Y;
+    motion.exr the motion where the mask is above 0, in pixels of the photo per frame, x right as R and y down as G, and
+    the mask as B. Raises OutputError, WriterUnavailable.
+    """
+    mask, motion = mask.float().cpu(), motion.float().cpu()
+    height, width = mask.shape
+    scale = torch.tensor([width / motion.shape[2], height / motion.shape[1]])[:, None, None] * (MOTION_FPS / fps)
+    velocity = resize(motion, (height, width)) * scale * (mask > 0)
+    pictures = {
+        "mask.exr": (mask[..., None], "grayf32le"),
+        "motion.exr": (torch.stack([*velocity, mask], -1), "gbrpf32le"),
+    }
+    target, arrays = Path(folder), {"mask.npy": mask, "motion.npy": motion}
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        for name in FILES:
+            with atomic_write(target / name) as part, part.open("wb") as file:
+                if name in arrays:
+                    np.save(file, arrays[name].numpy())
+                else:
+                    picture, pixels = pictures[name]
+                    file.write(encode_exr(picture.numpy(), pixels))
+    except OSError as error:
+        raise OutputError(f"Cannot write masks and motion into {target}: {error.strerror or error}.") from error
+    return [target / name for name in FILES]
+
+
+def encode_exr(picture: np.ndarray, pixels: str) -> bytes:
+    """A picture float32 [H,W,C] as OpenEXR with 32-bit floats, compressed without loss. pixels: FFmpeg's name of its
+    format, "grayf32le" of one channel, Y, "gbrpf32le" of three, R, G and B."""
+    try:
+        encoder = av.CodecContext.create("exr", "w")
+    except (av.FFmpegError, ValueError):
+        raise WriterUnavailable(
+            "The installed av package has no EXR encoder; run 'pip install --force-reinstall av'."
+        ) from None
+    encoder.height, encoder.width = picture.shape[:2]
+    encoder.pix_fmt, encoder.time_base = pixels, Fraction(1, 1)
+    encoder.options = {"compression": "zip16", "format": "float"}
+    planes = picture[..., 0] if picture.shape[2] == 1 else picture
+    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(planes), format=pixels)
+    frame.pts = 0
+    return b"".join(bytes(packet) for packet in [*encoder.encode(frame), *encoder.encode(None)])
