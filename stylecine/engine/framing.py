@@ -13,7 +13,7 @@ from stylecine.options import MOVING, Size
 from stylecine.output.crop import Crop, crop_window
 from stylecine.perception.layers import moving
 from stylecine.perception.look import look
-from stylecine.picture.photo import Source, load_photo
+from stylecine.picture.photo import Source, load_photo, read_photo
 
 LOOK_SIDE = 512  # pixels: short side at which is judged what moves
 MAX_ENLARGED = 2.0  # times: a photo that is too small for the size gets a smaller one of that shape
@@ -27,8 +27,8 @@ def is_around_motion(size: Size) -> bool:
 
 @torch.no_grad()
 def framed(photo: Source, size: Size, networks: Networks) -> tuple[np.ndarray, Size]:
-    """The largest part of a photo that has the shape of a size, where most moves, uint8 [H,W,3]; and the size with the
-    place, in fractions, that it is around.
+    """The largest part of a photo that has the shape of a size, where most moves, as `read_photo` gives it; and the size
+    with the place, in fractions, that it is around.
 
     photo: as for `read_photo`, but no file object. What moves is what the landscape's eye sees, times its speed; in
     doubt the middle is kept. A photo that would have to be enlarged more than twice gets a smaller picture, which is
@@ -48,7 +48,7 @@ def framed(photo: Source, size: Size, networks: Networks) -> tuple[np.ndarray, S
         _log.warning("The photo is too small for %dx%d, so its picture is %dx%d.", width, height, *smaller)
         width, height = smaller
     size = width, height, centre
-    return load_photo(photo, size), size
+    return read_photo(photo, size)[0], size
 
 
 def _moves(photo: np.ndarray, networks: Networks) -> np.ndarray:
