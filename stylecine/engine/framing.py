@@ -27,8 +27,8 @@ def is_around_motion(size: Size) -> bool:
 
 @torch.no_grad()
 def framed(photo: Source, size: Size, networks: Networks) -> tuple[np.ndarray, Size]:
-    """The largest part of a photo that has the shape of a size, where most moves, as `read_photo` gives it; and the size
-    with the place, in fractions, that it is around.
+    """The largest part of a photo that has the shape of a size, where most moves, as `read_photo` gives it; and the
+    size with the place, in fractions, that it is around.
 
     photo: as for `read_photo`, but no file object. What moves is what the landscape's eye sees, times its speed; in
     doubt the middle is kept. A photo that would have to be enlarged more than twice gets a smaller picture, which is
