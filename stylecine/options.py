@@ -157,6 +157,7 @@ DETAIL = "share of what the generator misses that is put back, 0 to 1"
 DURATION = "instead, how long the video lasts, such as 90s, 10m or 1h; rounded up to whole loops"
 KEYFRAME = "of a video: first, one per loop, or all, for players that halt where it starts again"
 ORIGIN = "put date, place and camera of the photo into an .mp4, Live Photo or Motion Photo"
+SOUND = "of what the picture shows: surf, falls, brooks, wind in plants, rain"
 SIZE = "short side (never enlarged), WxH (cropped to fill) or own, the photo's own"
 LENGTHS = {"label": "Length", "min": 1, "max": 12, "step": 0.5, "unit": " s"}
 STRENGTHS = {"label": "Strength", "min": 0.05, "max": 1, "step": 0.05, "unit": "%", "section": "weather"}
@@ -265,6 +266,7 @@ FILE_OPTIONS: Mapping[str, Mapping[str, Any]] = {  # of `Cinemagraph.save`; the 
     "duration": _about(None, DURATION, "TIME", parse_duration),
     "keyframes": _about("first", KEYFRAME, "NAME", choices=KEYFRAMES),
     "crop": _about(None, "the largest window of that shape; its centre, in fractions", "W:H[@X,Y]", max_length=64),
+    "sound": _about(False, SOUND, "", bool),
     "embed_report": _about(False, "put a report on its making into the file's metadata", "", bool, served=False),
     "keep_metadata": _about(False, ORIGIN, "", bool, served=False),
 }

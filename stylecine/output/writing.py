@@ -10,13 +10,14 @@ import numpy as np
 from stylecine.errors import OptionError, OutputError
 from stylecine.machine.atomic import Finish, PathLike, check_destination, check_path
 from stylecine.output import VideoInfo, formats
+from stylecine.output.audio import MakeTrack, check_sound, write_sound
 from stylecine.output.codecs import CONTAINERS
 from stylecine.output.crop import check_crop
 from stylecine.output.formats import ENDINGS, FORMATS, ending_of, files_of, format_of, kind_of
 from stylecine.output.images import check_image, check_webp, frame_ticks, write_folder, write_image
 from stylecine.output.moving_photo import check_moving_photo, write_moving_photo
 from stylecine.output.origin import Origin
-from stylecine.output.video import check_encoding, write_video
+from stylecine.output.video import check_encoding, check_length, count_loops, write_video
 
 ONE_LOOP = (1, None, "first")  # repeat, duration and keyframes, where they make no sense
 
@@ -48,12 +49,14 @@ def check_format(
     duration: float | str | None = None,
     keyframes: str = "first",
     crop: str | None = None,
+    sound: bool = False,
     embed_report: bool = False,
     keep_metadata: bool = False,
 ) -> None:
     """Checks the options of a file by its name alone; touches nothing.
 
-    embed_report, keep_metadata: whether a report, or the photo's own metadata, will be in it.
+    sound: whether what is heard will be in it; a .wav is that in any case. embed_report, keep_metadata: whether a
+    report, or the photo's own metadata, will be in it.
     Raises OptionError for an unknown suffix and for an option that is invalid or does not apply to it; OutputError for
     what is no name; WriterUnavailable without an encoder.
     """
@@ -70,7 +73,11 @@ def check_format(
         )
     if form.kind is formats.PHOTO and (codec, *length) != (None, *ONE_LOOP):
         raise OptionError("Phones expect H.264 of about 3 s in a photo; omit codec, repeat, duration and keyframes.")
-    if form.kind is not formats.VIDEO and (codec, *length) != (None, *ONE_LOOP):
+    if form.kind is formats.SOUND:
+        if (quality, codec, keyframes, crop) != (None, None, "first", None):
+            raise OptionError("A .wav is sound without a picture; omit quality, codec, keyframes and crop.")
+        check_length(repeat, duration)
+    elif form.kind is not formats.VIDEO and (codec, *length) != (None, *ONE_LOOP):
         raise OptionError(
             "codec, repeat, duration and keyframes are for videos; images and pages play endlessly, a still not at all;"
             " omit them."
@@ -87,8 +94,14 @@ def check_format(
         check_image(path, fps, quality)
     if form.kind is formats.FOLDER and quality is not None:
         raise OptionError("A folder of PNG is lossless, so it has no quality; omit it.")
+    if sound and not form.has_sound:
+        kept = ", ".join(ending for ending, other in FORMATS.items() if other.has_sound)
+        raise OptionError(f"Only {kept} can have a sound; write one of these, or omit sound.")
+    if sound and form.kind not in (formats.PAGE, formats.SOUND):
+        check_sound(path)
     if embed_report and not form.report:
-        what = {formats.FOLDER: "A folder", formats.PAGE: "A page"}.get(form.kind, f"An {form.ending}")
+        named = {formats.FOLDER: "A folder", formats.PAGE: "A page", formats.SOUND: "A .wav"}
+        what = named.get(form.kind, f"An {form.ending}")
         raise OptionError(f"{what} has no place for a report; write another format, or omit the report.")
     if keep_metadata and not form.origin:
         kept = ", ".join(ending for ending, other in FORMATS.items() if other.origin)
@@ -103,19 +116,27 @@ def write_output(
     quality: int | None = None,
     comment: str = "",
     origin: Origin | None = None,
+    sound: MakeTrack | None = None,
     finish: Finish | None = None,
     **video: Any,
 ) -> VideoInfo:
     """Writes frames, at the times of `frame_times`, with the writer for the ending of `path`; options as there.
 
-    video: codec, repeat, duration and keyframes, of what has them.
+    sound: makes the track of so many loops; of a .wav, all that is written. video: codec, repeat, duration and
+    keyframes, of what has them.
     """
     form = format_of(path)
     assert form is not None  # check_output has been called
+    heard: Any = {"sound": sound} if sound is not None else {}
+    if form.kind is formats.SOUND:
+        assert sound is not None
+        loops = count_loops(*check_length(video["repeat"], video["duration"]), len(frames) / fps)
+        return write_sound(sound(loops), path, finish)
     if form.kind is formats.PHOTO:
-        return write_moving_photo(frames, path, fps, quality=quality, comment=comment, origin=origin)
+        return write_moving_photo(frames, path, fps, quality=quality, comment=comment, origin=origin, **heard)
     if has_codec(path):
-        return write_video(frames, path, fps, quality=quality, comment=comment, origin=origin, finish=finish, **video)
+        described: Any = {"quality": quality, "comment": comment, "origin": origin, **heard}
+        return write_video(frames, path, fps, finish=finish, **described, **video)
     if form.kind is formats.FOLDER:
         return write_folder(frames, path, fps)
     return write_image(frames, path, fps, quality=quality, comment=comment, finish=finish)

@@ -20,7 +20,7 @@ from stylecine.machine.threads import cores
 from stylecine.machine.workers import Job, PoolClosed, TimeLimitExceeded, WorkerLost, WorkerPool
 from stylecine.options import OPTIONS, RenderOptions, check_live, period
 from stylecine.output.formats import PAGE, SERVED
-from stylecine.output.video import check_encoding
+from stylecine.output.video import check_length, count_loops
 from stylecine.output.writing import check_output
 from stylecine.server.problems import Problem, not_found, problem_of
 from stylecine.server.settings import MAX_PICTURES, MAX_POINTS, Settings
@@ -372,13 +372,13 @@ class Service:
         encoding = {name: options[name] for name in ("fps", "quality", "codec", "repeat", "duration", "keyframes")}
         loops = options["repeat"]
         try:
-            await asyncio.to_thread(check_output, self.store.temporary(form.ending), **encoding, crop=options["crop"])
+            shown = {name: options[name] for name in ("crop", "sound")}
+            await asyncio.to_thread(check_output, self.store.temporary(form.ending), **encoding, **shown)
             if form.kind is PAGE:
                 check_live(options["warp"], options["sampling"])
             if options["duration"] is not None:
-                loops = check_encoding(f"loop{form.ending}", **encoding).loops(
-                    period(options["seconds"], options["fps"])
-                )
+                seconds = period(options["seconds"], options["fps"]) / options["fps"]
+                loops = count_loops(*check_length(1, options["duration"]), seconds)
         except StylecineError as error:
             detail = without_paths(str(error), self.store.folder, f"loop{form.ending}")
             raise problem_of(type(error).__name__, detail) from None

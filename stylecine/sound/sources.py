@@ -42,9 +42,7 @@ class Source:
     wave_seconds: float = SWELL_SECONDS
 
 
-def find_sources(
-    scenery: Scenery, plants: Tensor | None, wind: Wind | None, rain: float | None
-) -> tuple[Source, ...]:
+def find_sources(scenery: Scenery, plants: Tensor | None, wind: Wind | None, rain: float | None) -> tuple[Source, ...]:
     """What is heard in a scenery, the wind last: faint where none is given, and not at all in a calm.
 
     plants: [H,W] in [0,1], how much each place sways. wind: as in `animate`. rain: its strength; None without.
@@ -93,10 +91,8 @@ def _gain(wind: Wind) -> float:
     return WIND_POWER * math.log10(max(wind.strength, 0.01) / Wind().strength)
 
 
-def _source(
-    kind: str, scenery: Scenery, weights: np.ndarray, gain: float = 0.0, **about: float
-) -> Source | None:
-    """A source that is where the weights [h,w] are, the louder the larger and the nearer; None where it is too small."""
+def _source(kind: str, scenery: Scenery, weights: np.ndarray, gain: float = 0.0, **about: float) -> Source | None:
+    """A source where the weights [h,w] are, the louder the larger and the nearer; None where that is too small."""
     area = float(weights.mean())
     if area < MIN_AREA:
         return None

@@ -46,8 +46,7 @@ def make_track(sources: Sequence[Source], seconds: float, loops: int = 1, speed:
     Longer tracks than MAX_PERIOD repeat one of whole loops, where their number can be divided. Silent without sources.
     Raises OptionError for loops above MAX_SECONDS.
     """
-    if seconds > MAX_SECONDS:
-        raise OptionError(f"A loop with sound has at most {MAX_SECONDS:g} s; use fewer seconds, or omit sound.")
+    check_seconds(seconds)
     own = max(k for k in range(1, loops + 1) if loops % k == 0 and (k == 1 or k * seconds <= MAX_PERIOD))
     samples = max(1, round(own * seconds * RATE))
     total = np.zeros((2, samples))
@@ -55,6 +54,12 @@ def make_track(sources: Sequence[Source], seconds: float, loops: int = 1, speed:
         waves = own * max(1, round(seconds * speed / source.wave_seconds))
         total += _placed(source, samples, waves, np.random.default_rng([SEED, number]))
     return Track(normalised(total.T, _target(sources)).astype(np.float32), loops // own)
+
+
+def check_seconds(seconds: float) -> None:
+    """OptionError for a loop whose sound would take too much memory."""
+    if seconds > MAX_SECONDS:
+        raise OptionError(f"A loop with sound has at most {MAX_SECONDS:g} s; use fewer seconds, or omit sound.")
 
 
 def _placed(source: Source, samples: int, waves: int, rng: np.random.Generator) -> np.ndarray:

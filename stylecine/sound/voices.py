@@ -125,5 +125,11 @@ def rain(rng: np.random.Generator, strand: Strand) -> np.ndarray:
 
 
 VOICES: Mapping[str, Voice] = {
-    voice.__name__: voice for voice in (surf, waves, falls, brook, leaves, rain, wind)
+    "surf": surf,
+    "waves": waves,
+    "falls": falls,
+    "brook": brook,
+    "leaves": leaves,
+    "rain": rain,
+    "wind": wind,
 }
