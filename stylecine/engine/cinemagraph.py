@@ -413,7 +413,7 @@ class Cinemagraph:
             self.scenery,
             None if plants is None else plants.reach,
             Wind(*settings["wind"]) if "wind" in settings else None,
-            settings["weather_strength"] if settings["weather"] == "rain" else None,
+            settings["weather_strength"] if settings.get("weather") == "rain" else None,
         )
         return make_track(sources, self.period / self.fps, loops, settings["speed"])
 

@@ -83,8 +83,8 @@ FORMATS = {  # in the studio's order
         Format(LIVE_PHOTO, PHOTO, ZIP, parts=(".jpg", ".mov"), origin=True, served_as="livephoto.zip"),
         Format(LIVE_ARCHIVE, PHOTO, ZIP, "Live Photo", "For iPhone, zipped", origin=True),
         Format(MOTION_PHOTO, PHOTO, "image/jpeg", "Motion Photo", "For Android", origin=True),
-        Format(".png", POSTER, "image/png", "PNG", "The first frame"),
         Format(".wav", SOUND, "audio/wav", report=False),
+        Format(".png", POSTER, "image/png", "PNG", "The first frame"),
         Format("", FOLDER, ZIP, "Frames", "PNGs in a zip file", report=False, served_as="zip"),
     )
 }

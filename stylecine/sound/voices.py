@@ -52,7 +52,7 @@ def surf(rng: np.random.Generator, strand: Strand) -> np.ndarray:
     hiss = foam * shaped_noise(rng, n, 1500, 8000, -4)
     fizz = foam * bubbles(rng, foam, 1200, 0.0007, 0.45)
     sea = shaped_noise(rng, n, 90, 1200, -4) * modulation(rng, n, 2.5, 0.1, 1)
-    return mixed(((-3, unit(rumble)), (0, unit(wash)), (-9, unit(hiss)), (-13, unit(fizz)), (-10, sea)))
+    return mixed(((-3, unit(rumble)), (0, unit(wash)), (-9, unit(hiss)), (-13, unit(fizz)), (-7, sea)))
 
 
 def waves(rng: np.random.Generator, strand: Strand) -> np.ndarray:
@@ -78,7 +78,8 @@ def falls(rng: np.random.Generator, strand: Strand) -> np.ndarray:
     spray = shaped_noise(rng, n, 2000, 9000, -4) * modulation(rng, n, 2.5)
     drops = modulation(rng, n, 3, 0.3, 4)
     patter = drops * bubbles(rng, drops, 400, 0.0014, 0.45)
-    return mixed(((4 * high, roar), (0, rush), (-9, spray), (-8, patter)))
+    plunges = modulation(rng, n, 1.5)
+    return plunges * mixed(((4 * high, roar), (0, rush), (-9, spray), (-8, patter)))
 
 
 def brook(rng: np.random.Generator, strand: Strand) -> np.ndarray:
