@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy import ndimage, signal
+from scipy import fft, ndimage
 
 from stylecine.sound.noise import RATE
 
@@ -27,6 +27,8 @@ SHORTEST = 3.0  # seconds: a shorter track is repeated to be measured
 
 def loudness(sound: np.ndarray) -> float:
     """Integrated loudness in LUFS of [samples, channels] at 48 kHz, mono or stereo; -inf if it is silent."""
+    from scipy import signal  # takes time, and most loops are silent
+
     if len(sound) < SHORTEST * RATE:
         sound = np.tile(sound, (math.ceil(SHORTEST * RATE / len(sound)), 1))
     squares = np.square(signal.sosfilt(K_WEIGHTING, sound, axis=0)).sum(1)
@@ -66,7 +68,7 @@ def normalised(sound: np.ndarray, target: float = TARGET) -> np.ndarray:
 
 def _envelope(sound: np.ndarray) -> np.ndarray:
     """The largest magnitude around each sample of any channel, between samples too, [samples]."""
-    fine = signal.resample(sound, OVERSAMPLING * len(sound), axis=0)
+    fine = OVERSAMPLING * fft.irfft(fft.rfft(sound, axis=0), OVERSAMPLING * len(sound), axis=0)
     return np.asarray(np.abs(fine).reshape(len(sound), -1).max(1))
 
 

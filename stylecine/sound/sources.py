@@ -12,6 +12,7 @@ from stylecine.movement.swash import SWASH_SECONDS
 from stylecine.movement.swell import RIPPLE_SECONDS
 from stylecine.movement.swell import SECONDS as SWELL_SECONDS
 from stylecine.ops.image import resize
+from stylecine.ops.regions import connected
 from stylecine.options import FALLS, WATER, Wind
 from stylecine.perception.scenery import Scenery
 from stylecine.perception.water import SURF, judge_water
@@ -76,7 +77,8 @@ def _water(scenery: Scenery) -> list[Source | None]:
 
 def _falls(scenery: Scenery) -> Source | None:
     here = scenery.owner == FALLS
-    height = float(here.any(1).sum()) / len(here)
+    falls = [(fall.sum(), len(fall) / len(here)) for _, fall in connected(here)]
+    height = sum(size * height for size, height in falls) / max(1, here.sum())  # of many small ones that of each
     return _source("falls", scenery, here.astype(float), strength=min(1.0, height / USUAL_FALL))
 
 
