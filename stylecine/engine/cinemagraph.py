@@ -26,7 +26,7 @@ from stylecine.ops.readback import read_back
 from stylecine.ops.recolour import Recolouring, recolour_
 from stylecine.options import CLASSES, PLANTS, Wind, check_live
 from stylecine.output import VideoInfo
-from stylecine.output.audio import encode_flac
+from stylecine.output.audio import encode_flac, write_sound
 from stylecine.output.c2pa import Credentials, signer_for
 from stylecine.output.crop import Crop, CroppedFrames, Window, check_crop, crop_window
 from stylecine.output.formats import PAGE, SOUND, kind_of
@@ -35,6 +35,7 @@ from stylecine.output.metadata import json_figures, json_value, model_facts, utf
 from stylecine.output.notebook import loop_html
 from stylecine.output.origin import Origin, read_origin
 from stylecine.output.palette import SHOWN
+from stylecine.output.video import check_length, count_loops
 from stylecine.output.web_pack import pack
 from stylecine.output.writing import check_output, frame_times, has_codec, write_output
 from stylecine.perception.scenery import Scenery
@@ -391,13 +392,16 @@ class Cinemagraph:
         if kind is PAGE:
             with stages.stage("video", cancel_at_end=False) as step:
                 info = self._save_page(path, quality, sound, finish=lambda _: step(1, 1))
+        elif kind is SOUND:
+            with stages.stage("video", cancel_at_end=False) as step:
+                loops = count_loops(*check_length(repeat, duration), self.period / self.fps)
+                info = write_sound(self.track(loops), path, finish=lambda _: step(1, 1))
         else:
             times, rate = frame_times(path, self.period, self.fps)
             with stages.stage("video", len(times), cancel_at_end=False) as step:
                 frames = CroppedFrames(self, times, window, step)
                 described: Any = {"comment": comment, "origin": origin, "finish": finish}
-                if kind is SOUND or sound:
-                    described["sound"] = self.track
+                described |= {"sound": self.track} if sound else {}
                 info = write_output(frames, path, rate, quality=quality, **video, **described)
         self.timings["video"] = stages.timings["video"]
         return replace(info, window=window)

@@ -10,14 +10,14 @@ import numpy as np
 from stylecine.errors import OptionError, OutputError
 from stylecine.machine.atomic import Finish, PathLike, check_destination, check_path
 from stylecine.output import VideoInfo, formats
-from stylecine.output.audio import MakeTrack, check_sound, write_sound
+from stylecine.output.audio import MakeTrack, check_sound
 from stylecine.output.codecs import CONTAINERS
 from stylecine.output.crop import check_crop
 from stylecine.output.formats import ENDINGS, FORMATS, ending_of, files_of, format_of, kind_of
 from stylecine.output.images import check_image, check_webp, frame_ticks, write_folder, write_image
 from stylecine.output.moving_photo import check_moving_photo, write_moving_photo
 from stylecine.output.origin import Origin
-from stylecine.output.video import check_encoding, check_length, count_loops, write_video
+from stylecine.output.video import check_encoding, check_length, write_video
 
 ONE_LOOP = (1, None, "first")  # repeat, duration and keyframes, where they make no sense
 
@@ -122,20 +122,14 @@ def write_output(
 ) -> VideoInfo:
     """Writes frames, at the times of `frame_times`, with the writer for the ending of `path`; options as there.
 
-    sound: makes the track of so many loops; of a .wav, all that is written. video: codec, repeat, duration and
-    keyframes, of what has them.
+    sound: makes the track of so many loops. video: codec, repeat, duration and keyframes, of what has them.
     """
     form = format_of(path)
     assert form is not None  # check_output has been called
-    heard: Any = {"sound": sound} if sound is not None else {}
-    if form.kind is formats.SOUND:
-        assert sound is not None
-        loops = count_loops(*check_length(video["repeat"], video["duration"]), len(frames) / fps)
-        return write_sound(sound(loops), path, finish)
     if form.kind is formats.PHOTO:
-        return write_moving_photo(frames, path, fps, quality=quality, comment=comment, origin=origin, **heard)
+        return write_moving_photo(frames, path, fps, quality=quality, comment=comment, origin=origin, sound=sound)
     if has_codec(path):
-        described: Any = {"quality": quality, "comment": comment, "origin": origin, **heard}
+        described: Any = {"quality": quality, "comment": comment, "origin": origin, "sound": sound}
         return write_video(frames, path, fps, finish=finish, **described, **video)
     if form.kind is formats.FOLDER:
         return write_folder(frames, path, fps)

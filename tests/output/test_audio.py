@@ -53,7 +53,8 @@ def octaves(sound: np.ndarray, centre: int) -> np.ndarray:
     part = np.take(sound, range(centre - 1024, centre + 1024), axis=0, mode="wrap").sum(1)
     power = np.abs(fft.rfft(part * signal.windows.hann(2048))) ** 2
     hertz = fft.rfftfreq(2048, 1 / RATE)
-    return np.array([10 * np.log10(power[(hertz > f / 2**0.5) & (hertz < f * 2**0.5)].sum()) for f in 250 * 2 ** np.arange(6)])
+    lows = 177 * 2.0 ** np.arange(6)
+    return np.array([10 * np.log10(power[(hertz >= low) & (hertz < 2 * low)].sum()) for low in lows])
 
 
 # --- videos
@@ -131,7 +132,7 @@ def test_a_wav_is_the_track_with_loop_points(tmp_path: Path, track: Track) -> No
     at = content.index(b"smpl") + 8
     assert struct.unpack_from("<I", content, at + 28) == (1,), "one loop"
     assert struct.unpack_from("<4I", content, at + 40) == (0, 0, 2 * RATE - 1, 0), "forward, over all, endless"
-    assert np.abs(decoded(str(path))[: RATE] - track.period.astype(np.float64)).max() >= 0, "FFmpeg reads it"
+    assert decoded(str(path)).size == 2 * 2 * RATE, "FFmpeg reads it, too"
 
 
 def test_a_flac_has_exactly_the_samples(tmp_path: Path, track: Track) -> None:
@@ -186,12 +187,10 @@ def test_other_files_have_no_place_for_a_sound(loop: Cinemagraph, tmp_path: Path
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"codec": "h264"}, {"quality": 5}, {"crop": "1:1"}, {"keyframes": "all"}], ids=lambda wrong: next(iter(wrong))
-)
+@pytest.mark.parametrize("wrong", [{"codec": "h264"}, {"quality": 5}, {"crop": "1:1"}, {"keyframes": "all"}], ids=str)
 def test_a_wav_has_no_picture(loop: Cinemagraph, tmp_path: Path, wrong: dict[str, Any]) -> None:
     with pytest.raises(OptionError, match="sound without a picture"):
         loop.save(tmp_path / "a.wav", **wrong)
-    with pytest.raises(OptionError, match="A .wav has no place for a report"):
+    with pytest.raises(OptionError, match=r"A \.wav has no place for a report"):
         loop.save(tmp_path / "a.wav", embed_report=True)
     assert not list(tmp_path.iterdir())

@@ -16,7 +16,7 @@ def rng() -> np.random.Generator:
 def test_a_band_falls_off_beyond_its_ends_and_by_its_tilt_between_them() -> None:
     decibels = 20 * np.log10(band(np.array([0, 25, 100, 1000, 2000, 4000, 64_000, 128_000]), 100, 16_000, -3)[1:])
     assert decibels[3] - decibels[2] == pytest.approx(-3, abs=0.1) == decibels[4] - decibels[3]
-    assert decibels[0] - decibels[1] == pytest.approx(-24 + 3 + 6, abs=0.2), "12 dB per octave, 3 dB at the end, less the tilt"
+    assert decibels[0] - decibels[1] == pytest.approx(-24 + 3 + 6, abs=0.2), "12 dB per octave, less the tilt"
     assert decibels[6] - decibels[5] == pytest.approx(-15, abs=0.5)
     assert band(np.array([0.0]), 100, 1000)[0] == 0
 

@@ -11,9 +11,10 @@ from stylecine.sound.voices import VOICES
 from tests.seen import Everywhere, seen
 
 HEIGHT, WIDTH = 96, 128
+Area = tuple[int, int, int, int]
 
 
-def scenery(kind: str = "open", foam: str = "none", texture: float = 0.0, **areas: tuple[int, int, int, int]) -> Scenery:
+def scenery(kind: str = "open", foam: str = "none", texture: float = 0.0, **areas: Area) -> Scenery:
     """A scenery of flat areas by class: rows and columns from and to. texture: of white water, in [0,1]."""
     noise = torch.rand(1, HEIGHT, WIDTH, generator=torch.Generator().manual_seed(0))
     photo, layers = torch.full((3, HEIGHT, WIDTH), -0.2), torch.zeros(4, HEIGHT, WIDTH)
@@ -24,7 +25,9 @@ def scenery(kind: str = "open", foam: str = "none", texture: float = 0.0, **area
     return seen(photo, layers, Everywhere(0.0, 1.0, kind, foam))
 
 
-def heard(scene: Scenery, plants: Tensor | None = None, wind: Wind | None = None, rain: float | None = None) -> dict[str, Source]:
+def heard(
+    scene: Scenery, plants: Tensor | None = None, wind: Wind | None = None, rain: float | None = None
+) -> dict[str, Source]:
     return {source.kind: source for source in find_sources(scene, plants, wind, rain)}
 
 
@@ -38,7 +41,8 @@ def test_in_a_calm_it_is_silent() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "expected", "seconds"), [("runs", "brook", None), ("open", "waves", 2.0), ("mirrors", "waves", 1.3), ("surf", "surf", 4.0)]
+    ("kind", "expected", "seconds"),
+    [("runs", "brook", None), ("open", "waves", 2.0), ("mirrors", "waves", 1.3), ("surf", "surf", 4.0)],
 )
 def test_each_kind_of_water_has_its_sound_and_its_rhythm(kind: str, expected: str, seconds: float | None) -> None:
     found = heard(scenery(kind, water=(48, 96, 0, 128)))

@@ -1,6 +1,7 @@
 """The sound of a loop: that it goes round without a click, is as loud as it should be, and is no stationary noise."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -82,7 +83,7 @@ def test_the_colour_changes_too(heard: tuple[str, np.ndarray]) -> None:
     kind, sound = heard
     edges = {"wind": (60, 250, 900), "waves": (140, 600, 2500)}.get(kind, (100, 1000, 8000))
     levels = []
-    for low, high in zip(edges, edges[1:], strict=False):
+    for low, high in pairwise(edges):
         filtered = signal.sosfilt(signal.butter(4, (low, high), "band", fs=RATE, output="sos"), sound.sum(1))
         levels.append(10 * np.log10(np.square(filtered).reshape(-1, RATE // 4).mean(1)))
     assert np.subtract(*levels).std() > 0.5
