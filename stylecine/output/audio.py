@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import av
 import numpy as np
 
-from stylecine.errors import WriterUnavailable
+from stylecine.errors import OptionError, WriterUnavailable
 from stylecine.machine.atomic import Finish, PathLike, atomic_write, check_destination, translate_os_errors
 from stylecine.output import VideoInfo
 from stylecine.output.codecs import CONTAINERS
@@ -26,6 +26,7 @@ MakeTrack: TypeAlias = Callable[[int], Track]  # of so many loops
 CODECS = {"mp4": ("aac", 160_000), "mov": ("aac", 160_000), "webm": ("libopus", 128_000)}
 TIME_BASE = Fraction(1, RATE)
 FULL_SCALE = 32767
+MAX_WAV = (2**32 - 1000) // 4  # samples: RIFF counts bytes in 32 bits
 
 
 def check_sound(path: PathLike) -> None:
@@ -89,7 +90,9 @@ class SoundStream:
 
 def write_sound(track: Track, path: PathLike, finish: Finish | None = None) -> VideoInfo:
     """Writes a track as 16-bit PCM in a .wav, with loop points from its first to its last sample, for programs that
-    read these. Raises OutputError."""
+    read these. Raises OptionError for more than a .wav can hold, OutputError."""
+    if track.samples > MAX_WAV:
+        raise OptionError(f"A .wav holds at most {MAX_WAV / RATE / 3600:.1f} h of sound; ask for less, or for a video.")
     target = check_destination(path)
     with atomic_write(target, finish) as part, translate_os_errors(target), part.open("wb") as file:
         with wave.open(file, "wb") as sound:

@@ -135,6 +135,12 @@ def test_a_wav_is_the_track_with_loop_points(tmp_path: Path, track: Track) -> No
     assert decoded(str(path)).size == 2 * 2 * RATE, "FFmpeg reads it, too"
 
 
+def test_a_wav_holds_six_hours(tmp_path: Path, track: Track) -> None:
+    with pytest.raises(OptionError, match=r"at most 6\.2 h of sound; ask for less, or for a video"):
+        write_sound(Track(track.period, 7 * 3600), tmp_path / "a.wav")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_flac_has_exactly_the_samples(tmp_path: Path, track: Track) -> None:
     path = tmp_path / "a.flac"
     path.write_bytes(encode_flac(track))
