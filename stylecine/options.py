@@ -173,6 +173,7 @@ ORIGIN = "put date, place and camera of the photo into an .mp4, .mov, Live Photo
 LAYER = "all, or moving: what moves alone, with its matte as alpha, for compositing"
 DEPTH = "16: frames are computed in 16 bits, not dithered to 8, for codecs of 10 bits; slow"
 SIZE = "short side (never enlarged), WxH (cropped to fill; WxH@moving: around what moves) or own, the photo's own"
+SOUND = "of what the picture shows: surf, falls, brooks, wind in plants, rain"
 LENGTHS = {"label": "Length", "min": 1, "max": 12, "step": 0.5, "unit": " s"}
 STRENGTHS = {"label": "Strength", "min": 0.05, "max": 1, "step": 0.05, "unit": "%", "section": "weather"}
 DETAILS = {"label": "Detail", "min": 0, "max": 1, "step": 0.05, "unit": "%"}
@@ -283,6 +284,7 @@ FILE_OPTIONS: Mapping[str, Mapping[str, Any]] = {  # of `Cinemagraph.save`; the 
     "crop": _about(None, "the largest window of that shape; its centre, in fractions", "W:H[@X,Y]", max_length=64),
     "layer": _about(WHOLE, LAYER, "NAME", choices=LAYERS),
     "depth": _about(8, DEPTH, "BITS", int, served=False),
+    "sound": _about(False, SOUND, "", bool),
     "embed_report": _about(False, "put a report on its making into the file's metadata", "", bool, served=False),
     "keep_metadata": _about(False, ORIGIN, "", bool, served=False),
 }

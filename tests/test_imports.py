@@ -25,7 +25,7 @@ LAYERS = [
     {"checkpoints", "quality"},
     {"perception"},
     {"movement"},
-    {"picture"},
+    {"picture", "sound"},
     {"cloth", "edits"},
     {"output"},
     {"engine"},

@@ -39,7 +39,8 @@ def print_result(
     else:
         frames = f"{info.frames} frame{'s' if info.frames > 1 else ''}"
         files = " and ".join(printable(file) for file in files_of(output))
-        print(f"{files}: {info.width}x{info.height}, {frames}, {seconds['total']:.1f} s")
+        what = f"{info.width}x{info.height}, {frames}" if info.frames else file_size(info.bytes)
+        print(f"{files}: {what}, {seconds['total']:.1f} s")
     return 0
 
 

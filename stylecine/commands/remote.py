@@ -52,7 +52,7 @@ def read_tokens(path: Path | None) -> list[str]:
 
 def animate_remotely(options: argparse.Namespace, output: Path, start: float) -> int:
     """`stylecine animate --server`: the same options, files and exit codes as local work."""
-    from stylecine.output.video import check_encoding
+    from stylecine.output.video import check_length, count_loops
     from stylecine.output.writing import check_output
 
     with extra("client", "--server"):
@@ -62,8 +62,8 @@ def animate_remotely(options: argparse.Namespace, output: Path, start: float) ->
     remote = {name: getattr(options, name) for name in REMOTE_OPTIONS}
     check_output(output, fps=options.fps, **file_options(options))
     if options.duration is not None:
-        encoding = check_encoding(output, options.fps, options.quality, options.codec, duration=options.duration)
-        remote["repeat"] = encoding.loops(period(options.seconds, options.fps))
+        seconds = period(options.seconds, options.fps) / options.fps
+        remote["repeat"] = count_loops(*check_length(1, options.duration), seconds)
     (token, *_) = (*read_tokens(options.token_file), "")
     client = Client(options.server, token)
     with Bar(SCENE | LOOP | FILE) as bar:

@@ -26,12 +26,13 @@ from stylecine.movement.displacement import moving_points
 from stylecine.ops.readback import read_back
 from stylecine.ops.recolour import Recolouring, recolour_
 from stylecine.ops.render import FINE
-from stylecine.options import CLASSES, MOVING_LAYER, WHOLE, Wind, check_live, with_preset
+from stylecine.options import CLASSES, MOVING_LAYER, PLANTS, WHOLE, Wind, check_live, with_preset
 from stylecine.output import VideoInfo
 from stylecine.output.aov import write_aovs
+from stylecine.output.audio import encode_flac, write_sound
 from stylecine.output.c2pa import Credentials, signer_for
 from stylecine.output.crop import Crop, CroppedFrames, Window, check_crop, crop_window
-from stylecine.output.formats import PAGE, ending_of, kind_of
+from stylecine.output.formats import PAGE, SOUND, ending_of, kind_of
 from stylecine.output.html import write_page
 from stylecine.output.layer import moving_layer
 from stylecine.output.metadata import json_figures, json_value, model_facts, utf8_texts, versions
@@ -39,6 +40,7 @@ from stylecine.output.notebook import loop_html
 from stylecine.output.origin import Origin, read_origin
 from stylecine.output.palette import SHOWN
 from stylecine.output.silence import add_silence
+from stylecine.output.video import check_length, count_loops
 from stylecine.output.web_pack import pack
 from stylecine.output.writing import check_output, check_size, frame_times, has_codec, keeps_alpha, write_output
 from stylecine.perception.scenery import Scenery
@@ -50,10 +52,13 @@ from stylecine.picture.style import Appearance
 from stylecine.picture.transparency import UNDER_NAME, flattened, with_alpha
 from stylecine.picture.weather import Weather, make_weather
 from stylecine.quality.measures import measure_loop
+from stylecine.sound.sources import find_sources
+from stylecine.sound.track import Track, check_seconds, make_track
 from stylecine.version import __version__
 
 BATCH = 4  # frames that are rendered at once
 MAX_BATCH_BYTES = 50_000_000
+PAGE_SECONDS = 8.0  # of sound in a page, in whole loops: it is stored without loss
 
 _log = logging.getLogger("stylecine")
 
@@ -418,6 +423,7 @@ class Cinemagraph:
         crop: str | None = None,
         layer: str = WHOLE,
         depth: int = 8,
+        sound: bool = False,
         embed_report: bool = False,
         c2pa: Credentials | None = None,
         progress: Progress | None = None,
@@ -429,7 +435,7 @@ class Cinemagraph:
         path: its ending decides the format: .mp4 and .webm are videos, .mov is ProRes, for editing programs; .gif,
             .webp, .avif and .apng are animated images that loop forever; .html is a page that plays the loop;
             .livephoto is a Live Photo of two files, .livephoto.zip an archive of them, .MP.jpg a Motion Photo; .png is
-            the first frame; without an ending it is a new folder of frame-0000.png and so on.
+            the first frame; .wav is its sound alone; without an ending it is a new folder of frame-0000.png and so on.
         quality: on the format's own scale (docs/formats.md). codec, repeat: for videos, which codec, and how many times
             the file holds the loop, for players that play a file once. duration: instead of repeat, how long the video
             lasts, in seconds or as "10m"; rounded up to whole loops, which is logged. keyframes: "first" frame of the
@@ -440,6 +446,8 @@ class Cinemagraph:
             frame, which is the photo unless there is a style or a weather.
         depth: 16 computes the frames in 16 bits instead of dithering them to 8, for codecs of 10 bits; many times as
             slow.
+        sound: add what is heard in the picture, which loops as it does, to a video, a page, a Live Photo or a Motion
+            Photo: `track()`. A .wav is that sound alone.
         embed_report: put `report()`, as JSON, into the comment field of the file's metadata.
         c2pa: (certificate chain, private key), PEM files: sign the file with C2PA, `report()` included.
         progress: called as (stage, done, total); returning False cancels, which leaves nothing. Default: the function
@@ -451,16 +459,18 @@ class Cinemagraph:
         """
         asked = {"codec": codec, "repeat": repeat, "duration": duration, "silence": silence}
         chosen = with_preset(self.preset, asked, video=ending_of(path) == ".mp4")
-        silence, codec = chosen.pop("silence"), chosen["codec"]
+        silence, codec = chosen.pop("silence") and not sound, chosen["codec"]
         video: Any = {**chosen, "keyframes": keyframes}
         kept: Any = {"embed_report": embed_report, "keep_metadata": keep_metadata, "silence": silence}
-        shown: Any = {"crop": crop, "layer": layer, "depth": depth}
+        shown: Any = {"crop": crop, "layer": layer, "depth": depth, "sound": sound}
         check_output(path, fps=self.fps, quality=quality, **video, **shown, **kept)
         check_size(path, self.width, self.height, crop)
         kind, origin = kind_of(path), self._origin if keep_metadata else None
         if kind is PAGE:
             check_live(self.settings["warp"], self.settings["sampling"])
         window = self._crop_window(check_crop(crop), even=has_codec(path)) if crop is not None else None
+        if kind is SOUND or sound:
+            check_seconds(self.period / self.fps)
         signer = signer_for(path, c2pa) if c2pa else None
         report = self.report() if embed_report or signer else {}
         comment = json.dumps(report, allow_nan=False) if embed_report else ""
@@ -476,7 +486,11 @@ class Cinemagraph:
         release_freed()  # what measures and warnings took is for the encoder
         if kind is PAGE:
             with stages.stage("video", cancel_at_end=False) as step:
-                info = self._save_page(path, quality, finish=lambda _: step(1, 1))
+                info = self._save_page(path, quality, sound, finish=lambda _: step(1, 1))
+        elif kind is SOUND:
+            with stages.stage("video", cancel_at_end=False) as step:
+                loops = count_loops(*check_length(repeat, duration), self.period / self.fps)
+                info = write_sound(self.track(loops), path, finish=lambda _: step(1, 1))
         else:
             times, rate = frame_times(path, self.period, self.fps)
             with stages.stage("video", len(times), cancel_at_end=False) as step:
@@ -484,6 +498,7 @@ class Cinemagraph:
                 described: Any = {"comment": comment, "origin": origin, "finish": finish}
                 clear = self.scene.alpha is not None or layer == MOVING_LAYER
                 described["alpha"] = clear and keeps_alpha(path, codec)
+                described |= {"sound": self.track} if sound else {}
                 info = write_output(frames, path, rate, quality=quality, **video, **described)
         self.timings["video"] = stages.timings["video"]
         return replace(info, window=window)
@@ -492,7 +507,22 @@ class Cinemagraph:
         """Writes mask and motion for compositing programs, as EXR and .npy: see `output.aov.write_aovs`."""
         return write_aovs(folder, self.mask, self.motion, self.fps)
 
-    def _save_page(self, path: str | PathLike[str], quality: int | None, finish: Finish) -> VideoInfo:
+    def track(self, loops: int = 1) -> Track:
+        """What is heard in so many loops: surf, falls, brooks, small waves, wind in plants, rain; docs/sound.md.
+
+        The longer it is, the later it repeats. Raises OptionError for a loop that is too long for a sound.
+        """
+        assert self.scenery is not None  # without one nobody knows what is heard
+        plants, settings = self.overlay(PLANTS), self.settings
+        sources = find_sources(
+            self.scenery,
+            None if plants is None else plants.reach,
+            Wind(*settings["wind"]) if "wind" in settings else None,
+            settings["weather_strength"] if settings.get("weather") == "rain" else None,
+        )
+        return make_track(sources, self.period / self.fps, loops, settings["speed"])
+
+    def _save_page(self, path: str | PathLike[str], quality: int | None, sound: bool, finish: Finish) -> VideoInfo:
         shares = zip(CLASSES, self.layers.mean(dim=(1, 2)).tolist(), strict=True)
         moving = [name for name, share in shares if share > MIN_MOVING_SHARE]
         moving += [overlay.kind for overlay in self.overlays]
@@ -511,6 +541,7 @@ class Cinemagraph:
             appearance=self.appearance,
             weather=self.weather,
             still=shown.scene.photo,
+            sound=encode_flac(self.track(max(1, int(PAGE_SECONDS * self.fps / self.period)))) if sound else None,
             finish=finish,
         )
 

@@ -25,6 +25,7 @@ PAGE = Kind("page", "a page that plays it", "To embed", "page")
 IMAGE = Kind("image", "an animated image", "Animated image", "picture")
 PHOTO = Kind("photo", "a photo that phones play", "Photo that moves", "photo")
 POSTER = Kind("poster", "the first frame", "For other programs", "photo")
+SOUND = Kind("sound", "its sound alone", "For other programs", "frames")
 FOLDER = Kind("folder", "a folder of PNG", "For other programs", "frames")
 
 
@@ -62,6 +63,11 @@ class Format:
         """Its name in the service."""
         return self.served_as or self.ending.removeprefix(".")
 
+    @property
+    def has_sound(self) -> bool:
+        """Whether it can have a sound."""
+        return self.kind in (VIDEO, PAGE, PHOTO, SOUND)
+
 
 LIVE_PHOTO, LIVE_ARCHIVE = ".livephoto", ".livephoto.zip"
 MOTION_PHOTO = ".MP.jpg"  # in capitals, or apps may take it for a photo
@@ -82,6 +88,7 @@ FORMATS = {  # in the studio's order
         Format(LIVE_PHOTO, PHOTO, ZIP, parts=(".jpg", ".mov"), origin=True, served_as="livephoto.zip"),
         Format(LIVE_ARCHIVE, PHOTO, ZIP, "Live Photo", "For iPhone, zipped", origin=True),
         Format(MOTION_PHOTO, PHOTO, "image/jpeg", "Motion Photo", "For Android", origin=True),
+        Format(".wav", SOUND, "audio/wav", report=False),
         Format(".png", POSTER, "image/png", "PNG", "The first frame", alpha=True),
         Format("", FOLDER, ZIP, "Frames", "PNGs in a zip file", report=False, alpha=True, served_as="zip"),
     )

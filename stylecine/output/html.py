@@ -29,8 +29,11 @@ QUALITY = FORMATS[".html"].qualities[1]  # of the images, as WebP
 # in order of their imports
 MODULES = (
     *("gl", "pack", "keyframes", "maps", "shaders", "plate", "landscape", "overlay", "style", "weather", "loop"),
-    *("player", "page"),
+    *("player", "sound", "page"),
 )
+SOUND = """<button type="button" class="sound" hidden></button>
+<script type="application/octet-stream" id="sound">{}</script>
+"""
 
 
 def write_page(
@@ -46,14 +49,16 @@ def write_page(
     appearance: Appearance | None = None,
     weather: Weather | None = None,
     still: np.ndarray | None = None,
+    sound: bytes | None = None,
     finish: Finish | None = None,
 ) -> VideoInfo:
     """Writes the loop as an HTML file: its first frame as an image, which alt describes, the pack and the player.
 
     Its content security policy allows only its own content, and no requests.
 
-    still: of `web_pack.pack`. quality: of its images, 0 to 100 (best); default 90. finish: called with the complete
-    temporary file. Raises the errors of `web_pack.pack`, and OutputError if the file cannot be written.
+    still: of `web_pack.pack`. sound: an audio file that a button plays. quality: of its images, 0 to 100 (best);
+    default 90. finish: called with the complete temporary file. Raises the errors of `web_pack.pack`, and OutputError
+    if the file cannot be written.
     """
     quality = QUALITY if quality is None else quality
     # the player takes the image for the photo, or needs that
@@ -74,6 +79,7 @@ def write_page(
         "style": style,
         "script": script,
         "image": data_url("image/webp", encode_image(frame, quality)),
+        "sound": "" if sound is None else SOUND.format(base64.b64encode(sound).decode()),
         "pack": base64.b64encode(zlib.compress(content, 9)).decode(),
     }
     page = re.sub(r"\{(\w+)\}", lambda match: values[match[1]], _read("page.html"))

@@ -17,6 +17,7 @@ from stylecine.errors import OptionError
 from stylecine.machine.atomic import PathLike, atomic_write_all, check_destination, translate_os_errors
 from stylecine.output import VideoInfo
 from stylecine.output.archive import write_zip
+from stylecine.output.audio import MakeTrack
 from stylecine.output.exif import jpeg_exif
 from stylecine.output.formats import LIVE_ARCHIVE, MOTION_PHOTO, ending_of, files_of
 from stylecine.output.jpeg import encode_jpeg
@@ -46,13 +47,14 @@ def write_moving_photo(
     quality: int | None = None,
     comment: str = "",
     origin: Origin | None = None,
+    sound: MakeTrack | None = None,
 ) -> VideoInfo:
     """Writes frames, uint8 [H,W,3] sRGB, one period of a loop, as a Live Photo or a Motion Photo.
 
     path: ends in .livephoto, for a JPEG and a movie beside each other, of which either both or none are written; in
         .livephoto.zip, for an archive of the two; or in .MP.jpg, for a JPEG with an MP4 in it.
     fps, quality, comment: of the movie, as for a video. It contains as many loops as come closest to 3 s.
-    origin: of the photo, for both.
+    origin: of the photo, for both. sound: makes the track of so many loops.
 
     Raises OptionError for an invalid option or frame, OutputError if a file cannot be written, WriterUnavailable
     without an encoder.
@@ -62,10 +64,10 @@ def write_moving_photo(
     targets = [check_destination(file) for file in files_of(path)]
     with atomic_write_all(targets) as parts:
         if ending == MOTION_PHOTO:
-            info = _write_motion_photo(frames, parts[0], encoding, comment, origin)
+            info = _write_motion_photo(frames, parts[0], encoding, comment, origin, sound)
         else:
             files = [parts[0].with_name(name) for name in MEMBERS] if ending == LIVE_ARCHIVE else parts
-            info = _write_pair(frames, files, encoding, comment, origin)
+            info = _write_pair(frames, files, encoding, comment, origin, sound)
             if ending == LIVE_ARCHIVE:
                 with translate_os_errors(targets[0]):
                     write_zip(parts[0], files)
@@ -82,10 +84,10 @@ def _encoding(name: str, frames: Frames, fps: float, quality: int | None) -> Enc
 
 
 def _write_motion_photo(
-    frames: Frames, part: Path, encoding: Encoding, comment: str, origin: Origin | None
+    frames: Frames, part: Path, encoding: Encoding, comment: str, origin: Origin | None, sound: MakeTrack | None
 ) -> VideoInfo:
     movie = part.with_name(MOVIE)
-    info = encode(frames, movie, encoding, comment, video_tags(origin))
+    info = encode(frames, movie, encoding, comment, video_tags(origin), sound)
     exif = jpeg_exif(info.width, info.height, origin) if origin else b""
     photo = encode_jpeg(_still(frames, info), exif, motion_photo_xmp(info.bytes))
     with translate_os_errors(part), part.open("wb") as file, movie.open("rb") as video:
@@ -95,11 +97,16 @@ def _write_motion_photo(
 
 
 def _write_pair(
-    frames: Frames, files: Sequence[Path], encoding: Encoding, comment: str, origin: Origin | None
+    frames: Frames,
+    files: Sequence[Path],
+    encoding: Encoding,
+    comment: str,
+    origin: Origin | None,
+    sound: MakeTrack | None,
 ) -> VideoInfo:
     photo, movie = files
     tags = {"creation_time": origin.taken_utc} if origin and origin.taken_utc else {}
-    info = encode(frames, movie, encoding, comment, tags)
+    info = encode(frames, movie, encoding, comment, tags, sound)
     identifier = str(uuid.uuid4()).upper()  # a random one: others contain the time
     with translate_os_errors(movie):
         mark_live_photo(movie, identifier, 1 / info.fps, origin.quicktime if origin else None)

@@ -96,14 +96,15 @@ def _extended(moov: bytes, metadata: Mapping[str, str], seconds: float, sample: 
     movie = dict(parts)[b"mvhd"]
     assert movie[0] == 0  # version; 1 is for longer ones
     (timescale,), (track,) = struct.unpack_from(">I", movie, 12), struct.unpack_from(">I", movie, 96)
-    video = dict(_atoms(dict(parts)[b"trak"]))[b"tkhd"]
+    tracks = [number for number, (kind, _) in enumerate(parts) if kind == b"trak"]
+    video = dict(_atoms(parts[tracks[0]][1]))[b"tkhd"]  # a sound may follow
     (video_track,) = struct.unpack_from(">I", video, 12)
     duration = max(1, round(seconds * timescale))
-    for kind, content in parts:
+    for number, (kind, content) in enumerate(parts):
         if kind == b"mvhd":
             content = content[:96] + struct.pack(">I", track + 1)  # the next one's number
         yield _atom(kind, content)
-        if kind == b"trak":
+        if number == tracks[-1]:
             yield _track(track, video_track, timescale, duration, sample)
     yield _metadata(metadata)
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from threading import get_native_id
-from typing import Any
+from typing import Any, cast
 
 import av
 import numpy as np
@@ -32,12 +32,14 @@ from stylecine.machine.atomic import Finish, PathLike, atomic_write, check_desti
 from stylecine.machine.memory import available_bytes
 from stylecine.options import KEYFRAMES, check_frame, check_int, parse_duration
 from stylecine.output import VideoInfo
+from stylecine.output.audio import MakeTrack, SoundStream
 from stylecine.output.codecs import MAX_SIDE, REFERENCE_DISTANCE, Codec, Container, codec_for
 from stylecine.output.formats import LIVE_ARCHIVE, ending_of
 from stylecine.output.images import map_ahead
 from stylecine.output.live_photo import archived_movie, is_live_photo, live_photo_movie
 from stylecine.output.motion_photo import motion_photo_video
 from stylecine.output.origin import Origin
+from stylecine.sound.track import Track
 
 MIN_FPS, MAX_FPS = 0.01, 1000.0
 ROUNDING = 1e-6  # of a loop: a duration of a whole number of loops must not get another one
@@ -66,9 +68,7 @@ class Encoding:
 
     def loops(self, period: int) -> int:
         """How many loops of `period` frames the file contains: as few as last the duration."""
-        if self.duration is None:
-            return self.repeat
-        return max(1, math.ceil(self.duration * self.rate / period - ROUNDING))
+        return count_loops(self.repeat, self.duration, float(period / self.rate))
 
     @property
     def may_be_large(self) -> bool:
@@ -92,6 +92,7 @@ def write_video(
     keyframes: str = "first",
     comment: str = "",
     origin: Origin | None = None,
+    sound: MakeTrack | None = None,
     finish: Finish | None = None,
 ) -> VideoInfo:
     """Encode frames, uint8 [H,W,3] sRGB, one at a time, with BT.709 colours, as yuv420p or the codec's own pixels.
@@ -110,6 +111,7 @@ def write_video(
     keyframes: "first", the first frame of every loop, or "all", for players that halt where a loop starts again; such
         files are many times as large.
     comment: for the file's metadata. origin: when and where the photo was taken, for that of an .mp4.
+    sound: makes the track of so many loops; frames are a sequence, then.
     finish: called with the complete temporary file before it is renamed, and may change it.
 
     An odd column or row at the right or bottom is omitted, and logged. Raises OptionError for an invalid option or
@@ -118,7 +120,7 @@ def write_video(
     encoding = check_encoding(path, fps, quality, codec, repeat, duration, keyframes)
     target = check_destination(path)
     with atomic_write(target, finish) as part:
-        info = encode(frames, part, encoding, comment, video_tags(origin))
+        info = encode(frames, part, encoding, comment, video_tags(origin), sound)
     info = replace(info, path=Path(path), bytes=target.stat().st_size)
     log_changes(info, encoding)
     return info
@@ -137,13 +139,15 @@ def encode(
     encoding: Encoding,
     comment: str = "",
     tags: Mapping[str, str] | None = None,
+    sound: MakeTrack | None = None,
 ) -> VideoInfo:
     """Writes a video to a path that need not outlive an error; frames and errors as for `write_video`.
 
     tags: metadata by FFmpeg's names.
     """
     metadata = {**(tags or {}), **({"comment": comment} if comment else {})}
-    encoder = _Encoder(path, encoding, metadata, frames if _is_loop(frames) else None)
+    track = None if sound is None else sound(encoding.loops(len(cast(Sequence[Any], frames))))
+    encoder = _Encoder(path, encoding, metadata, frames if _is_loop(frames) else None, track)
     try:
         prepared = (encoder.prepare(np.asarray(frame)) for frame in frames)
         context = copy_context()  # this thread's settings, in case that the other one renders frames
@@ -251,14 +255,25 @@ def check_encoding(
     """Options and errors as for `write_video`."""
     rate = _check_rate(fps)
     form, chosen = codec_for(path, codec)
-    times = check_int("repeat", repeat, 1, 10_000)
-    seconds = None if duration is None else parse_duration(duration)
-    if seconds is not None and times != 1:
-        raise OptionError("repeat and duration both say how long the video is; give one of them.")
+    times, seconds = check_length(repeat, duration)
     if keyframes not in KEYFRAMES:
         raise OptionError(f"keyframes is {' or '.join(KEYFRAMES)}, not {keyframes!r}.")
     crf = check_int("quality", chosen.quality if quality is None else quality, 0, chosen.worst)
     return Encoding(form, chosen, rate, crf, times, seconds, keyframes == "all")
+
+
+def check_length(repeat: Any, duration: Any) -> tuple[int, float | None]:
+    """How many loops, or how many seconds at least. Raises OptionError."""
+    times = check_int("repeat", repeat, 1, 10_000)
+    seconds = None if duration is None else parse_duration(duration)
+    if seconds is not None and times != 1:
+        raise OptionError("repeat and duration both say how long the video is; give one of them.")
+    return times, seconds
+
+
+def count_loops(repeat: int, duration: float | None, seconds: float) -> int:
+    """How many loops of a length in seconds a file contains: as few as last the duration, if there is one."""
+    return repeat if duration is None else max(1, math.ceil(duration / seconds - ROUNDING))
 
 
 def _is_loop(frames: Any) -> bool:
@@ -269,16 +284,20 @@ def _is_loop(frames: Any) -> bool:
 class _Encoder:
     """A file being written, of the size of the first frame.
 
-    loop: the frames if they are a sequence, so that the end can meet the beginning.
+    loop: the frames if they are a sequence, so that the end can meet the beginning. track: what is heard, if anything.
     """
 
-    def __init__(self, path: Path, encoding: Encoding, metadata: Mapping[str, str], loop: Any) -> None:
+    def __init__(
+        self, path: Path, encoding: Encoding, metadata: Mapping[str, str], loop: Any, track: Track | None = None
+    ) -> None:
         self.path, self.encoding, self.metadata, self.loop = path, encoding, metadata, loop
         if encoding.all_keys or encoding.codec.intra:
             self.loop = None  # its end needs no correction: what stands still has the same errors in all frames
         self.frames = self.width = self.height = self.channels = 0
         self.cropped = (0, 0)
         self.container: Any = None
+        self.track = track
+        self.sound: SoundStream | None = None
         self.reformatter = VideoReformatter()
         self.first: av.VideoFrame | None = None  # until it is decoded
         self.closing: _Closing | None = None
@@ -316,6 +335,7 @@ class _Encoder:
         self._encode(None)
         for k in range(1, self.encoding.loops(self.frames)):
             self._mux(_shifted(packet, k * self.frames) for packet in self.period)
+        self._mux_sound(math.inf)
         container, self.container = self.container, None
         with _translate_errors(self.path):
             container.close()
@@ -344,6 +364,8 @@ class _Encoder:
             self.container.metadata.update(self.metadata)
             count = None if self.loop is None else len(self.loop)
             self.stream = self._add_stream(self.container, count)
+            if self.track is not None:
+                self.sound = SoundStream(self.container, form.name, self.track)
             self.container.start_encoding()
 
     def _picture(self, frame: np.ndarray, t: int, reformatter: VideoReformatter) -> av.VideoFrame:
@@ -406,7 +428,15 @@ class _Encoder:
     def _mux(self, packets: Iterable[av.Packet[Any]]) -> None:
         with _translate_errors(self.path):
             for packet in packets:
+                if packet.dts is not None:
+                    self._mux_sound(packet.dts / float(self.encoding.rate))
                 packet.stream = self.stream
+                self.container.mux(packet)
+
+    def _mux_sound(self, seconds: float) -> None:
+        """What is heard before a time."""
+        if self.sound is not None:
+            for packet in self.sound.before(seconds):
                 self.container.mux(packet)
 
 

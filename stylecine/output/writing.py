@@ -11,6 +11,7 @@ from stylecine.errors import OptionError, OutputError, TooLarge
 from stylecine.machine.atomic import Finish, PathLike, check_destination, check_path
 from stylecine.options import DEPTHS, LAYERS, MOVING_LAYER, WHOLE
 from stylecine.output import VideoInfo, formats
+from stylecine.output.audio import MakeTrack, check_sound
 from stylecine.output.codecs import CODECS, CONTAINERS, codec_for
 from stylecine.output.codecs import MAX_SIDE as VIDEO_SIDE
 from stylecine.output.crop import check_crop, crop_sides
@@ -18,7 +19,7 @@ from stylecine.output.formats import ENDINGS, FORMATS, ending_of, files_of, form
 from stylecine.output.images import MAX_SIDE, check_image, check_webp, frame_ticks, write_folder, write_image
 from stylecine.output.moving_photo import check_moving_photo, write_moving_photo
 from stylecine.output.origin import Origin
-from stylecine.output.video import check_encoding, write_video
+from stylecine.output.video import check_encoding, check_length, write_video
 from stylecine.picture.photo import MIN_SIDE
 
 ONE_LOOP = (1, None, "first")  # repeat, duration and keyframes, where they make no sense
@@ -53,13 +54,15 @@ def check_format(
     crop: str | None = None,
     layer: str = WHOLE,
     depth: int = 8,
+    sound: bool = False,
     embed_report: bool = False,
     keep_metadata: bool = False,
     silence: bool = False,
 ) -> None:
     """Checks the options of a file by its name alone; touches nothing.
 
-    embed_report, keep_metadata, silence: whether a report, the photo's own metadata, or a silent track will be in it.
+    sound: whether what is heard will be in it; a .wav is that in any case. embed_report, keep_metadata, silence:
+    whether a report, the photo's own metadata, or a silent track will be in it.
     Raises OptionError for an unknown suffix and for an option that is invalid or does not apply to it; OutputError for
     what is no name; WriterUnavailable without an encoder.
     """
@@ -76,7 +79,11 @@ def check_format(
         )
     if form.kind is formats.PHOTO and (codec, *length) != (None, *ONE_LOOP):
         raise OptionError("Phones expect H.264 of about 3 s in a photo; omit codec, repeat, duration and keyframes.")
-    if form.kind is not formats.VIDEO and (codec, *length) != (None, *ONE_LOOP):
+    if form.kind is formats.SOUND:
+        if (quality, codec, keyframes, crop) != (None, None, "first", None):
+            raise OptionError("A .wav is sound without a picture; omit quality, codec, keyframes and crop.")
+        check_length(repeat, duration)
+    elif form.kind is not formats.VIDEO and (codec, *length) != (None, *ONE_LOOP):
         raise OptionError(
             "codec, repeat, duration and keyframes are for videos; images and pages play endlessly, a still not at all;"
             " omit them."
@@ -105,8 +112,14 @@ def check_format(
     if depth > 8 and not (form.kind is formats.VIDEO and codec_for(path, codec)[1].deep):
         deep = ", ".join(name for name, other in CODECS.items() if other.deep)
         raise OptionError(f"Only videos of 10 bits gain from depth 16; use codec {deep}, or omit depth.")
+    if sound and not form.has_sound:
+        kept = ", ".join(ending for ending, other in FORMATS.items() if other.has_sound)
+        raise OptionError(f"Only {kept} can have a sound; write one of these, or omit sound.")
+    if sound and form.kind not in (formats.PAGE, formats.SOUND):
+        check_sound(path)
     if embed_report and not form.report:
-        what = {formats.FOLDER: "A folder", formats.PAGE: "A page"}.get(form.kind, f"An {form.ending}")
+        named = {formats.FOLDER: "A folder", formats.PAGE: "A page", formats.SOUND: "A .wav"}
+        what = named.get(form.kind, f"An {form.ending}")
         raise OptionError(f"{what} has no place for a report; write another format, or omit the report.")
     if silence and form.ending != ".mp4":
         raise OptionError("Only an .mp4 gets a silent track; write one, or omit silence.")
@@ -139,20 +152,23 @@ def write_output(
     quality: int | None = None,
     comment: str = "",
     origin: Origin | None = None,
+    sound: MakeTrack | None = None,
     finish: Finish | None = None,
     alpha: bool = False,
     **video: Any,
 ) -> VideoInfo:
     """Writes frames, at the times of `frame_times`, with the writer for the ending of `path`; options as there.
 
-    alpha: whether frames are [H,W,4]. video: codec, repeat, duration and keyframes, of what has them.
+    sound: makes the track of so many loops. alpha: whether frames are [H,W,4]. video: codec, repeat, duration and
+    keyframes, of what has them.
     """
     form = format_of(path)
     assert form is not None  # check_output has been called
     if form.kind is formats.PHOTO:
-        return write_moving_photo(frames, path, fps, quality=quality, comment=comment, origin=origin)
+        return write_moving_photo(frames, path, fps, quality=quality, comment=comment, origin=origin, sound=sound)
     if has_codec(path) and not (alpha and form.kind is formats.IMAGE):
-        return write_video(frames, path, fps, quality=quality, comment=comment, origin=origin, finish=finish, **video)
+        described: Any = {"quality": quality, "comment": comment, "origin": origin, "sound": sound}
+        return write_video(frames, path, fps, finish=finish, **described, **video)
     if form.kind is formats.FOLDER:
         return write_folder(frames, path, fps)
     return write_image(frames, path, fps, quality=quality, comment=comment, finish=finish)

@@ -1,8 +1,11 @@
-// A page with one loop: shows its first frame, then plays it unless the reader prefers reduced motion.
+// A page with one loop: shows its first frame, then plays it unless the reader prefers reduced motion. Its sound, if it
+// has one, is off until a click.
 
 import {Player, PlayerError} from "./player.js";
+import {Sound} from "./sound.js";
 
 const [canvas, image, button, note] = ["canvas", "img", "button", "p"].map(name => document.querySelector(name));
+const [soundButton, soundElement] = ["button.sound", "#sound"].map(name => document.querySelector(name));
 const reducedMotion = matchMedia("(prefers-reduced-motion: reduce)");
 
 function decodeBase64(base64) { return Uint8Array.from(atob(base64), letter => letter.charCodeAt(0)); }
@@ -19,6 +22,7 @@ function imageBlob(url) {
 
 function showError(error) {
   canvas.hidden = button.hidden = true;
+  if (soundButton) soundButton.hidden = true;
   image.hidden = false;
   note.textContent = error instanceof PlayerError ? error.message : "The photo cannot move in this browser.";
 }
@@ -29,15 +33,39 @@ function setPlaying(player, playing) {
   button.setAttribute("aria-label", playing ? "Pause" : "Play");
 }
 
+/** A button that turns the sound on and off; it pauses with the picture, and goes on where that is. */
+function addSound(player) {
+  const sound = new Sound(decodeBase64(soundElement.textContent).buffer);
+  let on = false;
+  const update = () => {
+    if (on && player.playing && !document.hidden) {
+      sound.start(player.time / player.fps).catch(() => { soundButton.hidden = true; });
+    } else {
+      sound.stop();
+    }
+    soundButton.setAttribute("aria-label", on ? "Mute" : "Sound");
+  };
+  soundButton.addEventListener("click", () => { on = !on; update(); });
+  document.addEventListener("visibilitychange", update);
+  soundButton.hidden = false;
+  update();
+  return update;
+}
+
 try {
   const player = await Player.create(canvas);
   player.onerror = showError;
   await player.load(await readPackElement(document.getElementById("pack")), imageBlob(image.src));
   image.hidden = true;
   canvas.hidden = button.hidden = false;
-  setPlaying(player, !reducedMotion.matches);
-  reducedMotion.addEventListener("change", () => setPlaying(player, !reducedMotion.matches));
-  for (const element of [button, canvas]) element.addEventListener("click", () => setPlaying(player, !player.playing));
+  const updateSound = soundElement && addSound(player);
+  const play = playing => {
+    setPlaying(player, playing);
+    updateSound?.();
+  };
+  play(!reducedMotion.matches);
+  reducedMotion.addEventListener("change", () => play(!reducedMotion.matches));
+  for (const element of [button, canvas]) element.addEventListener("click", () => play(!player.playing));
 } catch (error) {
   showError(error);
 }

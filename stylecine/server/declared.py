@@ -55,4 +55,4 @@ def _format(form: Format) -> dict[str, Any]:
     names = CONTAINERS[form.ending].codecs if form.kind is VIDEO else ()
     codecs = [{"id": name, "name": CODECS[name].title, "qualities": CODECS[name].qualities} for name in names]
     qualities = CODECS["h264"].qualities if form.kind is PHOTO else form.qualities  # of the video in it
-    return {"id": form.id, **asdict(form), "qualities": qualities, "codecs": codecs}
+    return {"id": form.id, **asdict(form), "qualities": qualities, "codecs": codecs, "sound": form.has_sound}

@@ -20,7 +20,7 @@ from stylecine.machine.threads import cores
 from stylecine.machine.workers import Job, PoolClosed, TimeLimitExceeded, WorkerLost, WorkerPool
 from stylecine.options import OPTIONS, RenderOptions, check_live, period
 from stylecine.output.formats import PAGE, SERVED
-from stylecine.output.video import check_encoding
+from stylecine.output.video import check_length, count_loops
 from stylecine.output.writing import check_output
 from stylecine.server.problems import Problem, not_found, problem_of
 from stylecine.server.ranges import Recent
@@ -375,15 +375,14 @@ class Service:
         encoding = {name: options[name] for name in ("fps", "quality", "codec", "repeat", "duration", "keyframes")}
         loops = options["repeat"]
         try:
-            names = "crop", "silence", "layer"
+            names = "crop", "silence", "layer", "sound"
             file = encoding | {name: options[name] for name in names}
             await asyncio.to_thread(check_output, self.store.temporary(form.ending), **file)
             if form.kind is PAGE:
                 check_live(options["warp"], options["sampling"])
             if options["duration"] is not None:
-                loops = check_encoding(f"loop{form.ending}", **encoding).loops(
-                    period(options["seconds"], options["fps"])
-                )
+                seconds = period(options["seconds"], options["fps"]) / options["fps"]
+                loops = count_loops(*check_length(1, options["duration"]), seconds)
         except StylecineError as error:
             detail = without_paths(str(error), self.store.folder, f"loop{form.ending}")
             raise problem_of(type(error).__name__, detail) from None

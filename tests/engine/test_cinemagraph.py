@@ -209,7 +209,7 @@ def test_saving_can_be_cancelled_and_leaves_nothing(
     "name",
     [
         *("loop.mp4", "loop.webm", "loop.gif", "loop.webp", "loop.avif", "loop.apng"),
-        *("loop.html", "loop.png", "loop.livephoto", "loop.livephoto.zip", "loop.MP.jpg", "frames"),
+        *("loop.html", "loop.wav", "loop.png", "loop.livephoto", "loop.livephoto.zip", "loop.MP.jpg", "frames"),
     ],
 )
 def test_saving_reports_its_progress_and_leaves_nothing_if_cancelled_at_any_time(

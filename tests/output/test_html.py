@@ -166,6 +166,55 @@ def test_it_plays_automatically_and_can_be_paused(browser: Any, saved: Path) -> 
     page.close()
 
 
+NOTE_SOUND = """
+window.heard = [];
+const {start, stop} = AudioBufferSourceNode.prototype;
+AudioBufferSourceNode.prototype.start = function (when, offset) {
+  const {buffer, loop, context} = this, largest = Math.max(...buffer.getChannelData(1).slice(0, 48000));
+  heard.push({samples: buffer.length, rate: context.sampleRate, loop, offset, largest});
+  return start.call(this, when, offset);
+};
+AudioBufferSourceNode.prototype.stop = function (when) { heard.at(-1).stopped = true; return stop.call(this, when); };
+"""
+
+
+@pytest.mark.browser
+def test_its_sound_is_off_until_a_click_and_goes_round_with_the_picture(
+    browser: Any, loop: Cinemagraph, tmp_path: Path
+) -> None:
+    loop.save(tmp_path / "heard.html", sound=True)
+    page, complaints = browser.new_page(), list[str]()
+    page.on("console", lambda message: complaints.append(message.text))
+    page.add_init_script(NOTE_SOUND)
+    page.goto((tmp_path / "heard.html").as_uri())
+    page.get_by_role("button", name="Sound").wait_for()
+    page.wait_for_timeout(200)
+    assert page.evaluate("heard") == []
+    page.get_by_role("button", name="Sound").click()
+    page.wait_for_function("heard.length === 1")
+    (playing,) = page.evaluate("heard")
+    assert (playing["samples"], playing["rate"], playing["loop"]) == (8 * 48_000, 48_000, True), "not one more"
+    assert playing["largest"] > 0.001 and "stopped" not in playing
+    page.get_by_role("button", name="Pause").click()
+    assert page.evaluate("heard.length === 1 && heard[0].stopped")
+    page.get_by_role("button", name="Play").click()
+    page.wait_for_function("heard.length === 2")
+    page.get_by_role("button", name="Mute").click()
+    assert page.evaluate("heard.every(({stopped}) => stopped)") and not complaints
+    assert page.get_by_role("button", name="Sound").count() == 1
+    page.close()
+
+
+@pytest.mark.browser
+def test_a_page_without_a_sound_has_no_button_for_it(browser: Any, saved: Path) -> None:
+    assert 'class="sound"' not in saved.read_text()
+    page = browser.new_page()
+    page.goto(saved.as_uri())
+    page.get_by_role("button", name="Pause").wait_for()
+    assert page.get_by_role("button").count() == 1
+    page.close()
+
+
 @pytest.mark.browser
 def test_with_reduced_motion_the_photo_and_a_button_are_shown(browser: Any, saved: Path) -> None:
     page = browser.new_page(reduced_motion="reduce")

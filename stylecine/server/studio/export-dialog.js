@@ -18,6 +18,7 @@ const QUEUED = "Waiting in line";
 const SIZES = [2160, 1440, 1080, 720, 512, 384, 256];  // short sides
 const RATES = [60, 50, 30, 25, 24, 15];  // frames a second
 const REPEATS = [1, 2, 3, 5, 10];
+const SOUNDS = {"": "None", on: "Of what is seen"};
 const NUMBERS = ["size", "fps", "repeat"];
 const PAGE_HINT = "A page that plays the loop at any size, without a network."
   + " Open it, send it, or embed it in a site with an iframe.";
@@ -25,6 +26,7 @@ const END_STATES = ["done", "failed", "cancelled"];
 const POLL_INTERVAL = 250;  // ms
 const chosen = {
   format: "mp4", preset: "", codec: "", size: null, quality: "good", shape: "", cropPosition: null, fps: 30, repeat: 1,
+  sound: "",
 };
 let sceneId = null;  // of the scene that these were chosen for
 let crop = null;
@@ -115,6 +117,7 @@ function showOptions() {
     qualityValues(format).length > 0 && select("Quality", "quality", Object.entries(QUALITIES)),
     !still && !page && !preset && select("Frames per second", "fps", rates, showSize),
     !preset && format.codecs.length > 0 && select("Repeats in the file", "repeat", repeats),
+    format.sound && select("Sound", "sound", Object.entries(SOUNDS)),
     page && make("p", {className: "hint wide"}, PAGE_HINT),
   ];
   $("export-options").replaceChildren(...parts.filter(Boolean));
@@ -197,6 +200,7 @@ function animationRequest() {
     ...(quality !== undefined && {quality}),
     ...(chosen.codec && {codec: chosen.codec}),
     ...(format.codecs.length && chosen.repeat > 1 && {repeat: chosen.repeat}),
+    ...(format.sound && chosen.sound && {sound: true}),
     ...(crop && chosen.shape && {crop: crop.option}),
   };
 }

@@ -1,0 +1,1 @@
+"""Sound: a periodic track, synthesised from what a photo shows."""
