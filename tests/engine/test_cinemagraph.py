@@ -208,7 +208,7 @@ def test_saving_can_be_cancelled_and_leaves_nothing(
 @pytest.mark.parametrize(
     "name",
     [
-        *("loop.mp4", "loop.webm", "loop.gif", "loop.webp", "loop.avif", "loop.apng"),
+        *("loop.mp4", "loop.webm", "loop.mov", "loop.gif", "loop.webp", "loop.avif", "loop.apng"),
         *("loop.html", "loop.wav", "loop.png", "loop.livephoto", "loop.livephoto.zip", "loop.MP.jpg", "frames"),
     ],
 )
@@ -251,7 +251,7 @@ MOVING_PHOTOS = ["loop.livephoto", "loop.MP.jpg"]
 
 
 @pytest.mark.parametrize(
-    "name", ["loop.mp4", "loop.webm", "loop.gif", "loop.webp", "loop.apng", *MOVING_PHOTOS, "loop.png"]
+    "name", ["loop.mp4", "loop.webm", "loop.mov", "loop.gif", "loop.webp", "loop.apng", *MOVING_PHOTOS, "loop.png"]
 )
 def test_the_report_is_embedded_on_request(loop: Cinemagraph, tmp_path: Path, name: str) -> None:
     loop.save(tmp_path / name)
@@ -330,7 +330,7 @@ def test_a_folder_has_every_frame_exactly(loop: Cinemagraph, tmp_path: Path) -> 
             assert np.array_equal(np.asarray(picture), frame)
 
 
-@pytest.mark.parametrize("name", ["loop.mp4", "loop.webm", *ANIMATED, *MOVING_PHOTOS, "loop.png", "frames"])
+@pytest.mark.parametrize("name", ["loop.mp4", "loop.webm", "loop.mov", *ANIMATED, *MOVING_PHOTOS, "loop.png", "frames"])
 def test_a_crop_is_cut_out_of_every_format(loop: Cinemagraph, tmp_path: Path, name: str) -> None:
     info = loop.save(tmp_path / name, crop="1:1@1,0")
     assert (info.width, info.height, info.window) == (72, 72, (24, 0, 72, 72))
