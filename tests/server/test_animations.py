@@ -50,6 +50,14 @@ def test_a_job_is_accepted_and_done(quick: Served, scene: str) -> None:
     assert f"{job['id']}.mp4" not in quick.files()
 
 
+@pytest.mark.parametrize("options", [{"sound": True}, {"format": "wav"}, {"format": "wav", "duration": "9s"}], ids=str)
+def test_a_sound_is_made_on_request(quick: Served, scene: str, options: dict[str, Any]) -> None:
+    job = quick.finished(quick.animation(scene, seconds=3, **options)["id"])
+    assert job["state"] == "done"
+    kind = quick.client.get(job["links"]["result"]).headers["content-type"]
+    assert kind == ("audio/wav" if options.get("format") else "video/mp4")
+
+
 def test_progress_is_reported_during_the_work(quick: Served, scene: str) -> None:
     received = events(quick, quick.animation(scene, seconds=5)["id"])
     shares = [job["progress"]["share"] for _, job in received]
@@ -194,6 +202,10 @@ def test_a_file_that_was_just_deleted_is_not_found(quick: Served) -> None:
         {"format": "gif", "duration": 8},
         {"keyframes": "some"},
         {"format": "gif", "keyframes": "all"},
+        {"format": "gif", "sound": True},
+        {"sound": "loud"},
+        {"format": "wav", "crop": "1:1"},
+        {"format": "wav", "duration": 8, "repeat": 2},
         {"format": "livephoto"},
         {"format": "MP.jpg", "repeat": 2},
         {"format": "livephoto.zip", "quality": 52},
