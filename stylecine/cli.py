@@ -1,7 +1,7 @@
 """The command `stylecine`. Heavy modules are imported inside the commands, so --help is instant.
 
 Exit codes: 0 done; 2 a user's error, in one line on standard error, no output left behind; 130 interrupted,
-143 terminated, nothing half-written left; 1 anything else.
+141 what reads the output has left, as `head` does; 143 terminated, nothing half-written left; 1 anything else.
 """
 
 import gc
@@ -38,6 +38,7 @@ from stylecine.version import __version__
 
 COMMANDS = animate, explain, scene, edit, render, batch, models, convert, measure, report, doctor, studio, serve
 NEW_OBJECTS = 500_000  # before the garbage collector looks: imports make 300,000, all of which stay, a loop few
+READER_LEFT = 141  # as shells count a program that SIGPIPE has ended
 INTERRUPTED = "Interrupted; nothing half-written is left. Run the command again."
 
 
@@ -80,7 +81,7 @@ def _report(error: BaseException) -> int:
         return complain(INTERRUPTED, 130)
     if isinstance(error, BrokenPipeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader left; keep the exit quiet
-        return 1
+        return READER_LEFT
     if os.environ.get("STYLECINE_DEBUG"):
         traceback.print_exception(error)
     first = (str(error).splitlines() or [""])[0]

@@ -435,6 +435,20 @@ def test_a_bug_is_one_line_and_exit_code_one(
     assert "Traceback" in printed(capsys)[1]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX pipes")
+@pytest.mark.parametrize("command", [["models"], ["models", "--json"], ["--help"]], ids=str)
+def test_a_reader_that_leaves_early_is_no_bug(command: list[str]) -> None:
+    """As in `stylecine models | true`."""
+    read, write = os.pipe()
+    os.close(read)
+    place = {**os.environ, "PYTHONPATH": str(Path(stylecine.__file__).parent.parent)}
+    with open(write, "wb") as pipe:
+        done = subprocess.run(
+            [sys.executable, "-m", "stylecine", *command], stdout=pipe, stderr=subprocess.PIPE, env=place
+        )
+    assert done.returncode in (0, 141) and done.stderr == b""
+
+
 def test_interrupt_is_130(
     given: list[str], work: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
