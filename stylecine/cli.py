@@ -30,7 +30,7 @@ from stylecine.commands import (
     serve,
     studio,
 )
-from stylecine.commands.arguments import Parser, Usage
+from stylecine.commands.arguments import Parser, Usage, with_flags
 from stylecine.commands.console import complain, leave
 from stylecine.errors import StylecineError
 from stylecine.machine.interrupts import Interrupts
@@ -76,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _report(error: BaseException) -> int:
     """Says what went wrong; returns the exit code."""
     if isinstance(error, Usage | StylecineError):
-        return complain(str(error), 2)
+        return complain(with_flags(str(error)), 2)
     if isinstance(error, KeyboardInterrupt):
         return complain(INTERRUPTED, 130)
     if isinstance(error, BrokenPipeError):

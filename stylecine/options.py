@@ -11,10 +11,9 @@ import os
 import re
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field, fields
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Self, TypedDict
 
-from stylecine.errors import MotionError, OptionError
+from stylecine.errors import MotionError, OptionError, either, instead_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -219,8 +218,7 @@ class RenderOptions:
         """From a caller's keyword arguments. Raises OptionError for one that is misspelt, too."""
         for name in options:
             if name not in OPTIONS:
-                similar = get_close_matches(name, OPTIONS, 1) or OPTIONS
-                raise OptionError(f"There is no option {name!r}; use {', '.join(similar)}.")
+                raise OptionError(f"There is no option {name!r}; {instead_of(name, OPTIONS)}")
         return cls(**options)
 
     @property
@@ -343,7 +341,7 @@ def check_inversion_options(refine: int, seed: int) -> None:
 def check_style(style: Any) -> None:
     """OptionError for a text that is neither the name of a style nor the path of a file."""
     if isinstance(style, str) and style not in STYLES and not os.path.exists(style):
-        raise OptionError(f"There is no style {style!r}; use {', '.join(STYLES)}, or the path of a photo.")
+        raise OptionError(f"There is no style {style!r}; {instead_of(style, STYLES, ', or the path of a photo')}")
 
 
 def check_wind(wind: Wind | Sequence[float] | Sequence[str] | None) -> Wind:
@@ -440,4 +438,4 @@ def check_number(name: str, value: float, *, gt: float = -math.inf, ge: float = 
 
 def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:
     if value not in choices:
-        raise OptionError(f"{name} must be {' or '.join(choices)}, not {value!r}.")
+        raise OptionError(f"{name} must be {either(choices)}, not {value!r}.")

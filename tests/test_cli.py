@@ -15,6 +15,7 @@ from PIL import Image
 
 import stylecine
 from stylecine.cli import main
+from stylecine.commands.arguments import with_flags
 from stylecine.commands.console import complain
 from stylecine.machine.progress import STAGES
 from stylecine.output.metadata import read_report
@@ -526,6 +527,41 @@ def test_doctor_examines_everything(capsys: pytest.CaptureFixture[str]) -> None:
     assert "native library: " in printed(capsys)[0]
 
 
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        ("animat", "there is no command 'animat'; did you mean animate? (see stylecine --help)"),
+        ("dance", "there is no command 'dance'; use animate, explain, "),
+    ],
+)
+def test_a_command_that_does_not_exist(command: str, says: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([command, "photo.jpg"]) == 2
+    assert printed(capsys)[1].startswith(f"stylecine: {says}")
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ("--style-drift", "--style-drift goes from the photo to a style and back"),
+        ("--style dusk --style-strength 2", "--style-strength must be a number from 0 to 1"),
+        ("-o loop.gif --keep-metadata", "; write one of these, or omit --keep-metadata."),
+        ("--pace fast", "pace must be calm, natural or lively, not 'fast'."),
+        ("--model defalt", "There is no model or file 'defalt'; did you mean default?"),
+        ("--arrow -0.1,0.2,0.3,0.3", "Arrow (-0.1, 0.2, 0.3, 0.3) does not start inside the photo"),
+        ("--codec x264 -o loop.mp4", "codec 'x264' does not fit 'loop.mp4'; use h264, h265, av1 in .mp4"),
+    ],
+)
+def test_errors_speak_of_options_as_they_are_typed(
+    given: list[str], work: Path, more: str, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*given, *more.split()]) == 2
+    assert says in printed(capsys)[1] and not list(work.iterdir())
+
+
+def test_a_file_whose_name_is_an_options_keeps_it() -> None:
+    assert with_flags("'style_drift' is a folder; omit style_drift.") == "'style_drift' is a folder; omit --style-drift."
+
+
 @pytest.mark.parametrize("argv", [["dance"], ["animate"]], ids=str)
 def test_wrong_usage_is_one_line(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(argv) == 2
@@ -536,8 +572,14 @@ def test_wrong_usage_is_one_line(argv: list[str], capsys: pytest.CaptureFixture[
 @pytest.mark.parametrize(
     ("more", "says"),
     [
-        (["b.jpg"], "there is no place for b.jpg (see"),
-        (["--secnds", "4"], "there is no place for --secnds 4; did you mean --seconds? (see"),
+        (["b.jpg"], "unexpected argument: b.jpg (see"),
+        (["b.jpg", "c.jpg"], "unexpected arguments: b.jpg c.jpg (see"),
+        (["--secnds", "4"], "there is no option --secnds; did you mean --seconds? (see"),
+        (["--sped=4"], "there is no option --sped; did you mean --speed? (see"),
+        (["--colour", "red"], "there is no option --colour (see"),
+        (["--preset", "wallpapers"], "there is no preset 'wallpapers'; did you mean wallpaper? (see"),
+        (["-o", "-"], "argument -o/--output: files are not read from or written to pipes; give a path (see"),
+        (["-o", "/dev/stdout"], "argument -o/--output: '/dev/stdout' is a device, and loops are written to files; give the path of one (see"),
         (["--seconds", "4s"], "argument --seconds: '4s' is not a number (see"),
         (["--refine", "1.5"], "argument --refine: '1.5' is not a whole number (see"),
     ],
@@ -628,7 +670,7 @@ def test_styles_are_edits_by_name_or_photo(
         "--style 'a=1.png'=0.3,drift",
     ]
     for wrong, says in {
-        "dusc": "There is no style 'dusc'; use golden-hour, sunset, dusk, overcast, storm, mist, night, autumn, or the",
+        "dusc": "There is no style 'dusc'; did you mean dusk?",
         "dusk=half": "'dusk=half' is not like dusk, dusk=0.7 or dusk=0.7,drift",
         "dusk=2": "strength must be a number from 0",
     }.items():

@@ -17,7 +17,7 @@ from PIL import Image
 
 from stylecine.edits.strokes import Box, fit_stroke, stroke_distance
 from stylecine.edits.thin_stroke import fit_thin
-from stylecine.errors import MaskError, MotionError, NothingMoves, OptionError, PhotoError, printable
+from stylecine.errors import MaskError, MotionError, NothingMoves, OptionError, PhotoError, either, printable
 from stylecine.ops.arrows import start_cells
 from stylecine.options import (
     CLASSES,
@@ -344,7 +344,7 @@ def _checked(kind: type[Edit], name: str, value: float) -> float:
 
 def _check_class(what: Any, classes: Sequence[str]) -> None:
     if what not in classes:
-        raise OptionError(f"There is no class {what!r}; use {', '.join(classes[:-1])} or {classes[-1]}.")
+        raise OptionError(f"There is no class {what!r}; use {either(classes)}.")
 
 
 def _is_mask(where: Where) -> bool:
