@@ -471,8 +471,20 @@ def test_measure_distinguishes_a_loop_from_a_cut(
     assert main(["measure", "loop.mp4", "--json"]) == 0
     figures = json.loads(printed(capsys)[0])
     assert figures["frames"] == 20 and figures["fps"] == 10
-    assert 0.5 < figures["seam"] < 2
+    assert 0.5 < figures["seam"] < 2 and figures["seconds"] > 0
     assert main(["measure", "missing.mp4"]) == 2
+
+
+def test_the_measuring_of_a_video_has_a_bar(
+    given: list[str], work: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert main([*given, "-o", "loop.mp4"]) == 0
+    shown: list[tuple[str, int, int]] = []
+    monkeypatch.setattr("stylecine.commands.console.Bar._show", lambda _, *step: shown.append(step))
+    assert main(["measure", "loop.mp4"]) == 0
+    assert {stage for stage, _, _ in shown} == {"measures"} and shown[0][1] == 0
+    assert (shown[1][1:], shown[-2][1:]) == ((1, 8), (8, 8)), "each frame is a step"
+    assert re.search(r"^seconds +\d", printed(capsys)[0], re.M)
 
 
 def test_one_picture_is_not_measured(photo_file: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -46,7 +46,7 @@ Point: TypeAlias = tuple[float, float]
 Where: TypeAlias = Any  # a stroke [[x, y], ...], or a mask as `animate` takes one
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Area:
     """Where an edit was painted: a stroke and its radius (a mask has no points), and the pixels that it covers.
 
@@ -90,6 +90,11 @@ class Area:
             raise MaskError("The stroke does not touch the photo; its points are fractions of width and height.")
         values = np.ascontiguousarray(values[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
         return cls(stroke, radius, box[0] + int(rows[0]), box[1] + int(columns[0]), values)
+
+    def __repr__(self) -> str:
+        what = f"stroke of {len(self.stroke)} points, radius {self.radius:g}" if self.stroke else "mask"
+        height, width = self.values.shape
+        return f"<Area: {what}, {width}x{height} pixels at {self.left},{self.top}>"
 
     @property
     def window(self) -> tuple[slice, slice]:
@@ -222,7 +227,7 @@ class Style:
     name: str = field(metadata={"choices": STYLES})
     strength: float = field(metadata={"ge": 0, "le": 1})
     drift: bool
-    picture: np.ndarray | None = None
+    picture: np.ndarray | None = field(default=None, repr=False)
 
     @classmethod
     def create(cls, style: Any, strength: float, drift: bool) -> Self:

@@ -62,6 +62,7 @@ SCENE = _seconds("photo", "weights", "inversion", "mask", "motion")
 LOOP = _seconds("motion", "cloth", "plate", "loop", "plants", "style", "weather")
 FILE = _seconds("video")
 EXPLANATION = _seconds("evidence", "video", "measures")
+MEASURES = _seconds("measures")
 
 
 class Share:
