@@ -46,7 +46,7 @@ def test_edits_are_printed_without_their_pixels(scene: Cine) -> None:
     mask, photo = np.ones((72, 96), bool), np.full((90, 90, 3), 90, np.uint8)
     edited = scene.paint(None, mask, "freeze").paint("water", [[0.1 + n / 200, 0.8] for n in range(100)]).style(photo)
     frozen, painted, styled = map(repr, edited.edits)
-    assert frozen == "Paint(mode='freeze', what=None, area=<Area: mask, 96x72 pixels at 0,0>)"
+    assert frozen == "Paint(what=None, mode='freeze', area=<Area: mask, 96x72 pixels at 0,0>)"
     assert "<Area: stroke of 100 points, radius 0.03, " in painted and len(painted) < 130
     assert styled == "Style(name='a photo', strength=1.0, drift=False)"
 
