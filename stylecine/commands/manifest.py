@@ -138,8 +138,8 @@ def skipped_in(source: Path | Store, folder: Path | Store, gallery: Path | None)
     """
     if isinstance(source, Store):
         excluded = folder.url if isinstance(folder, Store) else ""
-        others = [] if _is_manifest(source.url) else [name for name, _ in source.visible(excluded)]
-        return [name for name in others if not _is_photo(name) and name != CREDITS]
+        names = [] if _is_manifest(source.url) else [name for name, _ in source.visible(excluded)]
+        return [name for name in names if not _is_photo(name) and name != CREDITS]
     if not source.is_dir():
         return []
     known = {source / CREDITS}

@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from itertools import islice
-from typing import Any, Self, TypeAlias, get_args
+from typing import Any, Literal, Self, TypeAlias, get_args
 
 import numpy as np
 from PIL import Image
@@ -25,6 +25,7 @@ from stylecine.options import (
     PAINTS,
     STYLES,
     Arrow,
+    MaskSource,
     check_arrows,
     check_length,
     check_number,
@@ -32,7 +33,8 @@ from stylecine.options import (
 )
 from stylecine.picture.photo import read_photo
 
-MODES = ("add", "erase", "freeze")
+Mode = Literal["add", "erase", "freeze"]
+MODES = get_args(Mode)
 MAX_EDITS = 1000
 MAX_POINTS = 10_000  # of a stroke
 BRUSH_RADIUS = 0.03
@@ -43,7 +45,7 @@ MAX_STYLE_SIDE = 16 * STYLE_SIDE
 MAX_NAME = 255
 
 Point: TypeAlias = tuple[float, float]
-Where: TypeAlias = Any  # a stroke [[x, y], ...], or a mask as `animate` takes one
+Where: TypeAlias = "Sequence[Sequence[float]] | Sequence[float] | MaskSource"  # a stroke [[x, y], ...], or a mask
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -356,9 +358,10 @@ def _is_mask(where: Where) -> bool:
     """Paths, images and arrays are masks, except an array of numbers [n,2], which like a list is a stroke."""
     if isinstance(where, str | os.PathLike | Image.Image):
         return True
-    if not hasattr(where, "dtype"):
+    dtype = getattr(where, "dtype", None)
+    if dtype is None:
         return False
-    return str(where.dtype).removeprefix("torch.") in ("bool", "uint8") or _pairs(where) is None
+    return str(dtype).removeprefix("torch.") in ("bool", "uint8") or _pairs(where) is None
 
 
 def _read_mask(where: Where, size: tuple[int, int]) -> np.ndarray:

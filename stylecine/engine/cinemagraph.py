@@ -24,7 +24,7 @@ from stylecine.machine.progress import Progress, Stages
 from stylecine.movement.displacement import moving_points
 from stylecine.ops.readback import read_back
 from stylecine.ops.recolour import Recolouring, recolour_
-from stylecine.options import CLASSES, Wind, check_live
+from stylecine.options import CLASSES, Keyframes, Wind, check_live
 from stylecine.output import VideoInfo
 from stylecine.output.c2pa import Credentials, signer_for
 from stylecine.output.crop import Crop, CroppedFrames, Window, check_crop, crop_window
@@ -333,7 +333,7 @@ class Cinemagraph:
         codec: str | None = None,
         repeat: int = 1,
         duration: float | str | None = None,
-        keyframes: str = "first",
+        keyframes: Keyframes = "first",
         crop: str | None = None,
         embed_report: bool = False,
         c2pa: Credentials | None = None,

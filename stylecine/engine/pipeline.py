@@ -26,8 +26,17 @@ from stylecine.options import (
     OPTIONS,
     UNSTYLED,
     Arrow,
+    MaskSource,
+    MotionSource,
+    Pace,
     RenderOptions,
+    Sampling,
     Size,
+    StyleSource,
+    Subject,
+    Warp,
+    WeatherName,
+    Wind,
     check_device,
     check_inversion_options,
     format_size,
@@ -39,23 +48,23 @@ from stylecine.picture.photo import Source, read_photo
 def animate(
     photo: Source,
     *,
-    subject: str = "landscape",
-    mask: Any = None,
-    motion: Any = None,
+    subject: Subject = "landscape",
+    mask: MaskSource | None = None,
+    motion: MotionSource | None = None,
     arrows: Sequence[Arrow] = (),
-    wind: Sequence[float] | None = None,
+    wind: Wind | Sequence[float] | None = None,
     seconds: float = 4.0,
     fps: float = 30,
-    pace: str = "natural",
+    pace: Pace = "natural",
     speed: float = 1.0,
     size: Size = 1024,
-    warp: str = "msdfw",
-    sampling: str = "gather",
+    warp: Warp = "msdfw",
+    sampling: Sampling = "gather",
     detail: float = 1.0,
-    style: Any = None,
+    style: StyleSource | None = None,
     style_strength: float = 1.0,
     style_drift: bool = False,
-    weather: str | None = None,
+    weather: WeatherName | None = None,
     weather_strength: float = 0.5,
     refine: int = 0,
     model: str | PathLike[str] = "default",
@@ -105,8 +114,8 @@ def animate(
             options = replace(options, mask=read_mask(mask, (picture.shape[0], picture.shape[1])))
         if motion is not None:
             options = replace(options, motion=read_motion(motion))
-        style = resolve_style(options, ())
-        options = replace(options, **(UNSTYLED if style is None else {"style": style}))
+        chosen = resolve_style(options, ())
+        options = replace(options, **(UNSTYLED if chosen is None else {"style": chosen}))
     with stages.stage("weights"):
         animator = Animator.from_pretrained(model, place, lazily=True)
     found = None
