@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from stylecine.edits.model import Edit, Paint, to_option
-from stylecine.engine.loop_warnings import MIN_MOVING_SHARE, quality_warning
+from stylecine.engine.loop_warnings import MIN_MOVING_SHARE, SEEN_TIMES, changing_share, quality_warning
 from stylecine.engine.scene import Scene
 from stylecine.errors import OptionError
 from stylecine.machine.atomic import Finish
@@ -268,7 +268,13 @@ class Cinemagraph:
             self.mask,
             predicted=self.settings["mask"] == "found" and not painted,
             generated=self.settings["warp"] == "dfw" or self.settings["detail"] < 1,
+            changing=lambda: self._changing,
         )
+
+    @cached_property
+    def _changing(self) -> float:
+        plain = replace(self, appearance=None, weather=None)
+        return changing_share(plain.frames([self.period * share for share in SEEN_TIMES]), self.scene.photo)
 
     def report(self) -> dict[str, Any]:
         """Everything known about it, field by field in docs/provenance.md; ready for `json.dumps`.

@@ -134,12 +134,13 @@ def animate(
     loop = animator.render_with(options, scene, found=found, progress=progress)
     del animator
     release_freed()  # what the networks took is for the encoder
-    if loop.warning:
-        warnings.warn(loop.warning, StylecineWarning, stacklevel=2)
     timings = stages.timings | loop.timings
     for name in stages.timings.keys() & loop.timings.keys():  # reading the file, finding cloth
         timings[name] += stages.timings[name]
-    return replace(loop, timings=timings)
+    loop = replace(loop, timings=timings)
+    if loop.warning:
+        warnings.warn(loop.warning, StylecineWarning, stacklevel=2)
+    return loop
 
 
 def _is_doubtful(animator: Animator, picture: np.ndarray) -> bool:

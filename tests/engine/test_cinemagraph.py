@@ -392,6 +392,16 @@ def test_a_plain_sky_gets_a_warning(loop: Cinemagraph) -> None:
     assert replace(found, scene=replace(shown_as(plain, loop.scene), photo=plain)).warning == ""
 
 
+def test_a_loop_that_is_almost_still_gets_a_warning(photo: np.ndarray, water: np.ndarray, small_model: Path) -> None:
+    said: dict[float, str] = {}
+    for speed in (0.001, 10.0):
+        loop = animate(photo, mask=water, model=small_model, seconds=0.4, speed=speed)
+        known = replace(loop, scene=shown_as(photo, loop.scene), settings={**loop.settings, "mask": "found"})
+        said[speed] = known.warning
+        assert loop.warning == "", "a given mask says what moves"
+    assert said[0.001].startswith("What moves hardly changes, so hardly any motion is seen") and said[10.0] == ""
+
+
 def test_hardly_any_sky_or_water_gets_a_warning(loop: Cinemagraph) -> None:
     bare = replace(loop, mask=torch.zeros_like(loop.mask), settings={**loop.settings, "mask": "found"})
     assert bare.warning.startswith("Hardly any sky or water was found")

@@ -130,7 +130,7 @@ function select(label, name, choices, onChange = () => {}) {
 }
 
 function sizeChoices() {
-  const choice = (size, prefix = "") => [size ?? "", `${prefix}${formatSize(sizeInPixels(size))}`];
+  const choice = (size, prefix = "") => [size ?? "", `${prefix}${formatSize(evened(sizeInPixels(size)))}`];
   return [choice(null, "Full, "), ...SIZES.filter(size => size < fullSize()).map(size => choice(size))];
 }
 
@@ -148,6 +148,11 @@ function sizeInPixels(size) {
   return [state.scene.width, state.scene.height].map(length => Math.round(length * scale));
 }
 
+/** A size as it is written: in some formats both sides are even. */
+function evened(size) {
+  return chosenFormat().even ? size.map(length => length - length % 2) : size;
+}
+
 function formatSize([width, height]) {
   return `${width} × ${height}`;
 }
@@ -155,7 +160,7 @@ function formatSize([width, height]) {
 function showSize() {
   const size = sizeInPixels(chosen.size);
   const duration = chosenFormat().kind.id === "poster" ? "" : `, ${state.options.seconds} s loop`;
-  $("export-size").textContent = formatSize(crop ? crop.croppedSize(size) : size) + duration;
+  $("export-size").textContent = formatSize(evened(crop ? crop.croppedSize(size) : size)) + duration;
 }
 
 function chosenFormat() {
