@@ -25,8 +25,13 @@ itself refuses a call with an argument too many or too few. A StylecineWarning c
 same.
 """
 
-from collections.abc import Collection, Iterable
+from __future__ import annotations
+
 from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
 
 
 class StylecineError(Exception):

@@ -571,7 +571,8 @@ def test_errors_speak_of_options_as_they_are_typed(
 
 
 def test_a_file_whose_name_is_an_options_keeps_it() -> None:
-    assert with_flags("'style_drift' is a folder; omit style_drift.") == "'style_drift' is a folder; omit --style-drift."
+    told = with_flags("'style_drift' is a folder; omit style_drift.")
+    assert told == "'style_drift' is a folder; omit --style-drift."
 
 
 @pytest.mark.parametrize("argv", [["dance"], ["animate"]], ids=str)
@@ -591,7 +592,11 @@ def test_wrong_usage_is_one_line(argv: list[str], capsys: pytest.CaptureFixture[
         (["--colour", "red"], "there is no option --colour (see"),
         (["--preset", "wallpapers"], "there is no preset 'wallpapers'; did you mean wallpaper? (see"),
         (["-o", "-"], "argument -o/--output: files are not read from or written to pipes; give a path (see"),
-        (["-o", "/dev/stdout"], "argument -o/--output: '/dev/stdout' is a device, and loops are written to files; give the path of one (see"),
+        (
+            ["-o", "/dev/stdout"],
+            "argument -o/--output: '/dev/stdout' is a device, and loops are written to files; give the path of one"
+            " (see",
+        ),
         (["--seconds", "4s"], "argument --seconds: '4s' is not a number (see"),
         (["--refine", "1.5"], "argument --refine: '1.5' is not a whole number (see"),
     ],

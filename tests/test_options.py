@@ -101,7 +101,9 @@ def test_impossible_values_are_refused(wrong: dict[str, object], message: str) -
     assert isinstance(caught.value, MotionError if "arrows" in wrong and len(wrong) == 1 else OptionError)
 
 
-@pytest.mark.parametrize(("misspelt", "meant"), [("second", "did you mean seconds?"), ("xyz", "use subject, mask, motion")])
+@pytest.mark.parametrize(
+    ("misspelt", "meant"), [("second", "did you mean seconds?"), ("xyz", "use subject, mask, motion")]
+)
 def test_a_misspelt_option_is_named(misspelt: str, meant: str) -> None:
     with pytest.raises(OptionError, match=re.escape(f"There is no option '{misspelt}'; {meant}")):
         RenderOptions.create(**{misspelt: 4, "fps": 30})

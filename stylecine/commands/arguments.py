@@ -16,7 +16,7 @@ Options: TypeAlias = Mapping[str, Mapping[str, Any]]
 Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
 
 _NAMES = "|".join(name for name in ALL_OPTIONS if "_" in name)
-_OPTION_NAMES = re.compile(rf"(?:(?<=^)|(?<=: )|(?<=omit ))(?:{_NAMES})(?= |\.$)")  # in a sentence, not in a file's name
+_OPTION_NAMES = re.compile(rf"(?:^|(?<=: )|(?<=omit ))(?:{_NAMES})(?= |\.$)")  # in a sentence, not in a file's name
 
 PHOTOS = "JPEG, PNG, WebP, HEIC, AVIF, TIFF, JPEG 2000, BMP or GIF"
 

@@ -27,8 +27,8 @@ MIN_MOVING_SHARE = 0.01  # of the frame: landscapes have 0.16 or more of sky and
 # Levels of 255 by which moving pixels differ from their surroundings, in the mean; over how many pixels, at a short
 # side of 512. Clear and white skies have less.
 MIN_RELIEF, RELIEF_REACH = 1.0, 12
-# Levels of 255 by which a pixel of a loop has to differ from the photo for its motion to be seen, the least share of the
-# photo that does, and when: none of up to four sub-cycles is near its beginning at both times.
+# Levels of 255 by which a pixel of a loop has to differ from the photo for its motion to be seen, the least share of
+# the photo that does, and when: none of up to four sub-cycles is near its beginning at both times.
 SEEN_CHANGE, MIN_SEEN_SHARE, SEEN_TIMES = 8, 0.01, (0.236, 0.618)
 MAX_PLACES = 3  # that a warning names
 

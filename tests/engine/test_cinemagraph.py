@@ -200,7 +200,7 @@ def test_saving_can_be_cancelled_and_leaves_nothing(
         return not (stage == "video" and done == 3)
 
     loop = animator.render(scene, mask=water, seconds=1, fps=10, progress=stop)
-    with pytest.raises(Cancelled, match="^Cancelled while rendering frames"):
+    with pytest.raises(Cancelled, match=r"^Cancelled while rendering frames\.$"):
         loop.save(tmp_path / "loop.mp4")
     assert not list(tmp_path.iterdir())
 
@@ -222,7 +222,7 @@ def test_saving_reports_its_progress_and_leaves_nothing_if_cancelled_at_any_time
     for moment in {0, (len(seen) - 1) // 2, len(seen) - 2}:
         (folder := tmp_path / f"{moment}").mkdir()
         reports = iter([True] * moment)
-        with pytest.raises(Cancelled, match="^Cancelled while rendering frames"):
+        with pytest.raises(Cancelled, match=r"^Cancelled while rendering frames\.$"):
             loop.save(folder / name, progress=lambda *_: next(reports, False))  # noqa: B023
         assert not list(folder.iterdir())
     (folder := tmp_path / "late").mkdir()
