@@ -13,7 +13,7 @@ from uuid import uuid4
 
 from stylecine import Animator, StylecineError
 from stylecine.machine.progress import Progress
-from stylecine.options import OPTIONS, PACES, STYLES
+from stylecine.options import OPTIONS, PACES, STYLES, Pace
 
 AS_IT_IS = "as it is"
 SIZE = 720  # pixels of the short side
@@ -24,7 +24,9 @@ def animator() -> Animator:
     return Animator.from_pretrained()
 
 
-def make_video(photo: str, pace: str, style: str, seconds: float, folder: Path, progress: Progress) -> tuple[Path, str]:
+def make_video(
+    photo: str, pace: Pace, style: str, seconds: float, folder: Path, progress: Progress
+) -> tuple[Path, str]:
     """Writes the loop into the folder; returns its path, and a warning or "". Raises StylecineError."""
     chosen = None if style == AS_IT_IS else style
     scene = animator().invert(photo, size=SIZE, progress=progress)
@@ -40,7 +42,7 @@ def page() -> Any:
 
     loop = gr.Video(label="Loop", autoplay=True, loop=True)
 
-    def animate(photo: str | None, pace: str, style: str, seconds: float, bar: Any = gr.Progress()) -> str:  # noqa: B008
+    def animate(photo: str | None, pace: Pace, style: str, seconds: float, bar: Any = gr.Progress()) -> str:  # noqa: B008
         if photo is None:
             raise gr.Error("Choose a photo first.", print_exception=False)
 

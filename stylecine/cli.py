@@ -1,7 +1,7 @@
 """The command `stylecine`. Heavy modules are imported inside the commands, so --help is instant.
 
 Exit codes: 0 done; 2 a user's error, in one line on standard error, no output left behind; 130 interrupted,
-143 terminated, nothing half-written left; 1 anything else.
+141 what reads the output has left, as `head` does; 143 terminated, nothing half-written left; 1 anything else.
 """
 
 import gc
@@ -30,7 +30,7 @@ from stylecine.commands import (
     serve,
     studio,
 )
-from stylecine.commands.arguments import Parser, Usage
+from stylecine.commands.arguments import Parser, Usage, with_flags
 from stylecine.commands.console import complain, leave
 from stylecine.errors import StylecineError
 from stylecine.machine.interrupts import Interrupts
@@ -38,6 +38,7 @@ from stylecine.version import __version__
 
 COMMANDS = animate, explain, scene, edit, render, batch, models, convert, measure, report, doctor, studio, serve
 NEW_OBJECTS = 500_000  # before the garbage collector looks: imports make 300,000, all of which stay, a loop few
+READER_LEFT = 141  # as shells count a program that SIGPIPE has ended
 INTERRUPTED = "Interrupted; nothing half-written is left. Run the command again."
 
 
@@ -75,12 +76,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _report(error: BaseException) -> int:
     """Says what went wrong; returns the exit code."""
     if isinstance(error, Usage | StylecineError):
-        return complain(str(error), 2)
+        return complain(with_flags(str(error)), 2)
     if isinstance(error, KeyboardInterrupt):
         return complain(INTERRUPTED, 130)
     if isinstance(error, BrokenPipeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader left; keep the exit quiet
-        return 1
+        return READER_LEFT
     if os.environ.get("STYLECINE_DEBUG"):
         traceback.print_exception(error)
     first = (str(error).splitlines() or [""])[0]

@@ -25,6 +25,14 @@ itself refuses a call with an argument too many or too few. A StylecineWarning c
 same.
 """
 
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
 
 class StylecineError(Exception):
     """Base of all errors below; catch it to show its message to a user."""
@@ -104,6 +112,19 @@ class OptionError(StylecineError, ValueError):
 
 class StylecineWarning(UserWarning):
     """The work was done, but the result may disappoint; one plain sentence says why."""
+
+
+def either(names: Iterable[str]) -> str:
+    """Names as a choice in a sentence: "a, b or c"."""
+    *others, last = names
+    return f"{', '.join(others)} or {last}" if others else last
+
+
+def instead_of(name: str, known: Collection[str], more: str = "") -> str:
+    """What to use instead of a name that does not exist: "did you mean sunset?" if one is alike, otherwise all, and
+    `more`, the end of that sentence."""
+    near = get_close_matches(name, known, 1, 0.7)
+    return f"did you mean {near[0]}?" if near else f"use {', '.join(known) + more if more else either(known)}."
 
 
 def as_utf8(text: str) -> str:

@@ -11,29 +11,33 @@ import os
 import re
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field, fields
-from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, Self, TypedDict
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Self, TypeAlias, TypedDict, get_args
 
-from stylecine.errors import MotionError, OptionError
+from stylecine.errors import MotionError, OptionError, either, instead_of
 
 if TYPE_CHECKING:
     import numpy as np
     import torch  # its functions import it: editing a scene does without
+    from PIL.Image import Image
 
-WARPS = ("msdfw", "dfw", "pixel")  # msdfw warps the photo's Laplacian bands, pixel without generator, dfw its features
-SAMPLINGS = ("gather", "splat")
-PACES = ("calm", "natural", "lively")  # how fast the landscape moves, where it is predicted
-CLASSES = ("sky", "water", "falls", "smoke")  # what can move in a landscape, in the order of layers
+Warp = Literal["msdfw", "dfw", "pixel"]  # msdfw warps the photo's Laplacian bands, pixel no generator, dfw its features
+Sampling = Literal["gather", "splat"]
+Pace = Literal["calm", "natural", "lively"]  # how fast the landscape moves, where it is predicted
+MovingClass = Literal["sky", "water", "falls", "smoke"]  # what can move in a landscape, in the order of layers
+Paintable = Literal[MovingClass, "cloth"]
+Subject = Literal["landscape", "cloth", "auto"]
+StyleName = Literal["golden-hour", "sunset", "dusk", "overcast", "storm", "mist", "night", "autumn"]
+WeatherName = Literal["snow", "rain", "fog"]
+Layer = Literal["all", "moving"]  # what of a loop is saved
+Keyframes = Literal["first", "all"]  # which frames of a loop are key frames of its video
+WARPS, SAMPLINGS, PACES, CLASSES = get_args(Warp), get_args(Sampling), get_args(Pace), get_args(MovingClass)
+PAINTS, SUBJECTS, STYLES, WEATHERS = get_args(Paintable), get_args(Subject), get_args(StyleName), get_args(WeatherName)
+KEYFRAMES = get_args(Keyframes)
 SKY, WATER, FALLS, SMOKE = (CLASSES.index(name) for name in ("sky", "water", "falls", "smoke"))
 CLOTH, PLANTS = "cloth", "plants"  # move in the wind, over the landscape: each is an overlay
-PAINTS = (*CLASSES, CLOTH)  # what can be painted
 AUTO = "auto"
-SUBJECTS = ("landscape", CLOTH, AUTO)
-STYLES = ("golden-hour", "sunset", "dusk", "overcast", "storm", "mist", "night", "autumn")
-WEATHERS = ("snow", "rain", "fog")
-WHOLE, MOVING_LAYER = LAYERS = ("all", "moving")  # what of a loop is saved
+WHOLE, MOVING_LAYER = LAYERS = get_args(Layer)
 DEPTHS = (8, 16)  # bits in which frames are computed
-KEYFRAMES = ("first", "all")  # which frames of a loop are key frames of its video
 GUST_SECONDS = 2.0  # length of a gust at speed 1
 PACE_POWER = 0.75  # of a wind's strength: twice as strong a wind drives clouds 1.7 times as fast
 MIN_LAYER_ALPHA = 0.02  # anything less of a layer is set to 0
@@ -46,6 +50,9 @@ Arrow = Sequence[float]  # x0, y0, x1, y1, ... in fractions of width and height:
 MAX_WAY = 16  # of an arrow's way
 MOVING = "moving"  # in place of a centre: where most moves
 Size = int | tuple[int, int] | tuple[int, int, str | tuple[float, float]] | None
+MaskSource: TypeAlias = "str | os.PathLike[str] | Image | np.ndarray | torch.Tensor"
+MotionSource: TypeAlias = "str | os.PathLike[str] | np.ndarray | torch.Tensor"
+StyleSource: TypeAlias = "StyleName | str | os.PathLike[str] | bytes | BinaryIO | Image | np.ndarray"
 
 
 @dataclass(frozen=True)
@@ -186,22 +193,24 @@ class RenderOptions:
     mask and motion are read later, when the size of the photo is known; arrows and wind are converted here.
     """
 
-    subject: str = _option("landscape", SUBJECT, "NAME", group="motion", choices=SUBJECTS)
+    subject: Subject = _option("landscape", SUBJECT, "NAME", group="motion", choices=SUBJECTS)
     mask: Any = _option(None, "picture, white moves", "FILE", group="motion", served=False)
     motion: Any = _option(None, MOTION, "FILE", group="motion", served=False)
     arrows: Sequence[Arrow] = _option((), ARROWS, "X0,Y0,X1,Y1", parse_arrow, group="motion", served=False)
     wind: Any = _option(None, WIND, "DEGREES,STRENGTH", parse_wind, group="motion", studio={"label": "Wind"})
     seconds: float = _option(4.0, "length of one loop", "S", float, studio=LENGTHS, gt=0, le=3600)
     fps: float = _option(30, "frames per second", "F", float, gt=0, le=240)
-    pace: str = _option("natural", PACE, "NAME", studio={"label": "Pace"}, choices=PACES)
+    pace: Pace = _option("natural", PACE, "NAME", studio={"label": "Pace"}, choices=PACES)
     speed: float = _option(1.0, "times as fast", "S", float, studio={"label": "All motion"}, gt=0, le=100)
-    warp: str = _option("msdfw", "msdfw, dfw or pixel (no generator)", "NAME", choices=WARPS)
-    sampling: str = _option("gather", "gather or splat", "NAME", choices=SAMPLINGS)
+    warp: Warp = _option("msdfw", "msdfw, dfw or pixel (no generator)", "NAME", choices=WARPS)
+    sampling: Sampling = _option("gather", "gather or splat", "NAME", choices=SAMPLINGS)
     detail: float = _option(1.0, DETAIL, "D", float, studio=DETAILS, ge=0, le=1)
     style: Any = _option(None, STYLE, "STYLE", group="style")
     style_strength: float = _option(1.0, "of the style, 0 to 1", "S", float, group="style", ge=0, le=1)
     style_drift: bool = _option(False, "from the photo to it and back, once a loop", "", bool, group="style")
-    weather: str | None = _option(None, WEATHER, "NAME", group="weather", studio={"label": "Weather"}, choices=WEATHERS)
+    weather: WeatherName | None = _option(
+        None, WEATHER, "NAME", group="weather", studio={"label": "Weather"}, choices=WEATHERS
+    )
     weather_strength: float = _option(0.5, "of it, to 1", "S", float, group="weather", studio=STRENGTHS, gt=0, le=1)
 
     def __post_init__(self) -> None:
@@ -235,8 +244,7 @@ class RenderOptions:
         """From a caller's keyword arguments. Raises OptionError for one that is misspelt, too."""
         for name in options:
             if name not in OPTIONS:
-                similar = get_close_matches(name, OPTIONS, 1) or OPTIONS
-                raise OptionError(f"There is no option {name!r}; use {', '.join(similar)}.")
+                raise OptionError(f"There is no option {name!r}; {instead_of(name, OPTIONS)}")
         return cls(**options)
 
     @property
@@ -334,22 +342,22 @@ def defaults_and_limits() -> dict[str, dict[str, Any]]:
 class RenderArguments(TypedDict, total=False):
     """RenderOptions as keyword arguments, for type checkers and editors."""
 
-    subject: str
-    mask: Any
-    motion: Any
+    subject: Subject
+    mask: MaskSource | None
+    motion: MotionSource | None
     arrows: Sequence[Arrow]
-    wind: Sequence[float] | None
+    wind: Wind | Sequence[float] | None
     seconds: float
     fps: float
-    pace: str
+    pace: Pace
     speed: float
-    warp: str
-    sampling: str
+    warp: Warp
+    sampling: Sampling
     detail: float
-    style: Any
+    style: StyleSource | None
     style_strength: float
     style_drift: bool
-    weather: str | None
+    weather: WeatherName | None
     weather_strength: float
 
 
@@ -387,7 +395,7 @@ def check_inversion_options(refine: int, seed: int) -> None:
 def check_style(style: Any) -> None:
     """OptionError for a text that is neither the name of a style nor the path of a file."""
     if isinstance(style, str) and style not in STYLES and not os.path.exists(style):
-        raise OptionError(f"There is no style {style!r}; use {', '.join(STYLES)}, or the path of a photo.")
+        raise OptionError(f"There is no style {style!r}; {instead_of(style, STYLES, ', or the path of a photo')}")
 
 
 def check_wind(wind: Wind | Sequence[float] | Sequence[str] | None) -> Wind:
@@ -486,4 +494,4 @@ def check_number(name: str, value: float, *, gt: float = -math.inf, ge: float = 
 
 def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:
     if value not in choices:
-        raise OptionError(f"{name} must be {' or '.join(choices)}, not {value!r}.")
+        raise OptionError(f"{name} must be {either(choices)}, not {value!r}.")

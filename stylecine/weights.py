@@ -23,7 +23,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from stylecine.errors import ChecksumMismatch, LicenceNotAccepted, WeightsMalformed, WeightsNotFound
+from stylecine.errors import ChecksumMismatch, LicenceNotAccepted, WeightsMalformed, WeightsNotFound, instead_of
 
 EYE = "eye"  # sees what moves, what stands, and which way it goes
 FINDER = "finder"  # of cloth; models with an eye of their own may lack it
@@ -261,8 +261,8 @@ def _file_record(entry: Mapping[str, Any], licence: str) -> FileRecord:
 def _record_from_path(path: Path, known: Mapping[str, ModelRecord]) -> ModelRecord:
     if not os.path.exists(path):  # Path.exists would raise for a name too long
         raise WeightsNotFound(
-            f"There is no model or file '{path}'; known models are: {', '.join(known)}."
-            " Give one of them, or the path of a generator.safetensors."
+            f"There is no model or file '{path}'; "
+            + instead_of(str(path), known, ", or the path of a generator.safetensors")
         )
     if path.is_file() and path.suffix != ".safetensors":
         raise WeightsMalformed(f"'{path}' is not a .safetensors file; run `stylecine convert` on it first.")

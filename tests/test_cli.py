@@ -15,6 +15,7 @@ from PIL import Image
 
 import stylecine
 from stylecine.cli import main
+from stylecine.commands.arguments import with_flags
 from stylecine.commands.console import complain
 from stylecine.machine.progress import STAGES
 from stylecine.output.metadata import read_report
@@ -463,6 +464,20 @@ def test_a_bug_is_one_line_and_exit_code_one(
     assert "Traceback" in printed(capsys)[1]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX pipes")
+@pytest.mark.parametrize("command", [["models"], ["models", "--json"], ["--help"]], ids=str)
+def test_a_reader_that_leaves_early_is_no_bug(command: list[str]) -> None:
+    """As in `stylecine models | true`."""
+    read, write = os.pipe()
+    os.close(read)
+    place = {**os.environ, "PYTHONPATH": str(Path(stylecine.__file__).parent.parent)}
+    with open(write, "wb") as pipe:
+        done = subprocess.run(
+            [sys.executable, "-m", "stylecine", *command], stdout=pipe, stderr=subprocess.PIPE, env=place
+        )
+    assert done.returncode in (0, 141) and done.stderr == b""
+
+
 def test_interrupt_is_130(
     given: list[str], work: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -484,8 +499,20 @@ def test_measure_distinguishes_a_loop_from_a_cut(
     assert main(["measure", "loop.mp4", "--json"]) == 0
     figures = json.loads(printed(capsys)[0])
     assert figures["frames"] == 20 and figures["fps"] == 10
-    assert 0.5 < figures["seam"] < 2
+    assert 0.5 < figures["seam"] < 2 and figures["seconds"] > 0
     assert main(["measure", "missing.mp4"]) == 2
+
+
+def test_the_measuring_of_a_video_has_a_bar(
+    given: list[str], work: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert main([*given, "-o", "loop.mp4"]) == 0
+    shown: list[tuple[str, int, int]] = []
+    monkeypatch.setattr("stylecine.commands.console.Bar._show", lambda _, *step: shown.append(step))
+    assert main(["measure", "loop.mp4"]) == 0
+    assert {stage for stage, _, _ in shown} == {"measures"} and shown[0][1] == 0
+    assert (shown[1][1:], shown[-2][1:]) == ((1, 8), (8, 8)), "each frame is a step"
+    assert re.search(r"^seconds +\d", printed(capsys)[0], re.M)
 
 
 def test_one_picture_is_not_measured(photo_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -540,6 +567,42 @@ def test_doctor_examines_everything(capsys: pytest.CaptureFixture[str]) -> None:
     assert "native library: " in printed(capsys)[0]
 
 
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        ("animat", "there is no command 'animat'; did you mean animate? (see stylecine --help)"),
+        ("dance", "there is no command 'dance'; use animate, explain, "),
+    ],
+)
+def test_a_command_that_does_not_exist(command: str, says: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([command, "photo.jpg"]) == 2
+    assert printed(capsys)[1].startswith(f"stylecine: {says}")
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ("--style-drift", "--style-drift goes from the photo to a style and back"),
+        ("--style dusk --style-strength 2", "--style-strength must be a number from 0 to 1"),
+        ("-o loop.gif --keep-metadata", "; write one of these, or omit --keep-metadata."),
+        ("--pace fast", "pace must be calm, natural or lively, not 'fast'."),
+        ("--model defalt", "There is no model or file 'defalt'; did you mean default?"),
+        ("--arrow -0.1,0.2,0.3,0.3", "Arrow (-0.1, 0.2, 0.3, 0.3) does not start inside the photo"),
+        ("--codec x264 -o loop.mp4", "codec 'x264' does not fit 'loop.mp4'; use h264, h265, av1 in .mp4"),
+    ],
+)
+def test_errors_speak_of_options_as_they_are_typed(
+    given: list[str], work: Path, more: str, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*given, *more.split()]) == 2
+    assert says in printed(capsys)[1] and not list(work.iterdir())
+
+
+def test_a_file_whose_name_is_an_options_keeps_it() -> None:
+    told = with_flags("'style_drift' is a folder; omit style_drift.")
+    assert told == "'style_drift' is a folder; omit --style-drift."
+
+
 @pytest.mark.parametrize("argv", [["dance"], ["animate"]], ids=str)
 def test_wrong_usage_is_one_line(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(argv) == 2
@@ -550,8 +613,18 @@ def test_wrong_usage_is_one_line(argv: list[str], capsys: pytest.CaptureFixture[
 @pytest.mark.parametrize(
     ("more", "says"),
     [
-        (["b.jpg"], "there is no place for b.jpg (see"),
-        (["--secnds", "4"], "there is no place for --secnds 4; did you mean --seconds? (see"),
+        (["b.jpg"], "unexpected argument: b.jpg (see"),
+        (["b.jpg", "c.jpg"], "unexpected arguments: b.jpg c.jpg (see"),
+        (["--secnds", "4"], "there is no option --secnds; did you mean --seconds? (see"),
+        (["--sped=4"], "there is no option --sped; did you mean --speed? (see"),
+        (["--colour", "red"], "there is no option --colour (see"),
+        (["--preset", "wallpapers"], "there is no preset 'wallpapers'; did you mean wallpaper? (see"),
+        (["-o", "-"], "argument -o/--output: files are not read from or written to pipes; give a path (see"),
+        (
+            ["-o", "/dev/stdout"],
+            "argument -o/--output: '/dev/stdout' is a device, and loops are written to files; give the path of one"
+            " (see",
+        ),
         (["--seconds", "4s"], "argument --seconds: '4s' is not a number (see"),
         (["--refine", "1.5"], "argument --refine: '1.5' is not a whole number (see"),
     ],
@@ -642,7 +715,7 @@ def test_styles_are_edits_by_name_or_photo(
         "--style 'a=1.png'=0.3,drift",
     ]
     for wrong, says in {
-        "dusc": "There is no style 'dusc'; use golden-hour, sunset, dusk, overcast, storm, mist, night, autumn, or the",
+        "dusc": "There is no style 'dusc'; did you mean dusk?",
         "dusk=half": "'dusk=half' is not like dusk, dusk=0.7 or dusk=0.7,drift",
         "dusk=2": "strength must be a number from 0",
     }.items():

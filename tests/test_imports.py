@@ -1,6 +1,7 @@
 """Which modules may import which, and what `import stylecine` loads."""
 
 import ast
+import os
 import re
 import subprocess
 import sys
@@ -134,6 +135,22 @@ def test_exported_members() -> None:
 
 def test_package_is_typed() -> None:
     assert (PACKAGE / "py.typed").exists()
+
+
+@pytest.mark.slow
+def test_mypy_finds_wrong_options_in_a_users_program(tmp_path: Path) -> None:
+    """A user's program is not part of the package, and so not checked with its settings."""
+    pytest.importorskip("mypy")
+    program = Path(__file__).with_name("typed_program.py")
+    found = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", "--config-file=", f"--cache-dir={tmp_path}", str(program)],
+        cwd=tmp_path,
+        env={**os.environ, "MYPYPATH": str(PACKAGE.parent)},
+        capture_output=True,
+        text=True,
+    )
+    wrong = [line for line in found.stdout.splitlines() if line.startswith(str(program)) and ": error:" in line]
+    assert not wrong and "typed_program" not in found.stderr, found.stdout
 
 
 def test_every_import_is_a_declared_dependency() -> None:

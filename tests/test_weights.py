@@ -119,7 +119,9 @@ def test_every_weight_file_of_the_package_matches_its_record(role: str) -> None:
 
 
 def test_an_unknown_name_lists_the_known_ones(pretrained: Path) -> None:
-    with pytest.raises(WeightsNotFound, match=r"'defualt'.*default, borrowed, church, lakes"):
+    with pytest.raises(WeightsNotFound, match=r"file 'sea'; use default, borrowed, church, lakes, or the path"):
+        find_model("sea")
+    with pytest.raises(WeightsNotFound, match=r"'defualt'; did you mean default\?"):
         find_model("defualt")
     with pytest.raises(WeightsNotFound, match="no model or file"):
         find_model("a" * 300)  # too long for a file name

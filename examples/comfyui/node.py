@@ -11,7 +11,7 @@ from torch import Tensor
 
 from stylecine import Animator, Cinemagraph, MaskError, PhotoError, TooLarge
 from stylecine.machine.memory import available_bytes
-from stylecine.options import OPTIONS, PACES, STYLES, RenderOptions
+from stylecine.options import OPTIONS, PACES, STYLES, Pace, RenderOptions
 
 AS_IT_IS = "none"  # the style of the photo itself
 
@@ -44,7 +44,7 @@ class CinemagraphNode:
         }
 
     def animate(
-        self, image: Tensor, seconds: float, fps: float, pace: str, style: str, size: int, mask: Tensor | None = None
+        self, image: Tensor, seconds: float, fps: float, pace: Pace, style: str, size: int, mask: Tensor | None = None
     ) -> tuple[Tensor, float, Tensor]:
         """image: [1,H,W,C] in 0..1, of which 3 or 4 channels. mask: [1,h,w] or [h,w] of any size, 1 where it may move.
 

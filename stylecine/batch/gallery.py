@@ -8,6 +8,7 @@ from pathlib import Path
 
 from stylecine.batch.journal import Record
 from stylecine.batch.page import Credit, batch_page
+from stylecine.batch.spreadsheet import read_table
 from stylecine.errors import OptionError, OutputError, StylecineError
 from stylecine.machine.atomic import atomic_write, translate_os_errors
 from stylecine.output.embed import shrunk, webp
@@ -36,9 +37,8 @@ def read_credits(folder: Path) -> dict[str, Credit]:
         return {}
     names = Credit.__dataclass_fields__
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file, restval="", strict=True))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        rows = [row for _, row in read_table(path, ("photo", *names))]
+    except (OSError, UnicodeError, csv.Error) as error:
         raise OptionError(f"'{path}' cannot be read ({error}); save it as text in UTF-8.") from None
     if rows and "photo" not in rows[0]:
         raise OptionError(f"'{path}' has no column photo; its first line names photo, {', '.join(names)}.")

@@ -1,7 +1,7 @@
 """The results of a batch: report.json for programs, and report.html for people."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,12 @@ from stylecine.version import __version__
 PICTURES = ("thumbnail", "mask_thumbnail")
 
 
-def summary(records: Mapping[str, Record], seconds: float, new: int) -> dict[str, Any]:
+def summary(
+    records: Mapping[str, Record], seconds: float, new: int, skipped: Sequence[str] = ()
+) -> dict[str, Any]:
     """The contents of report.json: counts, failures, and each photo's record without its pictures.
 
-    new: number of photos processed in this run. seconds: its duration.
+    new: number of photos processed in this run. seconds: its duration. skipped: files of the folder that are no photos.
     """
     failures = [record for record in records.values() if record["state"] == "failed"]
     return {
@@ -25,6 +27,7 @@ def summary(records: Mapping[str, Record], seconds: float, new: int) -> dict[str
         "new": new,
         "failed": len(failures),
         "seconds": round(seconds, 1),
+        "skipped": list(skipped),
         "failures": [{name: record[name] for name in ("photo", "kind", "error")} for record in failures],
         "results": [{k: v for k, v in record.items() if k not in PICTURES} for record in records.values()],
     }

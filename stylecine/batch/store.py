@@ -105,15 +105,15 @@ class Store:
         start = len(self._root.rstrip("/")) + 1
         return {path[start:]: info for path, info in found.items()}
 
-    def photos(self, endings: Sequence[str], excluded: str = "") -> list[tuple[str, StoredFile]]:
-        """Name and file of each photo, hidden ones and those below the URL `excluded` left out."""
-        photos = []
+    def visible(self, excluded: str = "") -> list[tuple[str, StoredFile]]:
+        """Name and file of all that is not hidden, nor below the URL `excluded`."""
+        found = []
         for name, info in sorted(self.files().items()):
-            url, path = self.url_of(name), PurePosixPath(name)
-            hidden = any(part.startswith(".") for part in path.parts)
-            if path.suffix.lower() in endings and not hidden and not (excluded and url.startswith(f"{excluded}/")):
-                photos.append((name, StoredFile(url, _version(info))))
-        return photos
+            url = self.url_of(name)
+            hidden = any(part.startswith(".") for part in PurePosixPath(name).parts)
+            if not hidden and not (excluded and url.startswith(f"{excluded}/")):
+                found.append((name, StoredFile(url, _version(info))))
+        return found
 
     def put(self, file: Path, name: str) -> None:
         """Raises OutputError."""

@@ -2,17 +2,21 @@
 
 import argparse
 import re
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
 
-from stylecine.errors import OptionError
-from stylecine.options import FILE_OPTIONS, OPTIONS, PHOTO_OPTIONS, PRESETS, format_size
+from stylecine.errors import OptionError, instead_of
+from stylecine.options import ALL_OPTIONS, FILE_OPTIONS, OPTIONS, PHOTO_OPTIONS, PRESETS, format_size
 from stylecine.output.formats import FORMATS, describe_endings, format_of
 
 Options: TypeAlias = Mapping[str, Mapping[str, Any]]
 Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
+
+_NAMES = "|".join(name for name in ALL_OPTIONS if "_" in name)
+_OPTION_NAMES = re.compile(rf"(?:^|(?<=: )|(?<=omit ))(?:{_NAMES})(?= |\.$)")  # in a sentence, not in a file's name
 
 PHOTOS = "JPEG, PNG, WebP, HEIC, AVIF, TIFF, JPEG 2000, BMP or GIF"
 
@@ -29,31 +33,63 @@ class Parser(argparse.ArgumentParser):
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
         """Refuses what it does not know itself, since the parser of all commands would name its own help."""
+        args = _with_negative_values(sys.argv[1:] if args is None else args)
         known, unknown = super().parse_known_args(args, namespace)
+        if unknown and unknown[0].startswith("-"):
+            option = unknown[0].partition("=")[0]
+            near = get_close_matches(option, self._option_string_actions, 1, 0.7)
+            self.error(f"there is no option {option}" + (f"; did you mean {near[0]}?" if near else ""))
         if unknown:
-            near = get_close_matches(unknown[0].partition("=")[0], self._option_string_actions, 1, 0.5)
-            hint = f"; did you mean {near[0]}?" if near and unknown[0].startswith("-") else ""
-            self.error(f"there is no place for {' '.join(unknown)}{hint}")
+            self.error(f"unexpected argument{'s' if len(unknown) > 1 else ''}: {' '.join(unknown)}")
         return known, unknown
 
     def error(self, message: str) -> NoReturn:
+        if wrong := re.fullmatch(r"argument COMMAND: invalid choice: '(.*?)' \(choose from (.*)\)", message, re.DOTALL):
+            commands = re.findall(r"\w+", wrong[2])
+            message = f"there is no command '{wrong[1]}'; {instead_of(wrong[1], commands).removesuffix('.')}"
         for kind, what in (("float", "a number"), ("int", "a whole number")):
             message = re.sub(rf"invalid {kind} value: (.*)", rf"\1 is not {what}", message)
         raise Usage(f"{message} (see {self.prog} --help)")
+
+
+def _with_negative_values(args: Sequence[str]) -> list[str]:
+    """The arguments with numbers such as -0.1,0.2 joined to the option before them, since argparse takes them for
+    options themselves."""
+    joined: list[str] = []
+    for arg in args:
+        if re.match(r"-[\d.]+,", arg) and joined and re.fullmatch(r"--[a-z][\w-]*", joined[-1]):
+            joined[-1] += f"={arg}"
+        else:
+            joined.append(arg)
+    return joined
+
+
+def with_flags(message: str) -> str:
+    """An error of the library, with its options named as one types them."""
+    return _OPTION_NAMES.sub(lambda found: "--" + found[0].replace("_", "-"), message)
 
 
 def as_path(text: str) -> Path:
     """A path as one types it. An empty one, such as a variable of the shell that is not set, would be this folder."""
     if not text:
         raise argparse.ArgumentTypeError("the path is empty; give one")
+    if text == "-":
+        raise argparse.ArgumentTypeError("files are not read from or written to pipes; give a path")
     if text.startswith(("http://", "https://")):
         raise argparse.ArgumentTypeError(f"'{text}' is an address; download the file and give its path")
     return Path(text)
 
 
+def as_output(text: str) -> Path:
+    """A path that is no device, such as /dev/stdout: outputs are read back and moved into place."""
+    if text.startswith("/dev/"):
+        raise argparse.ArgumentTypeError(f"'{text}' is a device, and loops are written to files; give the path of one")
+    return as_path(text)
+
+
 def add_output(command: argparse.ArgumentParser, default: str) -> None:
-    says = f"{describe_endings()} (default: {default})"
-    command.add_argument("-o", "--output", metavar="OUT", type=as_path, help=says)
+    says = f"{describe_endings()}; an existing file is replaced (default: {default})"
+    command.add_argument("-o", "--output", metavar="OUT", type=as_output, help=says)
     ending = "ending of the output, or prores for .mov (default: that of -o, or mp4)"
     command.add_argument("--format", metavar="NAME", type=as_ending, help=ending)
 
@@ -74,7 +110,7 @@ class _Preset(argparse.Action):
 
     def __call__(self, parser: Any, namespace: Any, name: Any, option: str | None = None) -> None:
         if name not in PRESETS:
-            parser.error(f"there is no preset {name!r}; use {', '.join(PRESETS)}")
+            parser.error(f"there is no preset {name!r}; {instead_of(name, PRESETS).removesuffix('.')}")
         parser.set_defaults(**PRESETS[name])
         setattr(namespace, self.dest, name)
 

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from stylecine.batch.store import Store
     from stylecine.batch.tasks import Backend, Task
 
+NAMED = 10  # of the files that are skipped, on the terminal
+
 
 def add_to(commands: Commands) -> None:
     batch = commands.add_parser(
@@ -73,7 +75,7 @@ def run(options: argparse.Namespace, start: float) -> int:
     from stylecine.batch import report as batch_report
     from stylecine.batch import tasks as batch
     from stylecine.batch.store import Store
-    from stylecine.commands.manifest import tasks_of
+    from stylecine.commands.manifest import skipped_in, tasks_of
     from stylecine.options import check_device
     from stylecine.weights import find_model
 
@@ -88,12 +90,15 @@ def run(options: argparse.Namespace, start: float) -> int:
         make_folder(output)
     if options.gallery is not None:
         credits = _check_gallery(options, tasks)
+    skipped = skipped_in(source, output, options.gallery)
+    if skipped:
+        complain(_described(skipped), 0)
     with TemporaryDirectory(prefix="stylecine-") as temporary:
         folder = output if isinstance(output, Path) else Path(temporary)
         with _Bar() as bar, redirect_stdout(sys.stderr):  # Ray reports dead workers on standard output
             backend = partial(_backend, options, folder, output if isinstance(output, Store) else None, bar)
             records = batch.run(tasks, output, options.model, backend, bar.report)
-        report = batch_report.summary(records, perf_counter() - start, new=bar.done)
+        report = batch_report.summary(records, perf_counter() - start, bar.done, skipped)
         page: object = batch_report.write(report, records, folder)
         if isinstance(output, Store):
             for file in ("report.html", "report.json"):
@@ -223,13 +228,20 @@ class _Bar:
         self._bar.close()
 
 
+def _described(skipped: Sequence[str]) -> str:
+    count, more = len(skipped), len(skipped) - NAMED
+    names = ", ".join(skipped[:NAMED]) + (f" and {more} more (report.json has all)" if more > 0 else "")
+    are = "1 file does not end like a photo and is" if count == 1 else f"{count} files do not end like photos and are"
+    return f"{are} skipped: {names}"
+
+
 def _print_summary(report: dict[str, Any], page: object, as_json: bool) -> int:
     if as_json:
         print(json.dumps(report | {"report": str(page)}, allow_nan=False))
     else:
-        print(
-            f"{page}: {report['photos']} photos, {report['new']} new, {report['failed']} failed, {report['seconds']} s"
-        )
+        skipped = f", {len(report['skipped'])} skipped" if report["skipped"] else ""
+        counts = f"{report['photos']} photos, {report['new']} new, {report['failed']} failed{skipped}"
+        print(f"{page}: {counts}, {report['seconds']} s")
     if not report["failed"]:
         return 0
     internal = any(failure["kind"] == "internal" for failure in report["failures"])

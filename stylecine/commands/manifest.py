@@ -8,14 +8,20 @@ from pathlib import Path, PurePath, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from stylecine.batch.gallery import CREDITS
 from stylecine.batch.journal import NAME, recorded_outputs
+from stylecine.batch.spreadsheet import read_table
 from stylecine.batch.store import Store, StoredFile, is_url
 from stylecine.batch.tasks import FILES, Task
 from stylecine.commands.console import complain
 from stylecine.errors import OptionError, OutputError, PhotoError
 from stylecine.options import ALL_OPTIONS, STYLES, parse_arrow, parse_duration, parse_size, parse_wind
 
-PHOTOS = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".heic", ".heif", ".avif", ".bmp")
+PHOTOS = (  # all endings of what `picture.photo` reads
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".pjpeg", ".pjp", ".mpo", ".png", ".apng", ".webp", ".tif", ".tiff", ".gif"),
+    *(".heic", ".heics", ".heif", ".heifs", ".hif", ".avif", ".avifs"),
+    *(".jp2", ".j2k", ".jpf", ".jpx", ".j2c", ".jpc", ".bmp", ".ppm", ".pgm", ".pbm", ".pnm"),
+)
 EXAMPLE = '{"photo": "sea.jpg"}'
 REPORTS = ("report.json", "report.html")
 RESERVED = (NAME, *REPORTS)
@@ -75,7 +81,7 @@ def _in_manifest(source: Path, base: Path | str, ending: str, options: Mapping[s
         )
     try:
         rows = list(KINDS[source.suffix.lower()](source))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except (OSError, UnicodeError, csv.Error) as error:
         raise OptionError(f"'{source}' cannot be read ({error}); save it as text in UTF-8.") from None
     tasks = [_task(row, f"'{source}', line {line}", base, ending, options) for line, row in rows]
     _check_outputs(tasks, [line for line, _ in rows], source)
@@ -85,7 +91,8 @@ def _in_manifest(source: Path, base: Path | str, ending: str, options: Mapping[s
 
 
 def _in_store(source: Store, folder: Path | Store, ending: str, options: Mapping[str, Any]) -> list[Task]:
-    photos = source.photos(PHOTOS, excluded=folder.url if isinstance(folder, Store) else "")
+    visible = source.visible(excluded=folder.url if isinstance(folder, Store) else "")
+    photos = [(name, file) for name, file in visible if _is_photo(name)]
     names = _outputs([PurePosixPath(name) for name, _ in photos], ending, folder)
     tasks = [Task(file, name, dict(options)) for (_, file), name in zip(photos, names, strict=True)]
     if not tasks:
@@ -98,7 +105,7 @@ def _in_folder(source: Path, folder: Path | Store, ending: str, options: Mapping
     output = folder.resolve() if isinstance(folder, Path) else None
     if Path(f"loop{ending}").suffix.lower() in PHOTOS and output == source.resolve():
         raise OutputError(f"Loops in '{folder}' would be among its photos; name another output folder.")
-    photos = sorted(_photos_in(source, output))
+    photos = sorted(filter(_is_regular, filter(_is_photo, _visible(source, output))))
     names = _outputs([photo.relative_to(source) for photo in photos], ending, folder)
     tasks = [Task(photo, name, dict(options)) for photo, name in zip(photos, names, strict=True)]
     if not tasks:
@@ -124,24 +131,49 @@ def _outputs(photos: Iterable[PurePath], ending: str, folder: Path | Store) -> l
     return outputs
 
 
-def _photos_in(source: Path, excluded: Path | None) -> Iterator[Path]:
+def skipped_in(source: Path | Store, folder: Path | Store, gallery: Path | None) -> list[str]:
+    """The files of a folder that `tasks_of` leaves out because of their endings: their names below the folder.
+
+    Without what is hidden, and what batches into `folder` read and write beside photos.
+    """
+    if isinstance(source, Store):
+        excluded = folder.url if isinstance(folder, Store) else ""
+        names = [] if _is_manifest(source.url) else [name for name, _ in source.visible(excluded)]
+        return [name for name in names if not _is_photo(name) and name != CREDITS]
+    if not source.is_dir():
+        return []
+    known = {source / CREDITS}
+    if isinstance(folder, Path):
+        known |= {folder / name for name in (*RESERVED, *recorded_outputs(folder))}
+    own = {os.path.realpath(path) for path in (*known, *([gallery] if gallery else []))}
+    files = _visible(source, folder.resolve() if isinstance(folder, Path) else None)
+    others = (file for file in files if not _is_photo(file) and os.path.realpath(file) not in own)
+    return sorted(file.relative_to(source).as_posix() for file in others)
+
+
+def _is_photo(name: str | Path) -> bool:
+    return PurePath(name).suffix.lower() in PHOTOS
+
+
+def _is_regular(path: Path) -> bool:
+    regular = path.is_file() or not path.exists()
+    if not regular:
+        complain(f"'{path}' is not a regular file and is skipped.", 0)
+    return regular
+
+
+def _visible(source: Path, excluded: Path | None) -> Iterator[Path]:
+    """The files in a folder and its subfolders, but for hidden ones."""
     for folder, subfolders, files in os.walk(source):
         here = Path(folder)
         visible = (name for name in subfolders if not name.startswith("."))
         subfolders[:] = [name for name in visible if (here / name).resolve() != excluded]
-        for path in (here / name for name in files if not name.startswith(".")):
-            if path.suffix.lower() in PHOTOS:
-                if path.exists() and not path.is_file():
-                    complain(f"'{path}' is not a regular file and is skipped.", 0)
-                else:
-                    yield path
+        yield from (here / name for name in files if not name.startswith("."))
 
 
 def _csv(path: Path) -> Iterator[tuple[int, Row]]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file, restkey="more cells than columns", restval="", strict=True)
-        for row in reader:
-            yield reader.line_num, {name.strip(): cell for name, cell in row.items() if cell != ""}
+    for line, row in read_table(path, COLUMNS):
+        yield line, {name: cell for name, cell in row.items() if cell != ""}
 
 
 def _lines(path: Path) -> Iterator[tuple[int, Row]]:
@@ -239,7 +271,7 @@ def _integer(value: Any) -> int:
 def _number(value: Any) -> float:
     if isinstance(value, bool):
         raise TypeError
-    return float(value)
+    return float(value.replace(",", ".") if isinstance(value, str) else value)  # a spreadsheet may write 2,5
 
 
 def _truth(value: Any) -> bool:

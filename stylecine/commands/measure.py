@@ -2,8 +2,11 @@
 
 import argparse
 import json
+from time import perf_counter
 
 from stylecine.commands.arguments import Commands, as_path
+from stylecine.commands.console import Bar
+from stylecine.machine.progress import MEASURES, Stages
 
 
 def add_to(commands: Commands) -> None:
@@ -19,10 +22,12 @@ def run(options: argparse.Namespace, start: float) -> int:
     from stylecine.output.video import read_video
     from stylecine.quality.measures import measure_video
 
-    frames, fps = read_video(options.video)
-    if len(frames) < 2:
-        raise VideoError(f"'{options.video}' has only one frame, so nothing in it moves; name a video.")
-    figures = {"frames": len(frames), "fps": fps} | measure_video(frames, fps)
+    with Bar(MEASURES) as bar, Stages(bar).stage("measures") as report:
+        frames, fps = read_video(options.video)
+        if len(frames) < 2:
+            raise VideoError(f"'{options.video}' has only one frame, so nothing in it moves; name a video.")
+        figures = {"frames": len(frames), "fps": fps} | measure_video(frames, fps, report)
+    figures["seconds"] = round(perf_counter() - start, 3)
     if options.json:
         print(json.dumps(json_figures(figures), allow_nan=False))
     for name, figure in {} if options.json else figures.items():

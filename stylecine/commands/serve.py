@@ -6,6 +6,7 @@ from pathlib import Path
 from stylecine.commands.arguments import Commands, as_path
 from stylecine.commands.console import extra
 from stylecine.commands.remote import add_token_file, read_tokens
+from stylecine.errors import OptionError
 
 OPTIONS = ("host", "port", "data", "workers", "ray", "model", "device")  # that are settings as well
 
@@ -33,10 +34,16 @@ def run(options: argparse.Namespace, start: float) -> int:
         from stylecine.server.launch import serve
     from stylecine.server.settings import Settings, read_settings
 
-    settings = Settings(Path.home() / ".local/share/stylecine")
-    if options.settings:
-        settings = settings.updated(read_settings(options.settings))
-    values = {name: getattr(options, name) for name in OPTIONS}
-    settings = settings.updated({name: value for name, value in values.items() if value is not None})
+    changes = read_settings(options.settings) if options.settings else {}
+    changes |= {name: value for name in OPTIONS if (value := getattr(options, name)) is not None}
+    settings = Settings(Path() if "data" in changes else _default_folder()).updated(changes)
     serve(settings, read_tokens(options.token_file))
     return 0
+
+
+def _default_folder() -> Path:
+    """Raises OptionError for a user without a home, such as one that a container runs under."""
+    try:
+        return Path.home() / ".local/share/stylecine"
+    except RuntimeError:
+        raise OptionError("This user has no home folder for the service's data; name a folder with --data.") from None

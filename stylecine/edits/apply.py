@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import Any, Self, cast
+from typing import Any, Literal, Self, cast
 
 import numpy as np
 from scipy import ndimage
@@ -19,6 +19,7 @@ from stylecine.edits.model import (
     Anchor,
     Area,
     Edit,
+    Mode,
     Paint,
     Push,
     Speed,
@@ -28,7 +29,7 @@ from stylecine.edits.model import (
 from stylecine.edits.strokes import resize, soft_step
 from stylecine.errors import SceneError
 from stylecine.ops.arrows import MOVING, start_cells
-from stylecine.options import CLASSES, CLOTH, MIN_LAYER_ALPHA, Arrow
+from stylecine.options import CLASSES, CLOTH, MIN_LAYER_ALPHA, Arrow, MovingClass, Paintable, StyleSource
 from stylecine.picture.transparency import transparent
 
 SPEED_BLEND = 0.05  # of the short side: the distance over which one speed becomes another
@@ -89,7 +90,13 @@ class Editable:
         """What was painted as cloth, edits included, float32 [H,W] in [0,1]; cloth is never predicted."""
         return self.opaque(edited_cloth(self.photo.shape[:2], self.edits))
 
-    def paint(self, what: str | None, where: Where, mode: str = "add", radius: float = BRUSH_RADIUS) -> Self:
+    def paint(
+        self,
+        what: Paintable | Literal["all"] | None,
+        where: Where,
+        mode: Mode = "add",
+        radius: float = BRUSH_RADIUS,
+    ) -> Self:
         """The same with one more edit, which says what is where.
 
         what: "sky", "water", "falls", "smoke" or "cloth"; to erase or freeze, None or "all".
@@ -113,14 +120,14 @@ class Editable:
         """Makes matter rest at a point (x, y) and reach full speed at `radius`. Raises OptionError."""
         return self._with(Anchor.create(point, radius))
 
-    def speed(self, what: Any, factor: float, radius: float = BRUSH_RADIUS) -> Self:
+    def speed(self, what: MovingClass | Where, factor: float, radius: float = BRUSH_RADIUS) -> Self:
         """Makes a class, or what is painted, `factor` times as fast, up to 10; below 0 it moves the other way.
 
         what: a class's name, or a place as in `paint`; a stroke's border is soft. Raises OptionError, MaskError.
         """
         return self._with(Speed.create(self.photo, what, factor, radius))
 
-    def style(self, style: Any, strength: float = 1.0, drift: bool = False) -> Self:
+    def style(self, style: StyleSource, strength: float = 1.0, drift: bool = False) -> Self:
         """Shows the whole in another appearance, instead of any earlier one.
 
         style: one of `options.STYLES`, or a photo as for `animate`, of which only the appearance counts.

@@ -10,14 +10,14 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from itertools import islice
-from typing import Any, Self, TypeAlias, get_args
+from typing import Any, Literal, Self, TypeAlias, get_args
 
 import numpy as np
 from PIL import Image
 
 from stylecine.edits.strokes import Box, fit_stroke, stroke_distance
 from stylecine.edits.thin_stroke import fit_thin
-from stylecine.errors import MaskError, MotionError, NothingMoves, OptionError, PhotoError, printable
+from stylecine.errors import MaskError, MotionError, NothingMoves, OptionError, PhotoError, either, printable
 from stylecine.ops.arrows import start_cells
 from stylecine.options import (
     CLASSES,
@@ -25,6 +25,7 @@ from stylecine.options import (
     PAINTS,
     STYLES,
     Arrow,
+    MaskSource,
     check_arrows,
     check_length,
     check_number,
@@ -33,7 +34,8 @@ from stylecine.options import (
 from stylecine.picture.photo import read_photo
 from stylecine.picture.transparency import split_alpha
 
-MODES = ("add", "erase", "freeze")
+Mode = Literal["add", "erase", "freeze"]
+MODES = get_args(Mode)
 MAX_EDITS = 1000
 MAX_POINTS = 10_000  # of a stroke
 BRUSH_RADIUS = 0.03
@@ -44,10 +46,10 @@ MAX_STYLE_SIDE = 16 * STYLE_SIDE
 MAX_NAME = 255
 
 Point: TypeAlias = tuple[float, float]
-Where: TypeAlias = Any  # a stroke [[x, y], ...], or a mask as `animate` takes one
+Where: TypeAlias = "Sequence[Sequence[float]] | Sequence[float] | MaskSource"  # a stroke [[x, y], ...], or a mask
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Area:
     """Where an edit was painted: a stroke and its radius (a mask has no points), and the pixels that it covers.
 
@@ -91,6 +93,11 @@ class Area:
             raise MaskError("The stroke does not touch the photo; its points are fractions of width and height.")
         values = np.ascontiguousarray(values[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
         return cls(stroke, radius, box[0] + int(rows[0]), box[1] + int(columns[0]), values)
+
+    def __repr__(self) -> str:
+        what = f"stroke of {len(self.stroke)} points, radius {self.radius:g}" if self.stroke else "mask"
+        height, width = self.values.shape
+        return f"<Area: {what}, {width}x{height} pixels at {self.left},{self.top}>"
 
     @property
     def window(self) -> tuple[slice, slice]:
@@ -223,7 +230,7 @@ class Style:
     name: str = field(metadata={"choices": STYLES})
     strength: float = field(metadata={"ge": 0, "le": 1})
     drift: bool
-    picture: np.ndarray | None = None
+    picture: np.ndarray | None = field(default=None, repr=False)
 
     @classmethod
     def create(cls, style: Any, strength: float, drift: bool) -> Self:
@@ -346,16 +353,17 @@ def _checked(kind: type[Edit], name: str, value: float) -> float:
 
 def _check_class(what: Any, classes: Sequence[str]) -> None:
     if what not in classes:
-        raise OptionError(f"There is no class {what!r}; use {', '.join(classes[:-1])} or {classes[-1]}.")
+        raise OptionError(f"There is no class {what!r}; use {either(classes)}.")
 
 
 def _is_mask(where: Where) -> bool:
     """Paths, images and arrays are masks, except an array of numbers [n,2], which like a list is a stroke."""
     if isinstance(where, str | os.PathLike | Image.Image):
         return True
-    if not hasattr(where, "dtype"):
+    dtype = getattr(where, "dtype", None)
+    if dtype is None:
         return False
-    return str(where.dtype).removeprefix("torch.") in ("bool", "uint8") or _pairs(where) is None
+    return str(dtype).removeprefix("torch.") in ("bool", "uint8") or _pairs(where) is None
 
 
 def _read_mask(where: Where, size: tuple[int, int]) -> np.ndarray:

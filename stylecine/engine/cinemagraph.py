@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from stylecine.edits.model import Edit, Paint, to_option
-from stylecine.engine.loop_warnings import MIN_MOVING_SHARE, quality_warning
+from stylecine.engine.loop_warnings import MIN_MOVING_SHARE, SEEN_TIMES, changing_share, quality_warning
 from stylecine.engine.scene import Scene
 from stylecine.errors import OptionError, printable
 from stylecine.machine.atomic import Finish
@@ -26,7 +26,17 @@ from stylecine.movement.displacement import moving_points
 from stylecine.ops.readback import read_back
 from stylecine.ops.recolour import Recolouring, recolour_
 from stylecine.ops.render import FINE
-from stylecine.options import CLASSES, MOVING_LAYER, PLANTS, WHOLE, Wind, check_live, with_preset
+from stylecine.options import (
+    CLASSES,
+    MOVING_LAYER,
+    PLANTS,
+    WHOLE,
+    Keyframes,
+    Layer,
+    Wind,
+    check_live,
+    with_preset,
+)
 from stylecine.output import VideoInfo
 from stylecine.output.aov import write_aovs
 from stylecine.output.audio import encode_flac, write_sound
@@ -313,7 +323,13 @@ class Cinemagraph:
             self.mask,
             predicted=self.settings["mask"] == "found" and not painted,
             generated=self.settings["warp"] == "dfw" or self.settings["detail"] < 1,
+            changing=lambda: self._changing,
         )
+
+    @cached_property
+    def _changing(self) -> float:
+        plain = replace(self, appearance=None, weather=None)
+        return changing_share(plain.frames([self.period * share for share in SEEN_TIMES]), self.scene.photo)
 
     def report(self) -> dict[str, Any]:
         """Everything known about it, field by field in docs/provenance.md; ready for `json.dumps`.
@@ -419,9 +435,9 @@ class Cinemagraph:
         codec: str | None = None,
         repeat: int = 1,
         duration: float | str | None = None,
-        keyframes: str = "first",
+        keyframes: Keyframes = "first",
         crop: str | None = None,
-        layer: str = WHOLE,
+        layer: Layer = WHOLE,
         depth: int = 8,
         sound: bool = False,
         embed_report: bool = False,

@@ -1,6 +1,6 @@
 """Why a loop may disappoint, in one line."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import torch
@@ -27,18 +27,26 @@ MIN_MOVING_SHARE = 0.01  # of the frame: landscapes have 0.16 or more of sky and
 # Levels of 255 by which moving pixels differ from their surroundings, in the mean; over how many pixels, at a short
 # side of 512. Clear and white skies have less.
 MIN_RELIEF, RELIEF_REACH = 1.0, 12
+# Levels of 255 by which a pixel of a loop has to differ from the photo for its motion to be seen, the least share of
+# the photo that does, and when: none of up to four sub-cycles is near its beginning at both times.
+SEEN_CHANGE, MIN_SEEN_SHARE, SEEN_TIMES = 8, 0.01, (0.236, 0.618)
 MAX_PLACES = 3  # that a warning names
 
 
-def quality_warning(scene: Scene, mask: Tensor, *, predicted: bool, generated: bool) -> str:
+def quality_warning(
+    scene: Scene, mask: Tensor, *, predicted: bool, generated: bool, changing: Callable[[], float] | None = None
+) -> str:
     """Of loops of a scene; "" if there is no reason.
 
-    mask [H,W]: what moves; predicted: by the eye alone. generated: frames show the generator's output.
+    mask [H,W]: what moves; predicted: by the eye alone. generated: frames show the generator's output. changing: of a
+    loop that is there, its `changing_share`.
     """
     if predicted and float(mask.mean()) < MIN_MOVING_SHARE:
         return "Hardly any sky or water was found, so hardly anything moves; give a mask, or paint what should move."
     if predicted and relief(scene.photo, mask) < MIN_RELIEF:
         return "What moves is nearly plain, such as a clear sky, so hardly any motion is seen; try another photo."
+    if predicted and changing is not None and changing() < MIN_SEEN_SHARE:
+        return "What moves hardly changes, so hardly any motion is seen; try the pace lively, or another photo."
     # A scene without latents is one that `is_surely_known`, or that says so when it has them.
     if predicted and scene.is_inverted and scene.likeness < MIN_PHOTO_LIKENESS:
         return "This may not be a photo of a landscape, so the wrong parts may move; give a mask, or paint what should."
@@ -61,6 +69,14 @@ def is_surely_known(photo: np.ndarray, nets: Networks) -> bool:
     image = to_tensor(crops).to(nets.device)
     made = invert(image, nets.generator, nets.encoder, dtype=fast_dtype(nets.device)).reconstruction
     return likeness(to_uint8(made).cpu().numpy(), crops) >= MIN_CROPS_LIKENESS
+
+
+def changing_share(frames: Iterable[np.ndarray], photo: np.ndarray) -> float:
+    """The share of pixels that visibly differ from the photo in one of the frames of its loop; all uint8 [H,W,3]."""
+    most = np.zeros(photo.shape[:2], np.uint8)
+    for frame in frames:
+        most = np.maximum(most, (np.maximum(frame, photo) - np.minimum(frame, photo)).max(-1))
+    return float((most > SEEN_CHANGE).mean())
 
 
 def relief(photo: np.ndarray, mask: Tensor) -> float:

@@ -28,8 +28,17 @@ from stylecine.options import (
     PHOTO_OPTIONS,
     UNSTYLED,
     Arrow,
+    MaskSource,
+    MotionSource,
+    Pace,
     RenderOptions,
+    Sampling,
     Size,
+    StyleSource,
+    Subject,
+    Warp,
+    WeatherName,
+    Wind,
     check_device,
     check_inversion_options,
     format_size,
@@ -43,23 +52,23 @@ from stylecine.picture.transparency import split_alpha
 def animate(
     photo: Source,
     *,
-    subject: str = "landscape",
-    mask: Any = None,
-    motion: Any = None,
+    subject: Subject = "landscape",
+    mask: MaskSource | None = None,
+    motion: MotionSource | None = None,
     arrows: Sequence[Arrow] = (),
-    wind: Sequence[float] | None = None,
+    wind: Wind | Sequence[float] | None = None,
     seconds: float = 4.0,
     fps: float = 30,
-    pace: str = "natural",
+    pace: Pace = "natural",
     speed: float = 1.0,
     size: Size = 1024,
-    warp: str = "msdfw",
-    sampling: str = "gather",
+    warp: Warp = "msdfw",
+    sampling: Sampling = "gather",
     detail: float = 1.0,
-    style: Any = None,
+    style: StyleSource | None = None,
     style_strength: float = 1.0,
     style_drift: bool = False,
-    weather: str | None = None,
+    weather: WeatherName | None = None,
     weather_strength: float = 0.5,
     refine: int = 0,
     preset: str | None = None,
@@ -116,8 +125,8 @@ def animate(
             options = replace(options, mask=read_mask(mask, (picture.shape[0], picture.shape[1])))
         if motion is not None:
             options = replace(options, motion=read_motion(motion))
-        style = resolve_style(options, ())
-        options = replace(options, **(UNSTYLED if style is None else {"style": style}))
+        chosen = resolve_style(options, ())
+        options = replace(options, **(UNSTYLED if chosen is None else {"style": chosen}))
     with stages.stage("weights"):
         animator = Animator.from_pretrained(model, place, lazily=True)
     if is_around_motion(size) and mask is None and motion is None and not options.arrows:
@@ -139,12 +148,13 @@ def animate(
     loop = animator.render_with(options, scene, found=found, progress=progress)
     del animator
     release_freed()  # what the networks took is for the encoder
-    if loop.warning:
-        warnings.warn(loop.warning, StylecineWarning, stacklevel=2)
     timings = stages.timings | loop.timings
     for name in stages.timings.keys() & loop.timings.keys():  # reading the file, finding cloth
         timings[name] += stages.timings[name]
-    return replace(loop, timings=timings, preset=preset)
+    loop = replace(loop, timings=timings, preset=preset)
+    if loop.warning:
+        warnings.warn(loop.warning, StylecineWarning, stacklevel=2)
+    return loop
 
 
 def _is_doubtful(animator: Animator, picture: np.ndarray) -> bool:

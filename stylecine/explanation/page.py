@@ -86,11 +86,11 @@ def _summary(evidence: Evidence, findings: Sequence[Finding]) -> str:
         return f'<section class="top">{still}<p class="verdict bad">There is no loop.</p></section>'
     picture = _figure_of_loop(evidence, photo)
     wrong = sum(finding.certain for finding in findings)
-    unsure = len(findings) - wrong or "none"
+    unsure = len(findings) - wrong
     passed = [name for name, good in _passes(evidence).items() if good is not None]
     good = sum(_passes(evidence)[name] is True for name in passed)
     moves = float(mask_of(evidence.layers).mean())
-    text = f"{good} of {len(passed)} goals are met, {_count(wrong, 'finding')} to act on, {unsure} to look at."
+    text = f"{good} of {len(passed)} goals are met; {wrong or 'nothing'} to fix, {unsure or 'nothing'} to check."
     kind = "good" if not wrong else "bad"
     verdict = f'<p class="verdict {kind}">{text}</p><p>{moves:.0%} of the photo moves.</p>'
     return f'<section class="top">{picture}{verdict}</section>'
@@ -118,7 +118,7 @@ def _findings(findings: Sequence[Finding], cine: str) -> str:
 
 
 def _finding(finding: Finding) -> str:
-    kind, label = ("wrong", "to act on") if finding.certain else ("unsure", "to look at")
+    kind, label = ("wrong", "fix this") if finding.certain else ("unsure", "check this")
     region = f' <span class="region">{html.escape(finding.region)}</span>' if finding.region else ""
     return (
         f'<li class="{kind}"><h3>{html.escape(finding.title)}{region} <small>{label}</small></h3>'
@@ -310,10 +310,6 @@ def _pair(name: str, value: Any) -> str:
 
 def _percent(share: float) -> str:
     return "–" if math.isnan(share) else f"{share:.0%}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number or 'no'} {noun}{'' if number == 1 else 's'}"
 
 
 def _name(name: str) -> str:

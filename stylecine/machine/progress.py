@@ -45,6 +45,14 @@ STAGES = {  # all that the engine reports, in the order of a piece of work that 
 }
 
 
+def cancelled(stage: str) -> Cancelled:
+    """The error of a caller's progress function that has returned False at a stage."""
+    if stage not in STAGES:  # of a server's job, such as waiting in line
+        return Cancelled("Cancelled.")
+    sentence = STAGES[stage].sentence
+    return Cancelled(f"Cancelled while {sentence[0].lower()}{sentence[1:]}.")
+
+
 def _seconds(*names: str) -> dict[str, float]:
     return {name: STAGES[name].seconds for name in names}
 
@@ -54,6 +62,7 @@ SCENE = _seconds("photo", "weights", "inversion", "mask", "motion")
 LOOP = _seconds("motion", "cloth", "plate", "loop", "plants", "style", "weather")
 FILE = _seconds("video")
 EXPLANATION = _seconds("evidence", "video", "measures")
+MEASURES = _seconds("measures")
 
 
 class Share:
@@ -100,4 +109,4 @@ class Stages:
 
     def _report(self, name: str, done: int, total: int) -> None:
         if self.progress is not None and self.progress(name, done, total) is False:
-            raise Cancelled(f"Cancelled during the {name}.")
+            raise cancelled(name)

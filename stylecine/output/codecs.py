@@ -267,6 +267,7 @@ CONTAINERS = {
     # played endlessly; the file begins with a still image
     ".avif": Container("avif", ("av1",), {"loop": "0"}),
 }
+ALIASES = {"avc": "h264", "h.264": "h264", "hevc": "h265", "h.265": "h265"}  # other names of codecs
 VIDEOS = {ending: CONTAINERS[ending] for ending in endings_of(VIDEO)}
 
 
@@ -278,6 +279,7 @@ def codec_for(path: PathLike, name: str | None) -> tuple[Container, Codec]:
     form = CONTAINERS.get(Path(path).suffix.lower())
     if form is None:
         raise OptionError(f"'{os.fspath(path)}' does not end in {' or '.join(VIDEOS)}; rename it.")
+    name = ALIASES.get(name, name) if name else name
     if name is not None and name not in form.codecs:
         known = "; ".join(f"{', '.join(kind.codecs)} in {ending}" for ending, kind in VIDEOS.items())
         raise OptionError(f"codec {name!r} does not fit '{os.fspath(path)}'; use {known}.")

@@ -167,13 +167,7 @@ def encode(
 
 
 def log_changes(info: VideoInfo, encoding: Encoding) -> None:
-    """Says what is not as it was asked for: the size, or the duration."""
-    if any(info.cropped):
-        _log.warning(
-            "%s: video needs even sizes, so the last %s is omitted.",
-            printable(info.path),
-            " and ".join(name for name, odd in zip(("column", "row"), info.cropped, strict=True) if odd),
-        )
+    """Says if the video does not last as long as it was asked for."""
     lasts = info.frames / info.fps
     if encoding.duration is not None and abs(lasts - encoding.duration) > 0.001:
         _log.warning(

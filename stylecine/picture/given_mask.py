@@ -31,6 +31,10 @@ def read_mask(mask: Any, size: tuple[int, int]) -> Tensor:
     many pixels, NothingMoves if it is empty.
     """
     values = _grey(*_to_array(mask))
+    resized = resize(torch.from_numpy(values)[None], size)[0].clamp(0, 1)
+    resized = torch.where(resized < MIN_LAYER_ALPHA, 0.0, resized)
+    if not bool((resized > 0.5).any()):
+        raise NothingMoves("The mask is empty, so nothing would move; paint white what should move.")
     (height, width), (photo_height, photo_width) = values.shape, size
     expected = height * photo_width / photo_height
     if abs(width - expected) > max(1.0, OTHER_SHAPE * expected):
@@ -38,10 +42,6 @@ def read_mask(mask: Any, size: tuple[int, int]) -> Tensor:
             "The mask is %dx%d and the photo %dx%d, so the mask is stretched; give one of the photo's shape.",
             *(width, height, photo_width, photo_height),
         )
-    resized = resize(torch.from_numpy(values)[None], size)[0].clamp(0, 1)
-    resized = torch.where(resized < MIN_LAYER_ALPHA, 0.0, resized)
-    if not bool((resized > 0.5).any()):
-        raise NothingMoves("The mask is empty, so nothing would move; paint white what should move.")
     return resized
 
 

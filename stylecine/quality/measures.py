@@ -117,9 +117,11 @@ def measure_loop(
     return _run(frames, meters, fps)
 
 
-def measure_video(frames: Frames, fps: float) -> dict[str, float]:
+def measure_video(
+    frames: Frames, fps: float, progress: Callable[[int, int], object] | None = None
+) -> dict[str, float]:
     """The measures that need nothing but a finished video: seam, pulse_*, travel, vividness*, malf and returns; what
-    moves is where its pixels change."""
+    moves is where its pixels change. progress: called with the number of frames that are done, and of all."""
     moving = changing(frames)
     meters: list[_Meter] = [
         _Seam(len(frames)),
@@ -128,7 +130,7 @@ def measure_video(frames: Frames, fps: float) -> dict[str, float]:
         _Liveliness(len(frames), fps, _regions(moving), closed=False),
         _Returns({}, moving),
     ]
-    return _run(frames, meters, fps)
+    return _run(frames, meters, fps, progress)
 
 
 def measure_encoded(frames: Frames, mask: Array, fps: float) -> dict[str, float]:
@@ -230,12 +232,20 @@ def _starts(count: int) -> list[int]:
     return sorted({min(max(round(count * i / 6) - lag // 2, 0), count - 1 - lag) for i in range(1, 6)})
 
 
-def _run(frames: Frames, meters: Sequence[_Meter], fps: float = 30.0) -> dict[str, float]:
+def _run(
+    frames: Frames,
+    meters: Sequence[_Meter],
+    fps: float = 30.0,
+    progress: Callable[[int, int], object] | None = None,
+) -> dict[str, float]:
+    times = sample_times(len(frames), fps)
     with torch.inference_mode():
-        for t in sample_times(len(frames), fps):
+        for done, t in enumerate(times, 1):
             frame = np.asarray(frames[t])
             for meter in meters:
                 meter.add(t, frame)
+            if progress is not None:
+                progress(done, len(times))
         return {name: figure for meter in meters for name, figure in meter.figures().items()}
 
 

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.openapi.utils import get_openapi
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, Response
@@ -17,7 +17,7 @@ import stylecine
 from stylecine.server import animations, monitoring, pages, scenes, schemas
 from stylecine.server.declared import declared_js
 from stylecine.server.metrics import Metrics
-from stylecine.server.problems import add_problem_handlers
+from stylecine.server.problems import add_problem_handlers, refuse_unknown_parameters
 from stylecine.server.responses import Disconnected
 from stylecine.server.security import SecurityMiddleware
 from stylecine.server.service import Service
@@ -51,8 +51,9 @@ def create_app(settings: Settings, *, tokens: Iterable[str] = (), studio: bool =
     )
     app.state.service = service
     metrics = Metrics(service)
-    for routes in (scenes.routes(service), animations.routes(service), monitoring.routes(service, metrics)):
-        app.include_router(routes)
+    for routes in (scenes.routes(service), animations.routes(service)):
+        app.include_router(routes, dependencies=[Depends(refuse_unknown_parameters)])
+    app.include_router(monitoring.routes(service, metrics))
     app.include_router(pages.routes(app, studio=studio))
     if studio:
         _add_studio(app)

@@ -20,13 +20,13 @@ import httpx
 
 from stylecine.errors import Cancelled, PhotoError, ServiceError, StylecineError, as_utf8, printable
 from stylecine.machine.atomic import atomic_write, atomic_write_all, translate_os_errors
+from stylecine.machine.progress import Progress, cancelled
 from stylecine.options import STYLES
 from stylecine.output.formats import ending_of, files_of, format_of
 from stylecine.output.images import FRAME
 from stylecine.output.live_photo import MEMBERS, is_live_photo
 
 if TYPE_CHECKING:
-    from stylecine.machine.progress import Progress
     from stylecine.options import Arrow
 
 WAIT = 30  # seconds that the service may wait for a scene before it responds
@@ -73,7 +73,7 @@ class Client:
         style: str | None = None,
         style_strength: float = 1.0,
         style_drift: bool = False,
-        progress: "Progress | None" = None,
+        progress: Progress | None = None,
         **options: Any,
     ) -> dict[str, Any]:
         """Animates a photo and writes `output`, complete or not at all; returns {"scene", "job"} of the service.
@@ -85,7 +85,7 @@ class Client:
 
         def report(stage: str, done: int, total: int) -> None:
             if progress is not None and progress(stage, done, total) is False:
-                raise Cancelled(f"Cancelled during the {stage}.")
+                raise cancelled(stage)
 
         links: list[str] = []
         try:

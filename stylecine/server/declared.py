@@ -9,6 +9,7 @@ from stylecine.options import CLASSES, MAX_WAY, PAINTS, PRESETS, defaults_and_li
 from stylecine.output.codecs import CODECS, CONTAINERS
 from stylecine.output.formats import FORMATS, PHOTO, VIDEO, Format
 from stylecine.output.palette import SHOWN
+from stylecine.output.writing import has_codec
 
 
 def _tool(id: str, key: str, name: str, hint: str, gesture: str = "", radius: float = 0, **edit: Any) -> dict[str, Any]:
@@ -55,4 +56,6 @@ def _format(form: Format) -> dict[str, Any]:
     names = CONTAINERS[form.ending].codecs if form.kind is VIDEO else ()
     codecs = [{"id": name, "name": CODECS[name].title, "qualities": CODECS[name].qualities} for name in names]
     qualities = CODECS["h264"].qualities if form.kind is PHOTO else form.qualities  # of the video in it
-    return {"id": form.id, **asdict(form), "qualities": qualities, "codecs": codecs, "sound": form.has_sound}
+    even = has_codec(f"loop{form.ending}")  # whether its sides are even
+    made = {"qualities": qualities, "codecs": codecs, "even": even, "sound": form.has_sound}
+    return {"id": form.id, **asdict(form), **made}

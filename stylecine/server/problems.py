@@ -1,7 +1,8 @@
 """Errors as application/problem+json (RFC 9457), and the status of each."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from http import HTTPStatus
 from typing import Any, Self
 
@@ -87,7 +88,7 @@ def add_problem_handlers(app: FastAPI) -> None:
         headers = {"Allow": _methods_at(app, request.url.path)} if error.status_code == 405 else error.headers
         detail = {
             404: f"There is nothing at {request.url.path[:200]}; /openapi.json lists what there is.",
-            405: f"{request.method} is not for this address; /openapi.json lists what is.",
+            405: f"This address does not accept {request.method}; /openapi.json lists what it accepts.",
         }.get(error.status_code, f"{error.detail}.")
         return Problem(error.status_code, phrase.title().replace(" ", ""), detail, headers).response()
 
@@ -99,20 +100,49 @@ def add_problem_handlers(app: FastAPI) -> None:
             place = f"line {len(before)}, column {len(before[-1]) + 1}"
             reason = first["ctx"]["error"]
             return Problem(422, "InvalidRequest", f"The body is not JSON at {place}: {reason}; correct it.").response()
-        return Problem(422, "InvalidRequest", _sentence(first)).response()
+        return Problem(422, "InvalidRequest", _sentence(first, request)).response()
 
     @app.exception_handler(Exception)
     async def _(request: Request, error: Exception) -> Response:
         return Problem(500, "InternalError", "Something went wrong in the service; its log says what.").response()
 
 
-def _sentence(error: Mapping[str, Any]) -> str:
+def refuse_unknown_parameters(request: Request) -> None:
+    """A dependency: raises Problem for a query parameter that the route does not have, such as a misspelt one."""
+    known = [one["name"] for one in _operation(request).get("parameters", ()) if one["in"] == "query"]
+    for name in request.query_params:
+        if name not in known:
+            raise Problem(422, "InvalidRequest", _unknown(f"query parameter {name[:200]!r}", name, known))
+
+
+def _unknown(what: str, name: str, known: Iterable[str]) -> str:
+    near = get_close_matches(name[:200], known, 1)
+    advice = f"did you mean {near[0]!r}?" if near else "correct its name or leave it out (/docs lists what there is)."
+    return f"There is no {what}; {advice}"
+
+
+def _operation(request: Request) -> Mapping[str, Any]:
+    """What OpenAPI says of the route that handles a request."""
+    operations = _operations_at(request.app, request.url.path)
+    return dict(operations.get(request.method.lower(), {}))
+
+
+def _fields(request: Request) -> Iterable[str]:
+    """Of the request's JSON body."""
+    content = _operation(request).get("requestBody", {}).get("content", {})
+    name = content.get("application/json", {}).get("schema", {}).get("$ref", "").rpartition("/")[2]
+    return tuple(request.app.openapi()["components"]["schemas"].get(name, {}).get("properties", ()))
+
+
+def _sentence(error: Mapping[str, Any], request: Request) -> str:
     """What is wrong with a value, of which pydantic speaks as programmers do."""
     where = ".".join(str(part) for part in error["loc"])[:200]
     if where == "body":
-        return "The body is no JSON object; send one, with the header Content-Type: application/json."
+        return "The body is not a JSON object; send one, with the header Content-Type: application/json."
     if error["type"] == "extra_forbidden":
-        return f"There is no {where}; correct its name or leave it out (/docs lists what there is)."
+        *inside, name = map(str, error["loc"])
+        what = f"field {name[:200]!r} in {'the body' if inside == ['body'] else '.'.join(inside)[:200]}"
+        return _unknown(what, name, _fields(request) if inside == ["body"] else ())
     if error["type"] == "missing":
         return f"{where} is missing; add it."
     says = error["msg"].partition(", unable to parse")[0]
@@ -121,8 +151,13 @@ def _sentence(error: Mapping[str, Any]) -> str:
 
 def _methods_at(app: FastAPI, path: str) -> str:
     """The methods of all routes at a path; each route of the framework knows only its own."""
+    methods = {method.upper() for method in _operations_at(app, path)} or {"GET"}  # the studio's files
+    return ", ".join(sorted(methods | ({"HEAD"} if "GET" in methods else set())))
+
+
+def _operations_at(app: FastAPI, path: str) -> Mapping[str, Any]:
+    """By method, what OpenAPI says of a path; empty for one that it does not list."""
     for template, operations in app.openapi()["paths"].items():
         if re.fullmatch(re.sub(r"{\w+}", "[^/]+", template), path):
-            methods = {method.upper() for method in operations}
-            return ", ".join(sorted(methods | ({"HEAD"} if "GET" in methods else set())))
-    return "GET, HEAD"  # the studio's files
+            return dict(operations)
+    return {}

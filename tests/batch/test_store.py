@@ -24,7 +24,7 @@ from stylecine.batch.store import Store, StoredFile, is_url, without_secrets
 from stylecine.batch.tasks import Task
 from stylecine.batch.worker import animate_task
 from stylecine.cli import main
-from stylecine.commands.manifest import tasks_of
+from stylecine.commands.manifest import skipped_in, tasks_of
 from stylecine.errors import OptionError, OutputError, PhotoError
 from stylecine.machine.workers import Job
 
@@ -84,6 +84,7 @@ def test_photos_of_a_store_are_found_as_in_a_folder(memory: Any) -> None:
         ("memory://in/b.JPG", "b.webm"),
         ("memory://in/day 1/c.png", "day 1/c.webm"),
     ]
+    assert skipped_in(Store("memory://in"), Store("memory://in/out"), None) == ["notes.txt"]
     with pytest.raises(PhotoError, match="no photos in 'memory://empty'"):
         tasks_of(Store("memory://empty"), Store("memory://out"), ".mp4", COMMON)
     with pytest.raises(OutputError, match=r"'memory://in/b\.JPG' is an input of the batch"):
@@ -108,7 +109,7 @@ def test_another_content_has_another_version(memory: Any) -> None:
     memory.pipe_file("/in/a.jpg", b"one")
     first = StoredFile("memory://in/a.jpg").version
     assert StoredFile("memory://in/a.jpg").version == first
-    ((_, listed),) = Store("memory://in").photos([".jpg"])
+    ((_, listed),) = Store("memory://in").visible()
     assert listed.version == first
     memory.pipe_file("/in/a.jpg", b"two")
     assert StoredFile("memory://in/a.jpg").version != first

@@ -144,8 +144,8 @@ def test_finished_photos_need_no_worker(
         (["--seconds", "0"], "seconds must be a number above 0"),
         (["--size", "9"], "size 9 is too small"),
         (["--crop", "wide"], "a.png: "),
-        (["--style-drift"], "a.png: style_drift goes from the photo to a style and back; give a style"),
-        (["--style", "dusc"], "There is no style 'dusc'; use golden-hour, "),
+        (["--style-drift"], "a.png: --style-drift goes from the photo to a style and back; give a style"),
+        (["--style", "dusc"], "There is no style 'dusc'; did you mean dusk?"),
         (["--format", "png", "--quality", "3"], ".png is lossless"),
         (["--model", "nosuch"], "There is no model or file 'nosuch'"),
         (["--device", "cpu:9"], "Device 'cpu:9' does not exist"),
@@ -167,6 +167,26 @@ def test_a_row_that_would_be_two_files_is_refused(
     assert main(command) == 2
     assert "a.png: 'a.livephoto' would be two files; use livephoto.zip" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_what_is_skipped_is_named_and_counted(
+    command: list[str], tmp_path: Path, photo: np.ndarray, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    Image.fromarray(photo).save(folder / "sea.jfif", "JPEG")
+    (folder / "notes.txt").touch()
+    (folder / "sea.cr2").touch()
+    command[1] = str(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("stylecine.batch.tasks._is_done", lambda *_: True)  # nothing is made
+        with Journal(tmp_path / "out") as journal:
+            journal.add({"output": "sea.mp4", "photo": "sea.jfif", "state": "failed", "kind": "x", "error": "It is."})
+        main(command)
+        told = capsys.readouterr()
+    assert "stylecine: 2 files do not end like photos and are skipped: notes.txt, sea.cr2\n" in told.err
+    assert "1 photos, 0 new, 1 failed, 2 skipped, " in told.out
+    assert json.loads((tmp_path / "out/report.json").read_text())["skipped"] == ["notes.txt", "sea.cr2"]
 
 
 def test_two_runs_at_once(command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,12 +3,15 @@
 import os
 from pathlib import Path
 
+import pillow_heif
 import pytest
+from PIL import Image
 
 from stylecine.batch.journal import Journal
 from stylecine.batch.tasks import Task
-from stylecine.commands.manifest import tasks_of
+from stylecine.commands.manifest import PHOTOS, skipped_in, tasks_of
 from stylecine.errors import OptionError, OutputError, PhotoError
+from stylecine.picture.photo import FORMATS, load_photo
 
 COMMON = {"mask": None, "arrows": (), "seconds": 4.0, "size": 1024}
 
@@ -34,6 +37,36 @@ def test_all_photos_of_a_folder_and_the_folders_in_it(tmp_path: Path, out: Path)
         ("c.png", "day 1/c.webm"),
     ]
     assert all(task.options == COMMON for task in tasks)
+
+
+@pytest.mark.parametrize("ending", ["jpg", "jfif", "jpe", "pjpeg", "hif", "jp2", "avif", "gif"])
+def test_whatever_is_read_is_a_photo_of_a_folder(tmp_path: Path, out: Path, ending: str) -> None:
+    picture, file = Image.new("RGB", (64, 64)), tmp_path / f"sea.{ending}"
+    if ending == "hif":
+        pillow_heif.from_pillow(picture).save(file)
+    else:
+        picture.save(file, {"pjpeg": "JPEG"}.get(ending))
+    (task,) = tasks_of(tmp_path, out, ".mp4", COMMON)
+    assert task.photo == file and load_photo(file).shape == (64, 64, 3)
+
+
+def test_every_ending_of_the_formats_that_are_read_is_a_photos() -> None:
+    pillow_heif.register_heif_opener()
+    endings = {ending for ending, form in Image.registered_extensions().items() if form in FORMATS}
+    assert endings - {".pfm"} <= set(PHOTOS)  # which is no picture of a camera, but a map of floats
+
+
+def test_what_is_skipped_can_be_told(tmp_path: Path, out: Path) -> None:
+    """All but what is hidden, and what belongs to batches."""
+    names = ("a.jpg", "a.cr2", "day/film.mov", ".git/x", ".x", "out/b.mp4", "credits.csv", "index.html", "b.mp4")
+    for name in (*names, "report.json"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert skipped_in(tmp_path, out, tmp_path / "index.html") == ["a.cr2", "b.mp4", "day/film.mov", "report.json"]
+    with Journal(tmp_path) as journal:
+        journal.add({"output": "b.mp4", "state": "failed"})
+    assert skipped_in(tmp_path, tmp_path, None) == ["a.cr2", "day/film.mov", "index.html", "out/b.mp4"]
+    assert skipped_in(tmp_path / "photos.csv", out, None) == []
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs POSIX")
@@ -89,6 +122,11 @@ def test_json_lines_say_the_same(tmp_path: Path, out: Path) -> None:
     sea, falls = listed(tmp_path, out, rows, "photos.jsonl")
     assert sea.options == COMMON | {"seconds": 6.0, "size": (640, 480), "arrows": ((0.2, 0.8, 0.25, 0.8),)}
     assert falls.output == "falls.v2.mp4" and falls.options == COMMON | {"size": None}
+
+
+def test_a_manifest_of_a_german_spreadsheet(tmp_path: Path, out: Path) -> None:
+    (sea,) = listed(tmp_path, out, "\ufeffphoto;seconds;wind\r\nsea.jpg;2,5;270,0.6\r\n")
+    assert sea.options == COMMON | {"seconds": 2.5, "wind": (270.0, 0.6)}
 
 
 def test_a_row_sets_subject_and_wind(tmp_path: Path, out: Path) -> None:

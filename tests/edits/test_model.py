@@ -42,6 +42,15 @@ def test_a_mask_is_used_unchanged(scene: Cine, tmp_path: Path) -> None:
         assert (paint.area.over((72, 96)) == half / 255).all()
 
 
+def test_edits_are_printed_without_their_pixels(scene: Cine) -> None:
+    mask, photo = np.ones((72, 96), bool), np.full((90, 90, 3), 90, np.uint8)
+    edited = scene.paint(None, mask, "freeze").paint("water", [[0.1 + n / 200, 0.8] for n in range(100)]).style(photo)
+    frozen, painted, styled = map(repr, edited.edits)
+    assert frozen == "Paint(what=None, mode='freeze', area=<Area: mask, 96x72 pixels at 0,0>)"
+    assert "<Area: stroke of 100 points, radius 0.03, " in painted and len(painted) < 130
+    assert styled == "Style(name='a photo', strength=1.0, drift=False)"
+
+
 def test_an_array_of_bool_or_bytes_is_a_mask_of_any_shape(scene: Cine) -> None:
     narrow = np.zeros((36, 2))
     narrow[18:, 1] = 1
@@ -130,7 +139,7 @@ def test_an_arrow_may_start_as_far_from_the_water_as_in_animate() -> None:
 def test_impossible_edits_are_refused(scene: Cine, method: str, given: tuple[Any, ...], error: type[Exception]) -> None:
     with pytest.raises(error) as caught:
         getattr(scene, method)(*given)
-    assert str(caught.value).endswith(".") and "\n" not in str(caught.value)
+    assert str(caught.value).endswith((".", "?")) and "\n" not in str(caught.value)
 
 
 def test_a_style_is_a_name_or_a_small_picture_of_a_photo(scene: Cine, tmp_path: Path, photo: np.ndarray) -> None:
@@ -144,7 +153,7 @@ def test_a_style_is_a_name_or_a_small_picture_of_a_photo(scene: Cine, tmp_path: 
         assert isinstance(style, Style) and style.picture is not None
         assert (style.name, style.strength, style.drift) == (name, 1.0, False)
         assert min(style.picture.shape[:2]) == STYLE_SIDE
-    with pytest.raises(OptionError, match=r"There is no style 'dusc'; use golden-hour, .*, or the path of a photo"):
+    with pytest.raises(OptionError, match=r"There is no style 'dusc'; did you mean dusk\?"):
         scene.style("dusc")
 
 

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from stylecine import Animator
-from stylecine.engine.loop_warnings import MIN_PHOTO_LIKENESS, is_surely_known
+from stylecine.engine.loop_warnings import MIN_PHOTO_LIKENESS, changing_share, is_surely_known
 from stylecine.engine.scene import likeness
 from stylecine.ops.image import to_tensor, to_uint8
 from stylecine.picture.inversion import invert
@@ -36,6 +36,14 @@ def likeness_of(photo: np.ndarray, model: Animator) -> float:
     """As of its scene."""
     made = invert(to_tensor(photo), model.generator, model.encoder).reconstruction
     return likeness(to_uint8(made).numpy(), photo)
+
+
+def test_what_changes_at_any_time_is_seen_to_move() -> None:
+    photo = np.full((10, 10, 3), 100, np.uint8)
+    first, second, faint = photo.copy(), photo.copy(), photo + np.uint8(8)
+    first[0, :5, 1] += 9
+    second[0, 4:8, 2] -= 9
+    assert changing_share([first, second, faint], photo) == 0.08
 
 
 @pytest.mark.parametrize("name", ["lake", pytest.param("sea", marks=pytest.mark.slow)])

@@ -199,3 +199,9 @@ def test_a_mask_of_another_shape_is_said_to_be_stretched(
 def test_an_empty_mask_moves_nothing(empty: np.ndarray) -> None:
     with pytest.raises(NothingMoves):
         read_mask(empty, (8, 8))
+
+
+def test_an_empty_mask_of_another_shape_is_one_sentence(caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(NothingMoves):
+        read_mask(np.zeros((30, 100), bool), (72, 96))
+    assert not caplog.messages

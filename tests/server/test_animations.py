@@ -234,6 +234,22 @@ def test_impossible_requests_are_refused_before_any_work(quick: Served, scene: s
     assert response.json()["status"] == 422 and response.json()["detail"].endswith(".")
 
 
+@pytest.mark.parametrize(
+    ("method", "address", "says"),
+    [
+        ("POST", "/v1/scenes?sise=720", "There is no query parameter 'sise'; did you mean 'size'?"),
+        ("GET", "/v1/scenes/x/live?size=64&speeed=2", "There is no query parameter 'speeed'; did you mean 'speed'?"),
+        ("HEAD", "/v1/scenes/x?w=1", "There is no query parameter 'w'; correct its name or leave it out"),
+        ("DELETE", "/v1/animations/x?force=1", "There is no query parameter 'force'; correct its name"),
+    ],
+    ids=str,
+)
+def test_a_parameter_that_does_not_exist_is_refused(quick: Served, method: str, address: str, says: str) -> None:
+    response = quick.client.request(method, address, content=b"x" if method == "POST" else None)
+    assert response.status_code == 422
+    assert method == "HEAD" or response.json()["detail"].startswith(says)
+
+
 def test_malformed_json_is_said_with_its_place(quick: Served, scene: str) -> None:
     headers = {"Content-Type": "application/json"}
     response = quick.client.post("/v1/animations", content='{"scene": 1,\n "size" 2}', headers=headers)
@@ -249,12 +265,12 @@ def test_malformed_json_is_said_with_its_place(quick: Served, scene: str) -> Non
 @pytest.mark.parametrize(
     ("body", "says"),
     [
-        ('{"scene": "x", "sped": 2}', "There is no body.sped; correct its name or leave it out (/docs lists"),
+        ('{"scene": "x", "sped": 2}', "There is no field 'sped' in the body; did you mean 'speed'?"),
         ("{}", "body.scene is missing; add it."),
         ('{"scene": "x", "seconds": 0}', "body.seconds should be greater than 0."),
         ('{"scene": "x", "size": "big"}', "body.size should be a valid integer."),
-        ("[]", "The body is no JSON object; send one"),
-        ("", "The body is no JSON object; send one"),
+        ("[]", "The body is not a JSON object; send one"),
+        ("", "The body is not a JSON object; send one"),
     ],
     ids=str,
 )

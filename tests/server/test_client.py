@@ -164,7 +164,7 @@ def test_errors_are_one_sentence(
     assert "this machine only" in animate("--mask", "mask.png")
     assert "short side" in animate("--size", "own")
     assert "less than two frames" in animate("--seconds", "0.01")
-    assert "There is no style 'dusc'; use golden-hour" in animate("--style", "dusc")
+    assert "There is no style 'dusc'; did you mean dusk?" in animate("--style", "dusc")
     assert "give a style" in animate("--style-drift")
     (tmp_path / "bad.jpg").write_bytes(b"bad")
     assert "The photo is bad" in animate("--style", str(tmp_path / "bad.jpg"))

@@ -41,6 +41,25 @@ def test_impossible_settings(
     assert says in error and error.count("\n") == 1
 
 
+def test_a_user_without_a_home_names_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As containers run it: under a number that no file of users lists, and without HOME."""
+    served: list[Path] = []
+    monkeypatch.setattr(Path, "home", _no_home)
+    monkeypatch.setattr("stylecine.server.launch.serve", lambda settings, _: served.append(settings.data))
+    assert main(["serve", "--data", str(tmp_path / "data")]) == 0
+    (tmp_path / "service.toml").write_text(f"data = '{tmp_path / 'other'}'")
+    assert main(["serve", "--settings", str(tmp_path / "service.toml")]) == 0
+    assert served == [tmp_path / "data", tmp_path / "other"]
+    assert main(["serve"]) == 2
+    assert capsys.readouterr().err.endswith("; name a folder with --data.\n")
+
+
+def _no_home() -> Path:
+    raise RuntimeError("Could not determine home directory.")
+
+
 @pytest.mark.parametrize(
     ("token", "says"), [("short", "16 characters"), ("", "contains no token"), (None, "cannot be read")]
 )

@@ -257,6 +257,7 @@ def test_every_other_error_is_a_problem_too(quick: Served) -> None:
     client = quick.client
     assert is_problem(client.get("/nothing"), 404)
     refused = client.put("/v1/scenes/x", content=b"x")
+    assert "This address does not accept PUT; " in refused.text
     assert is_problem(refused, 405) and refused.headers["allow"] == "DELETE, GET, HEAD, PATCH"
     assert is_problem(client.post("/v1/scenes?size=9", content=b"x"), 422)
     assert is_problem(client.post("/v1/scenes?size=4096", content=b"x"), 422)

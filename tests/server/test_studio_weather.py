@@ -48,6 +48,30 @@ def test_weather_comes_and_goes(studio: Studio) -> None:
     assert difference(studio.frame(0.3), plain) == 0
 
 
+def test_the_export_shows_the_weather_and_the_size_of_the_file(studio: Studio) -> None:
+    dialog = studio.at("export-dialog")
+
+    def shown() -> np.ndarray:
+        studio.at("export").click()
+        pixels = dialog.locator(".crop canvas").evaluate(
+            "canvas => [...canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data]"
+        )
+        dialog.get_by_role("button", name="Close").click()
+        return np.array(pixels, int)
+
+    studio.frame(0.3)  # paused there
+    plain = shown()
+    choose(studio, "Fog")
+    studio.frame(0.3)
+    assert difference(shown(), plain) > 5
+    studio.at("export").click()
+    dialog.get_by_role("radio", name="MP4").check(force=True)
+    dialog.get_by_label("Shape").select_option("9:16")
+    expect(studio.at("export-size")).to_have_text("44 × 80, 4 s loop")
+    dialog.get_by_label("Shape").select_option("1:1")
+    dialog.get_by_role("button", name="Close").click()
+
+
 def test_its_strength_and_its_wind(studio: Studio) -> None:
     plain = studio.frame(0.3)
     choose(studio, "Snow")

@@ -1,12 +1,14 @@
 // Shows which part of the picture a crop keeps, with a slider that moves it.
 
 import {$, clamp, fillTrack, make, rangeInput} from "./dom.js";
+import {drawFrame} from "./playback.js";
 
 const WIDTH = 560;  // of its canvas, in pixels
 
 export class CropView {
   /** `position`: the centre of the crop on the axis along which it can move, 0 to 1; null: the centre of motion. */
   constructor(maps, shape, position, onChange) {
+    this.everywhere = maps.everywhere;
     this.aspect = maps.width / maps.height;
     this.ratio = shape ? shape.split(":").reduce((wide, high) => wide / high) : this.aspect;
     this.shape = shape;
@@ -39,6 +41,7 @@ export class CropView {
     const {width, height} = this.canvas;
     const context = this.canvas.getContext("2d");
     context.drawImage(photo, 0, 0, width, height);
+    if (this.everywhere) drawFrame(context, width, height);  // in another style, or with weather
     const [w, h] = this.croppedSize([width, height]);
     const start = (length, kept) => clamp(this.position * length - kept / 2, 0, length - kept);
     context.fillStyle = "rgb(8 10 12 / 0.66)";

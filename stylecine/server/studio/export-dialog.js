@@ -137,7 +137,7 @@ function select(label, name, choices, onChange = () => {}) {
 }
 
 function sizeChoices() {
-  const choice = (size, prefix = "") => [size ?? "", `${prefix}${formatSize(sizeInPixels(size))}`];
+  const choice = (size, prefix = "") => [size ?? "", `${prefix}${formatSize(evened(sizeInPixels(size)))}`];
   return [choice(null, "Full, "), ...SIZES.filter(size => size < fullSize()).map(size => choice(size))];
 }
 
@@ -155,6 +155,11 @@ function sizeInPixels(size) {
   return [state.scene.width, state.scene.height].map(length => Math.round(length * scale));
 }
 
+/** A size as it is written: in some formats both sides are even. */
+function evened(size) {
+  return chosenFormat().even ? size.map(length => length - length % 2) : size;
+}
+
 function formatSize([width, height]) {
   return `${width} × ${height}`;
 }
@@ -163,7 +168,7 @@ function showSize() {
   const preset = chosenPreset();
   const size = preset ? presetSize(preset) : sizeInPixels(chosen.size);
   const duration = chosenFormat().kind.id === "poster" ? "" : `, ${state.options.seconds} s loop`;
-  $("export-size").textContent = formatSize(crop ? crop.croppedSize(size) : size) + duration;
+  $("export-size").textContent = formatSize(evened(crop ? crop.croppedSize(size) : size)) + duration;
 }
 
 /** The photo's size with which a preset's crop is as large as it may be. */

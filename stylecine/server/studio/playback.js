@@ -75,6 +75,12 @@ export function seekBeforeSeam(seconds) {
   player.seek(-Math.min(seconds * player.fps, player.period / 2));
 }
 
+/** Draws the frame that is shown, which WebGL keeps only until the browser has shown it. */
+export function drawFrame(context, width, height) {
+  player.seek(player.time);
+  context.drawImage($("loop"), 0, 0, width, height);
+}
+
 export function setRate(rate) {
   player.rate = rate;
 }

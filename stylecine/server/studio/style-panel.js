@@ -20,6 +20,7 @@ export function initStylePanel() {
   $("style-options").append(strengthSlider(), driftSwitch());
   initChooser();
   watch(["scene"], showThumbnails);
+  $("photo").addEventListener("load", showPhoto);
   watch(["edits"], showStyle);
 }
 
@@ -59,6 +60,11 @@ function initChooser() {
     choosing.disabled = false;
     choosing.focus();
   });
+}
+
+/** In place of the row, which takes the service a while. */
+function showPhoto() {
+  $("styles").style.setProperty("--photo", `url("${$("photo").src}")`);
 }
 
 function showThumbnails() {
