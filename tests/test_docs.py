@@ -109,7 +109,7 @@ def test_every_option_of_a_loop_is_described_to_programs() -> None:
     assert [name for name in OPTIONS if name not in described] == []
     (listed,) = re.findall(r"a job\. Fields: (.*?); as in", (REPOSITORY / "docs/service.md").read_text())
     served = {name for name, option in ALL_OPTIONS.items() if option["served"]}
-    assert {*re.findall(r"`(\w+)`", listed)} == {"scene", "format", *served} - {"refine"}
+    assert {*re.findall(r"`(\w+)`", listed)} == {"scene", "format", "preset", *served} - {"refine"}
 
 
 def test_every_format_is_described() -> None:
