@@ -588,7 +588,7 @@ def test_a_command_that_does_not_exist(command: str, says: str, capsys: pytest.C
         ("--pace fast", "pace must be calm, natural or lively, not 'fast'."),
         ("--model defalt", "There is no model or file 'defalt'; did you mean default?"),
         ("--arrow -0.1,0.2,0.3,0.3", "Arrow (-0.1, 0.2, 0.3, 0.3) does not start inside the photo"),
-        ("--codec x264 -o loop.mp4", "codec 'x264' does not fit 'loop.mp4'; use h264, h265, av1 in .mp4"),
+        ("--codec x264 -o loop.mp4", "codec 'x264' does not fit 'loop.mp4'; use h264, h265, h265-10bit, av1 in .mp4"),
     ],
 )
 def test_errors_speak_of_options_as_they_are_typed(

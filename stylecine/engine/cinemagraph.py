@@ -19,7 +19,7 @@ from stylecine.edits.model import Edit, Paint, to_option
 from stylecine.engine.loop_warnings import MIN_MOVING_SHARE, SEEN_TIMES, changing_share, quality_warning
 from stylecine.engine.scene import Scene
 from stylecine.errors import OptionError, printable
-from stylecine.machine.atomic import Finish
+from stylecine.machine.atomic import Finish, check_path
 from stylecine.machine.memory import release_freed
 from stylecine.machine.progress import Progress, Stages
 from stylecine.movement.displacement import moving_points
@@ -473,6 +473,7 @@ class Cinemagraph:
         silence: put a silent AAC track into an .mp4, for platforms that ask for sound.
         Raises OutputError, OptionError or Cancelled.
         """
+        check_path(path)
         asked = {"codec": codec, "repeat": repeat, "duration": duration, "silence": silence}
         chosen = with_preset(self.preset, asked, video=ending_of(path) == ".mp4")
         silence, codec = chosen.pop("silence") and not sound, chosen["codec"]

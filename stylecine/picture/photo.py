@@ -267,8 +267,8 @@ def _open(file: BinaryIO) -> ImageFile:
         file.seek(0)
         kind = "JPEG" if file.read(2) == b"\xff\xd8" else "HEIF"
         file.seek(0)
-        factory, accept = Image.OPEN[kind]
-        if accept is None or accept(file.read(16)) is not True:
+        factory, accept = Image.OPEN.get(kind, (None, None))
+        if factory is None or accept is None or accept(file.read(16)) is not True:
             raise
         file.seek(0)
         return factory(file, "")

@@ -132,7 +132,7 @@ def test_more_optimisation_reduces_the_error(small: Animator, photo: np.ndarray)
 
 
 def test_progress_cancels_the_optimisation(small: Animator, photo: np.ndarray) -> None:
-    with pytest.raises(Cancelled, match="inversion"):
+    with pytest.raises(Cancelled, match="while inverting the photo"):
         small.invert(photo, progress=lambda stage, done, total: not (stage == "inversion" and done == 3))
 
 

@@ -179,7 +179,7 @@ def test_animate_looks_for_cloth_only_where_the_photo_fits_into_memory(
 
 
 def test_looking_for_cloth_is_reported_and_can_be_cancelled(small_model: Path) -> None:
-    with pytest.raises(Cancelled, match="mask"):
+    with pytest.raises(Cancelled, match="while finding what moves"):
         animate(flag_photo(), model=small_model, progress=lambda stage, *_: stage != "mask", **CLOTH)
 
 

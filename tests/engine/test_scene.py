@@ -74,7 +74,7 @@ def test_what_is_no_scene_and_a_misspelt_option_are_named(animator: Animator, sc
     for make in (animator.render, animator.preview):
         with pytest.raises(SceneError, match=r"made of a scene, as invert\(\) or .* not of 'photo.png'"):
             make("photo.png")  # type: ignore[arg-type]
-        with pytest.raises(OptionError, match="There is no option 'second'; use seconds"):
+        with pytest.raises(OptionError, match="There is no option 'second'; did you mean seconds"):
             make(scene, second=4)  # type: ignore[call-arg]
 
 
@@ -268,8 +268,8 @@ def test_the_edit_that_stops_everything_is_named(lake: Scene, animator: Animator
         ((lake, {"mask": water, "motion": 0 * field}), "The motion is zero where the mask is white"),
         ((lake, {"motion": 0 * field}), "The motion is almost nowhere faster than 0.05"),
         ((lake, {"motion": speck}), "The motion is almost nowhere faster than 0.05"),
-        ((frozen, {"mask": still}), "is frozen; undo the freeze"),
-        ((frozen, {"motion": field}), "is frozen; undo the freeze"),
+        ((frozen, {"mask": still}), "is frozen or transparent; undo the freeze"),
+        ((frozen, {"motion": field}), "is frozen or transparent; undo the freeze"),
         ((frozen, {}), "The edits leave nothing that moves"),
     ):
         with pytest.raises(NothingMoves, match=says):
