@@ -208,8 +208,8 @@ typedef struct {
   const float *shift;     /* host [frames,sub_cycles]: factor on it, in [0,1]; not read without stagger */
   const float *standing;  /* [gh,gw] in [0,1]: how much of the displacement, times a level's share, the level lacks;
                              or NULL */
-  const float *light;     /* [h,w,4] of the coarsest level, red, green, blue, unused: a part of it that stands everywhere
-                             and is added to what moves; or NULL */
+  const float *light; /* [h,w,4] of the coarsest level, red, green, blue, unused: a part of it that stands everywhere
+                         and is added to what moves; or NULL */
   const stylecine_recolour_args *recolouring; /* of the frames, done while they are in the cache: its frame and out are
                                                  `out`, its sizes those of the frames; or NULL */
   uint8_t *out;                               /* out [frames,height,width,3] */
