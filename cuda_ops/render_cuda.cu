@@ -129,8 +129,13 @@ __device__ void add_level(const Frames &frames, const float *workspace, int i, i
       add_copy<bfloat>(level.spline, height, width, px, py, field[4 + copy], sum);
     else add_copy<float>(level.spline, height, width, px, py, field[4 + copy], sum);
   }
-  if (frames.args.light && i == frames.args.levels - 1)
-    for (int c = 0; c < 3; ++c) sum.c[c] += frames.args.light[(y * level.w + x) * 4 + c];
+}
+
+// Adds the light at a pixel of the coarsest level.
+__device__ void add_light(const stylecine_render_args &args, int width, int y, int x, Pixel &sum) {
+  if (!args.light) return;
+  const float *light = args.light + (y * width + x) * 4;
+  for (int c = 0; c < 3; ++c) sum.c[c] += light[c];
 }
 
 // A pixel of a patch upsampled by two: zeros inserted, then [1,3,3,1].
@@ -180,6 +185,7 @@ __global__ void __launch_bounds__(BLOCK, 3) tiles(const __grid_constant__ Frames
       Pixel result = {};
       if (y >= 0 && y < height && x >= 0 && x < width) {  // 0 outside the level
         if (i < args.levels - 1) result = upsampled(before, coarser, y, x);
+        else add_light(args, width, y, x, result);
         add_level<Usual>(frames, workspace, i, y, x, result);
       }
       sum[p] = result;
@@ -202,6 +208,7 @@ __global__ void __launch_bounds__(BLOCK, 3) tiles(const __grid_constant__ Frames
     const int y = y0 + row, x = x0 + column;
     Pixel result = {};
     if (args.levels > 1) result = upsampled(before, second, y, x);
+    else add_light(args, int(frames.level[0].w), y, x, result);
     add_level<Usual>(frames, workspace, 0, y, x, result);
     const float noise = dither(top + row, left + column);
     for (int c = 0; c < 3; ++c) {

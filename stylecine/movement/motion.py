@@ -85,7 +85,7 @@ def read_motion(motion: Any) -> Tensor:
         raise MotionError(
             "The motion is faster than the whole photo in 1/30 s; give pixels per 1/30 s of its own grid."
         )
-    return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))
+    return torch.from_numpy(np.array(values, dtype=np.float32))
 
 
 def _model_flow(scenery: Scenery, pace: str, wind: Wind | None) -> np.ndarray:

@@ -251,7 +251,7 @@ def open_image(file: BinaryIO, name: str) -> ImageFile:
     except Image.DecompressionBombError:
         raise _too_many_pixels(name, MAX_DECODED) from None
     except Exception:  # plugins raise anything at hostile headers
-        raise PhotoError(f"{name} is not an image this can read; {_SAVE_AS}.") from None
+        raise PhotoError(f"{name} cannot be read as an image; {_SAVE_AS}.") from None
     limit = MAX_PHONE if image.format in _FROM_PHONES else MAX_DECODED
     if image.width * image.height > limit:
         raise _too_many_pixels(f"{name} is {image.width}x{image.height} and", limit)

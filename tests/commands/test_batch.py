@@ -108,7 +108,7 @@ def test_interrupted_killed_and_run_again(command: list[str], tmp_path: Path) ->
         _, told = run.communicate(timeout=60)
     assert run.returncode == 2
     assert told.splitlines() == [
-        f"stylecine: '{tmp_path / 'b.png'}' is not an image this can read; save it as JPEG or PNG and try again.",
+        f"stylecine: '{tmp_path / 'b.png'}' cannot be read as an image; save it as JPEG or PNG and try again.",
         f"stylecine: 1 of 2 photos have no loop; {out / 'report.html'} says why.",
     ]
     assert state(out) == {"a.mp4": "done", "b.mp4": "failed"}

@@ -6,9 +6,11 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from stylecine.machine.threads import cores
+from stylecine.picture.photo import encode_png
 from tests.ray_cluster import address as address
 from tests.ray_cluster import on_loopback as on_loopback
 from tests.ray_cluster import processes_at
@@ -71,11 +73,12 @@ def test_accepted_work_survives_kill_9_and_is_what_a_local_worker_makes(
 
 
 def test_files_travel_to_the_actor_and_back(served: Served) -> None:
-    scene = served.scene(b"a photo")["id"]
+    photo = encode_png(np.zeros((2, 3, 3), np.uint8))
+    scene = served.scene(photo)["id"]
     animation = served.animation(scene)["id"]
     assert served.finished(animation)["state"] == "done"
     assert served.client.get(f"/v1/animations/{animation}/result").content == bytes(range(250)) * 4
-    assert served.client.get(f"/v1/scenes/{scene}/photo").content == b"a photo"
+    assert served.client.get(f"/v1/scenes/{scene}/photo").content == photo
     assert served.files() == {f"{scene}.cine", f"{animation}.mp4"}
 
 

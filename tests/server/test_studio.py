@@ -398,7 +398,7 @@ def test_a_scene_that_the_server_has_stays_there_when_its_opening_is_cancelled(
 def test_a_file_that_is_not_a_photo_is_refused_and_the_open_photo_stays(studio: Studio, tmp_path: Path) -> None:
     (tmp_path / "notes.jpg").write_text("no photo")
     studio.at("picker").set_input_files(tmp_path / "notes.jpg")
-    expect(studio.at("notice")).to_contain_text("is not an image this can read")
+    expect(studio.at("notice")).to_contain_text("cannot be read as an image")
     expect(studio.at("notice").get_by_role("button", name="Choose another")).to_be_visible()
     studio.at("notice-close").click()
     assert studio.motion(SKY) > 0.3
