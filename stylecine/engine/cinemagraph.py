@@ -360,7 +360,7 @@ class Cinemagraph:
             that was given to `animate`.
         keep_metadata: put when, where and with what camera the photo was taken into an .mp4, a Live Photo or a Motion
             Photo, so that it sorts beside the photo; by default nothing of that leaves the photo.
-        Raises OutputError, OptionError or Cancelled.
+        Raises OutputError, OptionError, Cancelled; TooLarge if no such file can hold frames of this size.
         """
         video: Any = {"codec": codec, "repeat": repeat, "duration": duration, "keyframes": keyframes}
         kept: Any = {"embed_report": embed_report, "keep_metadata": keep_metadata}
