@@ -471,7 +471,7 @@ class Cinemagraph:
         keep_metadata: put when, where and with what camera the photo was taken into an .mp4, a Live Photo or a Motion
             Photo, so that it sorts beside the photo; by default nothing of that leaves the photo.
         silence: put a silent AAC track into an .mp4, for platforms that ask for sound.
-        Raises OutputError, OptionError or Cancelled.
+        Raises OutputError, OptionError, Cancelled; TooLarge if no such file can hold frames of this size.
         """
         check_path(path)
         asked = {"codec": codec, "repeat": repeat, "duration": duration, "silence": silence}

@@ -265,13 +265,13 @@ def _open(file: BinaryIO) -> ImageFile:
         return Image.open(file)
     except Image.DecompressionBombError:  # for Pillow, 179 million pixels are one
         file.seek(0)
-        kind = "JPEG" if file.read(2) == b"\xff\xd8" else "HEIF"
+        start = file.read(16)
         file.seek(0)
-        factory, accept = Image.OPEN.get(kind, (None, None))
-        if factory is None or accept is None or accept(file.read(16)) is not True:
-            raise
-        file.seek(0)
-        return factory(file, "")
+        for kind in ("JPEG", "HEIF"):
+            factory, accept = Image.OPEN.get(kind, (None, None))
+            if factory and accept and accept(start) is True:
+                return factory(file, "")
+        raise
 
 
 def _too_many_pixels(name: str, limit: int) -> TooLarge:
