@@ -141,7 +141,7 @@ def test_failures_are_reported_and_retried(
         ("failed", "NothingMoves"),
         ("done", None),
     ]
-    assert "a.png' is not an image" in records["a.mp4"]["error"] and not (out / "a.mp4").exists()
+    assert "a.png' cannot be read as an image" in records["a.mp4"]["error"] and not (out / "a.mp4").exists()
     assert run_here(tasks, out, animator, model)[0] == ["a.mp4", "b.mp4"]
     assert run_here(photos, out, animator, model)[0] == ["a.mp4", "b.mp4"]  # which has another mask now
 

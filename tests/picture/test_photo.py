@@ -466,9 +466,9 @@ def test_flipped_bits_raise_nothing_else() -> None:
     ("content", "match"),
     [
         (b"", "empty"),
-        (b"<html>not an image</html>", "not an image"),
-        (bytes(5000), "not an image"),
-        (b"\x89PNG\r\n\x1a\n", "not an image"),
+        (b"<html>not an image</html>", "cannot be read as an image"),
+        (bytes(5000), "cannot be read as an image"),
+        (b"\x89PNG\r\n\x1a\n", "cannot be read as an image"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 100 100\n%%EndComments\n", "EPS"),
     ],
 )

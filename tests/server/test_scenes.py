@@ -247,7 +247,7 @@ def test_another_photo_is_a_style(real: Served, scene: str, png: bytes, photo: n
         ({"name": "dusk", "drift": "yes"}, "drift"),
         ({"name": "x.jpg", "picture": "not base64"}, "is not base64"),
         ({"name": "x.jpg", "picture": "\u00e4"}, "is not base64"),
-        ({"name": "x.jpg", "picture": "bm8gcGhvdG8="}, "is not an image"),
+        ({"name": "x.jpg", "picture": "bm8gcGhvdG8="}, "cannot be read as an image"),
         ({"name": "x.jpg", "picture": ""}, "picture"),
         ({"name": "x.jpg", "picture": 3}, "picture"),
         ({"name": "x" * 256, "picture": "bm8gcGhvdG8="}, "name"),

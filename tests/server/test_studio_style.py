@@ -176,7 +176,7 @@ def test_a_file_that_is_no_photo_gives_no_style(studio: Studio, tmp_path: Path) 
     (tmp_path / "notes.jpg").write_text("no photo")
     studio.at("style-picker").set_input_files(tmp_path / "notes.jpg")
     expect(studio.at("notice")).to_have_attribute("role", "alert")
-    expect(studio.at("notice")).to_contain_text("not an image")
+    expect(studio.at("notice")).to_contain_text("cannot be read as an image")
     assert chosen(studio) == "Original"
     studio.at("notice-close").click()
 
