@@ -17,6 +17,17 @@ from PIL import Image
 
 pytest.importorskip("fastapi")
 HERE = Path(__file__).parent
+# What is asked for of a file of 1000 bytes; status, and the part that comes.
+RANGES = (
+    ("bytes=0-1", 206, 0, 2),  # what Safari asks for first
+    ("bytes=990-", 206, 990, 1000),
+    ("bytes=-10", 206, 990, 1000),
+    ("bytes=-5000", 206, 0, 1000),
+    ("bytes=0-99999", 206, 0, 1000),
+    ("bytes=0-9,20-29", 200, 0, 1000),  # several may be ignored
+    ("bytes=9-0", 200, 0, 1000),
+    ("nonsense", 200, 0, 1000),
+)
 
 
 class Served:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.server.conftest import Served, wait_until
+from tests.server.conftest import RANGES, Served, wait_until
 
 RESULT = bytes(range(250)) * 4  # of a quick worker
 
@@ -107,18 +107,7 @@ def test_deleting_a_scene_cancels_its_jobs(quick: Served) -> None:
     assert not [name for name in quick.files() if scene in name]
 
 
-@pytest.mark.parametrize(
-    ("ranges", "status", "begin", "end"),
-    [
-        ("bytes=0-9", 206, 0, 10),
-        ("bytes=990-", 206, 990, 1000),
-        ("bytes=-10", 206, 990, 1000),
-        ("bytes=0-99999", 206, 0, 1000),
-        ("bytes=0-9,20-29", 200, 0, 1000),  # several may be ignored
-        ("bytes=9-0", 200, 0, 1000),
-        ("nonsense", 200, 0, 1000),
-    ],
-)
+@pytest.mark.parametrize(("ranges", "status", "begin", "end"), RANGES)
 def test_a_result_is_read_in_parts(
     quick: Served, done: dict[str, Any], ranges: str, status: int, begin: int, end: int
 ) -> None:

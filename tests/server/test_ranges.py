@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from stylecine.server.ranges import Recent
-from tests.server.conftest import Served
+from tests.server.conftest import RANGES, Served
 
 PREVIEW = bytes(range(250)) * 4  # of a quick worker
 
@@ -23,19 +23,7 @@ def times_made(served: Served, links: dict[str, str]) -> int:
     return len(starts.read_text().splitlines()) if starts.exists() else 0
 
 
-@pytest.mark.parametrize(
-    ("ranges", "status", "begin", "end"),
-    [
-        ("bytes=0-1", 206, 0, 2),  # what Safari asks for first
-        ("bytes=990-", 206, 990, 1000),
-        ("bytes=-10", 206, 990, 1000),
-        ("bytes=-5000", 206, 0, 1000),
-        ("bytes=0-99999", 206, 0, 1000),
-        ("bytes=0-9,20-29", 200, 0, 1000),  # several may be ignored
-        ("bytes=9-0", 200, 0, 1000),
-        ("nonsense", 200, 0, 1000),
-    ],
-)
+@pytest.mark.parametrize(("ranges", "status", "begin", "end"), RANGES)
 def test_a_preview_is_read_in_parts(
     quick: Served, links: dict[str, str], ranges: str, status: int, begin: int, end: int
 ) -> None:
