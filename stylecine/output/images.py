@@ -203,18 +203,27 @@ class _LazyFrames:
         return getattr(self._image, name)
 
 
+def _save_frames(
+    first: np.ndarray, remaining: Iterator[np.ndarray], count: int, file: BinaryIO, **options: Any
+) -> None:
+    """`count` frames by Pillow's writer of a format."""
+    others = [_LazyFrames(remaining, count - 1)] if count > 1 else []
+    Image.fromarray(first).save(file, save_all=True, append_images=others, **options)
+
+
 def _encode_webp(frames: Frames, file: BinaryIO, durations: list[int], quality: int, comment: str) -> None:
     remaining = iter(frames)
-    first, others = next(remaining), len(frames) - 1
+    first = next(remaining)
     # Key frames would make static parts flicker, and only help seeking; but libwebp draws what is transparent in part
     # over the frame before, so that it would become opaque.
     translucent = first.shape[2] == 4 and bool((first[..., 3] % 255).any())
     distance = 1 if translucent else len(durations) + 1
-    Image.fromarray(first).save(
+    _save_frames(
+        first,
+        remaining,
+        len(frames),
         file,
-        "WEBP",
-        save_all=True,
-        append_images=[_LazyFrames(remaining, others)] if others else [],
+        format="WEBP",
         duration=durations,
         loop=0,
         quality=quality,
@@ -229,12 +238,12 @@ def _encode_avif(frames: Frames, file: BinaryIO, durations: list[int], quality: 
     """With libavif, whose animations have a second track for the alpha, which FFmpeg writes only of an encoder that
     knows pictures without colours."""
     remaining = iter(frames)
-    first, others = next(remaining), len(frames) - 1
-    Image.fromarray(first).save(
+    _save_frames(
+        next(remaining),
+        remaining,
+        len(frames),
         file,
-        "AVIF",
-        save_all=True,
-        append_images=[_LazyFrames(remaining, others)] if others else [],
+        format="AVIF",
         duration=durations,
         quality=round(100 * (1 - quality / WORST_AVIF)),
         range="limited",  # as which Chromium shows it, whatever its tags say

@@ -6,7 +6,6 @@ decoded before they are shown; here the frames' own offsets do, and silence need
 
 import os
 from collections.abc import Iterator
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +13,10 @@ import av
 import numpy as np
 
 from stylecine.machine.atomic import translate_os_errors
+from stylecine.output.audio import TIME_BASE
 from stylecine.output.video import QUICKTIME
+from stylecine.sound.noise import RATE
 
-RATE = 48_000  # samples a second
 CHUNK = 1024  # samples of an AAC frame
 
 
@@ -59,7 +59,7 @@ def _silence(stream: Any, seconds: float) -> Iterator[Any]:
     first = None
     for begin in range(0, count, CHUNK):
         frame = av.AudioFrame.from_ndarray(np.zeros((2, min(CHUNK, count - begin)), np.float32), "fltp", "stereo")
-        frame.sample_rate, frame.pts, frame.time_base = RATE, begin, Fraction(1, RATE)
+        frame.sample_rate, frame.pts, frame.time_base = RATE, begin, TIME_BASE
         last = begin + CHUNK >= count
         for packet in [*stream.encode(frame), *(stream.encode(None) if last else [])]:
             first = packet.pts if first is None else first

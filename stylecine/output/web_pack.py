@@ -27,7 +27,7 @@ from stylecine.ops.spline import decoded
 from stylecine.options import CLASSES, PAINTS, check_live
 from stylecine.output.images import check_webp
 from stylecine.picture.crossfade import BEGIN_STEPS
-from stylecine.picture.loop import BANDS, Loop
+from stylecine.picture.loop import BANDS, Loop, light_planes
 from stylecine.picture.overlay import Overlay
 from stylecine.picture.photo import encode_png
 from stylecine.picture.style import Appearance
@@ -158,7 +158,7 @@ def plate(loop: Loop) -> Tensor:
     """The plate that the loop gathers from, uint8 [Hc,Wc,3], merged from the splines of its levels."""
     levels = [decoded(spline[..., :3].permute(2, 0, 1).float()) for spline in loop.splines]
     if loop.light is not None:
-        levels[-1] = levels[-1] + loop.light[..., :3].permute(2, 0, 1)
+        levels[-1] = levels[-1] + light_planes(loop.light)
     return to_uint8(merge(levels))
 
 

@@ -71,7 +71,7 @@ class Loop:
     displacement: Displacement
     angle: Tensor  # [levels,phases,gh,gw]: arc cosine of the correlation of the two copies of each band
     standing_shares: tuple[float, ...]  # of each level: how much of it stands where the displacement says so
-    light: Tensor | None  # [h,w,4] over the low-pass, of which it is the part that stands everywhere
+    light: Tensor | None  # [h,w,4] over the low-pass, of which it is the part that stands everywhere; see light_planes
     contrast_gain: Tensor  # [levels,2,phases,gh,gw]: gives each copy the contrast of frame 0 at the same place
     crossfade: Tensor  # [2,gh,gw]: when a place changes from copy A to copy B; see crossfade_schedule
     sampling: str
@@ -117,7 +117,7 @@ def make_loop(
         levels = [replace(level, standing=standing_share(level.scale, min(moving.shape))) for level in levels]
     light = _light(levels[-1], moving, displacement) if lit and feature is None else None
     if light is not None:
-        levels = [*levels[:-1], replace(levels[-1], image=levels[-1].image - _planes(light))]
+        levels = [*levels[:-1], replace(levels[-1], image=levels[-1].image - light_planes(light))]
     splines = [_packed_spline(level) for level in levels]
     weights = [_on_canvas(moving, level, displacement.margin) for level in levels]
     phases = dict.fromkeys((*PHASES, *HALF_PHASES[0], *HALF_PHASES[1]))
@@ -168,7 +168,8 @@ def _light(low_pass: Level, moving: Tensor, displacement: Displacement) -> Tenso
     return standing_light(low_pass.image, seen, scale=low_pass.scale, margin=margin, size=size) * calm[..., None]
 
 
-def _planes(light: Tensor) -> Tensor:
+def light_planes(light: Tensor) -> Tensor:
+    """A loop's light as [3,h,w]."""
     return light[..., :3].permute(2, 0, 1)
 
 
@@ -436,7 +437,7 @@ def _splat(loop: Loop, moment: Moment, generated: Tensor | None, steps: int) -> 
         for level, angle in zip(loop.levels, loop.angle, strict=True)
     ]
     if loop.light is not None:
-        levels[-1] = levels[-1] + _planes(loop.light)
+        levels[-1] = levels[-1] + light_planes(loop.light)
     moved = merge(levels) if generated is None else merge(levels) + generated
     region = 0, 0, *moved.shape[1:]
     return composite(loop.photo, loop.moving, moved, margin=displacement.margin, region=region, steps=steps)
