@@ -57,7 +57,7 @@ class Codec:
     container, if not the default. smallest: side in pixels. hidden: whether hidden frames follow the last one. limits:
     (width, height, fps, whether bits are capped) -> options that keep it within its level. pixels: FFmpeg's name of its
     pixel format; alpha: of that for frames with an alpha, if it can keep one. intra: whether every frame is a key frame
-    anyway.
+    anyway. first_is_independent: whether frame 0 is coded alike whatever follows it, unless bits are capped.
     """
 
     name: str
@@ -75,6 +75,7 @@ class Codec:
     pixels: str = "yuv420p"
     alpha: str = ""
     intra: bool = False
+    first_is_independent: bool = False
 
     @property
     def deep(self) -> bool:
@@ -241,7 +242,7 @@ CODECS = {
     codec.name: codec
     for codec in (
         Codec("h264", "H.264, plays everywhere", "libx264", "h264", (23, 16, 10), 51, _h264, _h264_all_keys,
-              limits=h264_limits),
+              limits=h264_limits, first_is_independent=True),
         # hvc1: the only tag that Apple's players know; x265 writes out of bounds for sides of 64 and less
         Codec("h265", "H.265, smaller; Apple and most phones", "libx265", "hevc", (27, 20, 14), 51,
               _h265, _h265_all_keys, tag="hvc1", smallest=96),
