@@ -313,7 +313,7 @@ class Cinemagraph:
         reasons = (self.scene.photo_warning, self.mask_warning, self._quality_warning, self.cloth_warning)
         return " ".join(filter(None, reasons))
 
-    @property
+    @cached_property
     def _quality_warning(self) -> str:
         if self.loop is None:  # it is about landscapes
             return ""

@@ -1,6 +1,7 @@
 """Why a loop may disappoint, in one line."""
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import reduce
 
 import numpy as np
 import torch
@@ -72,11 +73,13 @@ def is_surely_known(photo: np.ndarray, nets: Networks) -> bool:
 
 
 def changing_share(frames: Iterable[np.ndarray], photo: np.ndarray) -> float:
-    """The share of pixels that visibly differ from the photo in one of the frames of its loop; all uint8 [H,W,3]."""
-    most = np.zeros(photo.shape[:2], np.uint8)
-    for frame in frames:
-        most = np.maximum(most, (np.maximum(frame, photo) - np.minimum(frame, photo)).max(-1))
-    return float((most > SEEN_CHANGE).mean())
+    """The share of pixels that visibly differ from the photo in one of the frames of its loop; all uint8 [H,W,3].
+
+    Of every second pixel of every second row.
+    """
+    still = photo[::2, ::2]
+    changes = (np.maximum(frame[::2, ::2], still) - np.minimum(frame[::2, ::2], still) for frame in frames)
+    return float((reduce(np.maximum, changes) > SEEN_CHANGE).any(-1).mean())
 
 
 def relief(photo: np.ndarray, mask: Tensor) -> float:

@@ -23,7 +23,7 @@ from stylecine.perception.glow import sun_glow
 from stylecine.perception.layers import segment, shows_nothing
 from stylecine.perception.scenery import Scenery, Still
 from stylecine.perception.see import EyeNetwork, Seen, see
-from stylecine.perception.stream import find_streams, import_ahead, sense_odds
+from stylecine.perception.stream import find_streams, sense_odds
 from stylecine.perception.water import MIRRORS, RUNS, SURF, judge_water
 
 TRACE = 0.05  # of a layer: with less it does not own a place of the grid
@@ -34,11 +34,8 @@ def look(photo: Tensor, eye: EyeNetwork, *, edges: bool = True) -> Scenery:
     """What a photo [3,H,W] in [-1,1] shows. edges: whether to look for those of what moves, too."""
     if shows_nothing(photo):
         return perceive(photo, photo.new_zeros((len(CLASSES), *photo.shape[-2:])), None, edges=edges)
-    with another_thread(photo.device, "stylecine-imports") as begin:
-        begin(import_ahead)
-        seen = see(photo, eye)
-        layers = segment(photo, seen)
-    return perceive(photo, layers, seen, edges=edges)
+    seen = see(photo, eye)
+    return perceive(photo, segment(photo, seen), seen, edges=edges)
 
 
 @torch.inference_mode()

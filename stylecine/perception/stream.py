@@ -131,11 +131,6 @@ def _ends_of_falls(falls: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return feet, lips
 
 
-def import_ahead() -> None:
-    """Imports what `find_streams` needs, beside other work: it takes a while, and many programs never need it."""
-    from scipy.sparse import csgraph  # noqa: F401
-
-
 def _distance_from(start: np.ndarray, here: np.ndarray) -> np.ndarray:
     """The length of the shortest way inside `here`, bool [h,w], from `start` to each place; 0 where there is none."""
     distance = geodesic_distance(here, start, KNIGHT_MOVES)

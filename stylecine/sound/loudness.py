@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy import fft, ndimage
+from scipy import ndimage
 
 from stylecine.sound.noise import RATE
 
@@ -68,7 +68,7 @@ def normalised(sound: np.ndarray, target: float = TARGET) -> np.ndarray:
 
 def _envelope(sound: np.ndarray) -> np.ndarray:
     """The largest magnitude around each sample of any channel, between samples too, [samples]."""
-    fine = OVERSAMPLING * fft.irfft(fft.rfft(sound, axis=0), OVERSAMPLING * len(sound), axis=0)
+    fine = OVERSAMPLING * np.fft.irfft(np.fft.rfft(sound, axis=0), OVERSAMPLING * len(sound), axis=0)
     return np.asarray(np.abs(fine).reshape(len(sound), -1).max(1))
 
 

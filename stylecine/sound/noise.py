@@ -10,7 +10,6 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import fft
 
 RATE = 48_000  # samples a second
 MINNAERT = 3.26  # m/s: radius times frequency of a bubble in water at the surface
@@ -28,8 +27,8 @@ def band(frequencies: np.ndarray, low: float, high: float, tilt: float = 0.0) ->
 
 def shaped_noise(rng: np.random.Generator, samples: int, low: float, high: float, tilt: float = 0.0) -> np.ndarray:
     """Periodic Gaussian noise [samples] with the spectrum of `band`, of an RMS of 1."""
-    spectrum = fft.rfft(rng.standard_normal(samples)) * band(fft.rfftfreq(samples, 1 / RATE), low, high, tilt)
-    return unit(fft.irfft(spectrum, samples))
+    spectrum = np.fft.rfft(rng.standard_normal(samples)) * band(np.fft.rfftfreq(samples, 1 / RATE), low, high, tilt)
+    return unit(np.fft.irfft(spectrum, samples))
 
 
 def modulation(
@@ -46,7 +45,7 @@ def modulation(
     harmonics = np.arange(max(1, first), max(1, last + 1))
     drawn = rng.standard_normal((2, len(harmonics)))
     spectrum[harmonics] = (drawn[0] + 1j * drawn[1]) / np.sqrt(harmonics)
-    gains: np.ndarray = np.exp(DECIBELS * depth * unit(fft.irfft(spectrum, samples)))
+    gains: np.ndarray = np.exp(DECIBELS * depth * unit(np.fft.irfft(spectrum, samples)))
     return gains
 
 
@@ -60,7 +59,7 @@ def pulses(samples: int, at: np.ndarray, strengths: np.ndarray, attack: float, d
     rise_and_fall = np.exp(-np.square(np.minimum(since, 0) / attack) - np.maximum(since, 0) / decay)
     np.add.at(kernel, since % samples, rise_and_fall)
     np.add.at(train, np.rint(at).astype(int) % samples, strengths)
-    return np.maximum(fft.irfft(fft.rfft(kernel) * fft.rfft(train), samples), 0)
+    return np.maximum(np.fft.irfft(np.fft.rfft(kernel) * np.fft.rfft(train), samples), 0)
 
 
 def bubbles(

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import fft
 
 from stylecine.errors import OptionError
 from stylecine.sound.loudness import TARGET, normalised
@@ -70,9 +69,9 @@ def _placed(source: Source, samples: int, waves: int, rng: np.random.Generator) 
         angle = math.pi / 4 * (1 + WIDTH * (2 * place - 1))
         heard += np.array([[math.cos(angle)], [math.sin(angle)]]) * strand
     treble = NEAR_TREBLE * (FAR_TREBLE / NEAR_TREBLE) ** source.distance
-    spectrum = fft.rfft(heard) * band(fft.rfftfreq(samples, 1 / RATE), 20, treble)
+    spectrum = np.fft.rfft(heard) * band(np.fft.rfftfreq(samples, 1 / RATE), 20, treble)
     gain = math.exp(DECIBELS * source.level) / math.sqrt(len(source.places))
-    return gain * np.asarray(fft.irfft(spectrum, samples))
+    return gain * np.asarray(np.fft.irfft(spectrum, samples))
 
 
 def _target(sources: Sequence[Source]) -> float:

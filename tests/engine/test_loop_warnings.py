@@ -39,10 +39,10 @@ def likeness_of(photo: np.ndarray, model: Animator) -> float:
 
 
 def test_what_changes_at_any_time_is_seen_to_move() -> None:
-    photo = np.full((10, 10, 3), 100, np.uint8)
+    photo = np.full((20, 20, 3), 100, np.uint8)
     first, second, faint = photo.copy(), photo.copy(), photo + np.uint8(8)
-    first[0, :5, 1] += 9
-    second[0, 4:8, 2] -= 9
+    first[:2, :10, 1] += 9
+    second[:2, 8:16, 2] -= 9
     assert changing_share([first, second, faint], photo) == 0.08
 
 
