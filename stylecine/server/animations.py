@@ -14,7 +14,7 @@ from stylecine.server import schemas
 from stylecine.server.problems import Problem, documented, not_found
 from stylecine.server.ranges import asked_range
 from stylecine.server.responses import binary, file_name, job, not_modified
-from stylecine.server.scenes import ALWAYS
+from stylecine.server.scenes import ALWAYS, STORED
 from stylecine.server.service import Service
 
 MAX_EVENT_RATE = 10  # a second
@@ -37,7 +37,7 @@ Key = Annotated[str | None, Header(min_length=1, max_length=255, pattern=r"^[\x2
 def routes(service: Service) -> APIRouter:
     router = APIRouter(prefix="/v1/animations", tags=["animations"])
 
-    @router.post("", status_code=202, responses=documented(*ALWAYS, 400, 403, 404, 409, 422, 429, 503))
+    @router.post("", status_code=202, responses=documented(*ALWAYS, 400, 403, 404, 409, 422, 429, *STORED))
     async def animate(options: schemas.Animation, response: Response, idempotency_key: Key = None) -> schemas.Job:
         """Makes a file of a scene as it is now. A repeated Idempotency-Key returns the first job."""
         row = await service.add_animation(await _chosen(service, options), idempotency_key)
@@ -88,7 +88,7 @@ def routes(service: Service) -> APIRouter:
 
     @router.delete(
         "/{id}",
-        responses={204: {"description": "Removed, with its result"}, **documented(*ALWAYS, 403, 404, 422)},
+        responses={204: {"description": "Removed, with its result"}, **documented(*ALWAYS, 403, 404, 422, *STORED)},
     )
     async def delete(id: str) -> schemas.Job:
         """Cancels an unfinished animation; removes a finished one (204)."""

@@ -274,11 +274,16 @@ def test_waiting_clients_are_released_when_the_service_stops(service: Service) -
 
 def test_the_database_shrinks(service: Service) -> None:
     async def run() -> None:
+        await service.store.shrink()
+        before = pages()
         row = {"id": "x", "scene": "x", "state": "queued", "format": "mp4", "name": "x", "asked": {}, "expires": 0.0}
-        await service.store.insert("animations", row | {"edits": ["x" * 1_000_000], "created": time.time()})
+        await service.store.insert("animations", row | {"edits": ["x" * 10_000_000], "created": time.time()})
+        assert pages() > before + 1000
         await service.store.delete("animations", "x")
         await service.store.shrink()
+        assert pages() == before
+
+    def pages() -> int:
+        return int(service.store._reader.execute("PRAGMA page_count").fetchone()[0])
 
     asyncio.run(run())
-    (pages,) = service.store._reader.execute("PRAGMA page_count").fetchone()
-    assert pages < 20
