@@ -391,7 +391,7 @@ class Service:
         )
         with self._unfinished(id, job):
             changes = await self._outcome(id, self.animations.submit(job), "done")
-            if changes["state"] != "done":
+            if changes["state"] != "done" and job.attempts:
                 _remove_output(output)
             changes |= {"finished": self.store.now(), "expires": self._expiry(), "edits": []}  # no longer needed
             if changes["state"] != "cancelled" or not self._is_cancelled(id):

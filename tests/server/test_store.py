@@ -1,4 +1,4 @@
-"""The store beside files and programs that it does not expect: restored backups, and another program in its database."""
+"""The store beside what it does not expect: restored backups, damaged files, and another program in its database."""
 
 import asyncio
 import os
