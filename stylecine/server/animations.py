@@ -11,7 +11,7 @@ from starlette.responses import FileResponse, StreamingResponse
 from stylecine.options import preset
 from stylecine.output.formats import SERVED
 from stylecine.server import schemas
-from stylecine.server.problems import Problem, documented, not_found
+from stylecine.server.problems import Problem, documented
 from stylecine.server.ranges import asked_range
 from stylecine.server.responses import binary, file_name, job, not_modified
 from stylecine.server.scenes import ALWAYS, STORED
@@ -63,7 +63,7 @@ def routes(service: Service) -> APIRouter:
             200: FILES,
             206: FILES | {"description": "Part of it"},
             304: {"description": "Not changed"},
-            **documented(*ALWAYS, 404, 409, 416, 422),
+            **documented(*ALWAYS, 404, 409, 416, 422, 500, *STORED),
         },
     )
     async def get_result(request: Request, id: str) -> Response:
@@ -76,8 +76,8 @@ def routes(service: Service) -> APIRouter:
         path, name = service.store.result(id, format), file_name(row["name"], format)
         try:
             response = FileResponse(path, 200, headers, media_type, filename=name, stat_result=path.stat())
-        except FileNotFoundError:  # deleted meanwhile
-            raise not_found("animation") from None
+        except FileNotFoundError:
+            raise await service.result_cause(id) from None
         etag = response.headers["etag"]
         if not_modified(request, etag):
             return Response(status_code=304, headers=headers | {"ETag": etag})

@@ -416,6 +416,13 @@ class Service:
         _remove(self.store.result(id, row["format"]))
         return None
 
+    async def result_cause(self, id: str) -> Problem:
+        """Why there is no file of a done animation: it was deleted meanwhile, or it is lost, with which the animation
+        fails."""
+        self.animation(id)
+        await self.store.change("animations", id, state="failed", problem=animation_lost().json)
+        return animation_lost()
+
     async def _check_animation(self, options: dict[str, Any]) -> None:
         """Raises a 422 for impossible options."""
         self.check_loop(options)

@@ -116,12 +116,20 @@ class Store:
 
     def close(self) -> None:
         self._thread.shutdown()
-        busy, pages, copied = self._writer.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
+        is_copied = self._copy_journal()
         self._writer.close()
         self._reader.close()
-        if not busy and pages == copied:
+        if is_copied:
             self._empty_journal()
         os.close(self._lock)
+
+    def _copy_journal(self) -> bool:
+        """Writes the journal into the database, which is then complete without it; whether that could be done."""
+        try:
+            busy, pages, copied = self._writer.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
+        except sqlite3.Error:  # the next start does it
+            return False
+        return not busy and pages == copied
 
     def _empty_journal(self) -> None:
         """Its file keeps its size, but next to a restored backup of the database it does no harm."""
