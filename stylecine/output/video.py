@@ -27,8 +27,8 @@ from av.video.reformatter import (
     VideoReformatter,
 )
 
-from stylecine.errors import DiskFull, OptionError, OutputError, TooLarge, VideoError, printable
-from stylecine.machine.atomic import NO_SPACE, Finish, PathLike, atomic_write, check_destination, translate_os_errors
+from stylecine.errors import OptionError, OutputError, TooLarge, VideoError, printable
+from stylecine.machine.atomic import Finish, PathLike, atomic_write, check_destination, translate_os_errors
 from stylecine.machine.memory import available_bytes
 from stylecine.options import KEYFRAMES, check_frame, check_int, parse_duration
 from stylecine.output import VideoInfo
@@ -571,6 +571,4 @@ def _translate_errors(target: Path) -> Iterator[None]:
         with translate_os_errors(target):
             yield
     except av.FFmpegError as error:
-        if error.errno in NO_SPACE:
-            raise DiskFull(f"There is no space left to write '{target}'; free some or choose another disk.") from error
         raise OutputError(f"'{target.name}' cannot be encoded ({error}); choose another place or quality.") from error
