@@ -238,7 +238,8 @@ class Store:
             for path in [path for path in (self.folder / name).iterdir() if path.name not in names]:
                 id = path.name.partition(".")[0]
                 try:
-                    if name in KEPT and is_id(id) and id not in ids[name] and path.is_file():
+                    is_file = path.is_file() and not path.is_symlink()
+                    if is_file and name in KEPT and is_id(id) and id not in ids[name]:
                         self._set_aside(path)
                         lost += 1
                     else:
