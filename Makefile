@@ -6,8 +6,9 @@
 # make sanitize    runs the kernels' tests with the native library under AddressSanitizer and UndefinedBehaviorSanitizer
 # make soak        runs 100,000 random kernel calls (CASES) with that library; opens damaged .cine files; runs the
 #                  service on this machine with 200 clients for MINUTES, with requests generated from its schema, with
-#                  damaged uploads, killed 20 times, and for 500 animations in a row, of which the memory is watched;
-#                  executes the notebook. Writes to benchmarks/results/
+#                  damaged uploads, killed 20 times, with a disk that is filled and freed for MINUTES (needs root), and
+#                  for 500 animations in a row, of which the memory is watched; executes the notebook. Writes to
+#                  benchmarks/results/
 # make bench       measures speed, into benchmarks/results/; only meaningful on an idle machine
 # make gpu         on a machine with a GPU: compares its kernels with the CPU's, alone and under compute-sanitizer, measures
 #                  and profiles them, into benchmarks/results/; fails without a GPU
@@ -87,6 +88,7 @@ soak-service: .venv/installed-soak
 	$(BIN)/python -m benchmarks.soak_schema
 	$(BIN)/python -m benchmarks.soak_uploads
 	$(BIN)/python -m benchmarks.soak_kills
+	$(BIN)/python -m benchmarks.soak_full_disk --minutes $(MINUTES)
 	$(BIN)/python -m benchmarks.soak_memory
 
 build/sanitized: .venv/installed-test $(NATIVE)

@@ -71,10 +71,10 @@ class Served:
         (os.killpg if workers else os.kill)(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
-    def error_output(self) -> list[str]:
-        """The first 20 lines on standard error, except for those about requests that are not HTTP."""
+    def error_output(self, containing: str = "") -> list[str]:
+        """The first 20 lines on standard error with some text, except for those about requests that are not HTTP."""
         self._errors.seek(0)
-        lines = self._errors.read().splitlines()
+        lines = [line for line in self._errors.read().splitlines() if containing in line]
         return [line for line in lines if line != "WARNING:  Invalid HTTP request received."][:20]
 
     def megabytes(self) -> float:

@@ -66,24 +66,30 @@ class Client(threading.Thread):
     def _step(self) -> None:
         if not self.scenes or self.random.random() < 0.3:
             photo = self.random.choice(self.photos)
-            self.scenes.append(self._send("POST", "/v1/scenes?size=128&wait=10", content=photo)["id"])
-        scene = self._send("GET", f"/v1/scenes/{self.random.choice(self.scenes)}?wait=10")
+            self.scenes.append(self.send("POST", "/v1/scenes?size=128&wait=10", content=photo)["id"])
+        scene = self.send("GET", f"/v1/scenes/{self.random.choice(self.scenes)}?wait=10")
         if scene["state"] != "ready":
             return
         if self.random.random() < 0.4:
-            self._send("PATCH", f"/v1/scenes/{scene['id']}", json={"edits": [EDIT]})
+            self.send("PATCH", f"/v1/scenes/{scene['id']}", json={"edits": [EDIT]})
             self.edited.add(scene["id"])
         options = {"scene": scene["id"], "format": self.random.choice(("mp4", "gif", "webp")), **SMALL}
-        self.animations.append(self._send("POST", "/v1/animations", json=options)["id"])
+        self.animations.append(self.send("POST", "/v1/animations", json=options)["id"])
         if self.random.random() < 0.2:
-            animation = self.random.choice(self.animations)
-            self.deletions[animation] = 0
-            self.deletions[animation] = self.http.delete(f"/v1/animations/{animation}").status_code
+            self.delete(self.random.choice(self.animations))
 
-    def _send(self, method: str, path: str, **body: Any) -> dict[str, Any]:
+    def wait(self) -> None:
+        """After a refusal."""
+        time.sleep(1)
+
+    def delete(self, animation: str) -> None:
+        self.deletions[animation] = 0
+        self.deletions[animation] = self.http.delete(f"/v1/animations/{animation}").status_code
+
+    def send(self, method: str, path: str, **body: Any) -> dict[str, Any]:
         """The response, as soon as the service has time. Raises HTTPStatusError if it refuses the request."""
-        while (response := self.http.request(method, path, **body)).status_code in (429, 503):
-            time.sleep(1)
+        while (response := self.http.request(method, path, **body)).status_code in (429, 503, 507):
+            self.wait()
         return dict(response.raise_for_status().json())
 
 
@@ -103,7 +109,7 @@ def soak(data: Path, kills: int) -> dict[str, Any]:
         for client in clients:
             client.join(2 * CLIENTS * 30)
         start = time.monotonic()
-        _wait_until_finished(data)
+        wait_until_finished(data)
         return {
             "kills": kills,
             "accepted": {
@@ -114,14 +120,14 @@ def soak(data: Path, kills: int) -> dict[str, Any]:
             },
             "seconds_until_all_was_finished": round(time.monotonic() - start, 1),
             "refused": [fault for client in clients for fault in client.faults],
-            "lost": list(_lost(served.address, clients)),
-            "database": _damage(data),
-            "files": _unexpected_files(data),
+            "lost": list(lost(served.address, clients)),
+            "database": damage(data),
+            "files": unexpected_files(data),
             "processes": list(_processes_of(groups)),
         }
 
 
-def _wait_until_finished(data: Path) -> None:
+def wait_until_finished(data: Path) -> None:
     unfinished = "SELECT id FROM {} WHERE state IN ('queued', 'running')"
     query = f"{unfinished.format('scenes')} UNION {unfinished.format('animations')}"
     end = time.monotonic() + PATIENCE
@@ -132,7 +138,7 @@ def _wait_until_finished(data: Path) -> None:
         time.sleep(0.5)
 
 
-def _lost(address: str, clients: Iterable[Client]) -> Iterator[str]:
+def lost(address: str, clients: Iterable[Client]) -> Iterator[str]:
     """What is not as the clients were told."""
     with httpx.Client(base_url=address, timeout=60) as http:
         for client in clients:
@@ -151,13 +157,13 @@ def _lost(address: str, clients: Iterable[Client]) -> Iterator[str]:
                         yield f"animation {animation}: {len(result)} bytes of {response.json()['bytes']}"
 
 
-def _damage(data: Path) -> list[str]:
+def damage(data: Path) -> list[str]:
     """What SQLite says of the database, if that is not ok."""
     with closing(sqlite3.connect(data / DATABASE)) as database:
         return [line for (line,) in database.execute("PRAGMA integrity_check") if line != "ok"]
 
 
-def _unexpected_files(data: Path) -> list[str]:
+def unexpected_files(data: Path) -> list[str]:
     """Files that no row needs, and those that a row needs and that are not there."""
     with closing(sqlite3.connect(data / DATABASE)) as database:
         needed = {f"scenes/{id}.cine" for (id,) in database.execute("SELECT id FROM scenes")}

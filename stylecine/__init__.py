@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from stylecine.errors import (
     Cancelled,
     ChecksumMismatch,
+    DiskFull,
     KernelUnavailable,
     LicenceNotAccepted,
     MaskError,
@@ -47,6 +48,7 @@ __all__ = [
     "Cancelled",
     "ChecksumMismatch",
     "Cinemagraph",
+    "DiskFull",
     "KernelUnavailable",
     "LicenceNotAccepted",
     "MaskError",

@@ -14,6 +14,7 @@
     ├── VideoError             the video cannot be read, or holds no report
     ├── KernelUnavailable      a native library does not load, or CUDA complains
     ├── OutputError            the output cannot be written where it was asked for
+    │   ├── DiskFull           there is no space left on its disk
     │   └── WriterUnavailable  no encoder for the asked-for format, or nothing to sign with
     ├── TooLarge               would need too much memory; names a size that fits
     ├── ServiceError           a service elsewhere cannot be reached, or refuses
@@ -88,6 +89,10 @@ class KernelUnavailable(StylecineError):
 
 class OutputError(StylecineError):
     """The output cannot be written: missing or read-only folder, no space, not a file."""
+
+
+class DiskFull(OutputError):
+    """There is no space left on the output's disk."""
 
 
 class WriterUnavailable(OutputError):

@@ -15,7 +15,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, TypeAlias
 
-from stylecine.errors import OutputError, StylecineError, printable
+from stylecine.errors import DiskFull, OutputError, StylecineError, printable
 
 if sys.platform == "win32":
     import msvcrt
@@ -29,7 +29,7 @@ ATTEMPTS, PAUSE = 5, 0.02  # to get an output that another run holds, and second
 _TEMP = re.compile(r"\.stylecine-[0-9a-f]{12}-[0-9a-f]{8}")  # hash of the output's name, random
 _LOCK = ".lock"
 
-_NO_SPACE = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
+NO_SPACE = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
 _NO_PERMISSION = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
@@ -145,11 +145,11 @@ def translate_os_errors(target: Path) -> Iterator[None]:
             message = f"There is no folder '{name.parent}'; create it first."
         elif error.errno in _NO_PERMISSION:
             message = f"'{name}' may not be written; choose another folder or change its permissions."
-        elif error.errno in _NO_SPACE:
+        elif error.errno in NO_SPACE:
             message = f"There is no space left to write '{name}'; free some or choose another disk."
         else:
             message = f"'{name}' cannot be written ({error.strerror or error}); choose another place."
-        raise OutputError(message) from error
+        raise (DiskFull if error.errno in NO_SPACE else OutputError)(message) from error
 
 
 @contextmanager

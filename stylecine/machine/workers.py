@@ -33,7 +33,8 @@ from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Self, TypeAlias
 
-from stylecine.errors import Cancelled, StylecineError, TooLarge
+from stylecine.errors import Cancelled, DiskFull, StylecineError, TooLarge
+from stylecine.machine.atomic import NO_SPACE
 from stylecine.machine.interrupts import Interrupts
 
 if TYPE_CHECKING:
@@ -183,16 +184,17 @@ class WorkerPool:
                 self.dispatch()
         return job
 
-    def cancel(self, job: Job) -> None:
-        """Fails a job that is not done with Cancelled, at once or within CANCEL_GRACE seconds."""
+    def cancel(self, *jobs: Job) -> None:
+        """Fails jobs that are not done with Cancelled, at once or within CANCEL_GRACE seconds."""
         with self.lock:
-            for worker in self._workers:
-                if worker.job is job:
-                    worker.cancel()
-                    return
-            if not job.done():
-                self._waiting = [other for other in self._waiting if other is not job]
-                job.set_exception(Cancelled("Cancelled before it began."))
+            cancelled = set(jobs)
+            running = [worker for worker in self._workers if worker.job in cancelled]
+            for worker in running:
+                worker.cancel()
+            self._waiting = [job for job in self._waiting if job not in cancelled]
+            for job in cancelled.difference(worker.job for worker in running):
+                if not job.done():
+                    job.set_exception(Cancelled("Cancelled before it began."))
 
     def broadcast(self, request: Any) -> None:
         """Makes every process handle a request after its current job; there is no result."""
@@ -473,8 +475,11 @@ class _Parent:
             except StylecineError as error:
                 self.send("error", id, error)
             except Exception as error:
-                traceback.print_exc()
-                self.send("error", id, RuntimeError(f"Something went wrong inside ({type(error).__name__})."))
+                if isinstance(error, OSError) and error.errno in NO_SPACE:
+                    self.send("error", id, DiskFull("There is no space left on the disk; free some."))
+                else:
+                    traceback.print_exc()
+                    self.send("error", id, RuntimeError(f"Something went wrong inside ({type(error).__name__})."))
             self._cancelled.discard(id)
 
     def _progress(self, id: int) -> "Progress":

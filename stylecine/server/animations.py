@@ -11,10 +11,10 @@ from starlette.responses import FileResponse, StreamingResponse
 from stylecine.options import preset
 from stylecine.output.formats import SERVED
 from stylecine.server import schemas
-from stylecine.server.problems import Problem, documented, not_found
+from stylecine.server.problems import Problem, documented
 from stylecine.server.ranges import asked_range
 from stylecine.server.responses import binary, file_name, job, not_modified
-from stylecine.server.scenes import ALWAYS
+from stylecine.server.scenes import ALWAYS, STORED
 from stylecine.server.service import Service
 
 MAX_EVENT_RATE = 10  # a second
@@ -37,7 +37,7 @@ Key = Annotated[str | None, Header(min_length=1, max_length=255, pattern=r"^[\x2
 def routes(service: Service) -> APIRouter:
     router = APIRouter(prefix="/v1/animations", tags=["animations"])
 
-    @router.post("", status_code=202, responses=documented(*ALWAYS, 400, 403, 404, 409, 422, 429, 503))
+    @router.post("", status_code=202, responses=documented(*ALWAYS, 400, 403, 404, 409, 422, 429, *STORED))
     async def animate(options: schemas.Animation, response: Response, idempotency_key: Key = None) -> schemas.Job:
         """Makes a file of a scene as it is now. A repeated Idempotency-Key returns the first job."""
         row = await service.add_animation(await _chosen(service, options), idempotency_key)
@@ -63,7 +63,7 @@ def routes(service: Service) -> APIRouter:
             200: FILES,
             206: FILES | {"description": "Part of it"},
             304: {"description": "Not changed"},
-            **documented(*ALWAYS, 404, 409, 416, 422),
+            **documented(*ALWAYS, 404, 409, 416, 422, 500, *STORED),
         },
     )
     async def get_result(request: Request, id: str) -> Response:
@@ -76,8 +76,8 @@ def routes(service: Service) -> APIRouter:
         path, name = service.store.result(id, format), file_name(row["name"], format)
         try:
             response = FileResponse(path, 200, headers, media_type, filename=name, stat_result=path.stat())
-        except FileNotFoundError:  # deleted meanwhile
-            raise not_found("animation") from None
+        except FileNotFoundError:
+            raise await service.result_cause(id) from None
         etag = response.headers["etag"]
         if not_modified(request, etag):
             return Response(status_code=304, headers=headers | {"ETag": etag})
@@ -88,7 +88,7 @@ def routes(service: Service) -> APIRouter:
 
     @router.delete(
         "/{id}",
-        responses={204: {"description": "Removed, with its result"}, **documented(*ALWAYS, 403, 404, 422)},
+        responses={204: {"description": "Removed, with its result"}, **documented(*ALWAYS, 403, 404, 422, *STORED)},
     )
     async def delete(id: str) -> schemas.Job:
         """Cancels an unfinished animation; removes a finished one (204)."""

@@ -257,7 +257,7 @@ class Client:
             detail = _text(json.loads(b"".join(self._chunks(response, MAX_JSON_BYTES)))["detail"])
         except (ValueError, RecursionError, KeyError, TypeError):
             return self._not_stylecine()
-        if response.status_code != httpx.codes.TOO_MANY_REQUESTS:
+        if response.status_code not in (httpx.codes.TOO_MANY_REQUESTS, httpx.codes.INSUFFICIENT_STORAGE):
             return ServiceError(detail)
         after = response.headers.get("Retry-After", "")
         return _ServiceFull(detail, int(after[:9]) if after.isdecimal() else 0)

@@ -1,6 +1,7 @@
 """Errors as application/problem+json (RFC 9457), and the status of each."""
 
 import re
+import sqlite3
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from http import HTTPStatus
@@ -10,6 +11,8 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
+
+from stylecine.server.store import is_busy, is_full
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -67,6 +70,21 @@ def not_found(what: str) -> Problem:
     return Problem(404, "NotFound", f"There is no such {what}; it may have expired or been deleted.")
 
 
+def disk_full() -> Problem:
+    detail = "There is no room left on the service's disk; try again later."
+    return Problem(507, "DiskFull", detail, {"Retry-After": "60"})
+
+
+def scene_lost() -> Problem:
+    detail = "The scene's file is missing or damaged in the service; delete the scene and send its photo again."
+    return Problem(500, "FileLost", detail)
+
+
+def animation_lost() -> Problem:
+    detail = "The animation's file is missing or cut short in the service; request it again."
+    return Problem(500, "FileLost", detail)
+
+
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """For OpenAPI: the problems with which a route may respond."""
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
@@ -101,6 +119,16 @@ def add_problem_handlers(app: FastAPI) -> None:
             reason = first["ctx"]["error"]
             return Problem(422, "InvalidRequest", f"The body is not JSON at {place}: {reason}; correct it.").response()
         return Problem(422, "InvalidRequest", _sentence(first, request)).response()
+
+    @app.exception_handler(OSError)
+    @app.exception_handler(sqlite3.OperationalError)
+    async def _(request: Request, error: Exception) -> Response:
+        if is_full(error):
+            return disk_full().response()
+        if is_busy(error):
+            detail = "Another program holds the service's database; try again in a few seconds."
+            return Problem(503, "StoreBusy", detail, {"Retry-After": "5"}).response()
+        raise error
 
     @app.exception_handler(Exception)
     async def _(request: Request, error: Exception) -> Response:

@@ -5,6 +5,7 @@ import hashlib
 import io
 import time
 import zipfile
+import zlib
 from collections.abc import Mapping
 from contextlib import suppress
 from inspect import Parameter, Signature
@@ -21,7 +22,7 @@ from stylecine.output.formats import SERVED
 from stylecine.picture.photo import encode_png
 from stylecine.picture.transparency import flattened, split_alpha
 from stylecine.server import schemas
-from stylecine.server.problems import Problem, documented, not_found
+from stylecine.server.problems import Problem, documented, scene_lost
 from stylecine.server.ranges import ACCEPTED, in_part
 from stylecine.server.responses import (
     OCTETS,
@@ -38,11 +39,14 @@ from stylecine.server.store import Row
 from stylecine.version import __version__
 
 WindText = Annotated[str, Field(max_length=60)]
+# What zipfile and Pillow raise for a damaged file.
+UNREADABLE = (OSError, SyntaxError, ValueError, KeyError, EOFError, RuntimeError, zlib.error, zipfile.BadZipFile)
 STALLED = 3.0  # seconds after which a body slower than MIN_BODY_RATE gives way to another
 Wait = Annotated[float, Query(ge=0, le=60, description="seconds to wait for it to be ready")]
 Side = Annotated[int, Query(ge=64, le=8192, description="short side, at most the photo's")]
 ALWAYS = (401, 408, 413, 421)  # statuses with which the middleware may respond to any request
-ERRORS = documented(*ALWAYS, 404, 409, 422, 429, 500, 503)  # of routes that make a file
+STORED = (503, 507)  # of routes that write into the store
+ERRORS = documented(*ALWAYS, 404, 409, 422, 429, 500, *STORED)  # of routes that make a file
 
 
 def _file(*media_types: str, cached: bool = False) -> dict[str, Any]:
@@ -81,7 +85,7 @@ def routes(service: Service) -> APIRouter:
         response_model=schemas.Scene,
         responses={
             202: {"model": schemas.Scene, "description": "Still being made"},
-            **documented(*ALWAYS, 403, 404, 415, 422, 429, 500, 503),
+            **documented(*ALWAYS, 403, 404, 415, 422, 429, 500, *STORED),
         },
     )
     async def open_scene(
@@ -117,7 +121,7 @@ def routes(service: Service) -> APIRouter:
         """A scene, once it is ready or after `wait` seconds."""
         return scene(await while_connected(request, _when_made(service, id, wait)))
 
-    @router.delete("/{id}", status_code=204, responses=documented(*ALWAYS, 403, 404, 422))
+    @router.delete("/{id}", status_code=204, responses=documented(*ALWAYS, 403, 404, 422, *STORED))
     async def delete_scene(id: str) -> None:
         """Removes a scene, and cancels its unfinished animations."""
         await service.delete_scene(id)
@@ -125,7 +129,7 @@ def routes(service: Service) -> APIRouter:
     @router.patch(
         "/{id}",
         response_model=schemas.Scene,
-        responses=documented(*ALWAYS, 400, 403, 404, 409, 422, 429, 500, 503),
+        responses=documented(*ALWAYS, 400, 403, 404, 409, 422, 429, 500, *STORED),
     )
     async def edit_scene(request: Request, id: str, edits: schemas.Edits) -> Response:
         """Replaces all edits, or none if one is impossible."""
@@ -135,15 +139,15 @@ def routes(service: Service) -> APIRouter:
     @router.get(
         "/{id}/photo",
         response_class=Response,
-        responses={200: binary("image/png"), **documented(*ALWAYS, 404, 409, 422)},
+        responses={200: binary("image/png"), **documented(*ALWAYS, 404, 409, 422, 500, *STORED)},
     )
     async def get_photo(id: str) -> Response:
         """The photo at the scene's size, as PNG."""
         row = await service.ready_scene(id)
         try:
             content = await asyncio.to_thread(_read_photo, service.store.cine(row["id"]))
-        except FileNotFoundError:  # deleted meanwhile
-            raise not_found("scene") from None
+        except UNREADABLE:
+            raise await service.cause(row["id"], scene_lost()) from None
         return Response(content, media_type="image/png")
 
     @router.get("/{id}/styles", **_file("image/webp", cached=True))
@@ -156,7 +160,7 @@ def routes(service: Service) -> APIRouter:
         "/{id}/styles",
         openapi_extra={"requestBody": {"required": True, **binary(OCTETS)}},
         response_model_exclude={"id"},
-        responses=documented(*ALWAYS, 403, 404, 409, 415, 422, 429, 500, 503),
+        responses=documented(*ALWAYS, 403, 404, 409, 415, 422, 429, 500, *STORED),
     )
     async def make_style(
         request: Request, id: str, name: Annotated[str, Query(max_length=255)] = "photo"
@@ -297,9 +301,6 @@ async def _receive(request: Request, service: Service, uploads: set[_Upload]) ->
     except TimeoutError:
         path.unlink(missing_ok=True)
         raise too_slow() from None
-    except OSError:
-        path.unlink(missing_ok=True)
-        raise store_full("there is no room left on the disk") from None
     except BaseException:
         path.unlink(missing_ok=True)
         raise

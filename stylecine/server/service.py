@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
 
-from stylecine.errors import Cancelled, StylecineError
+from stylecine.errors import Cancelled, DiskFull, StylecineError
 from stylecine.machine.atomic import remove_stale_temp
 from stylecine.machine.progress import EXPLANATION, FILE, LOOP, Share
 from stylecine.machine.threads import cores
@@ -22,10 +22,10 @@ from stylecine.options import OPTIONS, RenderOptions, check_live, period
 from stylecine.output.formats import PAGE, SERVED
 from stylecine.output.video import check_length, count_loops
 from stylecine.output.writing import check_output
-from stylecine.server.problems import Problem, not_found, problem_of
+from stylecine.server.problems import Problem, animation_lost, disk_full, not_found, problem_of, scene_lost
 from stylecine.server.ranges import Recent
 from stylecine.server.settings import MAX_PICTURES, MAX_POINTS, Settings
-from stylecine.server.store import Row, Store, flush_to_disk, is_id, new_id, without_paths
+from stylecine.server.store import Row, Store, flush_to_disk, is_full, is_id, is_readable, new_id, without_paths
 
 LOG = logging.getLogger("uvicorn.error")
 WORKER = "stylecine.server.worker:load"
@@ -37,6 +37,8 @@ SWEEP_INTERVAL = 20.0  # seconds between two removals of expired rows, and two t
 EXPIRY_STEP = 60.0  # seconds by which a scene's expiry has to change to be written
 RECENT_BYTES = 64_000_000  # of files that clients ask for in parts
 MIN_FREE_BYTES = 256e6  # of the disk, below which nothing more is accepted
+MIN_ROOM_BYTES = 16e6  # of the disk, below which no edit is kept and no file is made
+FULL_ATTEMPTS = 5  # with room at their start, after which work that finds the disk full has failed
 
 Reached = tuple[str, int, int, float]  # a stage, its steps done and in total, and the share of the whole work that is
 
@@ -59,29 +61,44 @@ class Service:
         self._working: set[str] = set()  # their ids
         self._first: dict[str, Path] = {}  # of scenes that are being made, the files of their first loops
         self._background: set[asyncio.Task[Any]] = set()
+        self._full: Counter[str] = Counter()  # how often unfinished work has found the disk full
         self._watchers: dict[str, set[asyncio.Event]] = defaultdict(set)
         self._edit_locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # by scene, while in use
 
     async def start(self) -> None:
-        """Resumes unfinished work."""
+        """Resumes unfinished work, and fails what has lost its file."""
         self.interactive.start()
         self._run(self._start_animations())
-        self._resume(before=math.inf)
+        await self._fail_without_file()
+        await self._resume(before=math.inf, room=MIN_ROOM_BYTES)
         self._run(self._sweep())
 
-    def _resume(self, before: float) -> None:
+    async def _fail_without_file(self) -> None:
+        for table, problem in {"scenes": scene_lost(), "animations": animation_lost()}.items():
+            ids = await self.store.without_file(table)
+            for id in ids:
+                await self.store.change(table, id, state="failed", problem=problem.json)
+            if ids:
+                LOG.warning("%d %s have failed, because their files are missing or cut short.", len(ids), table)
+
+    async def _resume(self, before: float, room: float) -> None:
         """Starts work that was accepted before a time and that nothing is working on: of the last run, or left when the
-        disk was full."""
+        disk was full. If the disk has less room than this, it waits, until it expires like anything else."""
+        has_room = await self._free_bytes() >= room
         work = {"scenes": self._make_scene, "animations": self._animate}
         for table, start in work.items():
             for row in self.store.unfinished(table):
                 if row["created"] < before and row["id"] not in self._working and not self.stopping:
-                    self._run(self._work(row["id"], start(row)))
+                    if has_room:
+                        self._run(self._work(row["id"], start(row)))
+                    elif row["expires"] < self.store.now():
+                        await self.store.change(table, row["id"], state="failed", problem=disk_full().json)
 
     async def _work(self, id: str, work: Coroutine[Any, Any, None]) -> None:
         self._working.add(id)
         try:
             await work
+            self._full.pop(id, None)
         finally:
             self._working.discard(id)
             if id in self._first:
@@ -169,7 +186,7 @@ class Service:
             return
         job = self._new_scene_job(id, request, delay=NEW_SCENE_DELAY)
         with self._unfinished(id, job):
-            changes = await _outcome(self.interactive.submit(job), "ready")
+            changes = await self._outcome(id, self.interactive.submit(job), "ready")
             if changes["state"] == "ready":
                 changes["edits"] = [{"id": number, **edit} for number, edit in enumerate(changes["base"])]
             await self._end_scene(id, changes)
@@ -179,7 +196,7 @@ class Service:
         output = self.store.temporary(".pack")
         job = self._new_scene_job(id, request | {"output": str(output)}, interrupts=True)
         with self._unfinished(id, job):
-            changes = await _outcome(self.interactive.submit(job), "running")
+            changes = await self._outcome(id, self.interactive.submit(job), "running")
             if changes["state"] != "running":
                 _remove_output(output)
                 await self._end_scene(id, changes)
@@ -191,7 +208,7 @@ class Service:
 
     def _new_scene_job(self, id: str, request: dict[str, Any], **order: Any) -> Job:
         def started() -> None:
-            self._run(self.store.change("scenes", id, state="running"))
+            self._run(self.store.begin("scenes", id))
 
         limit = self.settings.scene_seconds
         return Job(request, key=id, limit=limit, started=_in_event_loop(started), **order)
@@ -217,8 +234,7 @@ class Service:
     async def delete_scene(self, id: str) -> None:
         """Also cancels its unfinished animations."""
         self.scene(id)
-        for row in self.store.animations_of(id):
-            await self.delete_animation(row["id"])
+        await self._cancel_animations(id)
         if id in self._jobs:
             self.interactive.cancel(self._jobs[id])
             await self.changed(id, until=lambda: id not in self._jobs)
@@ -228,8 +244,17 @@ class Service:
             pool.broadcast({"task": "forget", "scene": id, "cine": str(self.store.cine(id))})
         self._notify(id)
 
+    async def _cancel_animations(self, scene: str) -> None:
+        """Those of a scene that are not finished: thousands at once."""
+        await self.store.cancel_animations(scene, self._expiry())
+        jobs = {id: job for id, job in self._jobs.items() if job.key == scene and id != scene}
+        self.animations.cancel(*jobs.values())
+        for id, job in jobs.items():
+            await self.changed(id, until=lambda id=id, job=job: self._jobs.get(id) is not job)  # type: ignore[misc]
+
     async def edit_scene(self, id: str, edits: list[dict[str, Any]]) -> Row:
         """Replaces all edits of a scene, or none if one is impossible."""
+        await self._require_room()
         lock = self._edit_locks.setdefault(id, asyncio.Lock())
         async with lock:
             row = await self.ready_scene(id)
@@ -255,6 +280,7 @@ class Service:
 
     async def make_file(self, row: Row, task: str, suffix: str, **options: Any) -> Path:
         """The output of a task on a scene, for a client that waits; the caller removes it."""
+        await self._require_room()
         output = self.store.temporary(suffix)
         job = self._scene_job(row, task, output=str(output), **options)
         key, share = f"{task} {row['id']}", Share(LOOP | EXPLANATION)
@@ -280,6 +306,10 @@ class Service:
         try:
             async with asyncio.timeout(2 * self.settings.wait_seconds):
                 return await _result(job)
+        except DiskFull:
+            raise disk_full() from None
+        except Problem as problem:
+            raise (await self.cause(job.key, problem) if problem.name == "SceneError" else problem) from None
         except TimeoutError:
             raise problem_of("TookTooLong", "The service was busy for too long; try again later.") from None
         except Cancelled:
@@ -288,6 +318,17 @@ class Service:
             raise problem_of("NotReady", "The service is stopping; try again when it is back.") from None
         finally:
             self.interactive.cancel(job)
+
+    async def cause(self, scene: str, problem: Problem) -> Problem:
+        """Why a scene's file could not be read: it was deleted meanwhile, or it is damaged, with which the scene fails.
+        Otherwise the problem itself."""
+        row = self.store.scene(scene)
+        if row is None:
+            return not_found("scene")
+        if row["state"] != "ready" or await asyncio.to_thread(is_readable, self.store.cine(scene)):
+            return problem
+        await self.store.change("scenes", scene, state="failed", problem=scene_lost().json)
+        return scene_lost()
 
     # --- animations
 
@@ -324,8 +365,9 @@ class Service:
         id, scene = row["id"], self.store.scene(row["scene"])
         output = self.store.result(id, row["format"])
         _remove_output(output)  # of an attempt that a crash interrupted
-        if scene is None:  # deleted since the request
+        if scene is None and not self._is_cancelled(id):  # deleted since the request
             await self.store.change("animations", id, state="cancelled", finished=self.store.now())
+        if scene is None or self._is_cancelled(id):
             return
         request = self._scene_request(scene, row["edits"], row["scene"]) | row["asked"]
         request |= {"task": "animate", "scene": row["scene"], "output": str(output)}
@@ -333,7 +375,7 @@ class Service:
 
         def started() -> None:
             self.progress[id] = ("motion", 0, 1, 0.0)
-            self._run(self.store.change("animations", id, state="running", started=self.store.now()))
+            self._run(self.store.begin("animations", id, started=self.store.now()))
             self._notify(id)
 
         def progress(*news: Any) -> None:
@@ -348,12 +390,18 @@ class Service:
             progress=_in_event_loop(progress),
         )
         with self._unfinished(id, job):
-            changes = await _outcome(self.animations.submit(job), "done")
-            if changes["state"] != "done":
+            changes = await self._outcome(id, self.animations.submit(job), "done")
+            if changes["state"] != "done" and job.attempts:
                 _remove_output(output)
             changes |= {"finished": self.store.now(), "expires": self._expiry(), "edits": []}  # no longer needed
-            await self.store.change("animations", id, **changes)
+            if changes["state"] != "cancelled" or not self._is_cancelled(id):
+                await self.store.change("animations", id, **changes)
             self.finished["animations", changes["state"]] += 1
+
+    def _is_cancelled(self, id: str) -> bool:
+        """Whether the row of an animation says so already, as after `delete_scene`."""
+        row = self.store.animation(id)
+        return row is None or row["state"] == "cancelled"
 
     async def delete_animation(self, id: str) -> Row | None:
         """Cancels an unfinished animation and returns its row; removes a finished one and returns None."""
@@ -367,6 +415,13 @@ class Service:
         await self.store.delete("animations", id)
         _remove(self.store.result(id, row["format"]))
         return None
+
+    async def result_cause(self, id: str) -> Problem:
+        """Why there is no file of a done animation: it was deleted meanwhile, or it is lost, with which the animation
+        fails."""
+        self.animation(id)
+        await self.store.change("animations", id, state="failed", problem=animation_lost().json)
+        return animation_lost()
 
     async def _check_animation(self, options: dict[str, Any]) -> None:
         """Raises a 422 for impossible options."""
@@ -440,6 +495,25 @@ class Service:
 
     # --- common
 
+    async def _outcome(self, id: str, job: Job, success: str) -> dict[str, Any]:
+        """The changes of a row after its job: the final state, and the result or the problem. Raises PoolClosed, and
+        DiskFull if the job is to be tried again when there is room."""
+        try:
+            return {"state": success, **await _result(job)}
+        except DiskFull:
+            if "output" in job.request:
+                _remove_output(Path(job.request["output"]))
+            self._full[id] += 1
+            if self._full[id] < FULL_ATTEMPTS:
+                raise
+            return {"state": "failed", "problem": disk_full().json}
+        except Problem as problem:
+            if problem.name == "SceneError":
+                problem = await self.cause(job.key, problem)
+            return {"state": "failed", "problem": problem.json}
+        except Cancelled:
+            return {"state": "cancelled"}
+
     @contextmanager
     def _unfinished(self, id: str, job: Job) -> Iterator[None]:
         """A context in which the job of a scene or an animation can be cancelled."""
@@ -468,24 +542,36 @@ class Service:
     def _background_done(self, task: asyncio.Task[Any]) -> None:
         self._background.discard(task)
         error = None if task.cancelled() else task.exception()
-        if error and not isinstance(error, PoolClosed):  # the disk may be full; the next start tries again
+        if isinstance(error, DiskFull) or (isinstance(error, sqlite3.Error) and is_full(error)):
+            LOG.warning("The disk is full; work waits until there is room.")
+        elif error and not isinstance(error, PoolClosed):  # the next sweep or start tries again
             LOG.error("Work was left unfinished: %s", error, exc_info=error)
 
     def _expiry(self) -> float:
         return self.store.now() + 3600 * self.settings.keep_hours
 
     async def require_disk(self) -> None:
-        """Raises a 429 if the disk is full."""
-        free = (await asyncio.to_thread(shutil.disk_usage, self.store.folder)).free
-        if self.bytes_used > 1e6 * self.settings.disk_mb or free < MIN_FREE_BYTES:
+        """Raises a 429 if too little is left of the disk to accept more, and a 507 if nothing is."""
+        await self._require_room()
+        if self.bytes_used > 1e6 * self.settings.disk_mb or await self._free_bytes() < MIN_FREE_BYTES:
             raise store_full("there is no room left on the disk")
+
+    async def _require_room(self) -> None:
+        """Raises a 507 if the disk is full."""
+        if await self._free_bytes() < MIN_ROOM_BYTES:
+            raise disk_full()
+
+    async def _free_bytes(self) -> int:
+        return (await asyncio.to_thread(shutil.disk_usage, self.store.folder)).free
 
     async def _sweep(self) -> None:
         while True:
             try:
-                await self.store.follow_clock()
                 await self._remove_expired()
-                self._resume(before=self.store.now() - SWEEP_INTERVAL)  # what is just being accepted is started there
+                # what is just being accepted is started there
+                await self._resume(before=self.store.now() - SWEEP_INTERVAL, room=MIN_FREE_BYTES)
+                await self.store.follow_clock()
+                await self.store.shrink()
                 self.bytes_used = await asyncio.to_thread(self.store.bytes_used)
             except Exception:  # the next attempt may succeed
                 LOG.exception("Expired scenes and animations could not be removed.")
@@ -497,7 +583,7 @@ class Service:
             for row in self.store.expired(table):
                 with suppress(Problem):  # a client has deleted it meanwhile
                     await delete[table](row["id"])
-        await self.store.shrink()
+        await asyncio.to_thread(self.store.remove_lost, 3600 * self.settings.keep_hours)
 
 
 def _pool(settings: Settings, processes: int, nice: int) -> WorkerPool:
@@ -518,21 +604,11 @@ def _require_room(pool: WorkerPool, limit: int) -> None:
         raise Problem(429, "QueueFull", f"{limit} others wait already; try again later.", {"Retry-After": seconds})
 
 
-async def _outcome(job: Job, success: str) -> dict[str, Any]:
-    """The changes of a row after its job: the final state, and the result or the problem. Raises PoolClosed."""
-    try:
-        return {"state": success, **await _result(job)}
-    except Problem as problem:
-        return {"state": "failed", "problem": problem.json}
-    except Cancelled:
-        return {"state": "cancelled"}
-
-
 async def _result(job: Job) -> dict[str, Any]:
-    """Raises Problem, Cancelled or PoolClosed."""
+    """Raises Problem, Cancelled, DiskFull or PoolClosed."""
     try:
         return dict(await asyncio.wrap_future(job))
-    except (Cancelled, PoolClosed):
+    except (Cancelled, DiskFull, PoolClosed):
         raise
     except StylecineError as error:
         raise problem_of(type(error).__name__, str(error)) from None

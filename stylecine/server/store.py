@@ -2,6 +2,9 @@
 
 Reads are short and run in the calling thread. Writes run one after another in a separate thread; each is a transaction
 that is on the disk when it returns. Ids are random and unguessable, and files are named only by them.
+
+The database and its journal keep room in their files, so that rows can still be changed and deleted when the disk has
+no byte left.
 """
 
 import asyncio
@@ -14,6 +17,8 @@ import shutil
 import sqlite3
 import sys
 import time
+import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -21,13 +26,18 @@ from pathlib import Path
 from typing import Any
 
 from stylecine.errors import OutputError, StylecineError
-from stylecine.machine.atomic import lock_file
+from stylecine.machine.atomic import NO_SPACE, lock_file
 
 LOG = logging.getLogger(__name__)
 VERSION = 1
 DATABASE = "store.sqlite"
 KEPT = ("uploads", "scenes", "results")  # folders of what clients have sent and asked for
+LOST = "lost"  # folder of files without a row, as a restored backup of the database leaves them
 MAX_JOURNAL_BYTES = 16 << 20  # of the journal file while it is empty
+RESERVED_PAGES = 1024  # of 4 KB, which the database keeps free; its journal is as long
+CHECKPOINT_PAGES = 256  # after which the journal begins again, long before its end
+JOURNAL_HEADER_BYTES = 32  # without which SQLite takes its journal for empty
+BUSY_SECONDS = 2.0  # to wait for another program that holds the database
 CLOCK_JUMP = 60.0  # seconds: smaller steps of the machine's clock are left to later checks
 TIMES = {"scenes": ("created", "expires"), "animations": ("created", "started", "finished", "expires")}  # columns
 JSON = {"classes", "base", "edits", "problem", "asked"}  # columns of JSON; "asked" is a request's body
@@ -73,14 +83,15 @@ def flush_to_disk(path: Path) -> None:
 
 
 class Store:
-    """A data folder: the database and the folders `uploads`, `scenes`, `results` and `tmp`."""
+    """A data folder: the database and the folders `uploads`, `scenes`, `results`, `tmp` and, if need be, `lost`."""
 
     def __init__(self, folder: Path) -> None:
-        """Removes files without a row, as a crash may leave them.
+        """Removes what a crash may leave, and sets other files without a row aside.
 
         Raises OutputError if the folder cannot be used, contains other files, or is used by another service.
         """
         self.folder = folder.resolve()
+        self._offset = time.time() - time.monotonic()
         try:
             _check_folder(folder)
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -89,29 +100,60 @@ class Store:
             )
             (folder / DATABASE).touch(mode=0o600)  # SQLite gives its further files the same mode
             self._writer = self._open()
-            self._reader = self._open()
+            # it only reads and is closed last, so that the journal stays: a start on a full disk could make no new one
+            self._reader = self._connect("?mode=ro")
             for name in (*KEPT, "tmp"):
                 (folder / name).mkdir(exist_ok=True, mode=0o700)
             self._check_database()
-            self._remove_orphans()
+            self._bring_back()
+            self._clear()
+            self._reserve()
         except (OSError, sqlite3.Error) as error:
             reason = getattr(error, "strerror", None) or error
-            raise OutputError(f"The data folder '{folder}' cannot be used ({reason}); choose another one.") from None
+            advice = "free some room on its disk" if is_full(error) else "choose another one"
+            raise OutputError(f"The data folder '{folder}' cannot be used ({reason}); {advice}.") from None
         self._thread = ThreadPoolExecutor(1, "store")
-        self._offset = time.time() - time.monotonic()
 
     def close(self) -> None:
         self._thread.shutdown()
+        is_copied = self._copy_journal()
         self._writer.close()
         self._reader.close()
+        if is_copied:
+            self._empty_journal()
         os.close(self._lock)
 
-    def _open(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self.folder / DATABASE, check_same_thread=False, isolation_level=None)
+    def _copy_journal(self) -> bool:
+        """Writes the journal into the database, which is then complete without it; whether that could be done."""
+        try:
+            busy, pages, copied = self._writer.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
+        except sqlite3.Error:  # the next start does it
+            return False
+        return not busy and pages == copied
+
+    def _empty_journal(self) -> None:
+        """Its file keeps its size, but next to a restored backup of the database it does no harm."""
+        with suppress(OSError), (self.folder / f"{DATABASE}-wal").open("rb+") as journal:
+            journal.write(bytes(JOURNAL_HEADER_BYTES))
+            journal.flush()
+            os.fsync(journal.fileno())
+
+    def _connect(self, mode: str = "") -> sqlite3.Connection:
+        address = (self.folder / DATABASE).as_uri() + mode
+        connection = sqlite3.connect(
+            address, uri=True, timeout=BUSY_SECONDS, check_same_thread=False, isolation_level=None
+        )
         connection.row_factory = sqlite3.Row
+        return connection
+
+    def _open(self) -> sqlite3.Connection:
+        """The connection that writes, to a database that it makes if need be."""
+        connection = self._connect()
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # or the file would never shrink
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA journal_size_limit = {MAX_JOURNAL_BYTES}")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+        connection.execute("PRAGMA temp_store = MEMORY")  # the folder of temporary files may be on the same disk
         connection.execute("PRAGMA synchronous = FULL")  # accepted requests survive a power cut
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if version == 0:
@@ -149,6 +191,8 @@ class Store:
             return
 
         def shift() -> None:
+            for path in self._lost():
+                os.utime(path, 2 * (path.stat().st_mtime + jump,))
             with self._writer:  # all of it or nothing
                 self._writer.execute("BEGIN")
                 for table, columns in TIMES.items():
@@ -183,17 +227,78 @@ class Store:
                     total += os.stat(os.path.join(folder, name)).st_size
         return total
 
-    def _remove_orphans(self) -> None:
-        with_upload = {row["id"] for row in self._all("SELECT id FROM scenes WHERE state IN ('queued', 'running')")}
-        scenes = {f"{row['id']}.cine" for row in self._all("SELECT id FROM scenes")}
-        results = {f"{row['id']}.{row['format']}" for row in self._all("SELECT id, format FROM animations")}
-        kept = {"uploads": with_upload, "scenes": scenes, "results": results, "tmp": set()}
+    def _clear(self) -> None:
+        """Removes files that no row needs, and sets those aside of which there is no row at all: the database may be
+        older than they."""
+        kept = self._needed() | {"tmp": set()}
+        scenes, animations = ({row["id"] for row in self._all(f"SELECT id FROM {table}")} for table in TIMES)
+        ids = {"uploads": scenes, "scenes": scenes, "results": animations}
+        lost = 0
         for name, names in kept.items():
             for path in [path for path in (self.folder / name).iterdir() if path.name not in names]:
+                id = path.name.partition(".")[0]
                 try:
-                    shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+                    is_file = path.is_file() and not path.is_symlink()
+                    if is_file and name in KEPT and is_id(id) and id not in ids[name]:
+                        self._set_aside(path)
+                        lost += 1
+                    else:
+                        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
                 except OSError as error:  # the next start tries again
                     LOG.warning("'%s' is no longer needed, but cannot be removed (%s).", path, error.strerror)
+        if lost:
+            LOG.warning(
+                "%d files have no row in %s, which may be an older one, and are now in '%s'. They are removed like"
+                " what expires; stop the service and restore the right database to have them back.",
+                *(lost, DATABASE, self.folder / LOST),
+            )
+
+    def _needed(self) -> dict[str, set[str]]:
+        """By folder, the names of the files that belong to rows."""
+        unfinished = self._all("SELECT id FROM scenes WHERE state IN ('queued', 'running')")
+        done = self._all("SELECT id, format FROM animations WHERE state = 'done'")
+        return {
+            "uploads": {row["id"] for row in unfinished},
+            "scenes": {f"{row['id']}.cine" for row in self._all("SELECT id FROM scenes")},
+            "results": {f"{row['id']}.{row['format']}" for row in done},
+        }
+
+    def _set_aside(self, path: Path) -> None:
+        (self.folder / LOST).mkdir(exist_ok=True, mode=0o700)
+        os.utime(path, 2 * (self.now(),))
+        path.replace(self.folder / LOST / path.name)
+
+    def _bring_back(self) -> None:
+        """Returns files that were set aside and that rows of this database need."""
+        for name, names in self._needed().items():
+            for path in [path for path in self._lost() if path.name in names]:
+                if not (self.folder / name / path.name).exists():
+                    path.replace(self.folder / name / path.name)
+
+    def _lost(self) -> list[Path]:
+        folder = self.folder / LOST
+        return [*folder.iterdir()] if folder.is_dir() else []
+
+    def remove_lost(self, seconds: float) -> None:
+        """Removes files that were set aside so long ago; blocks for a moment."""
+        for path in self._lost():
+            with suppress(OSError):
+                if path.stat().st_mtime < self.now() - seconds:
+                    path.unlink()
+        with suppress(OSError):  # there is none, or it is not empty
+            (self.folder / LOST).rmdir()
+
+    async def without_file(self, table: str) -> list[str]:
+        """The ids of ready scenes, or of done animations, whose file is missing or cut short."""
+        columns = "id" if table == "scenes" else "id, format, bytes"
+        rows = self._all(f"SELECT {columns} FROM {table} WHERE state IN ('ready', 'done')")
+        return await asyncio.to_thread(lambda: [row["id"] for row in rows if not self._has_file(row)])
+
+    def _has_file(self, row: Row) -> bool:
+        """Whether the file of a ready scene or a done animation is there, up to its end."""
+        if "format" in row:
+            return _size(self.result(row["id"], row["format"])) == row["bytes"]
+        return zipfile.is_zipfile(self.cine(row["id"]))
 
     # --- rows
 
@@ -209,10 +314,6 @@ class Store:
 
     def unfinished(self, table: str) -> list[Row]:
         return self._all(f"SELECT * FROM {table} WHERE state IN ('queued', 'running') ORDER BY created")
-
-    def animations_of(self, scene: str) -> list[Row]:
-        """The unfinished animations of a scene."""
-        return self._all("SELECT * FROM animations WHERE scene = ? AND state IN ('queued', 'running')", scene)
 
     def expired(self, table: str) -> list[Row]:
         """Finished rows past their expiry; of scenes, those without unfinished animations."""
@@ -236,12 +337,50 @@ class Store:
         assignments = ", ".join(f"{name} = ?" for name in changes)
         await self._write(f"UPDATE {table} SET {assignments} WHERE id = ?", (*_encoded(changes), id))
 
+    async def begin(self, table: str, id: str, **changes: Any) -> None:
+        """That it is running, unless it has ended meanwhile."""
+        assignments = ", ".join(f"{name} = ?" for name in ("state", *changes))
+        sql = f"UPDATE {table} SET {assignments} WHERE id = ? AND state IN ('queued', 'running')"
+        await self._write(sql, ("running", *_encoded(changes), id))
+
     async def delete(self, table: str, id: str) -> None:
         await self._write(f"DELETE FROM {table} WHERE id = ?", (id,))
 
+    async def cancel_animations(self, scene: str, expires: float) -> None:
+        """All unfinished ones of a scene, at once."""
+        changes = {"state": "cancelled", "edits": [], "finished": self.now(), "expires": expires}
+        assignments = ", ".join(f"{name} = ?" for name in changes)
+        sql = f"UPDATE animations SET {assignments} WHERE scene = ? AND state IN ('queued', 'running')"
+        await self._write(sql, (*_encoded(changes), scene))
+
     async def shrink(self) -> None:
-        """Returns the space of deleted rows to the disk; `execute` would return only one page."""
-        await self._in_thread(lambda: self._writer.executescript("PRAGMA incremental_vacuum"))
+        """Returns the space of deleted rows to the disk, except for what is kept free."""
+
+        def shrink() -> None:
+            self._reserve()
+            for surplus in range(self._free_pages() - RESERVED_PAGES, 0, -CHECKPOINT_PAGES):
+                pages = min(surplus, CHECKPOINT_PAGES)  # in a transaction, which must not fill the journal
+                self._writer.executescript(f"PRAGMA incremental_vacuum({pages})")  # `execute` returns only one
+
+        await self._in_thread(shrink)
+
+    def _reserve(self) -> None:
+        """Makes room in the database and its journal, if there is less than half of what should be, and the disk has
+        it: by a row of that size, which is removed."""
+        size = RESERVED_PAGES * 4096
+        journal = _size(self.folder / f"{DATABASE}-wal") or 0
+        enough = 2 * self._free_pages() >= RESERVED_PAGES and 2 * journal >= size
+        if enough or shutil.disk_usage(self.folder).free < 4 * size:
+            return
+        self._writer.execute("DROP TABLE IF EXISTS reserve")
+        with self._writer:
+            self._writer.execute("BEGIN")
+            self._writer.execute("CREATE TABLE reserve (content BLOB)")
+            self._writer.execute("INSERT INTO reserve VALUES (zeroblob(?))", (size,))
+        self._writer.execute("DROP TABLE reserve")
+
+    def _free_pages(self) -> int:
+        return int(self._writer.execute("PRAGMA freelist_count").fetchone()[0])
 
     async def _write(self, sql: str, values: Iterable[Any]) -> None:
         await self._in_thread(lambda: self._writer.execute(sql, tuple(values)))
@@ -254,6 +393,27 @@ class Store:
 
     def _all(self, sql: str, *values: Any) -> list[Row]:
         return [_decoded(row) for row in self._reader.execute(sql, values).fetchall()]
+
+
+def is_full(error: Exception) -> bool:
+    """Whether an error means that the disk has no room left."""
+    if isinstance(error, sqlite3.Error):
+        return getattr(error, "sqlite_errorname", "") in ("SQLITE_FULL", "SQLITE_IOERR_SHMSIZE")
+    return isinstance(error, OSError) and error.errno in NO_SPACE
+
+
+def is_busy(error: Exception) -> bool:
+    """Whether an error means that another program holds the database."""
+    return getattr(error, "sqlite_errorname", "").startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
+
+
+def is_readable(cine: Path) -> bool:
+    """Whether all of a scene's file is as it was written."""
+    try:
+        with zipfile.ZipFile(cine) as archive:
+            return archive.testzip() is None
+    except (OSError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError):
+        return False
 
 
 def without_paths(detail: str, folder: Path, name: str) -> str:
@@ -275,6 +435,14 @@ def _check_folder(folder: Path) -> None:
     """Raises OutputError for a folder with other files, because files without a row are removed."""
     if folder.exists() and not (folder / DATABASE).exists() and {path.name for path in folder.iterdir()} - {"lock"}:
         raise OutputError(f"The folder '{folder}' is not empty, and not a service's; choose another one.")
+
+
+def _size(path: Path) -> int | None:
+    """None if there is no such file."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return None
 
 
 def _encoded(row: Row) -> list[Any]:

@@ -171,7 +171,7 @@ def test_actors_may_take_long_to_load(tmp_path: Path, monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(
     ("error", "kind", "says"),
     [
-        (OSError(errno.ENOSPC, "No space left on device"), "OutputError", "There is no space left to write"),
+        (OSError(errno.ENOSPC, "No space left on device"), "DiskFull", "There is no space left to write"),
         (MemoryError("none left"), "internal", "MemoryError"),
     ],
     ids=str,

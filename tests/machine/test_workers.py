@@ -1,5 +1,6 @@
 """The pool of worker processes: jobs, deaths, time limits, cancellation and closing."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -13,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from stylecine.errors import Cancelled, PhotoError, TooLarge, WeightsNotFound
+from stylecine.errors import Cancelled, DiskFull, PhotoError, TooLarge, WeightsNotFound
 from stylecine.machine import workers
 from stylecine.machine.atomic import atomic_write
 from stylecine.machine.workers import Job, PoolClosed, TimeLimitExceeded, WorkerLost, WorkerPool
@@ -48,6 +49,8 @@ def load(behaviour: str = "") -> Callable[[Any, Any], Any]:
                 raise PhotoError("The photo is bad.")
             case "break":
                 raise KeyError("a bug")
+            case "fill":
+                raise OSError(errno.ENOSPC, "No space left on device")
             case "sleep" | "deaf":
                 step = 0
                 while progress("sleeping", step, 1000) or request == "deaf":
@@ -108,12 +111,14 @@ def stopped(pool: WorkerPool, number: int) -> Iterator[None]:
 
 def test_jobs_return_results_and_raise_errors() -> None:
     with pool("", "") as two:
-        one, refused, broken = submit(two, {"a": 1}, "refuse", "break")
+        one, refused, broken, full = submit(two, {"a": 1}, "refuse", "break", "fill")
         assert one.result(30)[0] == {"a": 1}
         with pytest.raises(PhotoError, match="The photo is bad"):
             refused.result(30)
         with pytest.raises(RuntimeError, match=r"inside \(KeyError\)"):
             broken.result(30)
+        with pytest.raises(DiskFull, match="no space left on the disk"):
+            full.result(30)
         assert len({job.result(30)[1] for job in submit(two, *range(20))}) <= 2
 
 

@@ -616,13 +616,13 @@ def test_no_space(tmp_path: Path) -> None:
     out.write_bytes(b"an older film")
     code = f"""
 import resource, numpy as np
-from stylecine.errors import OutputError
+from stylecine.errors import DiskFull
 from stylecine.output.video import write_video
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
 rng = np.random.default_rng(0)
 try:
     write_video((rng.integers(0, 256, (256, 256, 3), np.uint8) for _ in range(40)), {str(out)!r}, 30)
-except OutputError as error:
+except DiskFull as error:
     print(error)
 """
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)

@@ -1,7 +1,9 @@
 """Services in processes of their own, on free ports: most with quick workers, one with real ones."""
 
 import json
+import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -36,8 +38,8 @@ class Served:
     def __init__(self, data: Path, *tokens: str, quick: bool = True, timeout: float = 20, **settings: Any) -> None:
         self.data = data
         arguments = {"data": str(data), "port": 0, "quick": quick, "timeout": timeout, **settings}
-        log = data.with_name(f"{data.name}.stderr")
-        with log.open("a") as stderr:  # not a pipe, which would have to be read; workers write to it too
+        self._log = data.with_name(f"{data.name}.stderr")
+        with self._log.open("a") as stderr:  # not a pipe, which would have to be read; workers write to it too
             self.process = subprocess.Popen(
                 [sys.executable, str(HERE / "serving.py"), json.dumps(arguments), *tokens],
                 stdout=subprocess.PIPE,
@@ -47,7 +49,7 @@ class Served:
                 preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored in a script's background
             )
         address = address_of(self.process)
-        assert address, log.read_text()
+        assert address, self.log()
         self.address = address.rstrip("/")
         self.client = httpx.Client(base_url=self.address, timeout=60)
 
@@ -80,6 +82,10 @@ class Served:
     def finished(self, job: str) -> dict[str, Any]:
         wait_until(lambda: self.client.get(f"/v1/animations/{job}").json()["state"] not in ("queued", "running"))
         return dict(self.client.get(f"/v1/animations/{job}").json())
+
+    def log(self) -> str:
+        """What it has written on standard error."""
+        return self._log.read_text()
 
     def files(self) -> set[str]:
         """The names of all files in its folders."""
@@ -129,6 +135,35 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Served]]:
     for one in served:
         if one.process.poll() is None:
             one.end()
+
+
+class SmallDisk:
+    """A disk of 300 MB in memory: more than a service wants to be free before it accepts anything."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._filler = folder / "filler"
+
+    def fill(self, but: int = 0) -> None:
+        """Until no byte is left, or as many."""
+        free = shutil.disk_usage(self.folder).free - but
+        if free > 0:
+            with self._filler.open("ab") as filler:
+                os.posix_fallocate(filler.fileno(), filler.tell(), free)
+
+    def empty(self) -> None:
+        self._filler.unlink(missing_ok=True)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[SmallDisk]:
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=300m", "stylecine-test", str(folder)]
+    if sys.platform != "linux" or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("needs Linux and the right to mount a disk")
+    yield SmallDisk(folder)
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 @pytest.fixture(scope="session")

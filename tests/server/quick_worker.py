@@ -2,8 +2,8 @@
 
 A photo that begins with "dies" kills the process, "dies once" only the first time; "bad" is refused; "slow" takes a
 minute unless it is cancelled, "deaf" also then; "still" has no first loop. An animation takes a tenth of a second for
-each of its seconds, and appends its process to SCENE.starts in the data folder. Forgetting a scene creates
-SCENE.forgotten there.
+each of its seconds, and appends its process to SCENE.starts in the data folder. Other files have 20 MB if their size is
+8192. Forgetting a scene creates SCENE.forgotten there.
 """
 
 import json
@@ -43,7 +43,8 @@ def handle(request: dict[str, Any], progress: Any) -> dict[str, Any]:
         case "forget":
             data_file(request, "forgotten").touch()
         case _:
-            Path(request["output"]).write_bytes(json.dumps(request).encode())
+            content = json.dumps(request).encode()
+            Path(request["output"]).write_bytes(content.ljust(20_000_000 if request.get("size") == 8192 else 0))
     return {}
 
 
@@ -88,6 +89,6 @@ def animate(request: dict[str, Any], progress: Any) -> dict[str, Any]:
     with data_file(request, "starts").open("a") as starts:
         starts.write(f"{os.getpid()}\n")
     with atomic_write(Path(request["output"])) as part:
-        part.write_bytes(bytes(range(250)) * 4)
         work(progress, request["seconds"] / 10, "video")
+        part.write_bytes(bytes(range(250)) * 4)
     return {"bytes": 1000, "warning": None}

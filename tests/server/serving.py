@@ -1,6 +1,6 @@
 """Serves until the process is ended: `python serving.py SETTINGS [TOKEN ...]`, SETTINGS as JSON.
 
-With "quick": true the work is done by quick_worker.py.
+With "quick": true the work is done by quick_worker.py. "sweep": seconds between two sweeps.
 """
 
 import json
@@ -13,5 +13,6 @@ from stylecine.server.settings import Settings
 settings = json.loads(sys.argv[1])
 if settings.pop("quick"):
     service.WORKER = "quick_worker:load"  # which is in this script's folder
+service.SWEEP_INTERVAL = settings.pop("sweep", service.SWEEP_INTERVAL)
 security.BODY_TIMEOUT = launch.HEADER_TIMEOUT = settings.pop("timeout")
 launch.serve(Settings(Path(settings.pop("data"))).updated(settings), sys.argv[2:])

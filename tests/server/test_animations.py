@@ -156,13 +156,16 @@ def test_head_makes_nothing(quick: Served) -> None:
     quick.client.delete(links["self"])
 
 
-def test_a_file_that_was_just_deleted_is_not_found(quick: Served) -> None:
+def test_what_has_lost_its_file_says_so_and_fails(quick: Served) -> None:
     scene = quick.scene()
     job = quick.finished(quick.animation(scene["id"], seconds=0.1)["id"])
     (quick.data / "results" / f"{job['id']}.mp4").unlink()
     (quick.data / "scenes" / f"{scene['id']}.cine").unlink()
-    assert quick.client.get(job["links"]["result"]).status_code == 404
-    assert quick.client.get(scene["links"]["photo"]).status_code == 404
+    for links, file in ((job["links"], "result"), (scene["links"], "photo")):
+        response = quick.client.get(links[file])
+        assert response.status_code == 500 and "file is missing" in response.json()["detail"]
+        row = quick.client.get(links["self"]).json()
+        assert row["state"] == "failed" and row["problem"] == response.json()
     for one in (job, scene):
         assert quick.client.delete(one["links"]["self"]).status_code == 204
 

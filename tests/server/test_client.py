@@ -427,7 +427,10 @@ def test_a_job_is_requested_again_with_the_same_key(
     assert deleted == ["/j", "/j", "/s"]
 
 
-def test_every_request_is_retried(slow_photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("status", [429, 507])
+def test_every_request_is_retried(
+    slow_photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
     """At first the service is full, and each response breaks off once."""
     monkeypatch.setattr(client.time, "sleep", lambda seconds: waited.append(seconds))
     waited: list[float] = []
@@ -443,7 +446,7 @@ def test_every_request_is_retried(slow_photo: Path, tmp_path: Path, monkeypatch:
         elif request.command == "GET":
             request.send(responses[request.place], cut=2)
         else:
-            request.send({"detail": "Full; try again later."}, 429, retry="3")
+            request.send({"detail": "Full; try again later."}, status, retry="3")
 
     with serving(respond) as connected:
         connected.animate(slow_photo, tmp_path / "x.mp4", arrows=[(0.5, 0.5, 0.6, 0.5)])

@@ -61,6 +61,25 @@ def test_a_photo_becomes_a_scene(real: Served, png: bytes, photo: np.ndarray) ->
     assert real.client.get(made["links"]["self"]).status_code == 404
 
 
+@pytest.mark.parametrize("damage", ["cut short", "in the middle", "missing"])
+def test_a_scene_whose_file_is_damaged_fails_in_a_sentence(real: Served, png: bytes, damage: str) -> None:
+    made = real.scene(png)
+    cine = real.data / "scenes" / f"{made['id']}.cine"
+    content = bytearray(cine.read_bytes())
+    if damage == "missing":
+        cine.unlink()
+    else:
+        place = content.index(b"IDAT") + 50  # in the photo
+        content[place : place + 100] = bytes(100)
+        cine.write_bytes(content[: len(content) // 2] if damage == "cut short" else content)
+    response = real.client.get(made["links"]["photo"])
+    assert response.status_code == 500 and response.headers["content-type"] == "application/problem+json"
+    assert "The scene's file is missing or damaged" in response.json()["detail"]
+    assert real.client.get(made["links"]["self"]).json()["problem"] == response.json()
+    assert real.client.get(made["links"]["preview"]).status_code == 409
+    assert real.client.delete(made["links"]["self"]).status_code == 204
+
+
 def test_edits_are_replaced_and_keep_their_numbers(real: Served, scene: str) -> None:
     first = edited(real, scene, SKY, ARROW)
     assert [{**edit, "id": None} for edit in first] == [{**SKY, "id": None}, {**ARROW, "id": None}]

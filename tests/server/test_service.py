@@ -1,11 +1,12 @@
 """The service without HTTP and without workers: awkward moments, and writes that fail."""
 
 import asyncio
+import math
 import shutil
 import sqlite3
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,13 @@ import pytest
 
 pytest.importorskip("fastapi")
 
+from stylecine.errors import DiskFull, SceneError
 from stylecine.machine.workers import Job
 from stylecine.output.writing import check_output
 from stylecine.server import scenes
 from stylecine.server.problems import Problem
 from stylecine.server.schemas import Animation
-from stylecine.server.service import Service, _number_edits
+from stylecine.server.service import FULL_ATTEMPTS, Service, _number_edits
 from stylecine.server.settings import Settings
 from stylecine.server.store import Row, Store
 
@@ -261,6 +263,84 @@ def test_a_scene_deleted_while_being_made_leaves_nothing(service: Service) -> No
     asyncio.run(run())
 
 
+def test_a_scene_is_deleted_with_all_its_animations_in_a_few_writes(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writes: list[str] = []
+    write = service.store._write
+
+    async def noted(sql: str, values: Iterable[Any]) -> None:
+        writes.append(sql)
+        await write(sql, values)
+
+    async def run() -> None:
+        scene = service.animation(await queued_animation(service))["scene"]
+        for _ in range(40):
+            await service.add_animation(Animation(scene=scene).model_dump(), None)
+        other = await queued_animation(service)
+        monkeypatch.setattr(service.store, "_write", noted)
+        await service.delete_scene(scene)
+        await asyncio.sleep(0.1)
+        assert service.store.count("animations") == {"cancelled": 41, "queued": 1}
+        assert service.animations._waiting == [service._jobs[other]]
+
+    asyncio.run(run())
+    assert len(writes) == 2
+
+
+def test_an_animation_that_starts_while_it_is_cancelled_stays_cancelled(service: Service) -> None:
+    async def run() -> None:
+        job = await queued_animation(service)
+        await service.store.cancel_animations(service.animation(job)["scene"], time.time())
+        service._jobs[job].started()
+        await asyncio.sleep(0.1)
+        assert service.animation(job)["state"] == "cancelled"
+
+    asyncio.run(run())
+
+
+def test_a_scene_deleted_while_it_is_read_is_not_found(service: Service) -> None:
+    async def run() -> None:
+        scene = service.animation(await queued_animation(service))["scene"]
+        request = asyncio.create_task(service.facts(service.scene(scene), "seam"))
+        await asyncio.sleep(0)
+        job = next(job for job in service.interactive._waiting if job.request["task"] == "seam")
+        await service.delete_scene(scene)
+        job.set_exception(SceneError("There is no scene at 'the file'; check the path."))
+        with pytest.raises(Problem) as raised:
+            await request
+        assert raised.value.status == 404 and raised.value.detail.startswith("There is no such scene")
+
+    asyncio.run(run())
+
+
+def test_an_animation_whose_scene_has_lost_its_file_says_so(service: Service) -> None:
+    async def run() -> None:
+        job = await queued_animation(service)
+        scene = service.animation(job)["scene"]
+        service._jobs[job].set_exception(SceneError("There is no scene at 'the file'; check the path."))
+        await service.changed(job, until=lambda: service.animation(job)["state"] == "failed")
+        for row in (service.animation(job), service.scene(scene)):
+            assert row["state"] == "failed" and "file is missing" in row["problem"]["detail"]
+
+    asyncio.run(run())
+
+
+def test_work_that_finds_the_disk_full_again_and_again_fails(service: Service) -> None:
+    async def run() -> None:
+        job = await queued_animation(service)
+        for attempt in range(1, FULL_ATTEMPTS + 1):
+            service._jobs[job].set_exception(DiskFull("There is no space left on the disk; free some."))
+            await service.changed(job, until=lambda: job not in service._jobs)
+            await asyncio.sleep(0.05)
+            assert service.animation(job)["state"] == ("queued" if attempt < FULL_ATTEMPTS else "failed")
+            await service._resume(before=math.inf, room=0)
+            await asyncio.sleep(0)
+        assert "no room left on the service's disk" in service.animation(job)["problem"]["detail"]
+
+    asyncio.run(run())
+
+
 def test_waiting_clients_are_released_when_the_service_stops(service: Service) -> None:
     async def run() -> None:
         waiting = asyncio.create_task(service.changed("x", until=lambda: False))
@@ -274,11 +354,16 @@ def test_waiting_clients_are_released_when_the_service_stops(service: Service) -
 
 def test_the_database_shrinks(service: Service) -> None:
     async def run() -> None:
+        await service.store.shrink()
+        before = pages()
         row = {"id": "x", "scene": "x", "state": "queued", "format": "mp4", "name": "x", "asked": {}, "expires": 0.0}
-        await service.store.insert("animations", row | {"edits": ["x" * 1_000_000], "created": time.time()})
+        await service.store.insert("animations", row | {"edits": ["x" * 10_000_000], "created": time.time()})
+        assert pages() > before + 1000
         await service.store.delete("animations", "x")
         await service.store.shrink()
+        assert pages() == before
+
+    def pages() -> int:
+        return int(service.store._reader.execute("PRAGMA page_count").fetchone()[0])
 
     asyncio.run(run())
-    (pages,) = service.store._reader.execute("PRAGMA page_count").fetchone()
-    assert pages < 20
