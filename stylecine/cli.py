@@ -1,4 +1,5 @@
-"""The command `stylecine`. Heavy modules are imported inside the commands, so --help is instant.
+"""The command `stylecine`. Heavy modules are imported where a command's work begins, so that --help and errors come at
+once.
 
 Exit codes: 0 done; 2 a user's error, in one line on standard error, no output left behind; 130 interrupted,
 141 what reads the output has left, as `head` does; 143 terminated, nothing half-written left; 1 anything else.

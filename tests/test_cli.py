@@ -118,6 +118,8 @@ def test_every_option_reaches_the_loop(
         raise stylecine.NothingMoves("Enough seen.")
 
     monkeypatch.setattr("stylecine.engine.pipeline.animate", animate)
+    for name in ("m.png", "v.npy"):
+        Path(name).touch()
     arguments = (
         f"animate {photo_file} --subject auto --wind 270,0.6 --mask m.png --motion v.npy"
         " --arrow 0.1,0.2,0.3,0.2 --arrow 0.5,.5,.6,.7"
@@ -757,7 +759,7 @@ def test_a_scene_is_rendered_as_animate_would_render_it(
     settings = read_report(Path("photo.gif"))["settings"]
     assert (settings["mask"], settings["motion"], settings["arrows"]) == ("given", "given", ["0.5,0.9,0.6,0.9"])
     assert main(["render", str(scene_file), "--mask", "nosuch.png", "-o", "x.mp4"]) == 2
-    assert "There is no mask at nosuch.png; check its path." in printed(capsys)[1] and not Path("x.mp4").exists()
+    assert "There is no mask at 'nosuch.png'; check the path." in printed(capsys)[1] and not Path("x.mp4").exists()
 
 
 def test_json_counts_the_edits_of_the_file(

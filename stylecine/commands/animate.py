@@ -7,6 +7,7 @@ from typing import Any
 from stylecine.commands import arguments
 from stylecine.commands.arguments import PHOTOS, Commands, Usage, as_path
 from stylecine.commands.console import Bar, print_result
+from stylecine.commands.early import check_loop, check_model, check_photo_options, check_saved
 from stylecine.commands.remote import add_server_options, animate_remotely
 from stylecine.commands.saving import check_files, output_of, protect_inputs, save
 from stylecine.errors import printable
@@ -34,10 +35,13 @@ def run(options: argparse.Namespace, start: float) -> int:
         raise Usage("--token-file is for a service; give its address with --server, or leave it out")
     output = output_of(options.photo, options)
     protect_inputs(output, options)
+    check_loop(options)
+    check_photo_options(options)
+    check_saved(output, options)
     if options.server:
         return animate_remotely(options, output, start)
+    check_model(options)
     c2pa = arguments.credentials(options)
-
     check_files(output, options, c2pa, options.photo)
 
     from stylecine.engine.pipeline import animate

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import math
-import operator
 import os
 import threading
 import warnings
@@ -19,19 +18,17 @@ from PIL import Image
 from PIL.ImageFile import ImageFile
 from PIL.PngImagePlugin import PngInfo
 
-from stylecine.errors import OptionError, PhotoError, TooLarge
+from stylecine.errors import PhotoError, TooLarge
+from stylecine.machine.given import check_file
 from stylecine.options import MOVING, Size
 from stylecine.picture.colour import Colour, Encoding, declared_colour, pixels_to_srgb, to_srgb
 from stylecine.picture.cut_short import BY_ROWS, Loss, decode_part, decode_rows
 from stylecine.picture.deep import deep_pixels, shrunk
+from stylecine.picture.size import MAX_PIXELS, MAX_SIDE, MIN_SIDE, checked_size, fitting
 from stylecine.picture.transparency import continued, split_alpha
 
 Source: TypeAlias = "str | os.PathLike[str] | bytes | BinaryIO | Image.Image | np.ndarray"
 
-MIN_SIDE = 64  # shorter side, pixels; below this there is no texture to move
-MAX_SIDE = 8192  # shorter side, pixels
-MAX_PIXELS = MAX_SIDE**2  # of the result
-MAX_LENGTH = MAX_PIXELS // MIN_SIDE  # of its longer side
 MAX_DECODED = 128_000_000  # pixels of the file: enough for a phone's 108 megapixels, not for a decompression bomb
 MAX_PHONE = 210_000_000  # of a JPEG or HEIC: enough for a phone's 200 megapixels
 MAX_LOST = 0.1  # of the rows of a photo that is cut short; with more missing, it is refused
@@ -129,58 +126,6 @@ def photo_size(path: str | os.PathLike[str], size: Size = 1024) -> tuple[int, in
         return _target(width, height, size)
 
 
-def checked_size(size: Any) -> Size:
-    """The size as ints and tuples. Raises OptionError, TooLarge."""
-    if isinstance(size, tuple | list) and len(size) == 3:
-        width, height = checked_size(size[:2])  # type: ignore[misc]
-        return width, height, _place(size[2])
-    if size is None:
-        return None
-    sides = [_side(side) for side in (size if isinstance(size, tuple | list) else (size, size))]
-    if len(sides) != 2:
-        raise OptionError(f"size is one number or (width, height), not {size!r}.")
-    if min(sides) < MIN_SIDE:
-        raise OptionError(f"size {size!r} is too small; ask for at least {MIN_SIDE} pixels a side.")
-    width, height = sides
-    if not isinstance(size, tuple | list):
-        if width > MAX_SIDE:
-            raise TooLarge(f"size {size!r} is too large; ask for at most {MAX_SIDE}.")
-        return width
-    if max(width, height) > MAX_LENGTH:
-        raise TooLarge(f"size {size!r} is too large; ask for at most {MAX_LENGTH} a side.")
-    if width * height > MAX_PIXELS:
-        fits = _fitting(width, height)
-        raise TooLarge(f"size {width}x{height} is too large; ask for at most {fits[0]}x{fits[1]}.")
-    return width, height
-
-
-def _place(value: Any) -> str | tuple[float, float]:
-    if value == MOVING:
-        return MOVING
-    try:
-        x, y = (float(part) for part in value)
-    except (TypeError, ValueError):
-        x = y = math.nan
-    if not (0 <= x <= 1 and 0 <= y <= 1):
-        raise OptionError(f"A size is cropped around {MOVING!r} or (x, y), 0 to 1 of the photo, not {value!r}.")
-    return x, y
-
-
-def _side(value: Any) -> int:
-    try:
-        if isinstance(value, bool | np.bool_):
-            raise TypeError
-        return operator.index(value)
-    except TypeError:
-        raise OptionError(f"size is a whole number of pixels or two of them, not {value!r}.") from None
-
-
-def _fitting(width: int, height: int) -> tuple[int, int]:
-    """The largest size of this shape that MAX_PIXELS allows."""
-    scale = min(1.0, math.sqrt(MAX_PIXELS / (width * height)))
-    return max(1, int(width * scale)), max(1, int(height * scale))
-
-
 def _describe(source: Any) -> str:
     return f"'{os.fspath(source)}'" if isinstance(source, str | os.PathLike) else "The photo"
 
@@ -199,18 +144,12 @@ def _read_file(source: Any, name: str) -> PhotoFile:
 
 
 def _read_path(path: str | os.PathLike[str], name: str) -> bytes:
-    if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):
-        raise PhotoError(f"{name} is a pipe or a device, not a file; save the photo to a file and name that.")
+    check_file(path, "photo", PhotoError)
     try:
         with open(path, "rb") as file:
             return file.read()
-    except FileNotFoundError:
-        raise PhotoError(f"There is no photo at {name}; check the path.") from None
-    except IsADirectoryError:
-        raise PhotoError(f"{name} is a folder, not a photo; name one file in it.") from None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise PhotoError(f"{name} cannot be opened ({reason}); check the path and its permissions.") from None
+    except OSError as error:
+        raise PhotoError(f"{name} cannot be read ({error.strerror}); copy it again, and check the disk.") from None
 
 
 def _read_object(file: Any) -> bytes:
@@ -388,7 +327,7 @@ def _check_result(width: int, height: int, size: Size) -> None:
     if not isinstance(size, tuple):
         target = _target(width, height, size)
         if math.prod(target) > MAX_PIXELS:
-            fits = min(_fitting(width, height))
+            fits = min(fitting(width, height))
             if fits < MIN_SIDE:
                 raise PhotoError(f"The photo is {width}x{height}, too long and thin; cut a part out of it.")
             raise TooLarge(f"The photo would be {target[0]}x{target[1]} pixels; ask for size {fits} or less.")
