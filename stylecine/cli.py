@@ -2,7 +2,8 @@
 once.
 
 Exit codes: 0 done; 2 a user's error, in one line on standard error, no output left behind; 130 interrupted,
-141 what reads the output has left, as `head` does; 143 terminated, nothing half-written left; 1 anything else.
+141 what reads the output has left, as `head` does; 143 terminated, nothing half-written left; 74 standard output
+cannot be written, such as on a full disk; 1 anything else.
 """
 
 import gc
@@ -32,7 +33,7 @@ from stylecine.commands import (
     studio,
 )
 from stylecine.commands.arguments import Parser, Usage, with_flags
-from stylecine.commands.console import complain, leave
+from stylecine.commands.console import Unprinted, complain, leave, open_closed_streams
 from stylecine.errors import StylecineError
 from stylecine.machine.interrupts import Interrupts
 from stylecine.version import __version__
@@ -40,6 +41,7 @@ from stylecine.version import __version__
 COMMANDS = animate, explain, scene, edit, render, batch, models, convert, measure, report, doctor, studio, serve
 NEW_OBJECTS = 500_000  # before the garbage collector looks: imports make 300,000, all of which stay, a loop few
 READER_LEFT = 141  # as shells count a program that SIGPIPE has ended
+NO_OUTPUT = 74  # EX_IOERR of sysexits.h
 INTERRUPTED = "Interrupted; nothing half-written is left. Run the command again."
 
 
@@ -51,6 +53,7 @@ def run() -> NoReturn:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code."""
     start = perf_counter()
+    open_closed_streams()
     gc.set_threshold(NEW_OBJECTS)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # file names may be more than the terminal can show
@@ -80,9 +83,13 @@ def _report(error: BaseException) -> int:
         return complain(with_flags(str(error)), 2)
     if isinstance(error, KeyboardInterrupt):
         return complain(INTERRUPTED, 130)
-    if isinstance(error, BrokenPipeError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader left; keep the exit quiet
-        return READER_LEFT
+    if isinstance(error, Unprinted | BrokenPipeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python would complain at the exit
+        reason = error.__cause__ or error
+        if isinstance(reason, BrokenPipeError):
+            return READER_LEFT
+        why = getattr(reason, "strerror", None) or reason
+        return complain(f"Standard output cannot be written ({why}); files that were written stand.", NO_OUTPUT)
     if os.environ.get("STYLECINE_DEBUG"):
         traceback.print_exception(error)
     first = (str(error).splitlines() or [""])[0]

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -478,6 +479,42 @@ def test_a_reader_that_leaves_early_is_no_bug(command: list[str]) -> None:
             [sys.executable, "-m", "stylecine", *command], stdout=pipe, stderr=subprocess.PIPE, env=place
         )
     assert done.returncode in (0, 141) and done.stderr == b""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX shells")
+@pytest.mark.parametrize(
+    ("command", "code", "out", "err"),
+    [
+        ("models >&-", 0, "", ""),
+        ("models <&- >&- 2>&-", 0, "", ""),
+        ("animate missing.jpg 2>&-", 2, "", ""),
+        ("animate missing.jpg 2>/dev/full", 2, "", ""),
+        ("models --json >/dev/full", 74, "", "stylecine: Standard output cannot be written (No space left on device);"),
+    ],
+)
+def test_streams_that_are_closed_or_full(command: str, code: int, out: str, err: str) -> None:
+    done = in_shell(command)
+    assert (done.returncode, done.stdout) == (code, out)
+    assert done.stderr.startswith(err) and done.stderr.count("\n") == bool(err), done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX shells")
+@pytest.mark.parametrize(
+    ("streams", "code"), [("2>&-", 0), (">&-", 0), ("<&- >&- 2>&-", 0), (">/dev/full", 74), ("--json >/dev/full", 74)]
+)
+def test_the_loop_stands_though_nothing_can_be_printed(given: list[str], work: Path, streams: str, code: int) -> None:
+    usual, done = in_shell(f"{shlex.join(given)} -o usual.mp4"), in_shell(f"{shlex.join(given)} -o loop.mp4 {streams}")
+    assert (usual.returncode, done.returncode) == (0, code), done.stderr
+    assert done.stderr.count("\n") == bool(code) and "Internal" not in done.stderr
+    assert (work / "loop.mp4").read_bytes() == (work / "usual.mp4").read_bytes()
+
+
+def in_shell(command: str) -> "subprocess.CompletedProcess[str]":
+    place = {**os.environ, "PYTHONPATH": str(Path(stylecine.__file__).parent.parent)}
+    place.pop("PYTHONUNBUFFERED", None)
+    program = f"{shlex.quote(sys.executable)} -m stylecine {command}"
+    return subprocess.run(["sh", "-c", program], capture_output=True, text=True, env=place)
 
 
 def test_interrupt_is_130(

@@ -28,7 +28,7 @@ from stylecine.commands.arguments import (
     file_options,
     photo_options,
 )
-from stylecine.commands.console import complain, make_folder
+from stylecine.commands.console import complain, make_folder, say
 from stylecine.commands.early import check_model
 from stylecine.commands.manifest import RESERVED, skipped_in, tasks_of
 from stylecine.errors import OptionError, OutputError, StylecineError
@@ -230,11 +230,11 @@ def _described(skipped: Sequence[str]) -> str:
 
 def _print_summary(report: dict[str, Any], page: object, as_json: bool) -> int:
     if as_json:
-        print(json.dumps(report | {"report": str(page)}, allow_nan=False))
+        say(json.dumps(report | {"report": str(page)}, allow_nan=False))
     else:
         skipped = f", {len(report['skipped'])} skipped" if report["skipped"] else ""
         counts = f"{report['photos']} photos, {report['new']} new, {report['failed']} failed{skipped}"
-        print(f"{page}: {counts}, {report['seconds']} s")
+        say(f"{page}: {counts}, {report['seconds']} s")
     if not report["failed"]:
         return 0
     internal = any(failure["kind"] == "internal" for failure in report["failures"])

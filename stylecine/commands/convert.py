@@ -3,6 +3,7 @@
 import argparse
 
 from stylecine.commands.arguments import Commands, as_path
+from stylecine.commands.console import say
 from stylecine.errors import WeightsNotFound, printable
 from stylecine.machine.given import check_file
 
@@ -23,5 +24,5 @@ def run(options: argparse.Namespace, start: float) -> int:
 
     from stylecine.checkpoints.convert import convert
 
-    print(printable(convert(options.checkpoint, options.output).path))
+    say(printable(convert(options.checkpoint, options.output).path))
     return 0

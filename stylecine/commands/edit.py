@@ -6,6 +6,7 @@ import re
 from typing import Any, TypeAlias
 
 from stylecine.commands.arguments import Commands, argument, as_path
+from stylecine.commands.console import say
 from stylecine.commands.early import check_given
 from stylecine.edits.cine_name import check_suffix
 from stylecine.errors import printable
@@ -58,9 +59,9 @@ def run(options: argparse.Namespace, start: float) -> int:
     else:
         scene = read_cine(options.scene)
     if options.list:
-        print("".join(f"{to_option(edit)}\n" for edit in scene.edits), end="")
+        say("".join(f"{to_option(edit)}\n" for edit in scene.edits), end="")
     else:
-        print(f"{printable(output)}: {len(scene.edits)} edit{'' if len(scene.edits) == 1 else 's'}")
+        say(f"{printable(output)}: {len(scene.edits)} edit{'' if len(scene.edits) == 1 else 's'}")
     return 0
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from time import perf_counter
 
 from stylecine.commands.arguments import as_path
-from stylecine.commands.console import Bar, complain, extra, file_size
+from stylecine.commands.console import Bar, complain, extra, file_size, say
 from stylecine.errors import OptionError, printable
 from stylecine.machine.progress import FILE, LOOP, SCENE
 from stylecine.options import ALL_OPTIONS, FILE_OPTIONS, OPTIONS, period
@@ -73,10 +73,10 @@ def animate_remotely(options: argparse.Namespace, output: Path, start: float) ->
         complain(warning, 0)
     if options.json:
         figures = {"output": str(output), "warning": warning, "seconds": {"total": round(seconds, 3)}}
-        print(json.dumps({**figures, "server": options.server, "scene": scene, "job": job}))
+        say(json.dumps({**figures, "server": options.server, "scene": scene, "job": job}))
     else:
         size = f"{file_size(job['bytes'])} of a {scene['width']}x{scene['height']} scene"
-        print(f"{' and '.join(map(printable, files_of(output)))}: {size}, {seconds:.1f} s")
+        say(f"{' and '.join(map(printable, files_of(output)))}: {size}, {seconds:.1f} s")
     return 0
 
 

@@ -4,6 +4,7 @@ import argparse
 import json
 
 from stylecine.commands.arguments import Commands, as_path
+from stylecine.commands.console import say
 from stylecine.errors import VideoError
 from stylecine.machine.given import check_file
 from stylecine.output.formats import LIVE_PHOTO, ending_of
@@ -25,5 +26,5 @@ def run(options: argparse.Namespace, start: float) -> int:
 
     from stylecine.output.metadata import read_report
 
-    print(json.dumps(read_report(options.file), indent=2))
+    say(json.dumps(read_report(options.file), indent=2))
     return 0

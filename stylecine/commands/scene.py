@@ -6,7 +6,7 @@ from time import perf_counter
 
 from stylecine.commands import arguments
 from stylecine.commands.arguments import PHOTOS, Commands, as_path
-from stylecine.commands.console import Bar, complain
+from stylecine.commands.console import Bar, complain, say
 from stylecine.commands.early import check_given, check_model, check_photo_options
 from stylecine.edits.cine_name import check_suffix
 from stylecine.errors import printable
@@ -44,7 +44,7 @@ def run(options: argparse.Namespace, start: float) -> int:
     if scene.photo_warning:
         complain(scene.photo_warning, 0)
     height, width = scene.photo.shape[:2]
-    print(
+    say(
         f"{printable(output)}: {width}x{height}, {float(scene.mask.mean()):.0%} moves, {perf_counter() - start:.1f} s"
     )
     return 0

@@ -10,7 +10,7 @@ import sys
 import webbrowser
 from asyncio import TimerHandle, Transport
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any, cast
@@ -47,7 +47,7 @@ def serve(settings: Settings, tokens: Iterable[str]) -> None:
         raise OptionError(f"Other machines can reach {settings.host}, so the service needs a token; give --token-file.")
 
     async def started(address: str, service: Service) -> None:
-        print(f"stylecine serves at {address} (Ctrl-C ends it)", flush=True)
+        _announce(f"stylecine serves at {address} (Ctrl-C ends it)")
 
     with _listen(settings.host, settings.port) as listener:
         _run(create_app(settings, tokens=tokens), listener, started)
@@ -62,12 +62,17 @@ def studio(settings: Settings, photo: Path | None, *, port: int | None, browser:
     async def started(address: str, service: Service) -> None:
         if photo is not None:
             address += f"?scene={await _add_photo(service, photo)}"
-        print(f"stylecine's studio: {address} (Ctrl-C ends it)", flush=True)
+        _announce(f"stylecine's studio: {address} (Ctrl-C ends it)")
         if browser and _has_screen():
             await asyncio.to_thread(webbrowser.open, address)
 
     with listen_for_studio(settings.host, port) as listener:
         _run(create_app(settings, studio=True), listener, started)
+
+
+def _announce(text: str) -> None:
+    with suppress(OSError):  # of a full disk, where the log lies: the service can do without
+        print(text, flush=True)
 
 
 async def _add_photo(service: Service, photo: Path) -> str:
