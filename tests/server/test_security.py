@@ -26,9 +26,21 @@ def is_problem(response: httpx.Response, status: int) -> bool:
     return facts == (status, "application/problem+json", status) and problem["detail"].endswith(".")
 
 
-@pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "127.0.0.1.evil.example", "", "[::1", "10.0.0.1"])
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "127.0.0.1.evil.example", "", "10.0.0.1"])
 def test_an_unknown_host_name_is_refused(quick: Served, host: str) -> None:
     assert is_problem(quick.client.get("/health", headers={"Host": host}), 421)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("user@127.0.0.1", "user:word@localhost:80", "127.0.0.1#x", "localhost?x", "localhost/", "//localhost"),
+        *("localhost:x", "localhost:80:80", "evil.example,localhost", "evil.example localhost", "local%68ost"),
+        *("[::1", "::1"),
+    ],
+)
+def test_a_host_that_is_more_than_a_name_is_malformed(quick: Served, host: str) -> None:
+    assert is_problem(quick.client.get("/health", headers={"Host": host}), 400)
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1:1", "LOCALHOST:80", "[::1]:80"])
