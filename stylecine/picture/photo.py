@@ -24,6 +24,7 @@ from stylecine.options import MOVING, Size
 from stylecine.picture.colour import Colour, Encoding, declared_colour, pixels_to_srgb, to_srgb
 from stylecine.picture.cut_short import BY_ROWS, Loss, decode_part, decode_rows
 from stylecine.picture.deep import deep_pixels, shrunk
+from stylecine.picture.scans import check_scans
 from stylecine.picture.size import MAX_PIXELS, MAX_SIDE, MIN_SIDE, checked_size, fitting
 from stylecine.picture.transparency import continued, split_alpha
 
@@ -179,7 +180,8 @@ def _register_heic(name: str) -> None:
 
 
 def open_image(file: BinaryIO, name: str) -> ImageFile:
-    """Reads only the header. Raises PhotoError for what is no photo, TooLarge for what is too large to decode."""
+    """Decodes nothing. Raises PhotoError for what is no photo, or would take too long to decode, TooLarge for what is
+    too large to."""
     if file.read(8)[4:] == b"ftyp":
         _register_heic(name)
     file.seek(0)
@@ -196,7 +198,16 @@ def open_image(file: BinaryIO, name: str) -> ImageFile:
         raise _too_many_pixels(f"{name} is {image.width}x{image.height} and", limit)
     if image.format not in FORMATS:
         raise PhotoError(f"{name} is {image.format}, which is not read; {_SAVE_AS}.")
+    if image.format in _JPEG:
+        _check_scans(file, name)
     return image
+
+
+def _check_scans(file: BinaryIO, name: str) -> None:
+    position = file.tell()
+    file.seek(0)
+    check_scans(file.read(), name)
+    file.seek(position)
 
 
 def _open(file: BinaryIO) -> ImageFile:
