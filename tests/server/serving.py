@@ -14,4 +14,5 @@ settings = json.loads(sys.argv[1])
 if settings.pop("quick"):
     service.WORKER = "quick_worker:load"  # which is in this script's folder
 security.BODY_TIMEOUT = launch.HEADER_TIMEOUT = settings.pop("timeout")
+launch.MAX_CONNECTIONS = settings.pop("connections")
 launch.serve(Settings(Path(settings.pop("data"))).updated(settings), sys.argv[2:])

@@ -221,6 +221,37 @@ def test_stalled_uploads_give_way_to_others(quick: Served) -> None:
         assert [connection.recv(12) for connection in ended] == [b"HTTP/1.1 408"]
 
 
+def opened(served: Served, stack: ExitStack, count: int, content: bytes) -> list[socket.socket]:
+    """So many connections, on each of which that is sent."""
+    host, port = served.address.removeprefix("http://").split(":")
+    sockets = [stack.enter_context(socket.create_connection((host, int(port)), timeout=60)) for _ in range(count)]
+    for one in sockets:
+        one.sendall(content)
+    return sockets
+
+
+def test_connections_that_only_wait_keep_nobody_out(serve: Callable[..., Served]) -> None:
+    """They send the first 13 bytes of a header, without a token, and nothing more."""
+    served = serve(TOKEN, connections=20)
+    with ExitStack() as stack, httpx.Client(base_url=served.address, timeout=60) as other:
+        waiting = opened(served, stack, 50, b"GET / HTTP/1.")
+        assert other.get("/health").status_code == 200
+        assert other.get("/openapi.json", headers={"Authorization": f"Bearer {TOKEN}"}).status_code == 200
+        ended, _, _ = select.select(waiting, [], [], 5)
+        assert set(ended) < set(waiting) and waiting[0] in ended and waiting[-1] not in ended
+
+
+def test_more_requests_than_can_be_answered_leave_room_for_a_monitor(serve: Callable[..., Served]) -> None:
+    served = serve(connections=20)
+    with ExitStack() as stack:
+        opened(served, stack, 21, HALF)
+        wait_until(lambda: len(served.files()) >= 20)
+        crowded = served.client.get("/openapi.json")
+        assert is_problem(crowded, 503) and crowded.headers["retry-after"] == "2"
+        assert served.client.get("/health").status_code == served.client.get("/ready").status_code == 200
+    wait_until(lambda: served.client.get("/openapi.json").status_code == 200)
+
+
 def test_a_body_of_two_lengths_is_refused(quick: Served) -> None:
     """A proxy may read the one and the service the other (request smuggling, RFC 9112, 6.1)."""
     both = b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n0\r\n\r\n"
