@@ -26,6 +26,6 @@ def run(options: argparse.Namespace, start: float) -> int:
         from stylecine.server.launch import studio
     from stylecine.server.settings import Settings
 
-    with private_folder("stylecine-studio-") as data:
-        studio(Settings(data), options.photo, port=options.port, browser=not options.no_browser)
+    with private_folder("stylecine-studio-") as folder:
+        studio(Settings(folder / "store"), options.photo, port=options.port, browser=not options.no_browser)
     return 0
