@@ -10,6 +10,7 @@ import gc
 import io
 import logging
 import os
+import re
 import sys
 import traceback
 import warnings
@@ -36,12 +37,15 @@ from stylecine.commands.arguments import Parser, Usage, with_flags
 from stylecine.commands.console import Unprinted, complain, leave, open_closed_streams
 from stylecine.errors import StylecineError
 from stylecine.machine.interrupts import Interrupts
+from stylecine.machine.memory import available_bytes
 from stylecine.version import __version__
 
 COMMANDS = animate, explain, scene, edit, render, batch, models, convert, measure, report, doctor, studio, serve
 NEW_OBJECTS = 500_000  # before the garbage collector looks: imports make 300,000, all of which stay, a loop few
 READER_LEFT = 141  # as shells count a program that SIGPIPE has ended
 NO_OUTPUT = 74  # EX_IOERR of sysexits.h
+OUT_OF_MEMORY = re.compile("allocate memory|out of memory|failed to map segment")  # what PyTorch and the linker say
+LITTLE_MEMORY = 128e6  # bytes
 INTERRUPTED = "Interrupted; nothing half-written is left. Run the command again."
 
 
@@ -92,8 +96,16 @@ def _report(error: BaseException) -> int:
         return complain(f"Standard output cannot be written ({why}); files that were written stand.", NO_OUTPUT)
     if os.environ.get("STYLECINE_DEBUG"):
         traceback.print_exception(error)
+    if _ran_out_of_memory(error):
+        return complain("Memory ran out; ask for a smaller --size, free some memory, or raise its limit.", 2)
     first = (str(error).splitlines() or [""])[0]
     return complain(f"Internal error: {type(error).__name__}: {first} (STYLECINE_DEBUG=1 shows where)", 1)
+
+
+def _ran_out_of_memory(error: BaseException) -> bool:
+    """Where hardly any is left, libraries raise anything."""
+    told = isinstance(error, RuntimeError | ImportError) and OUT_OF_MEMORY.search(str(error)) is not None
+    return isinstance(error, MemoryError) or told or available_bytes(None) < LITTLE_MEMORY
 
 
 def parser() -> Parser:

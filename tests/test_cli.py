@@ -467,6 +467,18 @@ def test_a_bug_is_one_line_and_exit_code_one(
     assert "Traceback" in printed(capsys)[1]
 
 
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")])
+def test_where_memory_runs_out_it_is_said(
+    error: Exception, given: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def exhausted(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("stylecine.engine.pipeline.animate", exhausted)
+    assert main(given) == 2
+    assert printed(capsys)[1].startswith("stylecine: Memory ran out; ask for a smaller --size")
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX pipes")
 @pytest.mark.parametrize("command", [["models"], ["models", "--json"], ["--help"]], ids=str)
 def test_a_reader_that_leaves_early_is_no_bug(command: list[str]) -> None:
@@ -510,10 +522,23 @@ def test_the_loop_stands_though_nothing_can_be_printed(given: list[str], work: P
     assert (work / "loop.mp4").read_bytes() == (work / "usual.mp4").read_bytes()
 
 
-def in_shell(command: str) -> "subprocess.CompletedProcess[str]":
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a limit of addresses")
+@pytest.mark.parametrize(("kilobytes", "says"), [(1_500_000, "free some memory"), (3_000_000, "use size=")])
+def test_a_loop_that_a_limit_leaves_no_room_for_is_refused(
+    kilobytes: int, says: str, work: Path, small_model: Path
+) -> None:
+    sky = np.linspace(40, 220, 4096)[:, None, None]
+    Image.fromarray(np.uint8(np.broadcast_to(sky, (4096, 4096, 3)))).save(work / "large.jpg")
+    done = in_shell(f"animate large.jpg --size own --model {small_model}", before=f"ulimit -v {kilobytes}; ")
+    assert done.returncode == 2 and "4096x4096 needs about 5.8 GB" in done.stderr and says in done.stderr
+    assert [path.name for path in work.iterdir()] == ["large.jpg"]
+
+
+def in_shell(command: str, before: str = "") -> "subprocess.CompletedProcess[str]":
     place = {**os.environ, "PYTHONPATH": str(Path(stylecine.__file__).parent.parent)}
     place.pop("PYTHONUNBUFFERED", None)
-    program = f"{shlex.quote(sys.executable)} -m stylecine {command}"
+    program = f"{before}{shlex.quote(sys.executable)} -m stylecine {command}"
     return subprocess.run(["sh", "-c", program], capture_output=True, text=True, env=place)
 
 

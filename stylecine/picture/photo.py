@@ -20,6 +20,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from stylecine.errors import PhotoError, TooLarge
 from stylecine.machine.given import check_file
+from stylecine.machine.memory import available_bytes
 from stylecine.options import MOVING, Size
 from stylecine.picture.colour import Colour, Encoding, declared_colour, pixels_to_srgb, to_srgb
 from stylecine.picture.cut_short import BY_ROWS, Loss, decode_part, decode_rows
@@ -32,6 +33,7 @@ Source: TypeAlias = "str | os.PathLike[str] | bytes | BinaryIO | Image.Image | n
 
 MAX_DECODED = 128_000_000  # pixels of the file: enough for a phone's 108 megapixels, not for a decompression bomb
 MAX_PHONE = 210_000_000  # of a JPEG or HEIC: enough for a phone's 200 megapixels
+DECODING = 10  # bytes a pixel that decoders take at most: of a progressive JPEG its coefficients, and the pixels
 MAX_LOST = 0.1  # of the rows of a photo that is cut short; with more missing, it is refused
 PNG_LEVEL = 3  # of zlib; 9 took five times as long and saved nothing
 
@@ -240,10 +242,10 @@ class _Decoded:
 def _decoded(image: Image.Image, content: bytes, size: Size, name: str) -> _Decoded:
     """content: of the image's file, b"" if unknown."""
     _check_result(image.width, image.height, size)
-    warning = ""
+    (width, height), warning = image.size, ""
     try:
         colour = declared_colour(image, content)
-        fits = image.width * image.height <= MAX_DECODED  # deep pixels take twice the memory
+        fits = width * height <= MAX_DECODED  # deep pixels take twice the memory
         if isinstance(colour, Encoding) and fits and (deep := deep_pixels(image, content)) is not None:
             image, colour = _with_pixels(image, *deep, colour, size), None
         else:
@@ -251,7 +253,10 @@ def _decoded(image: Image.Image, content: bytes, size: Size, name: str) -> _Deco
         return _Decoded(_plain(_upright(image)), colour, warning)
     except PhotoError:
         raise
-    except Exception:  # decoders raise anything at damaged data
+    except Exception:  # decoders raise anything at damaged data, and some say no more where memory runs out
+        if width * height * DECODING > available_bytes(None):
+            large = f"{name} is {width}x{height} and does not fit into memory"
+            raise TooLarge(f"{large}; shrink it, free some memory, or raise its limit.") from None
         raise PhotoError(f"{name} is damaged or cut short; copy or download it again.") from None
 
 
@@ -261,6 +266,8 @@ def _loaded(image: Image.Image, content: bytes, size: Size, name: str) -> tuple[
         _draft(image, size)
         image.load()
         return image, ""
+    except MemoryError:
+        raise
     except Exception:
         if image.format not in _JPEG | BY_ROWS or not content:
             raise
