@@ -8,7 +8,7 @@ from stylecine.commands import arguments
 from stylecine.commands.arguments import PHOTOS, Commands, Usage, as_path
 from stylecine.commands.console import Bar, print_result
 from stylecine.commands.early import check_loop, check_model, check_photo_options, check_saved
-from stylecine.commands.remote import add_server_options, animate_remotely
+from stylecine.commands.remote import add_server_options, animate_remotely, check_served
 from stylecine.commands.saving import check_files, output_of, protect_inputs, save
 from stylecine.errors import printable
 from stylecine.machine.progress import FILE, LOOP, SCENE
@@ -35,6 +35,8 @@ def run(options: argparse.Namespace, start: float) -> int:
         raise Usage("--token-file is for a service; give its address with --server, or leave it out")
     output = output_of(options.photo, options)
     protect_inputs(output, options)
+    if options.server:
+        check_served(options)
     check_loop(options)
     check_photo_options(options)
     check_saved(output, options)

@@ -52,9 +52,8 @@ def read_tokens(path: Path | None) -> list[str]:
 
 
 def animate_remotely(options: argparse.Namespace, output: Path, start: float) -> int:
-    """`stylecine animate --server`: the same options, files and exit codes as local work; what `early` checks has been
-    checked."""
-    _check(options)
+    """`stylecine animate --server`: the same options, files and exit codes as local work; what `early` and
+    `check_served` check has been checked."""
     (token, *_) = (*read_tokens(options.token_file), "")
 
     with extra("client", "--server"):
@@ -80,7 +79,7 @@ def animate_remotely(options: argparse.Namespace, output: Path, start: float) ->
     return 0
 
 
-def _check(options: argparse.Namespace) -> None:
+def check_served(options: argparse.Namespace) -> None:
     """Raises OptionError for options that a service does not support."""
     for name, default in LOCAL_OPTIONS.items():
         if getattr(options, name) != default:
