@@ -445,20 +445,22 @@ def check_length(arrow: tuple[float, ...]) -> tuple[float, ...]:
     return arrow
 
 
+def check_device_name(name: str) -> None:
+    """OptionError for what no machine has."""
+    if re.fullmatch(r"cpu:0*[1-9]\d*", name):
+        raise OptionError(f"Device {name!r} does not exist, since all cores are one device; use cpu.")
+    if not re.fullmatch(r"(cpu|cuda)(:\d{1,3})?", name):
+        raise OptionError(f"There is no device {name!r}; use cpu or cuda.")
+
+
 def check_device(device: str | torch.device | None) -> torch.device:
     """The device to work on; None is the first CUDA device if there is one, else the CPU."""
     import torch
 
     if device is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        chosen = torch.device(device)
-    except (RuntimeError, TypeError):
-        raise OptionError(f"There is no device {device!r}; use cpu or cuda.") from None
-    if chosen.type not in ("cpu", "cuda"):
-        raise OptionError(f"Device {str(device)!r} is not supported; use cpu or cuda.")
-    if chosen.type == "cpu" and chosen.index:
-        raise OptionError(f"Device {str(device)!r} does not exist, since all cores are one device; use cpu.")
+    check_device_name(str(device))
+    chosen = torch.device(device)
     if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
         count = torch.cuda.device_count()
         there = f"PyTorch finds only {count}, counted from cuda:0; use one of them, or cpu" if count else "use cpu"

@@ -16,14 +16,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import safetensors
-import safetensors.torch
-import torch
-from torch import Tensor
 
 from stylecine.errors import ChecksumMismatch, LicenceNotAccepted, WeightsMalformed, WeightsNotFound, instead_of
+
+if TYPE_CHECKING:
+    from torch import Tensor  # reading tensors imports it: records do without
 
 EYE = "eye"  # sees what moves, what stands, and which way it goes
 FINDER = "finder"  # of cloth; models with an eye of their own may lack it
@@ -134,7 +134,7 @@ def find_model(name_or_path: str | os.PathLike[str]) -> ModelRecord:
     return record
 
 
-def role_tensors(record: ModelRecord, role: str) -> dict[str, Tensor]:
+def role_tensors(record: ModelRecord, role: str) -> "dict[str, Tensor]":
     """The tensors of one of a model's roles (see ROLES), float32, checksum verified.
 
     Raises WeightsNotFound, ChecksumMismatch, WeightsMalformed.
@@ -154,7 +154,7 @@ def role_tensors(record: ModelRecord, role: str) -> dict[str, Tensor]:
     return _tensors(content, file.path)
 
 
-def read_tensors(path: str | os.PathLike[str]) -> dict[str, Tensor]:
+def read_tensors(path: str | os.PathLike[str]) -> "dict[str, Tensor]":
     """All tensors of a .safetensors file by name, on the CPU; floating-point ones become float32.
 
     Raises WeightsNotFound for a missing file, WeightsMalformed for all but finite tensors in that format.
@@ -184,7 +184,10 @@ def _beside(path: Path) -> str:
     return "name a model (`stylecine models` lists them), or give the path of a generator.safetensors"
 
 
-def _tensors(content: bytes, path: Path) -> dict[str, Tensor]:
+def _tensors(content: bytes, path: Path) -> "dict[str, Tensor]":
+    import safetensors.torch
+    import torch
+
     try:
         stored = safetensors.torch.load(content)
     except (safetensors.SafetensorError, KeyError, ValueError, TypeError, RuntimeError) as error:

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -118,6 +119,8 @@ def test_every_option_reaches_the_loop(
         raise stylecine.NothingMoves("Enough seen.")
 
     monkeypatch.setattr("stylecine.engine.pipeline.animate", animate)
+    for name in ("m.png", "v.npy"):
+        Path(name).touch()
     arguments = (
         f"animate {photo_file} --subject auto --wind 270,0.6 --mask m.png --motion v.npy"
         " --arrow 0.1,0.2,0.3,0.2 --arrow 0.5,.5,.6,.7"
@@ -464,6 +467,18 @@ def test_a_bug_is_one_line_and_exit_code_one(
     assert "Traceback" in printed(capsys)[1]
 
 
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")])
+def test_where_memory_runs_out_it_is_said(
+    error: Exception, given: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def exhausted(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("stylecine.engine.pipeline.animate", exhausted)
+    assert main(given) == 2
+    assert printed(capsys)[1].startswith("stylecine: Memory ran out; ask for a smaller --size")
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX pipes")
 @pytest.mark.parametrize("command", [["models"], ["models", "--json"], ["--help"]], ids=str)
 def test_a_reader_that_leaves_early_is_no_bug(command: list[str]) -> None:
@@ -476,6 +491,55 @@ def test_a_reader_that_leaves_early_is_no_bug(command: list[str]) -> None:
             [sys.executable, "-m", "stylecine", *command], stdout=pipe, stderr=subprocess.PIPE, env=place
         )
     assert done.returncode in (0, 141) and done.stderr == b""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX shells")
+@pytest.mark.parametrize(
+    ("command", "code", "out", "err"),
+    [
+        ("models >&-", 0, "", ""),
+        ("models <&- >&- 2>&-", 0, "", ""),
+        ("animate missing.jpg 2>&-", 2, "", ""),
+        ("animate missing.jpg 2>/dev/full", 2, "", ""),
+        ("models --json >/dev/full", 74, "", "stylecine: Standard output cannot be written (No space left on device);"),
+    ],
+)
+def test_streams_that_are_closed_or_full(command: str, code: int, out: str, err: str) -> None:
+    done = in_shell(command)
+    assert (done.returncode, done.stdout) == (code, out)
+    assert done.stderr.startswith(err) and done.stderr.count("\n") == bool(err), done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX shells")
+@pytest.mark.parametrize(
+    ("streams", "code"), [("2>&-", 0), (">&-", 0), ("<&- >&- 2>&-", 0), (">/dev/full", 74), ("--json >/dev/full", 74)]
+)
+def test_the_loop_stands_though_nothing_can_be_printed(given: list[str], work: Path, streams: str, code: int) -> None:
+    usual, done = in_shell(f"{shlex.join(given)} -o usual.mp4"), in_shell(f"{shlex.join(given)} -o loop.mp4 {streams}")
+    assert (usual.returncode, done.returncode) == (0, code), done.stderr
+    assert done.stderr.count("\n") == bool(code) and "Internal" not in done.stderr
+    assert (work / "loop.mp4").read_bytes() == (work / "usual.mp4").read_bytes()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a limit of addresses")
+@pytest.mark.parametrize(("kilobytes", "says"), [(1_500_000, "free some memory"), (3_000_000, "use size=")])
+def test_a_loop_that_a_limit_leaves_no_room_for_is_refused(
+    kilobytes: int, says: str, work: Path, small_model: Path
+) -> None:
+    sky = np.linspace(40, 220, 4096)[:, None, None]
+    Image.fromarray(np.uint8(np.broadcast_to(sky, (4096, 4096, 3)))).save(work / "large.jpg")
+    done = in_shell(f"animate large.jpg --size own --model {small_model}", before=f"ulimit -v {kilobytes}; ")
+    assert done.returncode == 2 and "4096x4096 needs about 5.8 GB" in done.stderr and says in done.stderr
+    assert [path.name for path in work.iterdir()] == ["large.jpg"]
+
+
+def in_shell(command: str, before: str = "") -> "subprocess.CompletedProcess[str]":
+    place = {**os.environ, "PYTHONPATH": str(Path(stylecine.__file__).parent.parent)}
+    place.pop("PYTHONUNBUFFERED", None)
+    program = f"{before}{shlex.quote(sys.executable)} -m stylecine {command}"
+    return subprocess.run(["sh", "-c", program], capture_output=True, text=True, env=place)
 
 
 def test_interrupt_is_130(
@@ -757,7 +821,7 @@ def test_a_scene_is_rendered_as_animate_would_render_it(
     settings = read_report(Path("photo.gif"))["settings"]
     assert (settings["mask"], settings["motion"], settings["arrows"]) == ("given", "given", ["0.5,0.9,0.6,0.9"])
     assert main(["render", str(scene_file), "--mask", "nosuch.png", "-o", "x.mp4"]) == 2
-    assert "There is no mask at nosuch.png; check its path." in printed(capsys)[1] and not Path("x.mp4").exists()
+    assert "There is no mask at 'nosuch.png'; check the path." in printed(capsys)[1] and not Path("x.mp4").exists()
 
 
 def test_json_counts_the_edits_of_the_file(

@@ -26,7 +26,7 @@ from stylecine.options import (
     parse_duration,
     parse_size,
 )
-from stylecine.output.writing import check_format
+from stylecine.output.checks import check_format
 from stylecine.server.schemas import Animation
 
 

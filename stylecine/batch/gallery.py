@@ -8,7 +8,7 @@ from pathlib import Path
 
 from stylecine.batch.journal import Record
 from stylecine.batch.page import Credit, batch_page
-from stylecine.batch.spreadsheet import read_table
+from stylecine.batch.spreadsheet import CREDITS, read_table
 from stylecine.errors import OptionError, OutputError, StylecineError
 from stylecine.machine.atomic import atomic_write, translate_os_errors
 from stylecine.output.embed import shrunk, webp
@@ -16,7 +16,6 @@ from stylecine.output.formats import PAGE, VIDEO, kind_of
 from stylecine.output.video import read_first_frame
 from stylecine.picture.photo import load_photo
 
-CREDITS = "credits.csv"  # beside the photos
 POSTER_WIDTH, POSTER_QUALITY = 480, 55
 
 

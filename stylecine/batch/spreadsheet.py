@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 DELIMITERS = ",;\t"  # a semicolon in countries where numbers have a decimal comma
+CREDITS = "credits.csv"  # beside the photos, for a gallery
 MORE = "more cells than columns"  # names the cells that have no column
 
 

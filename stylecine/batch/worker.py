@@ -18,10 +18,10 @@ from stylecine.engine.animator import Animator
 from stylecine.engine.cinemagraph import Cinemagraph
 from stylecine.errors import StylecineError
 from stylecine.options import FILE_OPTIONS, OPTIONS, PHOTO_OPTIONS
+from stylecine.output.checks import check_size
 from stylecine.output.embed import shrunk, webp
 from stylecine.output.metadata import json_figures
 from stylecine.output.preview import mask_overlay
-from stylecine.output.writing import check_size
 from stylecine.picture.photo import photo_size
 from stylecine.version import __version__
 from stylecine.weights import file_sha256

@@ -7,7 +7,8 @@ from typing import Any
 from stylecine.commands import arguments
 from stylecine.commands.arguments import PHOTOS, Commands, Usage, as_path
 from stylecine.commands.console import Bar, print_result
-from stylecine.commands.remote import add_server_options, animate_remotely
+from stylecine.commands.early import check_loop, check_model, check_photo_options, check_saved
+from stylecine.commands.remote import add_server_options, animate_remotely, check_served
 from stylecine.commands.saving import check_files, output_of, protect_inputs, save
 from stylecine.errors import printable
 from stylecine.machine.progress import FILE, LOOP, SCENE
@@ -35,9 +36,14 @@ def run(options: argparse.Namespace, start: float) -> int:
     output = output_of(options.photo, options)
     protect_inputs(output, options)
     if options.server:
+        check_served(options)
+    check_loop(options)
+    check_photo_options(options)
+    check_saved(output, options)
+    if options.server:
         return animate_remotely(options, output, start)
+    check_model(options)
     c2pa = arguments.credentials(options)
-
     check_files(output, options, c2pa, options.photo)
 
     from stylecine.engine.pipeline import animate

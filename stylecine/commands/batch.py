@@ -11,6 +11,9 @@ from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Self
 
+from stylecine.batch.store import Store
+from stylecine.batch.tasks import Backend, Task
+from stylecine.batch.tasks import run as run_tasks
 from stylecine.commands.arguments import (
     Commands,
     Usage,
@@ -25,16 +28,19 @@ from stylecine.commands.arguments import (
     file_options,
     photo_options,
 )
-from stylecine.commands.console import complain, make_folder
-from stylecine.errors import OptionError
-from stylecine.options import FILE_OPTIONS, OPTIONS
+from stylecine.commands.console import complain, make_folder, say
+from stylecine.commands.early import check_model
+from stylecine.commands.manifest import RESERVED, skipped_in, tasks_of
+from stylecine.errors import OptionError, OutputError, StylecineError
+from stylecine.machine.atomic import check_destination
+from stylecine.options import FILE_OPTIONS, OPTIONS, RenderOptions, check_inversion_options, check_live
+from stylecine.output.checks import check_format, check_writable
 from stylecine.output.formats import PAGE, files_of, kind_of
+from stylecine.picture.size import checked_size
 
 if TYPE_CHECKING:
     from stylecine.batch.gallery import Credit
     from stylecine.batch.journal import Record
-    from stylecine.batch.store import Store
-    from stylecine.batch.tasks import Backend, Task
 
 NAMED = 10  # of the files that are skipped, on the terminal
 
@@ -72,20 +78,17 @@ def run(options: argparse.Namespace, start: float) -> int:
     if options.processes is not None and not 1 <= options.processes <= 1024:
         raise Usage("--processes takes a whole number from 1 to 1024")
 
-    from stylecine.batch import report as batch_report
-    from stylecine.batch import tasks as batch
-    from stylecine.batch.store import Store
-    from stylecine.commands.manifest import skipped_in, tasks_of
-    from stylecine.options import check_device
-    from stylecine.weights import find_model
-
     source, output = (Store(place) if isinstance(place, str) else place for place in (options.source, options.output))
     tasks = tasks_of(source, output, options.format, _shared_options(options))
     _check_options(tasks)
     if options.ray is None:  # a cluster may have a model and devices that this machine lacks
-        find_model(options.model)
-        if options.device is not None:
-            check_device(options.device)
+        check_model(options)
+
+    from stylecine.batch import report as batch_report
+    from stylecine.options import check_device
+
+    if options.ray is None:
+        check_device(options.device)
     if isinstance(output, Path):
         make_folder(output)
     if options.gallery is not None:
@@ -97,7 +100,7 @@ def run(options: argparse.Namespace, start: float) -> int:
         folder = output if isinstance(output, Path) else Path(temporary)
         with _Bar() as bar, redirect_stdout(sys.stderr):  # Ray reports dead workers on standard output
             backend = partial(_backend, options, folder, output if isinstance(output, Store) else None, bar)
-            records = batch.run(tasks, output, options.model, backend, bar.report)
+            records = run_tasks(tasks, output, options.model, backend, bar.report)
         report = batch_report.summary(records, perf_counter() - start, bar.done, skipped)
         page: object = batch_report.write(report, records, folder)
         if isinstance(output, Store):
@@ -124,15 +127,12 @@ def _shared_options(options: argparse.Namespace) -> dict[str, Any]:
     return shared | photo_options(options) | file_options(options)
 
 
-def _check_gallery(options: argparse.Namespace, tasks: "Sequence[Task]") -> "dict[str, Credit]":
+def _check_gallery(options: argparse.Namespace, tasks: Sequence[Task]) -> "dict[str, Credit]":
     """The credits for the gallery. Raises an error before any work if the page could not be written."""
     if isinstance(options.source, str) or isinstance(options.output, str):
         raise Usage("--gallery needs photos and loops in folders of this machine, to which the page can link")
 
     from stylecine.batch.gallery import check_gallery, read_credits
-    from stylecine.commands.manifest import RESERVED
-    from stylecine.errors import OutputError
-    from stylecine.machine.atomic import check_destination
 
     check_gallery(options.gallery, options.output, [*RESERVED, *(task.output for task in tasks)])
     inputs = (options.source, *(path for task in tasks for path in task.files.values()))
@@ -144,11 +144,9 @@ def _check_gallery(options: argparse.Namespace, tasks: "Sequence[Task]") -> "dic
 
 
 def _backend(
-    options: argparse.Namespace, folder: Path, store: "Store | None", bar: "_Bar", tasks: "Sequence[Task]"
-) -> "Backend":
+    options: argparse.Namespace, folder: Path, store: Store | None, bar: "_Bar", tasks: Sequence[Task]
+) -> Backend:
     """The workers for these tasks, after a check of their outputs; folder: into which they write."""
-    from stylecine.output.writing import check_writable
-
     for task in tasks:
         make_folder((folder / task.output).parent)
         check_writable(folder / task.output)
@@ -162,7 +160,7 @@ def _backend(
     return StagedPool(pool, folder, options.model, store)
 
 
-def _workers(options: argparse.Namespace, folder: Path, tasks: "Sequence[Task]") -> "Backend":
+def _workers(options: argparse.Namespace, folder: Path, tasks: Sequence[Task]) -> Backend:
     if options.ray is not None:
         from stylecine.batch.ray import RayPool
 
@@ -175,13 +173,8 @@ def _workers(options: argparse.Namespace, folder: Path, tasks: "Sequence[Task]")
     return LocalPool(count, folder, options.model, devices)
 
 
-def _check_options(tasks: "Sequence[Task]") -> None:
+def _check_options(tasks: Sequence[Task]) -> None:
     """Raises OptionError before anything is written."""
-    from stylecine.errors import StylecineError
-    from stylecine.options import RenderOptions, check_inversion_options, check_live
-    from stylecine.output.writing import check_format
-    from stylecine.picture.photo import checked_size
-
     for task in tasks:
         values = task.options
         try:
@@ -237,11 +230,11 @@ def _described(skipped: Sequence[str]) -> str:
 
 def _print_summary(report: dict[str, Any], page: object, as_json: bool) -> int:
     if as_json:
-        print(json.dumps(report | {"report": str(page)}, allow_nan=False))
+        say(json.dumps(report | {"report": str(page)}, allow_nan=False))
     else:
         skipped = f", {len(report['skipped'])} skipped" if report["skipped"] else ""
         counts = f"{report['photos']} photos, {report['new']} new, {report['failed']} failed{skipped}"
-        print(f"{page}: {counts}, {report['seconds']} s")
+        say(f"{page}: {counts}, {report['seconds']} s")
     if not report["failed"]:
         return 0
     internal = any(failure["kind"] == "internal" for failure in report["failures"])

@@ -26,7 +26,7 @@ def print_result(
 ) -> int:
     """Prints the result in one line or as JSON, and writes the images of --preview and the files of --aov."""
     if loop.warning:
-        print(f"stylecine: {loop.warning}", file=sys.stderr)
+        complain(loop.warning, 0)
     seconds = {"import": imported} | loop.timings | {"total": perf_counter() - start}
     if options.preview:
         from stylecine.output.preview import write_previews
@@ -35,12 +35,12 @@ def print_result(
     if options.aov:
         loop.save_aovs(options.aov)
     if options.json:
-        print(json.dumps(figures(loop, info, seconds, output), allow_nan=False))
+        say(json.dumps(figures(loop, info, seconds, output), allow_nan=False))
     else:
         frames = f"{info.frames} frame{'s' if info.frames > 1 else ''}"
         files = " and ".join(printable(file) for file in files_of(output))
         what = f"{info.width}x{info.height}, {frames}" if info.frames else file_size(info.bytes)
-        print(f"{files}: {what}, {seconds['total']:.1f} s")
+        say(f"{files}: {what}, {seconds['total']:.1f} s")
     return 0
 
 
@@ -140,10 +140,31 @@ def peak_rss_mb() -> float | None:
     return round(peak * (1 if sys.platform == "darwin" else 1024) / 1e6, 1)
 
 
+class Unprinted(Exception):
+    """Standard output does not take what is printed."""
+
+
+def say(text: str, end: str = "\n") -> None:
+    """Prints a result. Raises Unprinted, from an OSError."""
+    try:
+        print(text, end=end, flush=True)
+    except OSError as error:
+        raise Unprinted from error
+
+
 def complain(message: str, code: int) -> int:
     """Prints an error in one line; returns the exit code."""
-    print(f"stylecine: {printable(' '.join(message.split()))}", file=sys.stderr)
+    with suppress(OSError):  # where standard error is full, nobody can be told
+        print(f"stylecine: {printable(' '.join(message.split()))}", file=sys.stderr)
     return code
+
+
+def open_closed_streams() -> None:
+    """Gives standard streams that the caller has closed, as `2>&-` does, to nowhere: the next file that is opened would
+    otherwise get their number, and what libraries print would be written into it."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))
 
 
 @contextmanager
@@ -166,6 +187,7 @@ def leave(code: int) -> NoReturn:
         with suppress(OSError, ValueError, AttributeError):  # of a closed pipe, or none at all
             atexit._run_exitfuncs()
             sys.stdout.flush()
-            sys.stderr.flush()
+            with suppress(OSError):  # nobody can be told
+                sys.stderr.flush()
             os._exit(code)
     sys.exit(code)

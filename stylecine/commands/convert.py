@@ -3,7 +3,9 @@
 import argparse
 
 from stylecine.commands.arguments import Commands, as_path
-from stylecine.errors import printable
+from stylecine.commands.console import say
+from stylecine.errors import WeightsNotFound, printable
+from stylecine.machine.given import check_file
 
 
 def add_to(commands: Commands) -> None:
@@ -18,7 +20,9 @@ def add_to(commands: Commands) -> None:
 
 
 def run(options: argparse.Namespace, start: float) -> int:
+    check_file(options.checkpoint, "checkpoint", WeightsNotFound)
+
     from stylecine.checkpoints.convert import convert
 
-    print(printable(convert(options.checkpoint, options.output).path))
+    say(printable(convert(options.checkpoint, options.output).path))
     return 0

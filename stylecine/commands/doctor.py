@@ -4,6 +4,7 @@ import argparse
 import json
 
 from stylecine.commands.arguments import Commands
+from stylecine.commands.console import say
 
 
 def add_to(commands: Commands) -> None:
@@ -17,7 +18,7 @@ def run(options: argparse.Namespace, start: float) -> int:
 
     findings = examine()
     if options.json:
-        print(json.dumps([finding.__dict__ for finding in findings]))
+        say(json.dumps([finding.__dict__ for finding in findings]))
     for finding in [] if options.json else findings:
-        print(f"{'ok     ' if finding.good else 'PROBLEM'} {finding.what}: {finding.says}")
+        say(f"{'ok     ' if finding.good else 'PROBLEM'} {finding.what}: {finding.says}")
     return 0 if all(finding.good for finding in findings) else 1

@@ -6,6 +6,9 @@ import re
 from typing import Any, TypeAlias
 
 from stylecine.commands.arguments import Commands, argument, as_path
+from stylecine.commands.console import say
+from stylecine.commands.early import check_given
+from stylecine.edits.cine_name import check_suffix
 from stylecine.errors import printable
 from stylecine.options import parse_arrow
 
@@ -37,6 +40,12 @@ def add_to(commands: Commands) -> None:
 
 
 def run(options: argparse.Namespace, start: float) -> int:
+    check_given(options)
+    output = options.output or options.scene
+    written = bool(options.steps) or output != options.scene
+    if written:
+        check_suffix(output)
+
     from stylecine.edits.model import to_option
     from stylecine.edits.scene_file import Cine, edit_cine, read_cine
 
@@ -45,15 +54,14 @@ def run(options: argparse.Namespace, start: float) -> int:
             scene = getattr(scene, method)(*values, **keywords)
         return scene
 
-    output = options.output or options.scene
-    if options.steps or output != options.scene:
+    if written:
         scene = edit_cine(options.scene, edited, output)
     else:
         scene = read_cine(options.scene)
     if options.list:
-        print("".join(f"{to_option(edit)}\n" for edit in scene.edits), end="")
+        say("".join(f"{to_option(edit)}\n" for edit in scene.edits), end="")
     else:
-        print(f"{printable(output)}: {len(scene.edits)} edit{'' if len(scene.edits) == 1 else 's'}")
+        say(f"{printable(output)}: {len(scene.edits)} edit{'' if len(scene.edits) == 1 else 's'}")
     return 0
 
 

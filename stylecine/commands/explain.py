@@ -7,9 +7,11 @@ from typing import Any
 
 from stylecine.commands import arguments
 from stylecine.commands.arguments import PHOTOS, Commands, as_path
-from stylecine.commands.console import Bar, file_size
+from stylecine.commands.console import Bar, file_size, say
+from stylecine.commands.early import check_loop, check_model, check_photo_options
 from stylecine.commands.saving import protect_inputs
 from stylecine.errors import OutputError, printable
+from stylecine.machine.atomic import check_destination
 from stylecine.machine.progress import EXPLANATION, LOOP, SCENE
 
 
@@ -36,11 +38,15 @@ def run(options: argparse.Namespace, start: float) -> int:
     if output.suffix.lower() not in (".html", ".htm"):
         raise OutputError(f"'{output}' does not end in .html; rename it.")
     protect_inputs(output, options)
+    check_loop(options)
+    check_photo_options(options)
+    check_model(options)
+    check_destination(output)
 
     from stylecine.explanation.explain import explain
 
     with Bar(SCENE | LOOP | EXPLANATION) as bar:
         made_with: Any = {"model": options.model, "device": options.device, **arguments.photo_options(options)}
         explain(options.photo, output, progress=bar, **made_with, **arguments.render_options(options))
-    print(f"{printable(output)}: {file_size(output.stat().st_size)}, {perf_counter() - start:.1f} s")
+    say(f"{printable(output)}: {file_size(output.stat().st_size)}, {perf_counter() - start:.1f} s")
     return 0

@@ -8,9 +8,8 @@ from pathlib import Path, PurePath, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from stylecine.batch.gallery import CREDITS
 from stylecine.batch.journal import NAME, recorded_outputs
-from stylecine.batch.spreadsheet import read_table
+from stylecine.batch.spreadsheet import CREDITS, read_table
 from stylecine.batch.store import Store, StoredFile, is_url
 from stylecine.batch.tasks import FILES, Task
 from stylecine.commands.console import complain
@@ -101,11 +100,17 @@ def _in_store(source: Store, folder: Path | Store, ending: str, options: Mapping
 
 
 def _in_folder(source: Path, folder: Path | Store, ending: str, options: Mapping[str, Any]) -> list[Task]:
-    """Skips hidden files and folders."""
+    """Skips hidden files and folders, and says which folders cannot be read."""
+
+    def unreadable(error: OSError) -> None:
+        if Path(error.filename) == source:
+            raise PhotoError(f"The folder '{source}' cannot be read ({error.strerror}); check its permissions.")
+        complain(f"The folder '{error.filename}' cannot be read ({error.strerror}) and is skipped.", 0)
+
     output = folder.resolve() if isinstance(folder, Path) else None
     if Path(f"loop{ending}").suffix.lower() in PHOTOS and output == source.resolve():
         raise OutputError(f"Loops in '{folder}' would be among its photos; name another output folder.")
-    photos = sorted(filter(_is_regular, filter(_is_photo, _visible(source, output))))
+    photos = sorted(filter(_is_regular, filter(_is_photo, _visible(source, output, unreadable))))
     names = _outputs([photo.relative_to(source) for photo in photos], ending, folder)
     tasks = [Task(photo, name, dict(options)) for photo, name in zip(photos, names, strict=True)]
     if not tasks:
@@ -162,9 +167,11 @@ def _is_regular(path: Path) -> bool:
     return regular
 
 
-def _visible(source: Path, excluded: Path | None) -> Iterator[Path]:
-    """The files in a folder and its subfolders, but for hidden ones."""
-    for folder, subfolders, files in os.walk(source):
+def _visible(
+    source: Path, excluded: Path | None, unreadable: Callable[[OSError], None] | None = None
+) -> Iterator[Path]:
+    """The files in a folder and its subfolders, but for hidden ones. unreadable: called for each that is."""
+    for folder, subfolders, files in os.walk(source, onerror=unreadable):
         here = Path(folder)
         visible = (name for name in subfolders if not name.startswith("."))
         subfolders[:] = [name for name in visible if (here / name).resolve() != excluded]

@@ -5,8 +5,11 @@ import json
 from time import perf_counter
 
 from stylecine.commands.arguments import Commands, as_path
-from stylecine.commands.console import Bar
+from stylecine.commands.console import Bar, say
+from stylecine.errors import VideoError
+from stylecine.machine.given import check_file
 from stylecine.machine.progress import MEASURES, Stages
+from stylecine.output.formats import LIVE_PHOTO, ending_of
 
 
 def add_to(commands: Commands) -> None:
@@ -17,7 +20,9 @@ def add_to(commands: Commands) -> None:
 
 
 def run(options: argparse.Namespace, start: float) -> int:
-    from stylecine.errors import VideoError
+    if ending_of(options.video) != LIVE_PHOTO:  # which is two files
+        check_file(options.video, "video", VideoError)
+
     from stylecine.output.metadata import json_figures
     from stylecine.output.video import read_video
     from stylecine.quality.measures import measure_video
@@ -29,7 +34,7 @@ def run(options: argparse.Namespace, start: float) -> int:
         figures = {"frames": len(frames), "fps": fps} | measure_video(frames, fps, report)
     figures["seconds"] = round(perf_counter() - start, 3)
     if options.json:
-        print(json.dumps(json_figures(figures), allow_nan=False))
+        say(json.dumps(json_figures(figures), allow_nan=False))
     for name, figure in {} if options.json else figures.items():
-        print(f"{name:17}{figure:.4g}")
+        say(f"{name:17}{figure:.4g}")
     return 0

@@ -5,6 +5,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from stylecine.commands.arguments import Commands
+from stylecine.commands.console import say
 
 if TYPE_CHECKING:
     from stylecine.weights import ModelRecord
@@ -21,17 +22,17 @@ def run(options: argparse.Namespace, start: float) -> int:
 
     known = models()
     if options.json:
-        print(json.dumps([_model_facts(model) for model in known]))
+        say(json.dumps([_model_facts(model) for model in known]))
         return 0
     for model in known:
         facts = _model_facts(model)
         terms = ", NON-COMMERCIAL" if model.accept else ""
-        print(f"{model.name}: {model.resolution}x{model.resolution}, {model.licence}{terms}, {model.source}")
+        say(f"{model.name}: {model.resolution}x{model.resolution}, {model.licence}{terms}, {model.source}")
         state = "installed" if facts["installed"] else "not installed"
-        print(f"    {', '.join(filter(None, [model.about, state, 'inversion by ' + facts['inversion']]))}")
+        say(f"    {', '.join(filter(None, [model.about, state, 'inversion by ' + facts['inversion']]))}")
         for step in model.steps:
-            print(f"    $ {step}")
-    print(f"Converted models are stored in {models_folder()}.")
+            say(f"    $ {step}")
+    say(f"Converted models are stored in {models_folder()}.")
     return 0
 
 

@@ -6,11 +6,12 @@ import os
 from pathlib import Path
 from time import perf_counter
 
-from stylecine.commands.arguments import as_path, file_options, render_options
-from stylecine.commands.console import Bar, complain, extra, file_size
+from stylecine.commands.arguments import as_path
+from stylecine.commands.console import Bar, complain, extra, file_size, say
 from stylecine.errors import OptionError, printable
 from stylecine.machine.progress import FILE, LOOP, SCENE
-from stylecine.options import ALL_OPTIONS, FILE_OPTIONS, OPTIONS, RenderOptions, period
+from stylecine.options import ALL_OPTIONS, FILE_OPTIONS, OPTIONS, period
+from stylecine.output.encoding import check_length, count_loops
 from stylecine.output.formats import files_of
 
 ENVIRONMENT = "STYLECINE_TOKEN"
@@ -51,20 +52,17 @@ def read_tokens(path: Path | None) -> list[str]:
 
 
 def animate_remotely(options: argparse.Namespace, output: Path, start: float) -> int:
-    """`stylecine animate --server`: the same options, files and exit codes as local work."""
-    from stylecine.output.video import check_length, count_loops
-    from stylecine.output.writing import check_output
+    """`stylecine animate --server`: the same options, files and exit codes as local work; what `early` and
+    `check_served` check has been checked."""
+    (token, *_) = (*read_tokens(options.token_file), "")
 
     with extra("client", "--server"):
         from stylecine.server.client import Client
 
-    _check(options)
     remote = {name: getattr(options, name) for name in REMOTE_OPTIONS}
-    check_output(output, fps=options.fps, **file_options(options))
     if options.duration is not None:
         seconds = period(options.seconds, options.fps) / options.fps
         remote["repeat"] = count_loops(*check_length(1, options.duration), seconds)
-    (token, *_) = (*read_tokens(options.token_file), "")
     client = Client(options.server, token)
     with Bar(SCENE | LOOP | FILE) as bar:
         photo = {"size": options.size, "refine": options.refine, "arrows": options.arrows}
@@ -74,21 +72,20 @@ def animate_remotely(options: argparse.Namespace, output: Path, start: float) ->
         complain(warning, 0)
     if options.json:
         figures = {"output": str(output), "warning": warning, "seconds": {"total": round(seconds, 3)}}
-        print(json.dumps({**figures, "server": options.server, "scene": scene, "job": job}))
+        say(json.dumps({**figures, "server": options.server, "scene": scene, "job": job}))
     else:
         size = f"{file_size(job['bytes'])} of a {scene['width']}x{scene['height']} scene"
-        print(f"{' and '.join(map(printable, files_of(output)))}: {size}, {seconds:.1f} s")
+        say(f"{' and '.join(map(printable, files_of(output)))}: {size}, {seconds:.1f} s")
     return 0
 
 
-def _check(options: argparse.Namespace) -> None:
+def check_served(options: argparse.Namespace) -> None:
     """Raises OptionError for options that a service does not support."""
     for name, default in LOCAL_OPTIONS.items():
         if getattr(options, name) != default:
             raise OptionError(
                 f"--{name.replace('_', '-')} works on this machine only; leave it out, or leave out --server."
             )
-    RenderOptions(**render_options(options))
     if not isinstance(options.size, int):
         raise OptionError(
             "With --server the size is the short side, a number of pixels, and its shape is a crop:"

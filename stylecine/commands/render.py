@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING
 from stylecine.commands import arguments
 from stylecine.commands.arguments import Commands, Usage, as_path
 from stylecine.commands.console import Bar, complain, print_result
+from stylecine.commands.early import check_loop, check_model, check_saved
 from stylecine.commands.saving import check_files, output_of, protect_inputs, save
 from stylecine.errors import StylecineWarning
 from stylecine.machine.progress import FILE, LOOP
+from stylecine.output.checks import check_size
+from stylecine.picture.size import check_preview_size
 
 if TYPE_CHECKING:
     from stylecine.engine.scene import Scene
@@ -37,10 +40,14 @@ def run(options: argparse.Namespace, start: float) -> int:
     output = output_of(options.scene, options)
     protect_inputs(output, options)
     c2pa = arguments.credentials(options)
+    check_loop(options)
+    check_saved(output, options)
+    if options.size is not None:
+        check_preview_size(options.size)
+    check_model(options)
 
     from stylecine.engine.animator import Animator
     from stylecine.engine.scene import Scene
-    from stylecine.output.writing import check_size
 
     imported = perf_counter() - start
     check_files(output, options, c2pa)

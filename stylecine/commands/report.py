@@ -4,6 +4,10 @@ import argparse
 import json
 
 from stylecine.commands.arguments import Commands, as_path
+from stylecine.commands.console import say
+from stylecine.errors import VideoError
+from stylecine.machine.given import check_file
+from stylecine.output.formats import LIVE_PHOTO, ending_of
 
 
 def add_to(commands: Commands) -> None:
@@ -17,7 +21,10 @@ def add_to(commands: Commands) -> None:
 
 
 def run(options: argparse.Namespace, start: float) -> int:
+    if ending_of(options.file) != LIVE_PHOTO:  # which is two files
+        check_file(options.file, "file", VideoError)
+
     from stylecine.output.metadata import read_report
 
-    print(json.dumps(read_report(options.file), indent=2))
+    say(json.dumps(read_report(options.file), indent=2))
     return 0

@@ -6,10 +6,11 @@ from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stylecine.commands.arguments import Usage, file_options, render_options
+from stylecine.commands.arguments import Usage, file_options
 from stylecine.commands.console import make_folder
 from stylecine.errors import OutputError, printable
-from stylecine.output.formats import PAGE, ending_of, files_of, kind_of
+from stylecine.output.checks import check_size
+from stylecine.output.formats import AOVS, PREVIEWS, ending_of, files_of
 
 if TYPE_CHECKING:
     from stylecine.engine.cinemagraph import Cinemagraph
@@ -40,14 +41,10 @@ def protect_inputs(output: Path, options: argparse.Namespace) -> None:
     }
     outputs = list(files_of(output))
     if getattr(options, "preview", None):
-        from stylecine.output.preview import FILES
-
-        outputs += [options.preview / name for name in FILES]
+        outputs += [options.preview / name for name in PREVIEWS]
         if len({os.path.realpath(file) for file in outputs}) < len(outputs):
             raise OutputError(f"'{output}' is also an image of --preview; choose another output.")
     if getattr(options, "aov", None):
-        from stylecine.output.aov import FILES as AOVS
-
         outputs += [options.aov / name for name in AOVS]
     for file in outputs:
         for name, path in given.items():
@@ -58,17 +55,14 @@ def protect_inputs(output: Path, options: argparse.Namespace) -> None:
 def check_files(
     output: Path, options: argparse.Namespace, c2pa: tuple[Path, Path] | None, photo: Path | None = None
 ) -> None:
-    """Raises an error before any work if a file could not be written, or the photo not be read from its header."""
-    from stylecine.options import RenderOptions, check_live
-    from stylecine.output.writing import check_output, check_size
+    """Raises an error before any work if an encoder is missing, the photo cannot be read from its header, or the file
+    could not be signed; what `early` checks has been checked."""
+    from stylecine.output.encoders import check_encoders
     from stylecine.picture.photo import photo_size
 
-    RenderOptions(**render_options(options))  # first: the limits of a file's fps are wider
-    check_output(output, fps=options.fps, **file_options(options))
+    check_encoders(output, options.codec, sound=options.sound)
     if photo is not None:
         check_size(output, *photo_size(photo, options.size), options.crop)
-    if kind_of(output) is PAGE:
-        check_live(options.warp, options.sampling)
     if c2pa:
         from stylecine.output.c2pa import signer_for
 

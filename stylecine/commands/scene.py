@@ -6,7 +6,9 @@ from time import perf_counter
 
 from stylecine.commands import arguments
 from stylecine.commands.arguments import PHOTOS, Commands, as_path
-from stylecine.commands.console import Bar, complain
+from stylecine.commands.console import Bar, complain, say
+from stylecine.commands.early import check_given, check_model, check_photo_options
+from stylecine.edits.cine_name import check_suffix
 from stylecine.errors import printable
 from stylecine.machine.progress import SCENE
 
@@ -28,11 +30,13 @@ def add_to(commands: Commands) -> None:
 
 def run(options: argparse.Namespace, start: float) -> int:
     output = options.output or Path(options.photo.stem + ".cine")
+    check_suffix(output)
+    check_given(options)
+    check_photo_options(options)
+    check_model(options)
 
-    from stylecine.edits.scene_file import check_suffix
     from stylecine.engine.animator import Animator
 
-    check_suffix(output)
     with Bar(SCENE) as bar:
         animator = Animator.from_pretrained(options.model, options.device)
         scene = animator.invert(options.photo, progress=bar, **arguments.photo_options(options))
@@ -40,7 +44,7 @@ def run(options: argparse.Namespace, start: float) -> int:
     if scene.photo_warning:
         complain(scene.photo_warning, 0)
     height, width = scene.photo.shape[:2]
-    print(
+    say(
         f"{printable(output)}: {width}x{height}, {float(scene.mask.mean()):.0%} moves, {perf_counter() - start:.1f} s"
     )
     return 0

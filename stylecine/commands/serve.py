@@ -7,6 +7,8 @@ from stylecine.commands.arguments import Commands, as_path
 from stylecine.commands.console import extra
 from stylecine.commands.remote import add_token_file, read_tokens
 from stylecine.errors import OptionError
+from stylecine.options import check_device_name
+from stylecine.server.settings import Settings, read_settings
 
 OPTIONS = ("host", "port", "data", "workers", "ray", "model", "device")  # that are settings as well
 
@@ -30,14 +32,17 @@ def add_to(commands: Commands) -> None:
 
 
 def run(options: argparse.Namespace, start: float) -> int:
-    with extra("studio", "stylecine serve"):
-        from stylecine.server.launch import serve
-    from stylecine.server.settings import Settings, read_settings
-
     changes = read_settings(options.settings) if options.settings else {}
     changes |= {name: value for name in OPTIONS if (value := getattr(options, name)) is not None}
     settings = Settings(Path() if "data" in changes else _default_folder()).updated(changes)
-    serve(settings, read_tokens(options.token_file))
+    if settings.device is not None:
+        check_device_name(settings.device)
+    tokens = read_tokens(options.token_file)
+
+    with extra("studio", "stylecine serve"):
+        from stylecine.server.launch import serve
+
+    serve(settings, tokens)
     return 0
 
 

@@ -1,12 +1,12 @@
 """stylecine studio: the editor in the browser."""
 
 import argparse
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from stylecine.commands.arguments import PHOTOS, Commands, as_path
 from stylecine.commands.console import extra
 from stylecine.errors import PhotoError
+from stylecine.machine.given import check_file
+from stylecine.machine.private_folder import private_folder
 
 
 def add_to(commands: Commands) -> None:
@@ -20,12 +20,12 @@ def add_to(commands: Commands) -> None:
 
 
 def run(options: argparse.Namespace, start: float) -> int:
+    if options.photo:
+        check_file(options.photo, "photo", PhotoError)
     with extra("studio", "stylecine studio"):
         from stylecine.server.launch import studio
     from stylecine.server.settings import Settings
 
-    if options.photo and not options.photo.is_file():
-        raise PhotoError(f"There is no photo at '{options.photo}'; check the path.")
-    with TemporaryDirectory(prefix="stylecine-studio-", ignore_cleanup_errors=True) as data:
-        studio(Settings(Path(data)), options.photo, port=options.port, browser=not options.no_browser)
+    with private_folder("stylecine-studio-") as folder:
+        studio(Settings(folder / "store"), options.photo, port=options.port, browser=not options.no_browser)
     return 0

@@ -37,17 +37,19 @@ import safetensors.numpy
 from PIL import Image
 
 from stylecine.edits.apply import Editable
+from stylecine.edits.cine_name import SUFFIX, check_suffix
 from stylecine.edits.model import MAX_EDITS, MAX_STYLE_SIDE, STYLE_SIDE, Edit, from_json, to_json, values_of
 from stylecine.errors import OptionError, SceneError, StylecineError, TooLarge, printable
-from stylecine.machine.atomic import atomic_write, check_destination, check_path, translate_os_errors
+from stylecine.machine.atomic import atomic_write, check_path, translate_os_errors
+from stylecine.machine.given import check_file
 from stylecine.machine.memory import available_bytes
 from stylecine.options import CLASSES, format_size, parse_size
-from stylecine.picture.photo import MAX_PIXELS, MIN_SIDE, checked_size, encode_png
+from stylecine.picture.photo import encode_png
+from stylecine.picture.size import MAX_PIXELS, MIN_SIDE, checked_size
 from stylecine.picture.transparency import split_alpha, with_alpha
 from stylecine.version import __version__
 
 VERSION = 1
-SUFFIX = ".cine"
 JSON, PHOTO, RECONSTRUCTION = "scene.json", "photo.png", "reconstruction.png"
 TENSORS, EDITS = "found.safetensors", "edits.safetensors"
 MEMBERS = (JSON, PHOTO, RECONSTRUCTION, TENSORS, EDITS)
@@ -121,14 +123,6 @@ def edit_cine(path: str | os.PathLike[str], change: Callable[[Cine], Cine], outp
     return cine
 
 
-def check_suffix(path: str | os.PathLike[str]) -> Path:
-    """The file that a scene will be written to. Raises SceneError for another suffix, OutputError if it cannot be."""
-    check_path(path)
-    if Path(path).suffix.lower() != SUFFIX:
-        raise SceneError(f"'{os.fspath(path)}' does not end in {SUFFIX}; name the scene's file so.")
-    return check_destination(path)
-
-
 # --- members of the archive
 
 
@@ -149,8 +143,7 @@ def _members(path: Path) -> dict[str, bytes]:
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[zipfile.ZipFile, dict[str, zipfile.ZipInfo], bytes, tuple[int, int]]]:
     """The archive, its checked directory, its JSON, and the photo's size."""
-    if path.exists() and not (path.is_file() or path.is_dir()):  # reading a pipe would block
-        raise SceneError(f"'{path}' is a pipe or a device, not a scene; give a {SUFFIX} file.")
+    check_file(path, "scene", SceneError)
     try:
         with path.open("rb") as file:
             if file.read(4) != b"PK\x03\x04":
@@ -161,10 +154,6 @@ def _opened(path: Path) -> Iterator[tuple[zipfile.ZipFile, dict[str, zipfile.Zip
                 json_limit = min(MAX_JSON, MIN_JSON + MAX_JSON_RATIO * infos[JSON].compress_size)
                 content = _read(archive, infos[JSON], json_limit, path)
                 yield archive, infos, content, _size(_json(content, path), path)
-    except FileNotFoundError:
-        raise SceneError(f"There is no scene at '{path}'; check the path.") from None
-    except IsADirectoryError:
-        raise SceneError(f"'{path}' is a folder, not a scene; name a {SUFFIX} file in it.") from None
     except OSError as error:
         raise SceneError(f"'{path}' cannot be read ({error.strerror or 'damaged'}); copy it again.") from None
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, struct.error):

@@ -34,7 +34,6 @@ from stylecine.options import (
     RenderOptions,
     Size,
     Wind,
-    check_int,
     check_inversion_options,
     check_wind,
     format_size,
@@ -44,7 +43,8 @@ from stylecine.perception.look import find_edges, look
 from stylecine.perception.scenery import Scenery
 from stylecine.picture.inversion import ProgressCallback, invert, refinement_steps
 from stylecine.picture.overlay import Overlay
-from stylecine.picture.photo import MAX_SIDE, MIN_SIDE, Source, read_photo
+from stylecine.picture.photo import Source, read_photo
+from stylecine.picture.size import check_preview_size
 from stylecine.picture.transparency import split_alpha
 from stylecine.weights import ModelRecord
 
@@ -159,7 +159,7 @@ class Animator(Networks):
 
         Only the photo and what moves are shrunk; nothing is inverted again.
         """
-        short = check_int("size", size, MIN_SIDE, MAX_SIDE)
+        short = check_preview_size(size)
         return self.render_with(RenderOptions.create(**options), scene, short=short, progress=progress)
 
     def render(

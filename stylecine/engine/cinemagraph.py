@@ -41,7 +41,9 @@ from stylecine.output import VideoInfo
 from stylecine.output.aov import write_aovs
 from stylecine.output.audio import encode_flac, write_sound
 from stylecine.output.c2pa import Credentials, signer_for
-from stylecine.output.crop import Crop, CroppedFrames, Window, check_crop, crop_window
+from stylecine.output.checks import check_size, has_codec, keeps_alpha
+from stylecine.output.crop import Crop, check_crop
+from stylecine.output.encoding import check_length, count_loops
 from stylecine.output.formats import PAGE, SOUND, ending_of, kind_of
 from stylecine.output.html import write_page
 from stylecine.output.layer import moving_layer
@@ -50,9 +52,9 @@ from stylecine.output.notebook import loop_html
 from stylecine.output.origin import Origin, read_origin
 from stylecine.output.palette import SHOWN
 from stylecine.output.silence import add_silence
-from stylecine.output.video import check_length, count_loops
 from stylecine.output.web_pack import pack
-from stylecine.output.writing import check_output, check_size, frame_times, has_codec, keeps_alpha, write_output
+from stylecine.output.window import CroppedFrames, Window, crop_window
+from stylecine.output.writing import check_output, frame_times, write_output
 from stylecine.perception.scenery import Scenery
 from stylecine.picture.loop import copies as render_copies
 from stylecine.picture.loop import fine_frames as render_fine_frames

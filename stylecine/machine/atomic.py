@@ -110,7 +110,7 @@ def remove_stale_temp(target: Path, *, keep: Path | None = None) -> bool:
             if temp == keep or not _is_ours(temp):
                 continue
             with (temp / _LOCK).open("ab") as file:
-                locked = _try_lock(file.fileno())
+                locked = try_lock(file.fileno())
                 if locked:
                     shutil.rmtree(temp, ignore_errors=True)
             if locked:
@@ -127,7 +127,7 @@ def lock_file(path: Path, if_locked: str) -> int:
     """
     with translate_os_errors(path):
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
-    if _try_lock(descriptor) is False:
+    if try_lock(descriptor) is False:
         os.close(descriptor)
         raise OutputError(if_locked)
     return descriptor
@@ -175,7 +175,7 @@ def _claim(temp: Path, target: Path) -> IO[bytes]:
         temp.mkdir(0o700, exist_ok=True)
         with suppress(FileNotFoundError), ExitStack() as stack:  # another run may sweep it before it is locked
             lock = stack.enter_context((temp / _LOCK).open("ab"))
-            locked = _try_lock(lock.fileno()) is not False
+            locked = try_lock(lock.fileno()) is not False
             mine = locked and os.path.samestat(os.fstat(lock.fileno()), os.stat(temp / _LOCK))
             if mine and remove_stale_temp(target, keep=temp):
                 stack.pop_all()
@@ -201,7 +201,7 @@ def _is_ours(temp: Path) -> bool:
     return bool(_TEMP.fullmatch(temp.name)) and stat.S_ISDIR(status.st_mode) and status.st_uid == owner
 
 
-def _try_lock(descriptor: int) -> bool | None:
+def try_lock(descriptor: int) -> bool | None:
     """True: locked until it is closed. False: another process holds the lock. None: the file system has no locks."""
     try:
         if sys.platform == "win32":

@@ -37,7 +37,7 @@ def check_memory(width: int, height: int, device: torch.device | None = None, re
     sides = range(short // 32 * 32, 63, -32)
     fits = (side for side in sides if needed_bytes(width * side // short, height * side // short) <= free)
     side = next(fits, None)
-    advice = f"{remedy} size={side}" if side else "free some memory first"
+    advice = f"{remedy} size={side}" if side else "free some memory, or raise its limit, first"
     raise TooLarge(
         f"{width}x{height} needs about {need / 1e9:.1f} GB of memory and {free / 1e9:.1f} GB are free; {advice}."
     )
@@ -57,7 +57,7 @@ def available_bytes(device: torch.device | None) -> float:
             free = float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
         except (AttributeError, ValueError, OSError):
             return math.inf
-    return min(free, _container_bytes())
+    return min(free, _container_bytes(), _address_space())
 
 
 def reuse_freed() -> None:
@@ -84,6 +84,19 @@ def release_freed() -> None:
     if sys.platform == "linux":
         with suppress(AttributeError, OSError):
             ctypes.CDLL(None).malloc_trim(0)
+
+
+def _address_space() -> float:
+    """What `ulimit -v` leaves of this process's addresses; infinite without a limit."""
+    try:
+        import resource
+
+        limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+        if limit == resource.RLIM_INFINITY:
+            return math.inf
+        return float(limit - int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize())
+    except (ImportError, OSError, ValueError):  # Windows; no /proc
+        return math.inf
 
 
 def _container_bytes() -> float:

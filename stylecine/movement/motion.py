@@ -18,6 +18,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from stylecine.errors import MotionError
+from stylecine.machine.given import check_file
 from stylecine.movement.horizon import along_horizon
 from stylecine.movement.speed import (
     STILL_DRIFT,
@@ -331,10 +332,9 @@ def _array(motion: Any) -> np.ndarray:
             return np.asarray(motion)
         except ValueError as error:
             raise MotionError("The motion is not an array of numbers; give [2, height, width].") from error
+    check_file(motion, "motion", MotionError)
     try:
         loaded = np.load(motion, mmap_mode="r", allow_pickle=False)  # its size is checked before it is read
-    except FileNotFoundError as error:
-        raise MotionError(f"There is no motion at {motion}; check its path.") from error
     except (OSError, ValueError, EOFError, SyntaxError) as error:
         raise MotionError(
             f"{motion} cannot be read as motion; save a [2, height, width] array with numpy.save."

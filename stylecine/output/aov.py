@@ -12,13 +12,13 @@ from torch import Tensor
 from stylecine.errors import OutputError, WriterUnavailable
 from stylecine.machine.atomic import atomic_write
 from stylecine.ops.image import resize
+from stylecine.output.formats import AOVS
 
-FILES = ("mask.exr", "mask.npy", "motion.exr", "motion.npy")
 MOTION_FPS = 30  # a motion field's values are per 1/30 s
 
 
 def write_aovs(folder: str | PathLike[str], mask: Tensor, motion: Tensor, fps: float) -> list[Path]:
-    """Writes FILES; the folder is created if missing, and each file appears complete or not at all.
+    """Writes AOVS; the folder is created if missing, and each file appears complete or not at all.
 
     mask: [H,W] in [0,1]. motion: [2,h,w], pixels of its own grid per 1/30 s, x right, y down. The .npy files are these,
     float32, as `animate` takes them. The .exr files have the photo's size and 32-bit floats: mask.exr the mask as Y;
@@ -36,7 +36,7 @@ def write_aovs(folder: str | PathLike[str], mask: Tensor, motion: Tensor, fps: f
     target, arrays = Path(folder), {"mask.npy": mask, "motion.npy": motion}
     try:
         target.mkdir(parents=True, exist_ok=True)
-        for name in FILES:
+        for name in AOVS:
             with atomic_write(target / name) as part, part.open("wb") as file:
                 if name in arrays:
                     np.save(file, arrays[name].numpy())
@@ -45,7 +45,7 @@ def write_aovs(folder: str | PathLike[str], mask: Tensor, motion: Tensor, fps: f
                     file.write(encode_exr(picture.numpy(), pixels))
     except OSError as error:
         raise OutputError(f"Cannot write masks and motion into {target}: {error.strerror or error}.") from error
-    return [target / name for name in FILES]
+    return [target / name for name in AOVS]
 
 
 def encode_exr(picture: np.ndarray, pixels: str) -> bytes:

@@ -13,32 +13,17 @@ from typing import Any, TypeAlias
 import av
 import numpy as np
 
-from stylecine.errors import OptionError, WriterUnavailable
+from stylecine.errors import OptionError
 from stylecine.machine.atomic import Finish, PathLike, atomic_write, check_destination, translate_os_errors
 from stylecine.output import VideoInfo
-from stylecine.output.codecs import CONTAINERS
-from stylecine.output.formats import ending_of
+from stylecine.output.encoders import SOUND
 from stylecine.sound.noise import RATE
 from stylecine.sound.track import Track
 
 MakeTrack: TypeAlias = Callable[[int], Track]  # of so many loops
-# FFmpeg's encoders by its name of the container, and bits per second
-CODECS = {"mp4": ("aac", 160_000), "mov": ("aac", 160_000), "webm": ("libopus", 128_000)}
 TIME_BASE = Fraction(1, RATE)
 FULL_SCALE = 32767
 MAX_WAV = (2**32 - 1000) // 4  # samples: RIFF counts bytes in 32 bits
-
-
-def check_sound(path: PathLike) -> None:
-    """Raises WriterUnavailable if the sound of a video, or of a photo that moves, cannot be encoded."""
-    form = CONTAINERS.get(ending_of(path))
-    name, _ = CODECS["mp4" if form is None else form.name]
-    try:
-        av.Codec(name, "w")
-    except (av.FFmpegError, ValueError):
-        raise WriterUnavailable(
-            f"The installed av package has no {name} encoder; omit sound, or run 'pip install --force-reinstall av'."
-        ) from None
 
 
 class SoundStream:
@@ -50,7 +35,7 @@ class SoundStream:
     """
 
     def __init__(self, container: Any, name: str, track: Track) -> None:
-        encoder, rate = CODECS[name]
+        encoder, rate = SOUND[name]
         self.track, self.round = track, encoder == "aac"
         self.stream = container.add_stream(encoder, rate=RATE, layout="stereo")
         self.stream.bit_rate = rate

@@ -21,9 +21,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import av
-
-from stylecine.errors import OptionError, WriterUnavailable
+from stylecine.errors import OptionError
 from stylecine.machine.atomic import PathLike
 from stylecine.output.formats import VIDEO, endings_of
 
@@ -269,13 +267,14 @@ CONTAINERS = {
     ".avif": Container("avif", ("av1",), {"loop": "0"}),
 }
 ALIASES = {"avc": "h264", "h.264": "h264", "hevc": "h265", "h.265": "h265"}  # other names of codecs
+MOVIE, MOVIE_CODEC = "photo.mov", "h264"  # of a photo that moves: what every phone plays
 VIDEOS = {ending: CONTAINERS[ending] for ending in endings_of(VIDEO)}
 
 
 def codec_for(path: PathLike, name: str | None) -> tuple[Container, Codec]:
     """The container for the suffix of `path`, and its codec called `name`, or the default one.
 
-    Raises OptionError for an unknown suffix or codec, WriterUnavailable without its encoder.
+    Raises OptionError for an unknown suffix or codec.
     """
     form = CONTAINERS.get(Path(path).suffix.lower())
     if form is None:
@@ -284,20 +283,4 @@ def codec_for(path: PathLike, name: str | None) -> tuple[Container, Codec]:
     if name is not None and name not in form.codecs:
         known = "; ".join(f"{', '.join(kind.codecs)} in {ending}" for ending, kind in VIDEOS.items())
         raise OptionError(f"codec {name!r} does not fit '{os.fspath(path)}'; use {known}.")
-    codec = CODECS[name or form.codecs[0]]
-    if not _has_encoder(codec):
-        others = [other for other in form.codecs if _has_encoder(CODECS[other])]
-        instead = f"use codec {' or '.join(others)}, or " if others else ""
-        raise WriterUnavailable(
-            f"The installed av package has no {codec.encoder} encoder for {codec.name};"
-            f" {instead}run 'pip install --force-reinstall av'."
-        )
-    return form, codec
-
-
-def _has_encoder(codec: Codec) -> bool:
-    try:
-        av.Codec(codec.encoder, "w")
-    except (av.FFmpegError, ValueError):
-        return False
-    return True
+    return form, CODECS[name or form.codecs[0]]

@@ -94,6 +94,8 @@ FORMATS = {  # in the studio's order
     )
 }  # fmt: skip
 ENDINGS = tuple(ending for ending in FORMATS if ending)
+PREVIEWS = tuple(f"{name}.png" for name in ("mask", "motion", "sheet", "difference", "slice"))  # of `output.preview`
+AOVS = ("mask.exr", "mask.npy", "motion.exr", "motion.npy")  # of `output.aov`
 SERVED = {form.id: form for form in FORMATS.values()}  # of a Live Photo, the archive
 
 

@@ -4,8 +4,6 @@ Files appear whole or not at all.
 """
 
 import logging
-import math
-import os
 import struct
 import zlib
 from collections import deque
@@ -16,15 +14,17 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias, TypeVar
 
 import numpy as np
-from PIL import Image, features
+from PIL import Image
 from PIL.ExifTags import Base
 from scipy.ndimage import binary_opening
 
-from stylecine.errors import OptionError, WriterUnavailable, printable
+from stylecine.errors import OptionError, printable
 from stylecine.machine.atomic import Finish, PathLike, atomic_write, check_destination, translate_os_errors
-from stylecine.options import check_frame, check_int, check_number
+from stylecine.options import check_frame, check_number
 from stylecine.output import VideoInfo
-from stylecine.output.formats import POSTER, Format, format_of
+from stylecine.output.checks import IMAGE_SIDE, MIN_FPS, WORST_AVIF, check_image
+from stylecine.output.encoders import check_pillow
+from stylecine.output.formats import POSTER
 from stylecine.output.gif import changed_box, encode_gif
 from stylecine.picture.photo import encode_png
 
@@ -35,43 +35,11 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 FRAME = "frame-{:04}.png"  # in a folder
-MIN_FPS = 0.02  # an APNG's longest delay is 65.5 s
-MAX_SIDE = 16383  # of WebP; the others allow more
 AHEAD = 3  # frames rendered while earlier ones are compressed
 LARGE_GIF, GIF_SIDE = 10e6, 480  # bytes of which one is told, and the short side that is then advised
-WORST_AVIF = 63  # its quality is AV1's quantiser
 MIN_HOLE = np.ones((5, 5))  # of unchanged pixels that an APNG leaves out
 
 _log = logging.getLogger("stylecine")
-
-
-def check_image(path: PathLike, fps: Any, quality: Any) -> Format:
-    """The format of an image. Raises OptionError, WriterUnavailable without an encoder."""
-    form = format_of(path)
-    if form is None or form.ending not in ENCODERS:
-        raise OptionError(f"'{os.fspath(path)}' does not end in {' or '.join(ENCODERS)}; rename it.")
-    if form.kind is not POSTER:
-        check_number("fps", fps, ge=MIN_FPS, le=math.inf)
-    if quality is not None and not form.qualities:
-        raise OptionError(f"{form.ending} is lossless, so it has no quality; omit it.")
-    if form.ending == ".webp":
-        check_webp(form.ending, quality)
-    elif form.ending == ".avif":
-        if quality is not None:
-            check_int("quality of .avif", quality, 0, WORST_AVIF)
-        if not features.check("avif"):
-            raise WriterUnavailable("The installed Pillow cannot write AVIF; run 'pip install --upgrade pillow'.")
-    elif quality is not None:
-        check_int(f"quality of {form.ending}", quality, 0, 100)
-    return form
-
-
-def check_webp(what: str, quality: Any) -> None:
-    """Raises OptionError for an invalid quality of `what`, WriterUnavailable if Pillow cannot write WebP."""
-    if quality is not None:
-        check_int(f"quality of {what}", quality, 0, 100)
-    if not features.check("webp"):
-        raise WriterUnavailable("The installed Pillow cannot write WebP; run 'pip install --upgrade pillow'.")
 
 
 def frame_ticks(count: int, fps: float, clock: int) -> list[int]:
@@ -102,12 +70,13 @@ def write_image(
     WriterUnavailable without an encoder.
     """
     form = check_image(path, fps, quality)
+    check_pillow(form.ending)
     still, ticks = form.kind is POSTER, [0]
     if not still:
         check_number("fps", fps, ge=MIN_FPS, le=form.max_fps)
         ticks = frame_ticks(len(frames), fps, form.clock)
     durations = [end - start for start, end in pairwise(ticks)]
-    checked = _Checked(frames, None if still else MAX_SIDE, form.alpha)
+    checked = _Checked(frames, None if still else IMAGE_SIDE, form.alpha)
     target = check_destination(path)
     with atomic_write(target, finish) as part, translate_os_errors(target), part.open("wb") as file:
         default = form.qualities[1] if form.qualities else 0
@@ -130,7 +99,7 @@ def write_folder(frames: Frames, path: PathLike, fps: float) -> VideoInfo:
 
     Raises OptionError for an invalid frame, OutputError if the folder cannot be created or is not empty.
     """
-    checked = _Checked(frames, MAX_SIDE, alpha=True)
+    checked = _Checked(frames, IMAGE_SIDE, alpha=True)
     target = check_destination(path, folder=True)
     with atomic_write(target, folder=True) as part, translate_os_errors(target):
         for k, content in enumerate(map_ahead(encode_png, checked, AHEAD)):

@@ -9,7 +9,6 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -18,6 +17,9 @@ from stylecine.machine.atomic import PathLike, atomic_write_all, check_destinati
 from stylecine.output import VideoInfo
 from stylecine.output.archive import write_zip
 from stylecine.output.audio import MakeTrack
+from stylecine.output.codecs import MOVIE_CODEC
+from stylecine.output.encoders import check_encoder
+from stylecine.output.encoding import Encoding, check_encoding
 from stylecine.output.exif import jpeg_exif
 from stylecine.output.formats import LIVE_ARCHIVE, MOTION_PHOTO, ending_of, files_of
 from stylecine.output.jpeg import encode_jpeg
@@ -25,18 +27,12 @@ from stylecine.output.live_photo import MEMBERS, live_photo_exif
 from stylecine.output.motion_photo import motion_photo_xmp
 from stylecine.output.origin import Origin
 from stylecine.output.quicktime import mark_live_photo
-from stylecine.output.video import Encoding, check_encoding, encode, log_changes, video_tags
+from stylecine.output.video import encode, log_changes, video_tags
 
 SECONDS = 3.0  # of the videos that phones record
-CODEC = "h264"
 MOVIE = "motion-photo.mp4"  # while it is written
 
 Frames = Sequence[np.ndarray]
-
-
-def check_moving_photo(fps: Any, quality: Any) -> None:
-    """Raises OptionError for an invalid option, WriterUnavailable without an encoder."""
-    check_encoding(MEMBERS[1], fps, quality, CODEC)
 
 
 def write_moving_photo(
@@ -77,7 +73,8 @@ def write_moving_photo(
 
 
 def _encoding(name: str, frames: Frames, fps: float, quality: int | None) -> Encoding:
-    encoding = check_encoding(name, fps, quality, CODEC)
+    encoding = check_encoding(name, fps, quality, MOVIE_CODEC)
+    check_encoder(encoding.form, encoding.codec)
     if len(frames) == 0:
         raise OptionError("There are no frames to write; give at least one.")
     return replace(encoding, repeat=max(1, round(SECONDS * encoding.rate / len(frames))))

@@ -12,18 +12,18 @@ from PIL import Image, ImageDraw
 from stylecine.errors import OutputError
 from stylecine.machine.atomic import atomic_write
 from stylecine.output.embed import shrunk
+from stylecine.output.formats import PREVIEWS
 from stylecine.output.palette import SHOWN
 from stylecine.quality.measures import Array, Frames
 
 FRAME_SIZE = 480, 10_000  # pixels at most of one frame on the contact sheet
 SLICE_TIMES = 40  # frames in the x-t slice
-FILES = tuple(f"{name}.png" for name in ("mask", "motion", "sheet", "difference", "slice"))
 
 
 def write_previews(
     folder: str | os.PathLike[str], photo: np.ndarray, layers: Array, flow: Array, frames: Frames
 ) -> list[Path]:
-    """Writes FILES; the folder is created if missing.
+    """Writes PREVIEWS; the folder is created if missing.
 
     photo: uint8 [H,W,3]. layers: [K,H,W] in [0,1], or [H,W] for a mask without classes. flow: [2,h,w],
     pixels of its own grid per 1/30 s. Each file appears complete or not at all. Raises OutputError.
@@ -40,7 +40,7 @@ def write_previews(
     target = Path(folder)
     try:
         target.mkdir(parents=True, exist_ok=True)
-        return [_write(picture, target / name) for picture, name in zip(pictures, FILES, strict=True)]
+        return [_write(picture, target / name) for picture, name in zip(pictures, PREVIEWS, strict=True)]
     except OSError as error:
         raise OutputError(f"Cannot write pictures into {target}: {error.strerror or error}.") from error
 

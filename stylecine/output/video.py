@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from contextvars import copy_context
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from pathlib import Path
 from threading import get_native_id
 from typing import Any, cast
@@ -30,11 +29,13 @@ from av.video.reformatter import (
 from stylecine.errors import OptionError, OutputError, TooLarge, VideoError, printable
 from stylecine.machine.atomic import Finish, PathLike, atomic_write, check_destination, translate_os_errors
 from stylecine.machine.memory import available_bytes
-from stylecine.options import KEYFRAMES, check_frame, check_int, parse_duration
+from stylecine.options import check_frame
 from stylecine.output import VideoInfo
 from stylecine.output.audio import MakeTrack, SoundStream
 from stylecine.output.blocks import copy_blocks, still_blocks
-from stylecine.output.codecs import MAX_SIDE, REFERENCE_DISTANCE, Codec, Container, codec_for
+from stylecine.output.codecs import MAX_SIDE, REFERENCE_DISTANCE, Codec
+from stylecine.output.encoders import check_encoder
+from stylecine.output.encoding import Encoding, check_encoding
 from stylecine.output.formats import LIVE_ARCHIVE, ending_of
 from stylecine.output.images import map_ahead
 from stylecine.output.live_photo import archived_movie, is_live_photo, live_photo_movie
@@ -42,48 +43,11 @@ from stylecine.output.motion_photo import motion_photo_video
 from stylecine.output.origin import Origin
 from stylecine.sound.track import Track
 
-MIN_FPS, MAX_FPS = 0.01, 1000.0
-ROUNDING = 1e-6  # of a loop: a duration of a whole number of loops must not get another one
 AHEAD = 2  # frames rendered while an earlier one is being encoded
 QUICKTIME = "com.apple.quicktime."  # begins its keys
 EXACT = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 
 _log = logging.getLogger("stylecine")
-
-
-@dataclass(frozen=True)
-class Encoding:
-    """The checked options of one video. duration: in seconds, or None for `repeat` loops."""
-
-    form: Container
-    codec: Codec
-    rate: Fraction
-    quality: int
-    repeat: int = 1
-    duration: float | None = None
-    all_keys: bool = False
-
-    @property
-    def repeats(self) -> bool:
-        return self.repeat > 1 or self.duration is not None
-
-    def loops(self, period: int) -> int:
-        """How many loops of `period` frames the file contains: as few as last the duration."""
-        return count_loops(self.repeat, self.duration, float(period / self.rate))
-
-    @property
-    def may_be_large(self) -> bool:
-        """Whether a loop may need more bits than its level has; key frames alone do, and are as fine as asked for."""
-        return self.quality < self.codec.qualities[2] and not self.all_keys
-
-    @property
-    def first_is_independent(self) -> bool:
-        """Whether frame 0 is coded alike whatever follows it."""
-        return self.codec.first_is_independent and not self.may_be_large
-
-    def options(self, period: int | None) -> dict[str, str]:
-        """Of the encoder."""
-        return self.codec.all_keys(self.quality) if self.all_keys else self.codec.options(self.quality, period)
 
 
 def write_video(
@@ -124,6 +88,7 @@ def write_video(
     frame, OutputError if the file cannot be written, WriterUnavailable without an encoder.
     """
     encoding = check_encoding(path, fps, quality, codec, repeat, duration, keyframes)
+    check_encoder(encoding.form, encoding.codec)
     target = check_destination(path)
     with atomic_write(target, finish) as part:
         info = encode(frames, part, encoding, comment, video_tags(origin), sound)
@@ -241,39 +206,6 @@ def video_source(path: Path) -> str | io.BytesIO:
         raise VideoError(f"There is no video at '{path}'; check the path.")
     video = archived_movie(path) if ending_of(path) == LIVE_ARCHIVE else motion_photo_video(path)
     return _url(path) if video is None else io.BytesIO(video)
-
-
-def check_encoding(
-    path: PathLike,
-    fps: Any,
-    quality: Any,
-    codec: str | None,
-    repeat: Any = 1,
-    duration: Any = None,
-    keyframes: str = "first",
-) -> Encoding:
-    """Options and errors as for `write_video`."""
-    rate = _check_rate(fps)
-    form, chosen = codec_for(path, codec)
-    times, seconds = check_length(repeat, duration)
-    if keyframes not in KEYFRAMES:
-        raise OptionError(f"keyframes is {' or '.join(KEYFRAMES)}, not {keyframes!r}.")
-    crf = check_int("quality", chosen.quality if quality is None else quality, 0, chosen.worst)
-    return Encoding(form, chosen, rate, crf, times, seconds, keyframes == "all")
-
-
-def check_length(repeat: Any, duration: Any) -> tuple[int, float | None]:
-    """How many loops, or how many seconds at least. Raises OptionError."""
-    times = check_int("repeat", repeat, 1, 10_000)
-    seconds = None if duration is None else parse_duration(duration)
-    if seconds is not None and times != 1:
-        raise OptionError("repeat and duration both say how long the video is; give one of them.")
-    return times, seconds
-
-
-def count_loops(repeat: int, duration: float | None, seconds: float) -> int:
-    """How many loops of a length in seconds a file contains: as few as last the duration, if there is one."""
-    return repeat if duration is None else max(1, math.ceil(duration / seconds - ROUNDING))
 
 
 def _is_loop(frames: Any) -> bool:
@@ -567,16 +499,6 @@ def _planes(picture: Any) -> Sequence[np.ndarray]:
 def _largest(picture: Any) -> int:
     """The largest value of a sample."""
     return int(2 ** picture.format.components[0].bits - 1)
-
-
-def _check_rate(fps: Any) -> Fraction:
-    try:
-        rate = float(fps)
-    except (TypeError, ValueError):
-        rate = math.nan
-    if isinstance(fps, bool) or not MIN_FPS <= rate <= MAX_FPS:
-        raise OptionError(f"fps is {MIN_FPS:g} to {MAX_FPS:g} frames per second, not {fps!r}.")
-    return Fraction(fps).limit_denominator(1001)  # 30000/1001 and 24000/1001 come out exactly
 
 
 def _shifted(packet: av.Packet[Any], frames: int) -> av.Packet[Any]:

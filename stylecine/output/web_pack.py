@@ -25,7 +25,8 @@ from stylecine.ops.image import cell_means, mirrored, to_uint8
 from stylecine.ops.pyramid import merge
 from stylecine.ops.spline import decoded
 from stylecine.options import CLASSES, PAINTS, check_live
-from stylecine.output.images import check_webp
+from stylecine.output.checks import check_image_quality
+from stylecine.output.encoders import check_pillow
 from stylecine.picture.crossfade import BEGIN_STEPS
 from stylecine.picture.loop import BANDS, Loop, light_planes
 from stylecine.picture.overlay import Overlay
@@ -148,7 +149,8 @@ def encode_image(pixels: np.ndarray, quality: int | None) -> bytes:
     """Pixels, uint8 [H,W,3] or [H,W,4], as PNG, or as WebP of that quality."""
     if quality is None:
         return encode_png(pixels)
-    check_webp("a loop's images", quality)
+    check_image_quality("a loop's images", quality)
+    check_pillow(".webp")
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "WEBP", quality=quality, method=WEBP_EFFORT)
     return file.getvalue()

@@ -51,9 +51,9 @@ def sun_glow(photo: Tensor, sky: np.ndarray) -> np.ndarray:
 
 
 def _sun_glow(photo: np.ndarray, sky: np.ndarray) -> np.ndarray:
-    short, grey, white = min(sky.shape), photo.mean(0), photo.min(0)
+    grey, white, ring = photo.mean(0), photo.min(0), RING_WIDTH * min(sky.shape)
     glow = np.zeros(sky.shape, np.float32)
-    around = ndimage.binary_dilation(sky, iterations=max(1, round(0.03 * short)))
+    around = ndimage.binary_dilation(sky, iterations=max(1, round(0.03 * min(sky.shape))))
     if not around.any() or white[around].max() < SUN_MIN_WHITE:
         return glow
     suns = connected(around & (white > white[around].max() - HALO_MARGIN), corners=False)
@@ -62,10 +62,10 @@ def _sun_glow(photo: np.ndarray, sky: np.ndarray) -> np.ndarray:
         area = sun.sum()
         if not SUN_AREA[0] <= area / sky.size <= SUN_AREA[1] or area < MIN_ROUNDNESS * math.pi / 4 * side**2:
             continue
-        distance = ndimage.distance_transform_edt(~sun) / (RING_WIDTH * short)
-        if sky[(distance > 0) & (distance < 1.2)].mean() > MIN_SKY_AROUND:
+        distance = ndimage.distance_transform_edt(~sun) / ring
+        if sky[(distance > 0) & (distance <= max(1.2, 1 / ring))].mean() > MIN_SKY_AROUND:
             overexposed = white[sun].max() > OVEREXPOSED_WHITE
-            near = min(MAX_RINGS, max(MIN_RINGS_USED, round(side / 2 / (RING_WIDTH * short))))
+            near = min(MAX_RINGS, max(MIN_RINGS_USED, round(side / 2 / ring)))
             slopes = _fading(grey, distance, sky, near, OVEREXPOSED_MAX_UNEVENNESS if overexposed else MAX_UNEVENNESS)
             steep = smoothstep(*HELD_SLOPE, slopes)
             steep[:EDGE_RINGS] = steep[: 2 * EDGE_RINGS].max()  # right beside the sun all is white

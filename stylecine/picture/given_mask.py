@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from stylecine.errors import MaskError, NothingMoves, PhotoError
+from stylecine.machine.given import check_file
 from stylecine.ops.image import LUMA, resize
 from stylecine.options import MIN_LAYER_ALPHA
 from stylecine.picture.photo import open_image
@@ -51,13 +52,12 @@ def _to_array(mask: Any) -> tuple[np.ndarray, int | None]:
         return mask.detach().cpu().numpy(), None
     try:
         if isinstance(mask, (str, PathLike)):
+            check_file(mask, "mask", MaskError)
             if str(mask).lower().endswith(".npy"):
                 return np.asarray(np.load(mask, allow_pickle=False)), None
             with open(mask, "rb") as file, open_image(file, f"'{mask}'") as image:
                 return _from_pil(image)
         return _from_pil(mask) if isinstance(mask, Image.Image) else (np.asarray(mask), None)
-    except FileNotFoundError as error:
-        raise MaskError(f"There is no mask at {mask}; check its path.") from error
     except (OSError, ValueError, EOFError, SyntaxError, PhotoError) as error:
         if isinstance(mask, (str, PathLike)):
             raise MaskError(f"{mask} cannot be read as a mask; give a PNG that is white where it moves.") from error

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import math
-import operator
 import os
 import threading
 import warnings
@@ -19,21 +18,22 @@ from PIL import Image
 from PIL.ImageFile import ImageFile
 from PIL.PngImagePlugin import PngInfo
 
-from stylecine.errors import OptionError, PhotoError, TooLarge
+from stylecine.errors import PhotoError, TooLarge
+from stylecine.machine.given import check_file
+from stylecine.machine.memory import available_bytes
 from stylecine.options import MOVING, Size
 from stylecine.picture.colour import Colour, Encoding, declared_colour, pixels_to_srgb, to_srgb
 from stylecine.picture.cut_short import BY_ROWS, Loss, decode_part, decode_rows
 from stylecine.picture.deep import deep_pixels, shrunk
+from stylecine.picture.scans import check_scans
+from stylecine.picture.size import MAX_PIXELS, MAX_SIDE, MIN_SIDE, checked_size, fitting
 from stylecine.picture.transparency import continued, split_alpha
 
 Source: TypeAlias = "str | os.PathLike[str] | bytes | BinaryIO | Image.Image | np.ndarray"
 
-MIN_SIDE = 64  # shorter side, pixels; below this there is no texture to move
-MAX_SIDE = 8192  # shorter side, pixels
-MAX_PIXELS = MAX_SIDE**2  # of the result
-MAX_LENGTH = MAX_PIXELS // MIN_SIDE  # of its longer side
 MAX_DECODED = 128_000_000  # pixels of the file: enough for a phone's 108 megapixels, not for a decompression bomb
 MAX_PHONE = 210_000_000  # of a JPEG or HEIC: enough for a phone's 200 megapixels
+DECODING = 10  # bytes a pixel that decoders take at most: of a progressive JPEG its coefficients, and the pixels
 MAX_LOST = 0.1  # of the rows of a photo that is cut short; with more missing, it is refused
 PNG_LEVEL = 3  # of zlib; 9 took five times as long and saved nothing
 
@@ -129,58 +129,6 @@ def photo_size(path: str | os.PathLike[str], size: Size = 1024) -> tuple[int, in
         return _target(width, height, size)
 
 
-def checked_size(size: Any) -> Size:
-    """The size as ints and tuples. Raises OptionError, TooLarge."""
-    if isinstance(size, tuple | list) and len(size) == 3:
-        width, height = checked_size(size[:2])  # type: ignore[misc]
-        return width, height, _place(size[2])
-    if size is None:
-        return None
-    sides = [_side(side) for side in (size if isinstance(size, tuple | list) else (size, size))]
-    if len(sides) != 2:
-        raise OptionError(f"size is one number or (width, height), not {size!r}.")
-    if min(sides) < MIN_SIDE:
-        raise OptionError(f"size {size!r} is too small; ask for at least {MIN_SIDE} pixels a side.")
-    width, height = sides
-    if not isinstance(size, tuple | list):
-        if width > MAX_SIDE:
-            raise TooLarge(f"size {size!r} is too large; ask for at most {MAX_SIDE}.")
-        return width
-    if max(width, height) > MAX_LENGTH:
-        raise TooLarge(f"size {size!r} is too large; ask for at most {MAX_LENGTH} a side.")
-    if width * height > MAX_PIXELS:
-        fits = _fitting(width, height)
-        raise TooLarge(f"size {width}x{height} is too large; ask for at most {fits[0]}x{fits[1]}.")
-    return width, height
-
-
-def _place(value: Any) -> str | tuple[float, float]:
-    if value == MOVING:
-        return MOVING
-    try:
-        x, y = (float(part) for part in value)
-    except (TypeError, ValueError):
-        x = y = math.nan
-    if not (0 <= x <= 1 and 0 <= y <= 1):
-        raise OptionError(f"A size is cropped around {MOVING!r} or (x, y), 0 to 1 of the photo, not {value!r}.")
-    return x, y
-
-
-def _side(value: Any) -> int:
-    try:
-        if isinstance(value, bool | np.bool_):
-            raise TypeError
-        return operator.index(value)
-    except TypeError:
-        raise OptionError(f"size is a whole number of pixels or two of them, not {value!r}.") from None
-
-
-def _fitting(width: int, height: int) -> tuple[int, int]:
-    """The largest size of this shape that MAX_PIXELS allows."""
-    scale = min(1.0, math.sqrt(MAX_PIXELS / (width * height)))
-    return max(1, int(width * scale)), max(1, int(height * scale))
-
-
 def _describe(source: Any) -> str:
     return f"'{os.fspath(source)}'" if isinstance(source, str | os.PathLike) else "The photo"
 
@@ -199,18 +147,12 @@ def _read_file(source: Any, name: str) -> PhotoFile:
 
 
 def _read_path(path: str | os.PathLike[str], name: str) -> bytes:
-    if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):
-        raise PhotoError(f"{name} is a pipe or a device, not a file; save the photo to a file and name that.")
+    check_file(path, "photo", PhotoError)
     try:
         with open(path, "rb") as file:
             return file.read()
-    except FileNotFoundError:
-        raise PhotoError(f"There is no photo at {name}; check the path.") from None
-    except IsADirectoryError:
-        raise PhotoError(f"{name} is a folder, not a photo; name one file in it.") from None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise PhotoError(f"{name} cannot be opened ({reason}); check the path and its permissions.") from None
+    except OSError as error:
+        raise PhotoError(f"{name} cannot be read ({error.strerror}); copy it again, and check the disk.") from None
 
 
 def _read_object(file: Any) -> bytes:
@@ -240,7 +182,8 @@ def _register_heic(name: str) -> None:
 
 
 def open_image(file: BinaryIO, name: str) -> ImageFile:
-    """Reads only the header. Raises PhotoError for what is no photo, TooLarge for what is too large to decode."""
+    """Decodes nothing. Raises PhotoError for what is no photo, or would take too long to decode, TooLarge for what is
+    too large to."""
     if file.read(8)[4:] == b"ftyp":
         _register_heic(name)
     file.seek(0)
@@ -257,7 +200,16 @@ def open_image(file: BinaryIO, name: str) -> ImageFile:
         raise _too_many_pixels(f"{name} is {image.width}x{image.height} and", limit)
     if image.format not in FORMATS:
         raise PhotoError(f"{name} is {image.format}, which is not read; {_SAVE_AS}.")
+    if image.format in _JPEG:
+        _check_scans(file, name)
     return image
+
+
+def _check_scans(file: BinaryIO, name: str) -> None:
+    position = file.tell()
+    file.seek(0)
+    check_scans(file.read(), name)
+    file.seek(position)
 
 
 def _open(file: BinaryIO) -> ImageFile:
@@ -290,10 +242,10 @@ class _Decoded:
 def _decoded(image: Image.Image, content: bytes, size: Size, name: str) -> _Decoded:
     """content: of the image's file, b"" if unknown."""
     _check_result(image.width, image.height, size)
-    warning = ""
+    (width, height), warning = image.size, ""
     try:
         colour = declared_colour(image, content)
-        fits = image.width * image.height <= MAX_DECODED  # deep pixels take twice the memory
+        fits = width * height <= MAX_DECODED  # deep pixels take twice the memory
         if isinstance(colour, Encoding) and fits and (deep := deep_pixels(image, content)) is not None:
             image, colour = _with_pixels(image, *deep, colour, size), None
         else:
@@ -301,7 +253,10 @@ def _decoded(image: Image.Image, content: bytes, size: Size, name: str) -> _Deco
         return _Decoded(_plain(_upright(image)), colour, warning)
     except PhotoError:
         raise
-    except Exception:  # decoders raise anything at damaged data
+    except Exception:  # decoders raise anything at damaged data, and some say no more where memory runs out
+        if width * height * DECODING > available_bytes(None):
+            large = f"{name} is {width}x{height} and does not fit into memory"
+            raise TooLarge(f"{large}; shrink it, free some memory, or raise its limit.") from None
         raise PhotoError(f"{name} is damaged or cut short; copy or download it again.") from None
 
 
@@ -311,6 +266,8 @@ def _loaded(image: Image.Image, content: bytes, size: Size, name: str) -> tuple[
         _draft(image, size)
         image.load()
         return image, ""
+    except MemoryError:
+        raise
     except Exception:
         if image.format not in _JPEG | BY_ROWS or not content:
             raise
@@ -388,7 +345,7 @@ def _check_result(width: int, height: int, size: Size) -> None:
     if not isinstance(size, tuple):
         target = _target(width, height, size)
         if math.prod(target) > MAX_PIXELS:
-            fits = min(_fitting(width, height))
+            fits = min(fitting(width, height))
             if fits < MIN_SIDE:
                 raise PhotoError(f"The photo is {width}x{height}, too long and thin; cut a part out of it.")
             raise TooLarge(f"The photo would be {target[0]}x{target[1]} pixels; ask for size {fits} or less.")

@@ -37,7 +37,7 @@ Key = Annotated[str | None, Header(min_length=1, max_length=255, pattern=r"^[\x2
 def routes(service: Service) -> APIRouter:
     router = APIRouter(prefix="/v1/animations", tags=["animations"])
 
-    @router.post("", status_code=202, responses=documented(*ALWAYS, 400, 403, 404, 409, 422, 429, *STORED))
+    @router.post("", status_code=202, responses=documented(*ALWAYS, 403, 404, 409, 422, 429, *STORED))
     async def animate(options: schemas.Animation, response: Response, idempotency_key: Key = None) -> schemas.Job:
         """Makes a file of a scene as it is now. A repeated Idempotency-Key returns the first job."""
         row = await service.add_animation(await _chosen(service, options), idempotency_key)

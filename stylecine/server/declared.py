@@ -6,10 +6,10 @@ from typing import Any
 
 from stylecine.machine.progress import STAGES
 from stylecine.options import CLASSES, MAX_WAY, PAINTS, PRESETS, defaults_and_limits
+from stylecine.output.checks import has_codec
 from stylecine.output.codecs import CODECS, CONTAINERS
 from stylecine.output.formats import FORMATS, PHOTO, VIDEO, Format
 from stylecine.output.palette import SHOWN
-from stylecine.output.writing import has_codec
 
 
 def _tool(id: str, key: str, name: str, hint: str, gesture: str = "", radius: float = 0, **edit: Any) -> dict[str, Any]:

@@ -9,8 +9,8 @@ import socket
 import sys
 import webbrowser
 from asyncio import TimerHandle, Transport
-from collections.abc import Awaitable, Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any, cast
@@ -18,6 +18,7 @@ from typing import Any, cast
 import h11
 import uvicorn
 from fastapi import FastAPI
+from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from stylecine.errors import OptionError, OutputError, PhotoError
@@ -31,6 +32,7 @@ from stylecine.server.settings import Settings
 
 HEADER_TIMEOUT = 20.0  # seconds in which the header of a request has to arrive
 MAX_CONNECTIONS = 800  # at once; most systems allow a process 1024 open files
+RESERVED = 100  # more, which only learn whether the service is healthy
 MIN_TOKEN = 16  # characters
 NEW_OBJECTS = 10_000  # before the garbage collector looks: requests leave some in cycles
 STUDIO_PORT = 8351  # always the same, so that a page that has lost its server finds the next one
@@ -47,7 +49,7 @@ def serve(settings: Settings, tokens: Iterable[str]) -> None:
         raise OptionError(f"Other machines can reach {settings.host}, so the service needs a token; give --token-file.")
 
     async def started(address: str, service: Service) -> None:
-        print(f"stylecine serves at {address} (Ctrl-C ends it)", flush=True)
+        _announce(f"stylecine serves at {address} (Ctrl-C ends it)")
 
     with _listen(settings.host, settings.port) as listener:
         _run(create_app(settings, tokens=tokens), listener, started)
@@ -62,12 +64,17 @@ def studio(settings: Settings, photo: Path | None, *, port: int | None, browser:
     async def started(address: str, service: Service) -> None:
         if photo is not None:
             address += f"?scene={await _add_photo(service, photo)}"
-        print(f"stylecine's studio: {address} (Ctrl-C ends it)", flush=True)
+        _announce(f"stylecine's studio: {address} (Ctrl-C ends it)")
         if browser and _has_screen():
             await asyncio.to_thread(webbrowser.open, address)
 
     with listen_for_studio(settings.host, port) as listener:
         _run(create_app(settings, studio=True), listener, started)
+
+
+def _announce(text: str) -> None:
+    with suppress(OSError):  # of a full disk, where the log lies: the service can do without
+        print(text, flush=True)
 
 
 async def _add_photo(service: Service, photo: Path) -> str:
@@ -91,14 +98,28 @@ def _run(app: FastAPI, listener: socket.socket, started: Started) -> None:
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=2,
-        limit_concurrency=MAX_CONNECTIONS,
     )
     server = _Server(config, app.state.service, started)
+    config.app = _limited(app, server.server_state.connections)
     gc.freeze()  # what imports leave stays
     gc.set_threshold(NEW_OBJECTS)  # the command's own threshold is for those that soon end
     server.run(sockets=[listener])
     if server.failure:
         raise server.failure
+
+
+def _limited(app: ASGIApp, connections: Collection[Any]) -> ASGIApp:
+    """Answers 503 where more connections are open than can be served, but for what a monitor asks."""
+
+    async def handle(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and len(connections) > MAX_CONNECTIONS and scope["path"] not in security.PUBLIC:
+            detail = f"{MAX_CONNECTIONS} requests are being answered; try again later."
+            problem = Problem(503, "TooManyConnections", detail, {"Retry-After": "2", "Connection": "close"})
+            await problem.response()(scope, receive, send)
+        else:
+            await app(scope, receive, send)
+
+    return handle
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -168,7 +189,8 @@ class _Server(uvicorn.Server):
 
 
 class _Protocol(H11Protocol):
-    """Closes connections when a request's header, or the rest of a refused body, takes too long to arrive."""
+    """Closes connections when a request's header, or the rest of a refused body, takes too long to arrive; and where
+    too many are open, the one that has waited for it longest, so that nobody can keep others out without a token."""
 
     _timer: TimerHandle | None = None
     _closing: "_ClosingTransport"
@@ -176,10 +198,16 @@ class _Protocol(H11Protocol):
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         self._closing = _ClosingTransport(transport, self.loop)
         super().connection_made(cast(Transport, self._closing))
+        if len(self.connections) > MAX_CONNECTIONS:
+            self._make_room()
         self._watch()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
+        self._watch()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
         self._watch()
 
     def _watch(self) -> None:
@@ -188,13 +216,28 @@ class _Protocol(H11Protocol):
         waits = self.conn.their_state is h11.IDLE or refused
         if waits and self._timer is None:
             self._timer = self.loop.call_later(HEADER_TIMEOUT, self.transport.close)
-        elif not waits and self._timer is not None:
+        elif not waits:
+            self._stop_timer()
+
+    def _make_room(self) -> None:
+        waiting = [one for one in self.connections if isinstance(one, _Protocol) and one._timer is not None]
+        if waiting:
+            min(waiting, key=lambda one: one._timer.when() if one._timer else 0)._give_way()
+        elif len(self.connections) > MAX_CONNECTIONS + RESERVED:
+            self.transport.abort()
+
+    def _give_way(self) -> None:
+        self._stop_timer()
+        self.connections.discard(self)  # now, for the next one to be counted
+        self.transport.abort()
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
+        self._stop_timer()
         super().connection_lost(exc)
         self._closing.lost()
 

@@ -19,12 +19,12 @@ class Health(BaseModel):
 def routes(service: Service, metrics: Metrics) -> APIRouter:
     router = APIRouter(tags=["operation"])
 
-    @router.get("/health", responses=documented(421))
+    @router.get("/health", responses=documented(400, 421))
     async def health() -> Health:
         """The service responds."""
         return Health()
 
-    @router.get("/ready", responses=documented(421, 503))
+    @router.get("/ready", responses=documented(400, 421, 503))
     async def ready() -> Health:
         """Photos can be uploaded; the processes for animations load a little later, or with the first one."""
         broken = any(pool.broken and not pool.ready for pool in service.pools.values())
@@ -40,7 +40,7 @@ def routes(service: Service, metrics: Metrics) -> APIRouter:
     @router.get(
         "/metrics",
         response_class=Response,
-        responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}, **documented(401, 421)},
+        responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}, **documented(400, 401, 421)},
     )
     async def get_metrics() -> Response:
         """For Prometheus."""

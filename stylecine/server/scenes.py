@@ -44,7 +44,7 @@ UNREADABLE = (OSError, SyntaxError, ValueError, KeyError, EOFError, RuntimeError
 STALLED = 3.0  # seconds after which a body slower than MIN_BODY_RATE gives way to another
 Wait = Annotated[float, Query(ge=0, le=60, description="seconds to wait for it to be ready")]
 Side = Annotated[int, Query(ge=64, le=8192, description="short side, at most the photo's")]
-ALWAYS = (401, 408, 413, 421)  # statuses with which the middleware may respond to any request
+ALWAYS = (400, 401, 408, 413, 421)  # statuses with which the middleware may respond to any request
 STORED = (503, 507)  # of routes that write into the store
 ERRORS = documented(*ALWAYS, 404, 409, 422, 429, 500, *STORED)  # of routes that make a file
 
@@ -129,7 +129,7 @@ def routes(service: Service) -> APIRouter:
     @router.patch(
         "/{id}",
         response_model=schemas.Scene,
-        responses=documented(*ALWAYS, 400, 403, 404, 409, 422, 429, 500, *STORED),
+        responses=documented(*ALWAYS, 403, 404, 409, 422, 429, 500, *STORED),
     )
     async def edit_scene(request: Request, id: str, edits: schemas.Edits) -> Response:
         """Replaces all edits, or none if one is impossible."""

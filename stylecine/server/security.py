@@ -6,7 +6,6 @@ import hmac
 import re
 import time
 from collections.abc import Iterable, Iterator
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -20,6 +19,7 @@ MIN_BODY_RATE = 20_000  # bytes a second; a body that arrives at this rate has m
 SEND_TIMEOUT = 60.0  # seconds in which the client has to read a part of a response
 PART = 1 << 16  # bytes of a response that are passed to the server at a time, so that it never buffers all of it
 UPLOADS = re.compile("/v1/scenes(/[^/]+/styles)?")  # paths
+HOST = re.compile(r"(\[(?P<address>[\da-fA-F:.%]+)\]|(?P<name>[\w.-]*))(:\d{0,5})?", re.ASCII)
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 PUBLIC = ("/health", "/ready")  # paths that need no token
 
@@ -100,7 +100,8 @@ class SecurityMiddleware:
 
     def _check_host(self, headers: Headers) -> None:
         """Against DNS rebinding: a page of another site can make its own name lead here."""
-        if self.names is not None and _hostname(headers.get("host", "")) not in self.names:
+        name = _hostname(headers.get("host", ""))
+        if self.names is not None and name not in self.names:
             detail = "The service does not have this name; use its address, or add the name to its settings."
             raise Problem(421, "WrongHost", detail)
 
@@ -122,11 +123,12 @@ def _parts(message: Message) -> Iterator[Message]:
 
 
 def _hostname(host: str) -> str:
-    """A Host header without its port; "" if it is malformed."""
-    try:
-        return (urlsplit(f"//{host}").hostname or "").lower()
-    except ValueError:
-        return ""
+    """A Host header without its port. Raises a Problem for what is more than a name or an address, such as
+    user@localhost, which others would read otherwise."""
+    match = HOST.fullmatch(host)
+    if match is None:
+        raise Problem(400, "MalformedHost", "The Host header is not a name or an address with a port; correct it.")
+    return (match["name"] or match["address"] or "").lower()
 
 
 def _check_origin(headers: Headers) -> None:

@@ -19,8 +19,8 @@ from stylecine.machine.progress import EXPLANATION, FILE, LOOP, Share
 from stylecine.machine.threads import cores
 from stylecine.machine.workers import Job, PoolClosed, TimeLimitExceeded, WorkerLost, WorkerPool
 from stylecine.options import OPTIONS, RenderOptions, check_live, period
+from stylecine.output.encoding import check_length, count_loops
 from stylecine.output.formats import PAGE, SERVED
-from stylecine.output.video import check_length, count_loops
 from stylecine.output.writing import check_output
 from stylecine.server.problems import Problem, animation_lost, disk_full, not_found, problem_of, scene_lost
 from stylecine.server.ranges import Recent

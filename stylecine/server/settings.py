@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from stylecine.errors import OptionError
-from stylecine.picture.photo import MIN_SIDE
+from stylecine.picture.size import MIN_SIDE
 
 MAX_POINTS = 20_000  # of all strokes of a scene together, which every response about it contains
 MAX_VALUE = 10_000_000  # of any setting

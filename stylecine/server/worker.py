@@ -44,10 +44,10 @@ from stylecine.options import (
     check_wind,
 )
 from stylecine.output.archive import write_zip
+from stylecine.output.checks import check_size
 from stylecine.output.formats import ending_of
 from stylecine.output.metadata import json_figures
 from stylecine.output.web_pack import pack_wind
-from stylecine.output.writing import check_size
 from stylecine.perception.doubt import doubtful_regions
 from stylecine.perception.layers import moving, require_motion
 from stylecine.picture.photo import encode_png, load_photo

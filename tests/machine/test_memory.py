@@ -36,6 +36,28 @@ def test_a_container_without_limit_or_statistics_is_ignored(container: Path) -> 
     assert memory._container_bytes() == math.inf
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a limit of addresses")
+def test_a_limit_of_addresses_counts() -> None:
+    """As `ulimit -v` sets it."""
+    program = """
+import resource
+from pathlib import Path
+from stylecine.errors import TooLarge
+from stylecine.machine.memory import available_bytes, check_memory
+used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + (3 << 29), resource.RLIM_INFINITY))
+print(available_bytes(None) / (3 << 29))
+try:
+    check_memory(4096, 4096)
+except TooLarge as error:
+    print(error)
+"""
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    free, says = run.stdout.splitlines()
+    assert 0.9 < float(free) <= 1
+    assert "4096x4096 needs about 5.8 GB of memory and 1.6 GB are free; use size=1" in says
+
+
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
 def test_freed_memory_goes_back_to_the_system() -> None:
     blocks = [np.ones(12_000, np.uint8) for _ in range(10_000)]  # 120 MB, too small for mappings of their own

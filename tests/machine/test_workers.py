@@ -57,6 +57,8 @@ def load(behaviour: str = "") -> Callable[[Any, Any], Any]:
                     step += 1
                     time.sleep(0.01)
                 raise Cancelled("Cancelled.")
+            case "native":
+                sum(range(10**12))  # in C, without the interpreter, as a decoder is
             case ("write", folder):
                 with atomic_write(Path(folder, "result")):
                     with suppress(KeyboardInterrupt):  # as in a library's callback or a destructor
@@ -193,8 +195,9 @@ def test_jobs_are_cancelled_while_they_wait_and_while_they_run(monkeypatch: pyte
 
 def test_a_job_that_exceeds_its_limit_fails() -> None:
     with pool("") as one:
-        with pytest.raises(TimeLimitExceeded):
-            submit(one, "deaf", limit=0.2)[0].result(30)
+        for request in ("deaf", "native"):
+            with pytest.raises(TimeLimitExceeded):
+                submit(one, request, limit=0.2)[0].result(30)
         assert submit(one, 1, limit=60.0)[0].result(30)[0] == 1
 
 

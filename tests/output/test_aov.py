@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from stylecine.errors import OutputError
-from stylecine.output.aov import FILES, write_aovs
+from stylecine.output.aov import write_aovs
+from stylecine.output.formats import AOVS
 
 
 def read_exr(path: Path) -> tuple[np.ndarray, str]:
@@ -23,7 +24,7 @@ def test_exr_and_npy_say_the_same_in_the_documented_units(tmp_path: Path) -> Non
     mask[:10] = 0
     motion = torch.stack((torch.full((30, 20), 0.5), torch.full((30, 20), -0.25)))  # its grid is 2 by 4 pixels
     written = write_aovs(tmp_path / "new", mask, motion, fps=60)
-    assert [path.name for path in written] == list(FILES) and all(path.is_file() for path in written)
+    assert [path.name for path in written] == list(AOVS) and all(path.is_file() for path in written)
     assert np.array_equal(np.load(tmp_path / "new/mask.npy"), mask) and np.load(written[1]).dtype == np.float32
     assert np.array_equal(np.load(tmp_path / "new/motion.npy"), motion)
     grey, pixels = read_exr(tmp_path / "new/mask.exr")

@@ -15,8 +15,9 @@ from stylecine import animate
 from stylecine.engine.cinemagraph import Cinemagraph
 from stylecine.errors import OptionError
 from stylecine.output.audio import encode_flac, write_sound
+from stylecine.output.encoding import check_encoding
 from stylecine.output.quicktime import content_identifier
-from stylecine.output.video import check_encoding, encode, video_source, write_video
+from stylecine.output.video import encode, video_source, write_video
 from stylecine.sound.loudness import loudness
 from stylecine.sound.noise import RATE, shaped_noise
 from stylecine.sound.track import FAINT, Track

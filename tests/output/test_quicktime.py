@@ -6,8 +6,9 @@ from pathlib import Path
 import av
 import pytest
 
+from stylecine.output.encoding import check_encoding
 from stylecine.output.quicktime import content_identifier, mark_live_photo
-from stylecine.output.video import check_encoding, encode, read_video
+from stylecine.output.video import encode, read_video
 from tests.output.test_video import clip
 
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from stylecine.errors import OptionError
+from stylecine.output.checks import check_format
 from stylecine.output.origin import Origin
 from stylecine.output.silence import add_silence
 from stylecine.output.video import read_video, write_video
-from stylecine.output.writing import check_format
 
 
 @pytest.fixture

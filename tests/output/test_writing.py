@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from stylecine.errors import OptionError, OutputError, TooLarge
+from stylecine.output.checks import check_size
 from stylecine.output.formats import ENDINGS, files_of
-from stylecine.output.writing import check_output, check_size, frame_times, write_output
+from stylecine.output.writing import check_output, frame_times, write_output
 
 PICTURES = [".gif", ".webp", ".avif", ".apng"]
 PAGE = (("crop", "1:1", "whole photo"), ("quality", 101, "0 to 100"), ("embed_report", True, "no place for a report"))

@@ -54,6 +54,13 @@ def test_a_burnt_out_area_as_high_as_a_panorama_is_looked_at_only_near_it() -> N
     assert glow_in(photo, y < 190).max() == 0
 
 
+def test_a_ring_of_less_than_a_pixel_is_no_mistake() -> None:
+    """Of photos whose short side has less than 84 pixels."""
+    y, x = np.mgrid[:70, :757]
+    bright = np.where(np.hypot(x - 300, y - 30) < 20, 1.0, np.broadcast_to(ORANGE[:, None, None], (3, 70, 757)))
+    assert glow_in(bright, y < 60).max() == 0
+
+
 def test_the_answer_has_the_size_of_the_sky_that_is_asked_for() -> None:
     large = np.repeat(np.repeat(evening(), 2, 1), 2, 2)
     found = glow_in(large, SKY)

@@ -3,6 +3,8 @@
 import io
 import os
 import struct
+import subprocess
+import sys
 import warnings
 import zlib
 from hashlib import sha256
@@ -12,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import stylecine
 from stylecine.errors import OptionError, PhotoError, StylecineError, TooLarge
 from stylecine.options import Size
 from stylecine.picture.photo import PhotoFile, checked_size, load_photo, photo_size, read_photo
@@ -478,6 +481,26 @@ def test_not_an_image(tmp_path: Path, content: bytes, match: str) -> None:
     for source in (path, content, io.BytesIO(content)):
         with pytest.raises(PhotoError, match=match):
             load_photo(source)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a limit of addresses")
+def test_a_photo_that_does_not_fit_into_memory_is_not_called_damaged(tmp_path: Path) -> None:
+    Image.new("RGB", (8000, 8000)).save(tmp_path / "large.jpg", progressive=True)
+    program = """
+import resource
+from pathlib import Path
+from stylecine.errors import TooLarge
+from stylecine.picture.photo import load_photo
+used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + (100 << 20), resource.RLIM_INFINITY))
+try:
+    load_photo("large.jpg")
+except TooLarge as error:
+    print(error)
+"""
+    place = {**os.environ, "PYTHONPATH": str(Path(stylecine.__file__).parents[1])}
+    run = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=place, capture_output=True, text=True)
+    assert "'large.jpg' is 8000x8000 and does not fit into memory; shrink it" in run.stdout, run.stderr
 
 
 def test_missing_and_unreadable_paths(tmp_path: Path) -> None:

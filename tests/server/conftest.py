@@ -36,8 +36,9 @@ class Served:
     """A service in a process of its own; `client` is connected to it."""
 
     def __init__(self, data: Path, *tokens: str, quick: bool = True, timeout: float = 20, **settings: Any) -> None:
+        """timeout: of headers and bodies. settings: those of the service, and `connections`, the most at once."""
         self.data = data
-        arguments = {"data": str(data), "port": 0, "quick": quick, "timeout": timeout, **settings}
+        arguments = {"data": str(data), "port": 0, "quick": quick, "timeout": timeout, "connections": 800, **settings}
         self._log = data.with_name(f"{data.name}.stderr")
         with self._log.open("a") as stderr:  # not a pipe, which would have to be read; workers write to it too
             self.process = subprocess.Popen(

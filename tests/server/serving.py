@@ -15,4 +15,5 @@ if settings.pop("quick"):
     service.WORKER = "quick_worker:load"  # which is in this script's folder
 service.SWEEP_INTERVAL = settings.pop("sweep", service.SWEEP_INTERVAL)
 security.BODY_TIMEOUT = launch.HEADER_TIMEOUT = settings.pop("timeout")
+launch.MAX_CONNECTIONS = settings.pop("connections")
 launch.serve(Settings(Path(settings.pop("data"))).updated(settings), sys.argv[2:])

@@ -1,6 +1,8 @@
 """`stylecine serve` and `studio`: errors at the start are one sentence."""
 
+import os
 import socket
+import subprocess
 import sys
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import pytest
 from stylecine.cli import main
 from stylecine.server import launch, service
 from stylecine.server.settings import Settings
+from tests.server.conftest import address_of
 
 QUICK_WORKER = "tests.server.quick_worker:load"
 
@@ -112,6 +115,23 @@ def test_a_full_disk_ends_the_studio(
     (tmp_path / "sea.jpg").write_bytes(b"a photo")
     assert main(["studio", str(tmp_path / "sea.jpg"), "--port", "0", "--no-browser"]) == 2
     assert "no room left on the disk" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
+def test_the_photo_of_a_killed_studio_is_removed_by_the_next(tmp_path: Path, photo_file: Path) -> None:
+    place = {**os.environ, "TMPDIR": str(tmp_path)}
+
+    def folders_of_a_killed_studio() -> set[Path]:
+        command = [sys.executable, "-m", "stylecine", "studio", str(photo_file), "--no-browser", "--port", "0"]
+        studio = subprocess.Popen(command, env=place, stdout=subprocess.PIPE, text=True)
+        assert address_of(studio)
+        studio.kill()
+        studio.communicate()
+        return set(tmp_path.glob("stylecine-studio-*"))
+
+    first, second = folders_of_a_killed_studio(), folders_of_a_killed_studio()
+    assert len(first) == len(second) == 1 and first.isdisjoint(second)
 
 
 def test_a_missing_photo_is_reported(capsys: pytest.CaptureFixture[str]) -> None:

@@ -26,9 +26,21 @@ def is_problem(response: httpx.Response, status: int) -> bool:
     return facts == (status, "application/problem+json", status) and problem["detail"].endswith(".")
 
 
-@pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "127.0.0.1.evil.example", "", "[::1", "10.0.0.1"])
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "127.0.0.1.evil.example", "", "10.0.0.1"])
 def test_an_unknown_host_name_is_refused(quick: Served, host: str) -> None:
     assert is_problem(quick.client.get("/health", headers={"Host": host}), 421)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("user@127.0.0.1", "user:word@localhost:80", "127.0.0.1#x", "localhost?x", "localhost/", "//localhost"),
+        *("localhost:x", "localhost:80:80", "evil.example,localhost", "evil.example localhost", "local%68ost"),
+        *("[::1", "::1"),
+    ],
+)
+def test_a_host_that_is_more_than_a_name_is_malformed(quick: Served, host: str) -> None:
+    assert is_problem(quick.client.get("/health", headers={"Host": host}), 400)
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1:1", "LOCALHOST:80", "[::1]:80"])
@@ -207,6 +219,37 @@ def test_stalled_uploads_give_way_to_others(quick: Served) -> None:
         wait_until(lambda: quick.client.post("/v1/scenes", content=b"a photo").status_code == 201)
         ended, _, _ = select.select(stalled, [], [], 5)
         assert [connection.recv(12) for connection in ended] == [b"HTTP/1.1 408"]
+
+
+def opened(served: Served, stack: ExitStack, count: int, content: bytes) -> list[socket.socket]:
+    """So many connections, on each of which that is sent."""
+    host, port = served.address.removeprefix("http://").split(":")
+    sockets = [stack.enter_context(socket.create_connection((host, int(port)), timeout=60)) for _ in range(count)]
+    for one in sockets:
+        one.sendall(content)
+    return sockets
+
+
+def test_connections_that_only_wait_keep_nobody_out(serve: Callable[..., Served]) -> None:
+    """They send the first 13 bytes of a header, without a token, and nothing more."""
+    served = serve(TOKEN, connections=20)
+    with ExitStack() as stack, httpx.Client(base_url=served.address, timeout=60) as other:
+        waiting = opened(served, stack, 50, b"GET / HTTP/1.")
+        assert other.get("/health").status_code == 200
+        assert other.get("/openapi.json", headers={"Authorization": f"Bearer {TOKEN}"}).status_code == 200
+        ended, _, _ = select.select(waiting, [], [], 5)
+        assert set(ended) < set(waiting) and waiting[0] in ended and waiting[-1] not in ended
+
+
+def test_more_requests_than_can_be_answered_leave_room_for_a_monitor(serve: Callable[..., Served]) -> None:
+    served = serve(connections=20)
+    with ExitStack() as stack:
+        opened(served, stack, 21, HALF)
+        wait_until(lambda: len(served.files()) >= 20)
+        crowded = served.client.get("/openapi.json")
+        assert is_problem(crowded, 503) and crowded.headers["retry-after"] == "2"
+        assert served.client.get("/health").status_code == served.client.get("/ready").status_code == 200
+    wait_until(lambda: served.client.get("/openapi.json").status_code == 200)
 
 
 def test_a_body_of_two_lengths_is_refused(quick: Served) -> None:
