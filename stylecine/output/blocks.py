@@ -9,16 +9,16 @@ SIDES = (16, 8, 8)  # samples of a block in the planes Y, U and V
 
 def still_blocks(planes: Sequence[np.ndarray], others: Sequence[np.ndarray]) -> np.ndarray:
     """Bool [rows, columns]: which whole blocks of two pictures, uint8 planes [H,W] of yuv420p, are equal."""
-    equal = [
-        (words == other).all((1, 3)) for words, other in zip(_words(planes), _words(others), strict=True)
+    different = [
+        np.bitwise_or.reduce(words ^ other, axis=1) for words, other in zip(_words(planes), _words(others), strict=True)
     ]
-    return np.logical_and.reduce(equal)
+    return ~np.logical_or.reduce([words.any(-1) for words in different])
 
 
 def copy_blocks(planes: Sequence[np.ndarray], others: Sequence[np.ndarray], chosen: np.ndarray) -> None:
     """Copies the chosen blocks, bool [rows, columns], of other planes."""
     for words, other in zip(_words(planes), _words(others), strict=True):
-        np.copyto(words, other, where=chosen[:, None, :, None])
+        words.swapaxes(1, 2)[chosen] = other.swapaxes(1, 2)[chosen]
 
 
 def _words(planes: Sequence[np.ndarray]) -> list[np.ndarray]:
