@@ -10,6 +10,7 @@
 #                  for 500 animations in a row, of which the memory is watched; executes the notebook. Writes to
 #                  benchmarks/results/
 # make bench       measures speed, into benchmarks/results/; only meaningful on an idle machine
+# make quick-figures measures what photo to MP4 costs, of two photos, against the last release, in two minutes
 # make gpu         on a machine with a GPU: compares its kernels with the CPU's, alone and under compute-sanitizer, measures
 #                  and profiles them, into benchmarks/results/; fails without a GPU
 # make quality     measures every loop of the photos in FOLDER (default: examples/), with labels/ and val.txt if it has
@@ -50,7 +51,7 @@ PYTEST := OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --n
 SOURCES := $(wildcard cuda_ops/*.h cuda_ops/*.cpp cuda_ops/*.cu examples/c/*.c tests/ops/cuda_on_cpu/*.h)
 NATIVE := $(wildcard cuda_ops/*.h cuda_ops/*.cpp cuda_ops/*.cu cuda_ops/*.py)
 
-.PHONY: demo test test-slow test-all lint sanitize soak soak-service bench gpu quality pack train-gpu train-smoke wheels clean
+.PHONY: demo test test-slow test-all lint sanitize soak soak-service bench quick-figures gpu quality pack train-gpu train-smoke wheels clean
 
 demo: .venv/installed
 	mkdir -p $(OUT)
@@ -99,6 +100,9 @@ build/sanitized: .venv/installed-test $(NATIVE)
 bench: .venv/installed
 	$(BIN)/python -m benchmarks.kernels
 	$(BIN)/python -m benchmarks.fps
+
+quick-figures: .venv/installed
+	$(BIN)/python -m benchmarks.cost
 
 gpu: .venv/installed-test
 	$(BIN)/python -m benchmarks.gpu

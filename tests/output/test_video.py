@@ -454,6 +454,15 @@ def test_only_the_first_frames_are_requested_twice(out: Path) -> None:
     assert not asked
 
 
+def test_what_follows_does_not_change_how_h264_codes_frame_0(out: Path) -> None:
+    """It is encoded by itself to find out how it will look."""
+    sky, seen = slow_sky(), set()
+    for others in (sky[1:], clip(59, 128, 128), [255 - frame for frame in sky[1:]]):
+        write_video([sky[0], *others], out, 30)
+        seen.add(read_video(out, 1)[0].tobytes())
+    assert len(seen) == 1
+
+
 def test_what_stands_still_does_so_in_the_video(out: Path) -> None:
     """But for rims that the encoder's deblocking smooths."""
     write_video(slow_sky(), out, 30)
