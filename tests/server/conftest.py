@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -146,10 +147,9 @@ class SmallDisk:
         self._filler = folder / "filler"
 
     def fill(self, but: int = 0) -> None:
-        """Until no byte is left, or as many."""
-        free = shutil.disk_usage(self.folder).free - but
-        if free > 0:
-            with self._filler.open("ab") as filler:
+        """Until no byte is left, or as many. A service may write meanwhile."""
+        while (free := shutil.disk_usage(self.folder).free - but) > 0:
+            with suppress(OSError), self._filler.open("ab") as filler:
                 os.posix_fallocate(filler.fileno(), filler.tell(), free)
 
     def empty(self) -> None:
