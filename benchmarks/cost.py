@@ -30,8 +30,7 @@ COLUMNS = ("tree", "picture", "cpu", "units", "ratio", *STAGES, "peak_mb", "memo
 ANIMATE = """
 import json, sys, time, warnings
 warnings.simplefilter("ignore")
-import stylecine
-from stylecine.engine.pipeline import animate
+from stylecine import animate
 stages, now = {}, ["import"]
 def announce(stage, done=0, total=0):
     spent = time.process_time() - sum(stages.values())
