@@ -16,6 +16,7 @@ from PIL import Image
 from PIL.ExifTags import Base
 
 from stylecine.errors import PhotoError, TooLarge, VideoError, as_utf8
+from stylecine.machine.given import check_file
 from stylecine.ops import native
 from stylecine.output.formats import IMAGE, POSTER, kind_of
 from stylecine.output.live_photo import is_live_photo
@@ -109,8 +110,8 @@ def read_report(path: str | os.PathLike[str]) -> dict[str, Any]:
     `stylecine.output.c2pa` ties it to the pixels.
     """
     name = os.fspath(path)
-    if not os.path.isfile(name) and not is_live_photo(name):
-        raise VideoError(f"There is no file at '{name}'; check the path.")
+    if not is_live_photo(name):
+        check_file(name, "file", VideoError)
     try:
         report = json.loads(_comment(Path(name)))
         json.dumps(report, indent=2, allow_nan=False)  # raises ValueError if it cannot be printed as JSON

@@ -28,6 +28,7 @@ from av.video.reformatter import (
 
 from stylecine.errors import OptionError, OutputError, TooLarge, VideoError, printable
 from stylecine.machine.atomic import Finish, PathLike, atomic_write, check_destination, translate_os_errors
+from stylecine.machine.given import check_file
 from stylecine.machine.memory import available_bytes
 from stylecine.options import check_frame
 from stylecine.output import VideoInfo
@@ -172,8 +173,6 @@ def read_first_frame(path: PathLike) -> np.ndarray:
 def _read(path: PathLike, most: int | None) -> tuple[list[np.ndarray], float]:
     """At least one frame, and at most so many, and the frames per second."""
     name = os.fspath(path)
-    if os.path.isdir(name):
-        raise VideoError(f"'{name}' is a folder, not a video; name a file.")
     if Path(name).suffix.lower() in (".webp", ".avif"):
         raise VideoError(f"'{name}' cannot be read as a video; save an .mp4 or a .webm.")
     source, free = video_source(Path(name)), available_bytes(None)
@@ -202,8 +201,7 @@ def video_source(path: Path) -> str | io.BytesIO:
     """What PyAV opens for a video; for a Live or Motion Photo, its video. Raises VideoError if there is none."""
     if is_live_photo(path):
         return _url(live_photo_movie(path))
-    if not path.is_file():
-        raise VideoError(f"There is no video at '{path}'; check the path.")
+    check_file(path, "video", VideoError)
     video = archived_movie(path) if ending_of(path) == LIVE_ARCHIVE else motion_photo_video(path)
     return _url(path) if video is None else io.BytesIO(video)
 
