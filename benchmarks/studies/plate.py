@@ -28,7 +28,7 @@ from benchmarks.tables import save, table
 from stylecine import Animator
 from stylecine.networks.lpips import LPIPS, unit
 from stylecine.ops.image import push_pull, to_tensor
-from stylecine.ops.texture import copy_texture
+from stylecine.ops.texture import copy_texture_
 from stylecine.picture import plate as synthesis
 from stylecine.picture.inversion import invert
 from stylecine.picture.photo import load_photo
@@ -61,7 +61,7 @@ def methods(animator: Animator) -> Callable[[Tensor, Tensor], Fills]:
             "push-pull": push_pull(photo[None], visible[None, None])[0],
             "random weights": synthesis.blend(photo, visible, drawn),
         }
-        rough = {f"{name} + texture": copy_texture(image, visible) for name, image in smooth.items()}
+        rough = {f"{name} + texture": copy_texture_(image.clone(), visible) for name, image in smooth.items()}
         return rough | smooth | {"nearest mirror": nearest_mirror(photo, visible)}
 
     return fill

@@ -21,7 +21,7 @@ from stylecine.cloth.outline import connected_to, free_outline, nearest_value, s
 from stylecine.ops.image import blur, cell_means, dilate, nearest, push_pull, unmix
 from stylecine.ops.regions import connected
 from stylecine.ops.shift_map import copy_shifted
-from stylecine.ops.texture import copy_texture
+from stylecine.ops.texture import copy_texture_
 
 MASK_ERROR = 0.009  # of the long side: how far a mask may be from the true edge
 MATTE_SOFTNESS = 3  # pixels: half the width of the matte's border in front of plain background
@@ -145,7 +145,7 @@ def _inpaint(colour: Tensor, visible: Tensor, rough: Tensor) -> Tensor:
     close = F.avg_pool2d(colour[:, y, x][None], 5, 1, 2, count_include_pad=False)[0]
     far = distance / (DETAIL_DISTANCE * max(visible.shape))
     filled = torch.where(visible, colour, torch.lerp(close, means, far.clamp(0, 1) ** 2))
-    textured = copy_texture(filled, visible.to(colour))
+    textured = copy_texture_(filled.clone(), visible.to(colour))
     if bool(rough.any()):
         textured = torch.lerp(textured, copy_shifted(filled, visible), rough)
     return textured.clamp(0, 1)

@@ -18,7 +18,8 @@ MAX_ASPECT = 4.0  # of what a network sees
 def to_tensor(photo: np.ndarray) -> Tensor:
     """uint8 [H,W,3] -> float32 [3,H,W] in [-1,1] on the CPU; 0 becomes -1, 255 becomes 1."""
     pixels = torch.from_numpy(np.array(photo, dtype=np.uint8, order="C"))
-    return pixels.permute(2, 0, 1).to(torch.float32, memory_format=torch.contiguous_format) / 127.5 - 1.0
+    values = pixels.permute(2, 0, 1).to(torch.float32, memory_format=torch.contiguous_format)
+    return values.div_(127.5).sub_(1.0)
 
 
 def to_uint8(image: Tensor) -> Tensor:
@@ -26,7 +27,7 @@ def to_uint8(image: Tensor) -> Tensor:
 
     Undoes `to_tensor` exactly on every byte. Not-a-number becomes 0.
     """
-    levels = torch.nan_to_num((image.float() + 1.0) * 127.5, nan=0.0).round().clamp(0, 255)
+    levels = (image.float() + 1.0).mul_(127.5).nan_to_num_(nan=0.0).round_().clamp_(0, 255)
     return levels.to(torch.uint8).permute(1, 2, 0).contiguous()
 
 

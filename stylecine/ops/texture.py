@@ -22,30 +22,34 @@ MATCH_CELLS = 128  # across the short side, on which shifts are compared
 WINDOW = 9  # cells a side, over which they are compared
 REACHES = (0.06, 0.10, 0.16)  # of the short side: lengths of the shifts, in DIRECTIONS each
 DIRECTIONS = 8
+STRIP = 256  # rows that get their detail at a time
 HIDDEN_COST = 0.5  # of a window with nothing visible, in squared differences of colour (2 is the maximum)
 
 
-def copy_texture(filled: Tensor, visible: Tensor) -> Tensor:
-    """filled [3,H,W] with detail of visible places where visible [H,W] in {0,1} is 0.
+def copy_texture_(filled: Tensor, visible: Tensor) -> Tensor:
+    """Gives filled [3,H,W] detail of visible places where visible [H,W] in {0,1} is 0, in place.
 
     Places from which no shift leads to a visible one keep theirs.
     """
     height, width = visible.shape
     cell = max(1, round(min(height, width) / MATCH_CELLS))
     shift = best_shift(filled, visible, cell)
-    y, x = torch.nonzero(visible == 0, as_tuple=True)
-    dy, dx = shift[:, y // cell, x // cell]
-    found = (dy != 0) | (dx != 0)
-    y, x, dy, dx = (indices[found] for indices in (y, x, dy, dx))
-    detail = filled - blurred(filled)
-    source = detail[:, (y + dy).clamp(0, height - 1), (x + dx).clamp(0, width - 1)]
-    textured = filled.clone()
-    textured[:, y, x] += source - detail[:, y, x]
-    return textured
+    detail = filled.clone()
+    for channel in detail:
+        channel -= blurred(channel[None])[0]
+    for top in range(0, height, STRIP):  # indices of all hidden places would take more memory than the image
+        y, x = torch.nonzero(visible[top : top + STRIP] == 0, as_tuple=True)
+        y += top
+        dy, dx = shift[:, y // cell, x // cell]
+        found = (dy != 0) | (dx != 0)
+        y, x, dy, dx = (indices[found] for indices in (y, x, dy, dx))
+        source = detail[:, (y + dy).clamp(0, height - 1), (x + dx).clamp(0, width - 1)]
+        filled[:, y, x] += source - detail[:, y, x]
+    return filled
 
 
 def blurred(image: Tensor) -> Tensor:
-    """image [3,H,W] without its detail, which is finer than `detail_cell`."""
+    """image [C,H,W] without its detail, which is finer than `detail_cell`."""
     cell = detail_cell(min(image.shape[1:]))
     coarse = cell_means(image, cell)
     enlarged = F.interpolate(coarse[None], scale_factor=float(cell), mode="bilinear", align_corners=False)[0]

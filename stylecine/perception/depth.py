@@ -38,7 +38,7 @@ class Depth:
 def judge_depth(photo: Tensor, sky: Tensor) -> Depth:
     """Of a photo uint8 [H,W,3] whose sky is [H,W] in [0,1]."""
     size = fit_short_side(sky.shape, SHORT_SIDE)
-    small, above = resize(photo.permute(2, 0, 1).float() / 255, size), resize(sky[None].float(), size)[0]
+    small, above = resize(photo.permute(2, 0, 1).float().div_(255), size), resize(sky[None].float(), size)[0]
     horizon = _horizon(above)
     rows = (torch.arange(size[0], device=sky.device) + 0.5) / size[0]
     below = nearness(rows, horizon, 1 - horizon)[:, None]

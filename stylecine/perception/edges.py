@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import torch
 import torch.nn.functional as F
@@ -14,8 +15,8 @@ from stylecine.machine.threads import one_thread
 from stylecine.ops.image import dilate
 from stylecine.ops.regions import connected
 from stylecine.options import SKY, WATER
-from stylecine.perception.layers import moving
-from stylecine.perception.thin import thin_static
+from stylecine.perception.layers import likeliest, moving
+from stylecine.perception.thin import step_across, thin_static
 
 RIM = 0.0015  # of the short side: this far inside what moves its border stands still
 EDGE_SEARCH = 0.012  # of the short side: an edge in the photo this near the border is taken for the true border
@@ -64,7 +65,7 @@ def erode(
     mask = moving(layers)
     short = min(mask.shape)
     static = mask == 0
-    classes = layers.max(0).indices
+    classes = likeliest(layers)
     sky, water = ((mask > 0) & (classes == k) for k in (SKY, WATER))
     open_sky = sky & ~dilate(static, round(OPEN_SKY * short))
     thin = thin_static(photo, sky, water, occluder)
@@ -157,7 +158,4 @@ def _discs(places: Tensor) -> list[Tensor]:
 
 def _edge_strength(photo: Tensor) -> Tensor:
     """[3,H,W] -> [H,W]: largest difference across two pixels, in any channel, at a place and its neighbours."""
-    padded = F.pad(photo[None], (1, 1, 1, 1), mode="replicate")[0]
-    across = (padded[:, 1:-1, 2:] - padded[:, 1:-1, :-2]).abs().amax(0)
-    down = (padded[:, 2:, 1:-1] - padded[:, :-2, 1:-1]).abs().amax(0)
-    return dilate(torch.maximum(across, down), 1)
+    return dilate(reduce(torch.maximum, (step_across(channel) for channel in photo)), 1)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from functools import reduce
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -37,7 +40,7 @@ def segment(photo: Tensor, seen: Seen) -> Tensor:
     probabilities = seen.classes
     smooth = box_means(probabilities[1:], max(1, round(CLASS_SMOOTHING * min(probabilities.shape[1:]))))
     smooth = _put_sky_above_water(smooth, probabilities[0] < 0.5)
-    classes = resize(smooth, photo.shape[-2:]).max(0).indices  # many times as fast as argmax
+    classes = likeliest(resize(part[None], photo.shape[-2:])[0] for part in smooth)
     mask = soft_threshold(follow_edges(1 - probabilities[:1], photo))
     if bool((mask > 0).any()):
         occluder = seen.occluder[None]
@@ -48,7 +51,21 @@ def segment(photo: Tensor, seen: Seen) -> Tensor:
 
 def moving(layers: Tensor) -> Tensor:
     """layers [K,H,W] -> [H,W] in [0,1]: 1 - prod(1 - layer)."""
-    return 1 - (1 - layers).prod(0)
+    return 1 - reduce(torch.mul, (1 - layer for layer in layers))  # one after another, which takes less memory
+
+
+def likeliest(maps: Iterable[Tensor]) -> Tensor:
+    """uint8 [H,W]: which of these maps [H,W] is the largest, the first of equal ones.
+
+    They may be made one at a time: those of a large photo take much memory.
+    """
+    remaining = iter(maps)
+    largest = next(remaining)
+    found = torch.zeros_like(largest, dtype=torch.uint8)
+    for number, values in enumerate(remaining, start=1):
+        found.masked_fill_(values > largest, number)
+        largest = torch.maximum(largest, values)
+    return found
 
 
 def require_motion(mask: Tensor) -> Tensor:
@@ -106,4 +123,7 @@ def _borders_on(found: np.ndarray, parts: Parts, side: int, kinds: tuple[int, ..
 
 
 def _split_by_class(mask: Tensor, classes: Tensor) -> Tensor:
-    return torch.stack([torch.where(classes == k, mask, 0.0) for k in range(len(CLASSES))])
+    layers = mask.new_empty((len(CLASSES), *mask.shape))
+    for k, layer in enumerate(layers):
+        layer.copy_(torch.where(classes == k, mask, 0.0))
+    return layers

@@ -72,8 +72,7 @@ def follow_edges(soft: Tensor, photo: Tensor, eps: float = 2e-4) -> Tensor:
 
     The linear coefficients are fitted at the resolution of `soft` and applied at the photo's.
     """
-    guide = photo / 2 + 0.5
-    small = resize(guide, soft.shape[-2:])
+    small = torch.cat([resize(channel[None] / 2 + 0.5, soft.shape[-2:]) for channel in photo])
     radius = max(2, round(0.015 * min(soft.shape[-2:])))
 
     mean, value = box_means(small, radius), box_means(soft, radius)
@@ -82,8 +81,11 @@ def follow_edges(soft: Tensor, photo: Tensor, eps: float = 2e-4) -> Tensor:
     with_value = (box_means(small * soft, radius) - mean * value).permute(1, 2, 0)
     slope = torch.linalg.solve(covariance + eps * torch.eye(3, device=photo.device), with_value).permute(2, 0, 1)
     offset = value - (slope * mean).sum(0, keepdim=True)
-    slope, offset = (resize(box_means(part, radius), guide.shape[-2:]) for part in (slope, offset))
-    return ((slope * guide).sum(0) + offset[0]).clamp(0, 1)
+    slope, offset = (box_means(part, radius) for part in (slope, offset))
+    followed = torch.zeros_like(photo[0])
+    for part, channel in zip(slope, photo, strict=True):  # one after another, as all at full size take much memory
+        followed += resize(part[None], followed.shape)[0].mul_(channel / 2 + 0.5)
+    return followed.add_(resize(offset, followed.shape)[0]).clamp_(0, 1)
 
 
 def soft_threshold(soft: Tensor) -> Tensor:

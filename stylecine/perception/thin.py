@@ -115,7 +115,7 @@ def _contrasts(photo: Tensor, moves: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     darker, brighter = torch.zeros_like(photo[0]), torch.zeros_like(photo[0])
     for image in (photo.mean(0), (photo[0] - photo[2]) / 2):
         low, high = top_hats(image[rows, columns], radius)
-        step = dilate(_step(image), radius)
+        step = dilate(step_across(image), radius)
         darker = torch.maximum(darker, torch.where(step > SHARP_SHARE * low, low, 0.0))
         brighter = torch.maximum(brighter, torch.where(step > SHARP_SHARE * high, high, 0.0))
     return darker, brighter, low
@@ -126,7 +126,7 @@ def top_hats(image: Tensor, radius: int) -> tuple[Tensor, Tensor]:
     return -dilate(-dilate(image, radius), radius) - image, image - dilate(-dilate(-image, radius), radius)
 
 
-def _step(image: Tensor) -> Tensor:
+def step_across(image: Tensor) -> Tensor:
     """[H,W] -> [H,W]: the difference across two pixels, of rows or of columns."""
     padded = F.pad(image[None], (1, 1, 1, 1), mode="replicate")[0]
     across = (padded[1:-1, 2:] - padded[1:-1, :-2]).abs()

@@ -181,7 +181,7 @@ def _equalize_contrast(loop: Loop, bands: Sequence[bool]) -> None:
     inside = (loop.moving >= 0.5).float()
     inside_blurred = _blurred(inside).clamp(min=1e-6)
     reference = _fine_contrast(loop.photo, inside, inside_blurred)
-    middle = _frames_at(loop, [loop.displacement.uniform(phase) for phase in PHASES])
+    middle = (_frames_at(loop, [loop.displacement.uniform(phase)])[0] for phase in PHASES)
     missing = torch.stack([reference / _fine_contrast(frame, inside, inside_blurred) for frame in middle])
     missing = missing.clamp(1 / MAX_GAIN, MAX_GAIN)[:, None, None]
     is_band = torch.tensor(bands, device=missing.device)[:, None, None, None, None]
@@ -191,15 +191,15 @@ def _equalize_contrast(loop: Loop, bands: Sequence[bool]) -> None:
 def _fine_contrast(frame: Tensor, inside: Tensor, inside_blurred: Tensor) -> Tensor:
     """Standard deviation of a frame [H,W,3] from its surroundings, among the pixels where `inside` [H,W] is 1; plus one
     grey level, as less cannot be seen."""
-    grey = frame.sum(-1, dtype=torch.float32) / 3 * inside
-    fine = (grey - _blurred(grey) / inside_blurred) * inside
-    return (fine.square().sum() / inside.sum().clamp(min=1) + 1).sqrt()
+    grey = frame.sum(-1, dtype=torch.float32).div_(3).mul_(inside)
+    fine = grey.sub_(_blurred(grey).div_(inside_blurred)).mul_(inside)
+    return (fine.square_().sum() / inside.sum().clamp(min=1) + 1).sqrt()
 
 
 def _blurred(image: Tensor) -> Tensor:
     """[H,W] convolved with two boxes a direction: about a Gaussian of 4 pixels."""
     for axis in (0, 1, 0, 1):
-        image = box_sums(image, 4, axis) / 9
+        image = box_sums(image, 4, axis).div_(9)
     return image
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from stylecine.networks.generator import Generator
 from stylecine.networks.modulated import ModulatedSynthesis
 from stylecine.ops.image import fast_dtype, mirrored, push_pull
-from stylecine.ops.texture import copy_texture
+from stylecine.ops.texture import copy_texture_
 
 DOWNSAMPLE = 2  # pixels of the canvas per generated one
 MAX_GENERATED = 512  # generated pixels on the short side
@@ -49,13 +49,13 @@ def canvas(photo: Tensor, moving: Tensor, margin: int) -> tuple[Tensor, Tensor]:
 
 def inpaint(photo: Tensor, visible: Tensor, generated: Tensor) -> Tensor:
     """The photo where visible; elsewhere `generated` [3,Hc,Wc], blended in, with detail copied from nearby."""
-    return copy_texture(blend(photo, visible, generated), visible).clamp_(-1, 1)
+    return copy_texture_(blend(photo, visible, generated), visible).clamp_(-1, 1)
 
 
 def blend(photo: Tensor, visible: Tensor, generated: Tensor) -> Tensor:
     """The photo where visible; elsewhere `generated` [3,Hc,Wc], shifted smoothly to meet the photo at its edges."""
     shifted = push_pull((photo - generated)[None], visible[None, None])[0].add_(generated)
-    return torch.where(visible > 0, photo, shifted).clamp_(-1, 1)
+    return torch.where(visible > 0, photo, shifted, out=shifted).clamp_(-1, 1)
 
 
 def coarse_side(visible: Tensor) -> int:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from stylecine.errors import NothingMoves
 from stylecine.ops.image import resize
 from stylecine.options import CLASSES
-from stylecine.perception.layers import apply_mask, moving, require_motion, segment, shows_nothing
+from stylecine.perception.layers import apply_mask, likeliest, moving, require_motion, segment, shows_nothing
 from stylecine.perception.refine import crf_refine
 from tests.seen import Everywhere, saying
 
@@ -150,3 +150,8 @@ def test_a_mask_decides_what_moves_and_the_layers_its_class() -> None:
 def test_places_without_any_class_near_are_water() -> None:
     mask = torch.ones(20, 30)
     assert torch.equal(apply_mask(torch.zeros(4, 20, 30), mask)[CLASSES.index("water")], mask)
+
+
+def test_the_likeliest_class_is_that_of_the_largest_map_and_the_first_of_equal_ones() -> None:
+    maps = torch.tensor([[[0.5, 0.0, 0.2]], [[0.5, 0.3, 0.2]], [[0.1, 0.4, 0.9]]])
+    assert likeliest(iter(maps)).tolist() == [[0, 2, 2]]
