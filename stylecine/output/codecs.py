@@ -5,14 +5,14 @@ their errors differ, and in a slow sky, whose frames differ by less than a level
 Three measures remove it (docs/notes/video-seam.md has figures and alternatives):
 
 - the last frame refers to frame 0, so that its errors are copied at almost no cost: H.264 and H.265 keep few reference
-  frames, so only every 17th frame is one, with 16 B frames in between, or every 9th H.264 frame of a large video;
-  libvpx keeps frame 0 as its golden frame at the speeds that search properly;
+  frames, so only every 17th frame is one, with 16 B frames in between; libvpx keeps frame 0 as its golden frame at the
+  speeds that search properly;
 - the last REFERENCE_DISTANCE frames are pulled gradually towards frame 0 as it is decoded;
 - the very last frame is coded more finely, or, in AV1, followed by hidden frames that all show frame 0.
 
 Decoders have room for few references: H.264 gets four, as much as level 4.1 allows at 1920x1080. In a loop of more than
-69 frames, 37 large ones, the last one cannot refer to frame 0; it is coded afresh, with more effort and without the
-grain that psychovisual coding adds, which would make a blink of its own.
+69 frames the last one cannot refer to frame 0; it is coded afresh, with more effort and without the grain that
+psychovisual coding adds, which would make a blink of its own.
 """
 
 import math
@@ -26,8 +26,6 @@ from stylecine.machine.atomic import PathLike
 from stylecine.output.formats import VIDEO, endings_of
 
 REFERENCE_DISTANCE = 17  # frames from one reference frame of H.264 and H.265 to the next: 16 B frames, their maximum
-LARGE = 36_864 * 256  # pixels of the largest frame of H.264's level 5.2
-LARGE_DISTANCE = 9  # the same of H.264 for frames larger than that: x264 holds all B frames in a row in memory
 MAX_REFERENCES = {"h264": 4, "h265": 9}  # the last of 69 or 154 frames can still refer to frame 0
 AFRESH = "psy-rd=0,subme=9,trellis=2,partitions=all,me=umh,merange=24"  # x264's options of a last frame that cannot
 H264_LEVELS = {  # of Rec. ITU-T H.264, table A-1: macroblocks a second, of a frame and of all references; Mbit/s, High
@@ -52,13 +50,12 @@ class Codec:
     """One codec.
 
     title: in the studio. encoder, decoder: FFmpeg's names. qualities: constant rate factors, 0 is best, for a smaller
-    file, the default and the best; worst: the largest one. options: (quality, number of frames or None if unknown,
-    whether frames are larger than LARGE) -> options of its encoder. all_keys: the same from the quality, if every frame
-    is a key frame. tag: code in the container, if not the default. smallest: side in pixels. hidden: whether hidden
-    frames follow the last one. limits: (width, height, fps, whether bits are capped) -> options that keep it within its
-    level. pixels: FFmpeg's name of its pixel format; alpha: of that for frames with an alpha, if it can keep one.
-    intra: whether every frame is a key frame anyway. first_is_independent: whether frame 0 is coded alike whatever
-    follows it, unless bits are capped.
+    file, the default and the best; worst: the largest one. options: (quality, number of frames or None if unknown) ->
+    options of its encoder. all_keys: the same from the quality, if every frame is a key frame. tag: code in the
+    container, if not the default. smallest: side in pixels. hidden: whether hidden frames follow the last one. limits:
+    (width, height, fps, whether bits are capped) -> options that keep it within its level. pixels: FFmpeg's name of its
+    pixel format; alpha: of that for frames with an alpha, if it can keep one. intra: whether every frame is a key frame
+    anyway. first_is_independent: whether frame 0 is coded alike whatever follows it, unless bits are capped.
     """
 
     name: str
@@ -67,7 +64,7 @@ class Codec:
     decoder: str
     qualities: tuple[int, int, int]
     worst: int
-    options: Callable[[int, int | None, bool], dict[str, str]]
+    options: Callable[[int, int | None], dict[str, str]]
     all_keys: Callable[[int], dict[str, str]]
     tag: str = ""
     smallest: int = 16
@@ -101,7 +98,7 @@ class Container:
     options: dict[str, str]
 
 
-def _h264(quality: int, frames: int | None, large: bool = False) -> dict[str, str]:
+def _h264(quality: int, frames: int | None) -> dict[str, str]:
     """An intra frame of higher quality than the others, as x264's macroblock tree would choose for a loop.
 
     The tree itself is off: with this many B frames in a row it reads uninitialised memory, so that frame 0 would differ
@@ -111,8 +108,7 @@ def _h264(quality: int, frames: int | None, large: bool = False) -> dict[str, st
     back at the seam: a blink in each loop. They need subme 7 and take half as long again. Smaller partitions than whole
     macroblocks would take a third longer and save 2 to 9% of the bytes; a wider search of motion a tenth, and nothing.
     """
-    distance = LARGE_DISTANCE if large else REFERENCE_DISTANCE
-    options = _references(frames, MAX_REFERENCES["h264"], quality - 1, distance, AFRESH) | {
+    options = _references(frames, MAX_REFERENCES["h264"], quality - 1, AFRESH) | {
         "keyint": "infinite",
         "b-pyramid": "none",
         "mbtree": "0",
@@ -141,9 +137,9 @@ def h264_limits(width: int, height: int, fps: float, capped: bool) -> dict[str, 
     return {}
 
 
-def _h265(quality: int, frames: int | None, large: bool = False) -> dict[str, str]:
+def _h265(quality: int, frames: int | None) -> dict[str, str]:
     """rd, rdoq-level, psy-rdoq: keep grain, as for H.264."""
-    options = _references(frames, MAX_REFERENCES["h265"], quality - 5, REFERENCE_DISTANCE) | {
+    options = _references(frames, MAX_REFERENCES["h265"], quality - 5) | {
         "keyint": "-1",
         "open-gop": "0",
         "b-pyramid": "0",
@@ -156,7 +152,7 @@ def _h265(quality: int, frames: int | None, large: bool = False) -> dict[str, st
     return {"preset": "fast", "crf": str(quality), "x265-params": _joined(options)}
 
 
-def _vp9(quality: int, frames: int | None, large: bool = False) -> dict[str, str]:
+def _vp9(quality: int, frames: int | None) -> dict[str, str]:
     """b=0: constant quality, not a bit rate. cpu-used 4: the fastest that keeps frame 0 as a reference.
 
     row-mt: several threads per frame. g: no further key frames; the default inserts one after 128.
@@ -164,7 +160,7 @@ def _vp9(quality: int, frames: int | None, large: bool = False) -> dict[str, str
     return {"g": "100000", "b": "0", "crf": str(quality), "deadline": "realtime", "cpu-used": "4", "row-mt": "1"}
 
 
-def _av1(quality: int, frames: int | None, large: bool = False) -> dict[str, str]:
+def _av1(quality: int, frames: int | None) -> dict[str, str]:
     os.environ.setdefault("SVT_LOG", "0")  # keeps it from writing to stderr
     return {"preset": "6", "crf": str(quality), "svtav1-params": "keyint=-1"}
 
@@ -201,27 +197,25 @@ def _prores(quality: int, profile: str, matrix: str) -> dict[str, str]:
     return {"profile": profile, "quant_mat": matrix, "vendor": "apl0"} | fixed
 
 
-def _prores4444(quality: int, frames: int | None = None, large: bool = False) -> dict[str, str]:
+def _prores4444(quality: int, frames: int | None = None) -> dict[str, str]:
     """With the matrix of 4444 XQ, 5: at quantiser 1 no value of 8 bits is off by more than one, with that of 4444, 4,
     a few are off by two. The alpha is lossless."""
     return _prores(quality, "4444", "5")
 
 
-def _prores422(quality: int, frames: int | None = None, large: bool = False) -> dict[str, str]:
+def _prores422(quality: int, frames: int | None = None) -> dict[str, str]:
     return _prores(quality, "hq", "4")
 
 
-def _references(
-    frames: int | None, max_references: int, last_quantiser: int, distance: int, afresh: str = ""
-) -> dict[str, str]:
-    """Options that x264 and x265 share: a P frame every `distance` frames with B frames in between.
+def _references(frames: int | None, max_references: int, last_quantiser: int, afresh: str = "") -> dict[str, str]:
+    """Options that x264 and x265 share: evenly spaced P frames with B frames in between.
 
     As many references, up to the maximum, as the last frame needs to refer to the first; each costs decoders memory.
     afresh: options of a last frame that is too far away for that.
     chromaloc 1: chroma samples lie at the centre of their four pixels.
     """
     options = {
-        "bframes": str(distance - 1),
+        "bframes": str(REFERENCE_DISTANCE - 1),
         "b-adapt": "0",
         "weightb": "1",
         "scenecut": "0",
@@ -229,7 +223,7 @@ def _references(
     }
     if frames is None:
         return options | {"ref": "3"}
-    needed = max(1, math.ceil((frames - 1) / distance))
+    needed = max(1, math.ceil((frames - 1) / REFERENCE_DISTANCE))
     options["ref"] = str(min(max_references, needed))
     if frames > 1:
         options["zones"] = f"{frames - 1},{frames - 1},q={max(last_quantiser, 1)}"

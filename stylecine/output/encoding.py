@@ -10,7 +10,7 @@ from typing import Any
 from stylecine.errors import OptionError
 from stylecine.machine.atomic import PathLike
 from stylecine.options import KEYFRAMES, check_int, parse_duration
-from stylecine.output.codecs import LARGE, Codec, Container, codec_for
+from stylecine.output.codecs import Codec, Container, codec_for
 
 MIN_FPS, MAX_FPS = 0.01, 1000.0
 ROUNDING = 1e-6  # of a loop: a duration of a whole number of loops must not get another one
@@ -46,11 +46,9 @@ class Encoding:
         """Whether frame 0 is coded alike whatever follows it."""
         return self.codec.first_is_independent and not self.may_be_large
 
-    def options(self, period: int | None, width: int, height: int) -> dict[str, str]:
+    def options(self, period: int | None) -> dict[str, str]:
         """Of the encoder."""
-        if self.all_keys:
-            return self.codec.all_keys(self.quality)
-        return self.codec.options(self.quality, period, width * height > LARGE)
+        return self.codec.all_keys(self.quality) if self.all_keys else self.codec.options(self.quality, period)
 
 
 def check_encoding(

@@ -437,8 +437,7 @@ def _add_stream(
     """A video stream with its encoder, for `count` frames, None if unknown."""
     codec, rate = encoding.codec, encoding.rate
     limits = codec.limits(width, height, float(rate), encoding.may_be_large)
-    options = encoding.options(count, width, height) | limits
-    stream = container.add_stream(codec.encoder, rate=rate, options=options)
+    stream = container.add_stream(codec.encoder, rate=rate, options=encoding.options(count) | limits)
     context = stream.codec_context
     context.width, context.height, context.pix_fmt, context.time_base = width, height, pixels, 1 / rate
     context.color_primaries, context.color_trc = ColorPrimaries.BT709, ColorTrc.BT709

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from stylecine.output.codecs import h264_limits
-from stylecine.output.encoding import check_encoding
 from stylecine.output.video import write_video
 
 
@@ -71,12 +70,6 @@ def test_no_loop_needs_more_than_four_references(tmp_path: Path, count: int, ref
     frames = [np.full((32, 32, 3), k % 200, np.uint8) for k in range(count)]
     write_video(frames, tmp_path / "loop.mp4", 30)
     assert sps_of(tmp_path / "loop.mp4")[1] == references
-
-
-@pytest.mark.parametrize(("size", "b_frames"), [((3840, 2160), 16), ((4096, 4096), 8)])
-def test_large_frames_have_fewer_b_frames_between_them(size: tuple[int, int], b_frames: int) -> None:
-    options = check_encoding("loop.mp4", 30, None, None).options(120, *size)
-    assert f"bframes={b_frames}:" in options["x264-params"]
 
 
 def test_the_finest_quality_keeps_to_its_level_s_bit_rate_and_is_the_same_each_time(tmp_path: Path) -> None:
