@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from itertools import combinations, product
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -34,6 +34,7 @@ from benchmarks.tables import save, table
 from stylecine import Animator, NothingMoves
 from stylecine.networks.eye import Eye
 from stylecine.ops.image import blur, dilate, fit_short_side, network_size, resize, to_tensor
+from stylecine.ops.smoothstep import smoothstep
 from stylecine.options import CLASSES, SKY, WATER
 from stylecine.output.video import write_video
 from stylecine.perception.depth import judge_depth
@@ -80,7 +81,9 @@ def main() -> None:
     networks, settings = load_networks(options.model)
     test, training = read_order(ORDER)
     names = [*test, *training][: options.limit]
-    seen = {name: look(options.folder, name, networks.eye) for name in tqdm(names, desc="camera", disable=None)}
+    folder, *chosen = options.loops or [""]
+    every = tqdm(dict.fromkeys([*names, *chosen]), desc="camera", disable=None)
+    seen = {name: look(options.folder, name, networks.eye) for name in every}
     known = {name: training[name] for name in names if name in training}
     order = fit_order({name: (at(seen[name], ordered.points), ordered.pairs) for name, ordered in known.items()})
     judges: dict[str, Callable[[str, Tensor], Tensor]] = {
@@ -93,11 +96,12 @@ def main() -> None:
     rows = [{"judge": name, **accuracy(judge, {n: test[n] for n in shown})} for name, judge in judges.items()]
     columns = ("judge", "pairs", "right", "right_mean_photo", "photos_below_0.8", "hard_pairs", "hard_right")
     save(options.out, {"machine": machine(), "settings": settings, "rows": rows}, table(rows, columns))
-    if options.loops:
-        folder, *chosen = options.loops
+    if chosen:
         upright = fit_upright(options.folder, {name: seen[name] for name in known})
+        animator = Animator.from_pretrained()
         for name in chosen:
-            write_loops(options.folder, name, networks.eye, order, upright, Path(folder))
+            photo = options.folder / "images" / f"{name}.jpg"
+            write_loops(photo, seen[name], animator, order, upright, Path(folder))
 
 
 def read_order(path: Path) -> tuple[dict[str, Ordered], dict[str, Ordered]]:
@@ -274,8 +278,9 @@ def moved(frame: np.ndarray, near: Tensor, phase: float) -> np.ndarray:
     here = near
     for _ in range(4):  # what is seen at a place came from where it was nearer
         here = read(near[None], right * here, down * here, "bilinear")[0]
+    rim = RIM * min(height, width)
     rests = [
-        _smooth(side / (RIM * min(height, width))) * _smooth((size - side) / (RIM * min(height, width)))
+        smoothstep(0, rim, side) * smoothstep(0, rim, size - side)
         for side, size in ((x, width), (y, height))
     ]
     picture = torch.from_numpy(frame).permute(2, 0, 1).float()
@@ -283,25 +288,19 @@ def moved(frame: np.ndarray, near: Tensor, phase: float) -> np.ndarray:
     return (shown + 0.5).clamp(0, 255).to(torch.uint8).permute(1, 2, 0).numpy() if phase else frame
 
 
-def _smooth(x: Tensor) -> Tensor:
-    x = x.clamp(0, 1)
-    return x * x * (3 - 2 * x)
-
-
-def write_loops(folder: Path, name: str, eye: Eye, order: Linear, upright: Linear, out: Path) -> None:
-    path, animator = folder / "images" / f"{name}.jpg", Animator.from_pretrained()
-    scene = animator.begin(path, size=SHORT_SIDE)
+def write_loops(photo: Path, seen: Tensor, animator: Animator, order: Linear, upright: Linear, out: Path) -> None:
+    scene = animator.begin(photo, size=SHORT_SIDE)
     count = round(SECONDS * FPS)
     try:
-        frames: Iterable[np.ndarray] = list(animator.render(scene, seconds=SECONDS, fps=FPS))
+        frames = list(animator.render(scene, seconds=SECONDS, fps=FPS))
     except NothingMoves:
         frames = [scene.photo] * count
     assert scene.scenery is not None
     water = scene.scenery.still.mirror * (scene.scenery.owner == WATER)
-    near = nearness(scene.photo, look(folder, name, eye), torch.from_numpy(water).float(), order, upright)
+    near = nearness(scene.photo, seen, torch.from_numpy(water).float(), order, upright)
     out.mkdir(parents=True, exist_ok=True)
-    write_video(list(frames), out / f"{name}-without.mp4", FPS)
-    write_video([moved(frame, near, t / count) for t, frame in enumerate(frames)], out / f"{name}-with.mp4", FPS)
+    write_video(frames, out / f"{photo.stem}-without.mp4", FPS)
+    write_video([moved(frame, near, t / count) for t, frame in enumerate(frames)], out / f"{photo.stem}-with.mp4", FPS)
 
 
 if __name__ == "__main__":
