@@ -14,6 +14,9 @@ from torch import Tensor
 
 from stylecine.quality.measures import without_margin
 
+WATER_LABELS = (2, 3)  # water and falls
+LEAST_STRETCH = 0.003  # of a photo: a smaller stretch of water is not counted
+
 
 def static_kept(mask: Tensor, label: np.ndarray) -> float:
     """Share of the pixels labelled static, without a margin of 1% of the width, with mask exactly 0; 1 if none are."""
@@ -31,6 +34,15 @@ def mask_iou(mask: Tensor, label: np.ndarray) -> float:
 def false_positive_area(mask: Tensor, label: np.ndarray) -> float:
     """Share of the picture that moves but is labelled static: the score of photos without motion."""
     return float(((mask.cpu() >= 0.5) & torch.from_numpy(label == 0)).float().mean())
+
+
+def stretch_recalls(moves: np.ndarray, label: np.ndarray) -> list[float]:
+    """Of each connected stretch of water or falls in the label that takes up LEAST_STRETCH of it and does not touch the
+    upper edge: the share that moves, bool [H,W]. A large sky hides in the IoU what is missed of these."""
+    numbers, _ = ndimage.label(np.isin(label, WATER_LABELS), np.ones((3, 3)))
+    sizes, kept = (np.bincount(numbers[place], minlength=numbers.max() + 1) for place in (numbers > 0, moves))
+    lower = np.setdiff1d(np.nonzero(sizes >= max(1, LEAST_STRETCH * label.size))[0], numbers[0])
+    return [float(kept[n] / sizes[n]) for n in lower]
 
 
 def boundary_f(mask: Tensor, label: np.ndarray, tolerance: float = 4.0) -> float:

@@ -1,4 +1,4 @@
-"""What each rule of the mask is worth: masks with all of them, without each, and without any, against labels.
+"""What each rule of the mask is worth: masks as they are, without each rule, and with others, against labels.
 
     python -m benchmarks.studies.rules PHOTOS --lists PHOTOS/val.txt PHOTOS/stills-val.txt
     python -m benchmarks.studies.rules PHOTOS --folds DIR --out rules-folds.json
@@ -23,7 +23,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from benchmarks.machine import machine
-from benchmarks.mask_measures import false_positive_area, mask_iou
+from benchmarks.mask_measures import false_positive_area, mask_iou, stretch_recalls
 from benchmarks.photos import Photo, find_photos, load_networks, photo_parser, read_label
 from benchmarks.tables import save, table
 from stylecine.networks.eye import Eye
@@ -31,7 +31,7 @@ from stylecine.ops.image import resize, to_tensor
 from stylecine.options import CLASSES
 from stylecine.perception import layers
 from stylecine.perception.refine import crf_refine
-from stylecine.perception.see import glance
+from stylecine.perception.see import see
 from stylecine.picture.photo import load_photo
 from stylecine.weights import read_tensors
 
@@ -40,22 +40,23 @@ MOVES = 0.01  # of a photo: with less, nothing counts as moving
 FALSE = 0.01  # of a photo in which nothing moves: more is an error
 BAD = 0.7  # IoU below which a mask is bad
 
-# What takes the place of each rule's name or names in `perception`, so that it has no effect.
-WITHOUT: dict[str, dict[str, Any]] = {
-    "random field": {},
-    "photo's edges": {"follow_edges": lambda soft, photo: resize(soft, photo.shape[-2:])[0]},
-    "sky above water": {"_put_sky_above_water": lambda classes, moves: classes},
-    "occluders": {"OCCLUDER": 2.0},
-}
-WITHOUT["any"] = {
-    key: value for rule in ("random field", "photo's edges", "occluders")
-    for key, value in WITHOUT[rule].items()
+# What takes the place of each rule's name or names in `perception`.
+SHIPPED, FIELD = "as shipped", "random field"
+NO_EDGES = {"follow_edges": lambda soft, photo: resize(soft, photo.shape[-2:])[0]}
+HALVES = (0.3, 0.4, 0.5, 0.65)
+VARIANTS: dict[str, dict[str, Any]] = {
+    SHIPPED: {},
+    "without the photo's edges": NO_EDGES,
+    "without sky above water": {"_put_sky_above_water": lambda classes, moves: classes},
+    "without occluders": {"OCCLUDER": 2.0},
+    "without any": {**NO_EDGES, "OCCLUDER": 2.0, "HALF_MOVES": 0.5},
+    **{f"half at {half}": {"HALF_MOVES": half} for half in HALVES},
+    **{f"{FIELD}, half at {half}": {"HALF_MOVES": half} for half in HALVES},
 }
 STILL = "static"
 KINDS = (STILL, *CLASSES[:4])
 DRAWS = 2000  # of photos, for intervals
-WITHOUT_FIELD = "random field", "any"
-FIGURES = ("iou", "classes", "bad", "refused", "false", "iou difference", "error")
+FIGURES = ("iou", "recall", "missed", "classes", "bad", "refused", "false", "iou difference", "error")
 
 Row = dict[str, Any]
 
@@ -74,10 +75,10 @@ def main() -> None:
         photos = [(photo, networks.eye) for names in options.lists for photo in find_photos(options.folder, names)]
         photos = photos[: options.limit]
     rows = [measure(photo, eye) for photo, eye in tqdm(photos, desc="rules", disable=None)]
-    variants = [{"without": name, **summary(rows, name)} for name in rows[0]["masks"]]
-    kinds = [row for kind in KINDS for name in ("none", "any") if (row := of_kind(rows, kind, name))]
+    variants = [{"variant": name, **summary(rows, name)} for name in VARIANTS]
+    kinds = [row for kind in KINDS for name in (SHIPPED, "without any") if (row := of_kind(rows, kind, name))]
     result = {"machine": machine(), "settings": settings, "photos": len(rows), "variants": variants, "kinds": kinds}
-    tables = table(variants, ("without", *FIGURES)), table(kinds, tuple(kinds[0]))
+    tables = table(variants, ("variant", *FIGURES)), table(kinds, tuple(kinds[0]))
     save(options.out, result, "\n\n".join(tables))
 
 
@@ -92,31 +93,32 @@ def by_fold(folder: Path, eyes: Path, most: int | None) -> list[tuple[Photo, Eye
 
 @torch.inference_mode()
 def measure(photo: Photo, eye: Eye) -> Row:
-    """The measures of a photo's masks, by what they are without."""
+    """The measures of a photo's masks, by variant."""
     picture = to_tensor(load_photo(photo.path, SHORT_SIDE))
     assert photo.label is not None
     label = read_label(photo.label, (picture.shape[1], picture.shape[2]))
-    plain = glance(picture, eye)
+    plain = see(picture, eye)
     refined = replace(plain, classes=crf_refine(plain.classes, picture))
     masks = {}
-    for name, changes in {"none": {}, **WITHOUT}.items():
+    for name, changes in VARIANTS.items():
         with ExitStack() as patches:
             for attribute, value in changes.items():
                 patches.enter_context(patch.object(layers, attribute, value))
-            masks[name] = _measures(layers.segment(picture, plain if name in WITHOUT_FIELD else refined), label)
+            masks[name] = _measures(layers.segment(picture, refined if FIELD in name else plain), label)
     shares = np.bincount(label.ravel(), minlength=len(KINDS))[: len(KINDS)] / label.size
     moves = bool(1 - shares[0] >= MOVES)
     kinds = [k for k, share in zip(KINDS, shares, strict=True) if share >= MOVES and k != STILL] if moves else [STILL]
     return {"photo": photo.name, "moves": moves, "kinds": kinds, "masks": masks}
 
 
-def _measures(found: Tensor, label: np.ndarray) -> dict[str, float]:
+def _measures(found: Tensor, label: np.ndarray) -> dict[str, Any]:
     mask = layers.moving(found)
     both = (mask.numpy() >= 0.5) & (label > 0)
     right = float((found.argmax(0).numpy() + 1 == label)[both].mean()) if both.any() else 0.0
     return {
         "iou": mask_iou(mask, label),
         "classes": right,
+        "recalls": stretch_recalls(mask.numpy() >= 0.5, label),
         "area": float((mask >= 0.5).float().mean()),
         "false_area": false_positive_area(mask, label),
     }
@@ -127,9 +129,12 @@ def summary(rows: Sequence[Row], name: str) -> dict[str, float]:
     moving = [row["masks"] for row in rows if row["moves"]]
     still = [row["masks"][name] for row in rows if not row["moves"]]
     ious = np.array([masks[name]["iou"] for masks in moving])
-    change = ious - [masks["none"]["iou"] for masks in moving]
+    change = ious - [masks[SHIPPED]["iou"] for masks in moving]
+    recalls = np.array([recall for masks in moving for recall in masks[name]["recalls"]])
     return {
         "iou": float(ious.mean()),
+        "recall": float(recalls.mean()),  # of stretches of water
+        "missed": float((recalls < 0.5).mean()),  # of them: more than half of it stands
         "classes": float(np.mean([masks[name]["classes"] for masks in moving])),
         "bad": float((ious < BAD).mean()),
         "refused": float(np.mean([masks[name]["area"] < layers.MIN_MOVING for masks in moving])),
@@ -139,10 +144,10 @@ def summary(rows: Sequence[Row], name: str) -> dict[str, float]:
     }
 
 
-def of_kind(rows: Sequence[Row], kind: str, without: str) -> dict[str, Any] | None:
+def of_kind(rows: Sequence[Row], kind: str, variant: str) -> dict[str, Any] | None:
     """Of the photos that show it: mean IoU with a 95% interval by bootstrap, and how many are bad; of stills the mean
     area that moves, and how many are wrong. None if there are none."""
-    masks = [row["masks"][without] for row in rows if kind in row["kinds"]]
+    masks = [row["masks"][variant] for row in rows if kind in row["kinds"]]
     if not masks:
         return None
     figure, limit, sign = ("false_area", FALSE, 1) if kind == STILL else ("iou", BAD, -1)
@@ -150,7 +155,7 @@ def of_kind(rows: Sequence[Row], kind: str, without: str) -> dict[str, Any] | No
     drawn = np.random.default_rng(0).choice(values, (DRAWS, len(values))).mean(1)
     low, high = (float(np.quantile(drawn, q)) for q in (0.025, 0.975))
     bad = int((sign * (values - limit) > 0).sum())
-    return {"kind": kind, "without": without, "photos": len(values), "figure": figure, "mean": float(values.mean()),
+    return {"kind": kind, "variant": variant, "photos": len(values), "figure": figure, "mean": float(values.mean()),
             "low": low, "high": high, "bad": bad}
 
 

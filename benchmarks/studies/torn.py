@@ -29,6 +29,7 @@ from stylecine.ops.image import to_tensor
 from stylecine.options import CLASSES, SKY
 from stylecine.perception.doubt import SMALLEST_TORN, torn_regions
 from stylecine.perception.edges import erode
+from stylecine.perception.layers import HALF_MOVES
 from stylecine.perception.refine import follow_edges, soft_threshold
 from stylecine.perception.see import EyeNetwork, see
 from stylecine.picture.photo import load_photo
@@ -111,7 +112,7 @@ def nearest_classes(label: np.ndarray) -> np.ndarray:
 
 def layers_of(image: Tensor, label: np.ndarray) -> Tensor:
     """[4,H,W] in [0,1] of a label, its borders on the photo's edges."""
-    mask = soft_threshold(follow_edges(torch.from_numpy((label > 0).astype(np.float32))[None], image))
+    mask = soft_threshold(follow_edges(torch.from_numpy((label > 0).astype(np.float32))[None], image), HALF_MOVES)
     classes = torch.from_numpy(nearest_classes(label).astype(np.int64))
     return torch.stack([torch.where(classes == k, mask, 0.0) for k in range(1, len(CLASSES) + 1)])
 

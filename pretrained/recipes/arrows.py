@@ -36,8 +36,10 @@ def arrow_array(sample: Sample) -> np.ndarray:
 def has_running_water(sample: Sample) -> bool:
     """Whether the direction of its water can be seen: rivers, streams, surf, pools below falls.
 
-    Arrows of lakes are nominal, and level.
+    Arrows of lakes are nominal, and level, but where it is said that they were judged from the photo.
     """
+    if any(arrow.get("judged") and arrow["class"] in ("water", "falls") for arrow in sample.arrows):
+        return True
     arrows = arrow_array(sample)
     h, w = sample.label.shape
     run, rise = np.abs((arrows[:, 2:4] - arrows[:, :2]) * (w, h)).T

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -25,9 +26,12 @@ from PIL import Image
 from scipy import ndimage
 from torch import Tensor
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from benchmarks.mask_measures import stretch_recalls
 from stylecine.networks.eye import CLASSES, Eye
 from stylecine.ops.image import to_tensor
-from stylecine.perception.see import Seen, glance
+from stylecine.perception.see import Seen, see
 from stylecine.weights import read_tensors
 
 LONG_SIDE = 1024  # of the photos
@@ -35,6 +39,7 @@ BINS = 15  # of the calibration error
 THRESHOLDS = np.linspace(0.02, 0.98, 49)
 MOVES = 0.005  # of a photo in which something moves
 LOW, FALSE = 0.7, 0.01  # an IoU below which the mask is bad; of a still, an area that must not move
+HALF = 0.5  # of a stretch of water: one of which less moves is missed
 DRAWS = 2000  # of photos, for intervals
 STEADY, LEAST_CHANGE, LEAST_FLOW = 140, 2.5, 0.01  # of films: see `read_film`
 FEW = 60  # cells of a film: with fewer that flow steadily its direction is not counted
@@ -45,7 +50,7 @@ Look = Callable[[Tensor], Seen]  # at a photo [3,H,W] in [-1,1]
 
 def look_with(path: Path) -> Look:
     eye = Eye.from_tensors(read_tensors(path))
-    return lambda photo: glance(photo, eye)
+    return lambda photo: see(photo, eye)
 
 
 def direction(seen: Seen) -> Tensor:
@@ -64,6 +69,7 @@ class Figures:
         self.ious: list[float] = []
         self.best: list[float] = []
         self.false: list[float] = []
+        self.recalls: list[float] = []
         self.sums = np.zeros((BINS, 3))  # of pixels: how many, their probabilities, how many of them move
         self.both, self.either = np.zeros(len(CLASSES)), np.zeros(len(CLASSES))
         self.angles: dict[str, list[float]] = {"running": [], "falls": []}
@@ -78,6 +84,7 @@ class Figures:
         else:
             self.ious.append(iou(moves > 0.5, truth))
             self.best.append(max(iou(moves > threshold, truth) for threshold in THRESHOLDS))
+        self.recalls += stretch_recalls((classes[0] < 0.5).numpy(), label.numpy())
         bins = np.minimum((moves * BINS).astype(int), BINS - 1)
         for column, weights in enumerate((None, moves, truth)):
             self.sums[:, column] += np.bincount(bins, weights, BINS) / moves.size
@@ -104,6 +111,10 @@ class Figures:
                          f" below {LOW} {(ious < LOW).sum()}, worst {ious.min():.2f}")
             shares = zip(CLASSES, self.both, self.either, strict=True)
             found.append("IoU by class, pooled: " + ", ".join(f"{name} {a / b:.3f}" for name, a, b in shares if b))
+        if self.recalls:
+            recalls, low, high = np.array(self.recalls), *interval(self.recalls)
+            found.append(f"{len(recalls)} stretches of water: recall {recalls.mean():.3f} [{low:.3f}, {high:.3f}],"
+                         f" below {HALF} {(recalls < HALF).sum()}")
         if self.false:
             false = np.array(self.false)
             found.append(f"{len(false)} stills: more than {FALSE:.0%} moves in {(false > FALSE).sum()},"

@@ -47,11 +47,12 @@ from stylecine.networks.eye import CLASSES, FOAM, KINDS
 from stylecine.ops.image import to_tensor
 from stylecine.perception.thin import thin_static
 
-LISTS = ("train", "val", "val2", "val3", "stills", "stills-val")
+LISTS = ("train", "val", "val2", "val3", "val4", "stills", "stills-val")
 LONG_SIDE = 768  # of the photos in memory
 SHAPES = ((352, 512), (512, 352))  # of views, for level and upright photos
 CELL = 8  # pixels of a view per cell of what is predicted coarsely
-ORDER = ("landscape", "composite", "landscape", "still", "landscape")  # of the views of a batch, again and again
+# Of the views of a batch, again and again:
+ORDER = ("landscape", "composite", "landscape", "landscape", "still", "landscape", "composite", "landscape")
 WHOLE, WHOLE_STILL = 0.4, 0.6  # of the views show the whole photo
 SMALLEST, SMALLEST_FALLS = 0.45, 0.25  # of each side: the closest views, also of photos with falls
 RELIT, TINTED, TRANSPLANTED, SPATTERED, UNFOCUSED = 0.3, 0.3, 0.15, 0.4, 0.12  # of the views; of those with falls
@@ -60,6 +61,8 @@ STILLS = 0.35  # of what is pasted comes from photos in which nothing moves
 LEAST_MOVING = 0.1  # of what things are pasted into: views with less are mostly drawn again
 SHARE = 0.01  # of a photo: what has less of a class does not count as having it
 EVERY = 12  # of a pack's photos, one in so many says how large all will be
+LEAST_STRETCH, RIM = 40, 6  # cells at half a view's size: of a stretch of water that counts; of what is around it
+BORDER = 8  # pixels of a view: so near to the border of water a label may leave out something that stands
 UNKNOWN = 255  # in labels: something thin that they have as moving; nobody said
 KINDS_FILE = Path(__file__).parent / "water_kinds.csv"
 
@@ -72,6 +75,7 @@ class Examples(NamedTuple):
     still: Tensor  # [N,h,w] share of what stands still
     still_weight: Tensor  # [N,h,w] of knowing that
     doubtful: Tensor  # [N,h,w] 1 where only the class says that it moves
+    stretches: Tensor  # [N,h,w] for each stretch of water: one, spread over it and what is right around it
     scene: Tensor  # [N,h,w] coarse, classes of classes/ID.png; UNKNOWN where there is none
     direction: Tensor  # [N,2,h,w] coarse, unit vectors, x right, y down
     direction_weight: Tensor  # [N,1,h,w]
@@ -133,13 +137,19 @@ def read_photos(
         sample = shrunk(decode(entry.name, entry.photo, entry.label, entry.hints), long_side)
         if not packed:  # the labels of a pack are already marked
             mark_thin(sample)
-        scene = np.array(Image.open(io.BytesIO(entry.scene)))
         found.append(EyePhoto(
-            sample, entry.listed, torch.from_numpy(scene),
+            sample, entry.listed, _scene(entry.scene, sample.label),
             stretches_at(sample.label, kinds.get(sample.id, [])),
             interpolate_arrows(sample), has_running_water(sample),
         ))
     return found
+
+
+def _scene(stored: bytes, label: Tensor) -> Tensor:
+    """Classes of a parser of scenes, UNKNOWN everywhere if there are none for this photo."""
+    if not stored:
+        return torch.full_like(label, UNKNOWN)
+    return torch.from_numpy(np.array(Image.open(io.BytesIO(stored))))
 
 
 def _listed(folder: Path) -> Iterator[Entry]:
@@ -147,8 +157,9 @@ def _listed(folder: Path) -> Iterator[Entry]:
     for listed in LISTS:
         if (folder / f"{listed}.txt").exists():
             for name, photo, label, hints in folder_entries(folder, f"{listed}.txt"):
-                scene = (folder / "classes" / f"{name}.png").read_bytes()
-                yield Entry(name, listed, folds.get(name, 0), photo, label, scene, hints)
+                scene = folder / "classes" / f"{name}.png"
+                classes = scene.read_bytes() if scene.exists() else b""
+                yield Entry(name, listed, folds.get(name, 0), photo, label, classes, hints)
 
 
 def _packed(path: Path) -> Iterator[Entry]:
@@ -266,6 +277,7 @@ class Views(IterableDataset[Examples]):
         image = tinted(self.rng, made.image) if self.rng.random() < TINTED else made.image
         example = _example(photometric(self.rng, image), torch.where(known, label, UNKNOWN), None)
         weighed = torch.stack([made.static * made.weight, made.weight, made.doubtful.float()])
+        weighed[2] *= _may_hide_something(scene.label)
         static, weight, doubtful = F.avg_pool2d(weighed, 2)
         return example._replace(still=static / weight.clamp_min(1e-3), still_weight=weight, doubtful=doubtful)
 
@@ -282,6 +294,28 @@ class Views(IterableDataset[Examples]):
     def _view(self, photo: EyePhoto) -> View:
         closest = SMALLEST_FALLS if photo.share(FALLS) > SHARE else SMALLEST
         return random_view(self.rng, self.size, closest, whole=WHOLE)
+
+
+def _may_hide_something(label: Tensor) -> Tensor:
+    """Bool [H,W]: where a label may have something thin as moving that nobody drew: twigs before the sky, stones and
+    reeds along the borders of water. In the middle of water it is trusted."""
+    water = np.isin(label.numpy(), (WATER, FALLS))
+    return torch.from_numpy(~ndimage.binary_erosion(water, iterations=BORDER, border_value=1))
+
+
+def stretches_of(label: Tensor) -> Tensor:
+    """Classes [H,W] of a view -> [H/2,W/2]: for each connected stretch of water, small or large, a total of one, spread
+    over it and a rim of what stands around it."""
+    half = label[::2, ::2].numpy()
+    water, spread = np.isin(half, (WATER, FALLS)), np.zeros(half.shape, np.float32)
+    numbers, _ = ndimage.label(water, np.ones((3, 3)))
+    for number, (rows, columns) in enumerate(ndimage.find_objects(numbers), start=1):
+        around = tuple(slice(max(0, s.start - RIM), s.stop + RIM) for s in (rows, columns))
+        stretch = numbers[around] == number
+        if stretch.sum() >= LEAST_STRETCH:
+            near = ndimage.binary_dilation(stretch, iterations=RIM) & ~water[around] & (half[around] != UNKNOWN)
+            spread[around] += (stretch | near) / (stretch | near).sum()
+    return torch.from_numpy(spread)
 
 
 def _chance(photo: EyePhoto) -> float:
@@ -309,7 +343,7 @@ def _example(image: Tensor, label: Tensor, of: tuple[View, EyePhoto] | None) -> 
     shares = F.one_hot(torch.where(known, label, 0), len(CLASSES)).permute(2, 0, 1) * known
     nothing, coarse = torch.zeros(h // 2, w // 2), (h // CELL, w // CELL)
     blank = Examples(
-        image * 2 - 1, F.avg_pool2d(shares.float(), 2), *(nothing,) * 3,
+        image * 2 - 1, F.avg_pool2d(shares.float(), 2), *(nothing,) * 3, stretches=stretches_of(label),
         scene=torch.full(coarse, UNKNOWN), direction=torch.zeros(2, *coarse), direction_weight=torch.zeros(1, *coarse),
         only_axis=torch.zeros(1, *coarse, dtype=torch.bool), kind=torch.full(coarse, UNKNOWN),
     )

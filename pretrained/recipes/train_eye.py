@@ -41,11 +41,13 @@ PRESENT, ABSENT = 0.008, 0.0005  # of a view: with more of a class it is there, 
 TRUST = 0.5  # exponent of the bounded loss where a label may be wrong: 0 is cross-entropy, 1 the absolute error
 DROPPED = 0.1  # of the feature channels: a few hundred photos are soon learnt by heart
 SCENES = 32  # classes of classes/ID.png
-PEAK, PEAK_NEW, PEAK_BACKBONE = 1.5e-4, 1e-3, 3e-5  # learning rates: of decoders, of new ones, of the backbone
+PEAK, PEAK_NEW, PEAK_BACKBONE = 3e-4, 1e-3, 1e-4  # learning rates: of decoders, of new ones, of the backbone
 FROZEN = ("eye.backbone.stem", "eye.backbone.stages.0", "eye.backbone.stages.1")  # edges: a seventh of a step's work
 HALF_LIFE = 300  # steps, of the averaged weights
 COARSE = 0.4  # of the losses of the coarse layers
-WEIGHTS = {"classes": 1.0, "presence": 0.2, "still": 0.5, "direction": 0.3, "kind": 0.2, "scene": 0.15}
+WEIGHTS = {
+    "classes": 1.0, "stretches": 0.4, "presence": 0.2, "still": 0.5, "direction": 0.3, "kind": 0.2, "scene": 0.15,
+}
 FEW = 0.2  # mean weight of arrows in a batch that is half as important as one with many: skies are nominal
 EVERY = 3.0  # minutes between two lines of the log, and two saved states
 
@@ -85,6 +87,7 @@ def losses(sight: Sight, decoded: Decoded, scene: Tensor, kind: Tensor, known: E
     arrows = weight.mean() / (weight.mean() + FEW)
     return {
         "classes": class_loss(sight.classes, known.classes) + COARSE * class_loss(decoded.coarse, coarse),
+        "stretches": stretch_loss(sight.classes, known.classes, known.stretches),
         "presence": presence_loss(sight.presence, known.classes),
         "still": still_loss(sight.occluder[:, 0].float(), known.still, known.still_weight, known.doubtful),
         "direction": arrows * direction_loss(sight.direction, known.direction, weight, known.only_axis),
@@ -102,6 +105,12 @@ def class_loss(logits: Tensor, target: Tensor) -> Tensor:
     overlap, least = (moves * truth).sum((1, 2)), 0.003 * moves[0].numel()
     dice = 1 - (2 * overlap + least) / (moves.sum((1, 2)) + truth.sum((1, 2)) + least)
     return entropy + 0.5 * dice.mean()
+
+
+def stretch_loss(logits: Tensor, target: Tensor, stretches: Tensor) -> Tensor:
+    """Cross-entropy of stretches of water with what is around them, a brook weighing as much as a sea."""
+    entropy = -(target * logits.float().log_softmax(1)).sum(1)
+    return (stretches * entropy).sum() / stretches.sum().clamp_min(1)
 
 
 def presence_loss(logits: Tensor, target: Tensor) -> Tensor:
@@ -213,7 +222,7 @@ def eye_tensors(state: Path) -> dict[str, Tensor]:
 
 
 def main() -> None:
-    parser = arguments(__doc__, ".runs/eye", export=True, batch=5)
+    parser = arguments(__doc__, ".runs/eye", export=True, batch=8)
     parser.add_argument("--fold", choices=CHOICES, help="photos to leave out")
     parser.add_argument("--start", type=Path, metavar="FILE", help="an eye to go on from, if there is no state")
     parser.add_argument("--backbone", type=Path, metavar="FILE", help="the published one, to begin with (README.md)")

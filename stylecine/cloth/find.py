@@ -18,6 +18,7 @@ LIKELY_CLOTH = 0.5  # probability from which places belong to a piece
 SURE_CLOTH, MIN_SURE_SHARE = 0.97, 0.5  # probability that is sure, and share of a piece that must be
 POSSIBLE_CLOTH = 0.08  # probability down to which places next to a piece belong to it
 CLOSING_CELLS = 3  # narrower gaps of a piece, as lettering leaves, are closed
+HALF_CLOTH = 0.65  # of a piece, along the photo's edges, at which a place is cloth by half
 MIN_FOUND = 0.004  # of the photo: smaller pieces are errors
 
 Finder = Callable[[Tensor], Tensor]  # photos [N,3,H,W] in [-1,1] -> logits [N,1,h,w], as ClothFinder
@@ -57,7 +58,7 @@ def find_cloth(photo: Tensor, finder: Finder | None) -> FoundCloth | None:
     if not sure.any():
         return None
     whole = torch.from_numpy(grow_regions(sure, probability.cpu().numpy())).to(photo.device)
-    mask = soft_threshold(follow_edges(whole[None].float(), photo))
+    mask = soft_threshold(follow_edges(whole[None].float(), photo), HALF_CLOTH)
     return FoundCloth(mask, float(probability[torch.from_numpy(sure).to(photo.device)].mean()))
 
 

@@ -18,6 +18,9 @@ from stylecine.perception.refine import follow_edges, soft_threshold
 from stylecine.perception.see import Seen
 
 MIN_COLOUR_RANGE = 4 / 127.5  # of [-1, 1]: a photo whose channels all span less, four levels, shows nothing
+# Probability of moving at which a place moves by half. Less than even, as what is missed of water is worse than what is
+# falsely taken, of which there is little: see benchmarks/results/rules.md.
+HALF_MOVES = 0.4
 OCCLUDER = 0.6  # probability from which on something stands before what moves
 MIN_MOVING = 0.005  # of the photo: if less moves, there is nothing to animate
 CLASS_SMOOTHING = 0.03  # of the short side: radius of the neighbourhood whose class a place takes
@@ -41,7 +44,7 @@ def segment(photo: Tensor, seen: Seen) -> Tensor:
     smooth = box_means(probabilities[1:], max(1, round(CLASS_SMOOTHING * min(probabilities.shape[1:]))))
     smooth = _put_sky_above_water(smooth, probabilities[0] < 0.5)
     classes = likeliest(resize(part[None], photo.shape[-2:])[0] for part in smooth)
-    mask = soft_threshold(follow_edges(1 - probabilities[:1], photo))
+    mask = soft_threshold(follow_edges(1 - probabilities[:1], photo), HALF_MOVES)
     if bool((mask > 0).any()):
         occluder = seen.occluder[None]
         sharp = torch.maximum(resize(occluder, photo.shape[-2:])[0], follow_edges(occluder, photo))

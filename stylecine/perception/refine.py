@@ -88,6 +88,6 @@ def follow_edges(soft: Tensor, photo: Tensor, eps: float = 2e-4) -> Tensor:
     return followed.add_(resize(offset, followed.shape)[0]).clamp_(0, 1)
 
 
-def soft_threshold(soft: Tensor) -> Tensor:
-    """0 below 0.5, 1 above 0.8, smoothstep between: without soft tails, and static where in doubt."""
-    return smoothstep(0, 1, (soft - 0.5) / 0.3)
+def soft_threshold(soft: Tensor, half: float) -> Tensor:
+    """0 up to half - 0.15, 1 from half + 0.15 on, smoothstep between: without soft tails."""
+    return smoothstep(0, 1, (soft - half) / 0.3 + 0.5)

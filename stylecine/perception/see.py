@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -11,7 +11,6 @@ from torch import Tensor
 from stylecine.machine.threads import another_thread
 from stylecine.networks.eye import Sight
 from stylecine.ops.image import fast_dtype, network_size, resize
-from stylecine.perception.refine import crf_refine
 
 # Pixels on the short sides of the copies that the eye sees. What it says of the two is less alike if they differ, so
 # their mean is better than that of two large ones, for less than three quarters of the work.
@@ -24,7 +23,7 @@ EyeNetwork = Callable[[Tensor], Sight]  # photos [N,3,H,W] in [-1,1], as `networ
 class Seen:
     """What the eye sees in a photo, maps at a half to a sixteenth of the larger copy.
 
-    classes: [5,h,w], probabilities of static and of CLASSES, which sum to 1; places of similar colour agree.
+    classes: [5,h,w], probabilities of static and of CLASSES, which sum to 1.
     occluder: [h,w], probability that something stands there, before water or sky at that.
     water: [7,h,w], logits of KINDS of water and of how much FOAM is on it, which count on average over a stretch.
     directions, mirrored: [2,h,w], which way matter flows, x right, y down, as seen in the photo and in its mirror
@@ -41,13 +40,6 @@ class Seen:
 @torch.inference_mode()
 def see(photo: Tensor, eye: EyeNetwork) -> Seen:
     """photo [3,H,W] in [-1,1]."""
-    seen = glance(photo, eye)
-    return replace(seen, classes=crf_refine(seen.classes, photo))
-
-
-@torch.inference_mode()
-def glance(photo: Tensor, eye: EyeNetwork) -> Seen:
-    """As `see`, but each place by itself."""
     dtype = fast_dtype(photo.device)
 
     def sight(image: Tensor, short: int) -> Sight:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.mask_measures import boundary_f, false_positive_area, mask_iou, static_kept
+from benchmarks.mask_measures import boundary_f, false_positive_area, mask_iou, static_kept, stretch_recalls
 
 
 def test_mask_figures() -> None:
@@ -39,3 +39,20 @@ def test_no_border_against_none_is_no_figure_and_against_one_is_0() -> None:
     assert math.isnan(boundary_f(torch.ones(64, 64), label))
     label[:32] = 1
     assert boundary_f(torch.ones(64, 64), label) == 0
+
+
+def test_each_stretch_of_water_counts_alike_and_none_that_is_sky() -> None:
+    label = np.zeros((100, 100), np.uint8)
+    label[:30] = 1
+    label[40:60] = 2  # a lake, and a fall into it
+    label[60:70, 50:52] = 3
+    label[90:, :40] = 2  # a brook, and a puddle that is too small
+    label[95:97, 98:] = 2
+    moves = np.zeros((100, 100), bool)
+    moves[:60], moves[90:, :10] = True, True
+    lake, brook = stretch_recalls(moves, label)
+    assert lake == pytest.approx(2000 / 2020) and brook == pytest.approx(0.25)
+    label[30:40] = 2  # water that reaches the sky is still water; that which reaches the upper edge is not counted
+    assert len(stretch_recalls(moves, label)) == 2
+    label[:30, :50] = 2
+    assert len(stretch_recalls(moves, label)) == 1

@@ -12,7 +12,6 @@ from stylecine.errors import NothingMoves
 from stylecine.ops.image import resize
 from stylecine.options import CLASSES
 from stylecine.perception.layers import apply_mask, likeliest, moving, require_motion, segment, shows_nothing
-from stylecine.perception.refine import crf_refine
 from tests.seen import Everywhere, saying
 
 H, W = 192, 256
@@ -32,7 +31,7 @@ def blue_is_sky(photo: Tensor, water: tuple[float, float] = (0, 0)) -> Tensor:
 
 
 def layers_of(photo: Tensor, occluder: Tensor | None = None, water: tuple[float, float] = (0, 0)) -> Tensor:
-    says = saying(crf_refine(blue_is_sky(photo, water), photo), Everywhere(1, 0))
+    says = saying(blue_is_sky(photo, water), Everywhere(1, 0))
     return segment(photo, says if occluder is None else replace(says, occluder=occluder))
 
 
@@ -94,7 +93,7 @@ def test_what_is_found_before_the_sky_stands_still() -> None:
 
 def test_what_is_found_before_a_fall_is_a_dark_strand_of_it() -> None:
     photo, _ = landscape()
-    says = saying(crf_refine(blue_is_sky(photo), photo), Everywhere(1, 0))
+    says = saying(blue_is_sky(photo), Everywhere(1, 0))
     falls = says.classes[[0, 3, 2, 1, 4]]  # what is blue falls
     strand = torch.zeros(H // 2, W // 2)
     strand[10:30, 25:27] = 0.99

@@ -1,4 +1,4 @@
-"""What the eye says of a photo: the mean of it and of its smaller mirror image, consistent among similar colours."""
+"""What the eye says of a photo: the mean of it and of its smaller mirror image."""
 
 import torch
 from torch import Tensor
@@ -6,7 +6,7 @@ from torch import Tensor
 from stylecine.networks.eye import Sight
 from stylecine.options import CLASSES
 from stylecine.perception import see as seeing
-from stylecine.perception.see import glance, see
+from stylecine.perception.see import see
 
 
 def sees_the_left(photos: Tensor) -> Sight:
@@ -39,23 +39,6 @@ def test_what_is_said_of_the_mirror_image_is_mirrored_back() -> None:
     left, right = slice(0, 3), slice(-3, None)
     assert seen.directions[0, :, left].min() > 0 and seen.directions[0, :, right].max() == 0
     assert seen.mirrored[0, :, right].max() < 0 and seen.mirrored[0, :, left].abs().max() == 0
-
-
-def test_places_of_one_colour_agree() -> None:
-    """A dark half and a bright one: what is unsure in the bright one takes the side of the rest of it."""
-    photo = torch.full((3, 64, 96), -0.8)
-    photo[:, :32] = 0.8
-
-    def unsure_in_a_corner(photos: Tensor) -> Sight:
-        sight = sees_the_left(photos)
-        high = torch.arange(sight.classes.shape[2])[:, None] < sight.classes.shape[2] // 2
-        moves = torch.where(high, 3.0, -3.0).expand_as(sight.occluder).clone()
-        moves[..., : moves.shape[2] // 8, :] = -0.2
-        classes = torch.cat([-moves, moves, *(torch.full_like(moves, -9.0) for _ in CLASSES[1:])], 1)
-        return sight._replace(classes=classes.log_softmax(1))
-
-    alone, together = (look(photo, unsure_in_a_corner).classes[1, 2] for look in (glance, see))
-    assert alone.max() < 0.5 < together.min()
 
 
 def test_the_eye_sees_two_copies_of_known_sizes() -> None:

@@ -202,3 +202,31 @@ def test_angles_and_overlaps(recipe) -> None:  # type: ignore[no-untyped-def]
     assert evaluate.angle((1, 0), (0, 2)) == pytest.approx(90)
     assert evaluate.angle((1, 0.1), (1, -0.1)) == pytest.approx(2 * np.degrees(np.arctan(0.1)))
     assert evaluate.iou(np.array([1, 1, 0], bool), np.array([0, 1, 1], bool)) == pytest.approx(1 / 3)
+
+
+def test_a_brook_weighs_as_much_as_a_sea(recipe) -> None:  # type: ignore[no-untyped-def]
+    data = recipe("eye_data")
+    label = torch.zeros(80, 120, dtype=torch.long)
+    label[:30] = 1
+    label[30:60], label[62:64, 110:] = 2, 2  # a sea, and a puddle that is too small
+    label[70:78, 20:60] = 3
+    spread = data.stretches_of(label)
+    assert spread.shape == (40, 60) and float(spread.sum()) == pytest.approx(2, rel=1e-5)
+    assert float(spread[29:].sum()) == pytest.approx(1, abs=0.35), "half of it for the cascade, with its banks"
+    assert spread[0].sum() == 0, "nothing for the sky far from water"
+
+
+def test_in_the_middle_of_water_its_label_is_trusted(recipe) -> None:  # type: ignore[no-untyped-def]
+    data = recipe("eye_data")
+    label = torch.zeros(80, 120, dtype=torch.uint8)
+    label[:20], label[40:] = 1, 2
+    hides = data._may_hide_something(label)
+    assert hides[:48].all() and not hides[50:, 10:-10].any()
+
+
+def test_an_arrow_that_was_judged_tells_that_water_runs(recipe) -> None:  # type: ignore[no-untyped-def]
+    arrows, data = recipe("arrows"), recipe("data")
+    level = {"class": "water", "at": [0.2, 0.5], "to": [0.3, 0.5]}
+    photo, label = torch.zeros(3, 8, 8, dtype=torch.uint8), torch.full((8, 8), 2, dtype=torch.uint8)
+    assert not arrows.has_running_water(data.Sample("lake", photo, label, (level,)))
+    assert arrows.has_running_water(data.Sample("river", photo, label, ({**level, "judged": True},)))

@@ -1,0 +1,71 @@
+"""Photos that are only labelled here come from clones of the repositories that have them."""
+
+import csv
+import importlib
+import io
+import json
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+RECIPES = Path(__file__).resolve().parents[2] / "pretrained/recipes"
+
+
+@pytest.fixture
+def recipe(monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-untyped-def]
+    monkeypatch.syspath_prepend(str(RECIPES))
+    return importlib.import_module("lay_out_photos")
+
+
+def make_clone(folder: Path) -> str:
+    """A repository with one photo, 2000 pixels wide; its commit."""
+    folder.mkdir(parents=True)
+    data = io.BytesIO()
+    Image.new("RGB", (2000, 1000), (40, 80, 120)).save(data, "JPEG")
+    (folder / "lake.jpg").write_bytes(data.getvalue())
+    identity = ("-c", "user.name=a", "-c", "user.email=a@example.org")
+    for command in (("init", "-q"), ("add", "lake.jpg"), (*identity, "commit", "-qm", "A lake")):
+        subprocess.run(["git", *command], cwd=folder, check=True)
+    shown = subprocess.run(["git", "rev-parse", "HEAD"], cwd=folder, check=True, capture_output=True, text=True)
+    return shown.stdout.strip()
+
+
+def test_photos_are_laid_out(recipe, tmp_path: Path, monkeypatch, capsys) -> None:  # type: ignore[no-untyped-def]
+    commit = make_clone(tmp_path / "clones/owner+lakes")
+    own = tmp_path / "photos"
+    for name in ("labels", "hints"):
+        (own / name).mkdir(parents=True)
+    rows = ["id,repository,path,commit,author,licence,list", f"lake,owner/lakes,lake.jpg,{commit},Ann,CC0,train",
+            "sea,owner/seas,sea.jpg,0,Ann,CC0,val4"]
+    (own / "photos.csv").write_text("\n".join(rows) + "\n")
+    label = np.zeros((512, 1024), np.uint8)
+    label[256:] = 2
+    Image.fromarray(label).save(own / "labels/lake.png")
+    (own / "hints/lake.json").write_text(json.dumps({"arrows": []}))
+    monkeypatch.setattr(recipe, "PHOTOS", own)
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "train.txt").write_text("other\n")
+    for _ in range(2):
+        monkeypatch.setattr("sys.argv", ["lay_out_photos.py", str(out), "--clones", str(tmp_path / "clones")])
+        recipe.main()
+    assert "sea: owner/seas is not in" in capsys.readouterr().out
+    with Image.open(out / "images/lake.jpg") as image:
+        assert image.size == (1536, 768)
+    assert (out / "train.txt").read_text().split() == ["other", "lake"]
+    with (out / "manifest.csv").open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert (row["source"], row["water"], row["split"]) == ("owner/lakes: lake.jpg", "0.5000", "train")
+
+
+def test_every_labelled_photo_has_its_label_and_credit(recipe) -> None:  # type: ignore[no-untyped-def]
+    with (recipe.PHOTOS / "photos.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert len({row["id"] for row in rows}) == len(rows) > 0
+    for row in rows:
+        assert row["repository"].count("/") == 1 and row["path"] and row["author"] and row["licence"], row["id"]
+        assert (recipe.PHOTOS / "labels" / f"{row['id']}.png").exists(), row["id"]
+        assert (recipe.PHOTOS / "hints" / f"{row['id']}.json").exists(), row["id"]
