@@ -2,8 +2,8 @@
 
     python pretrained/recipes/lay_out_photos.py PHOTOS --clones DIR
 
-photos/photos.csv beside this file lists them: id, repository, path and commit on GitHub, author, licence, and in which
-list they are. DIR has a clone of each repository, bare or not, named OWNER+NAME, which may lack old commits: a file is
+photos/photos.csv beside this file lists them: id, repository, path and commit on GitHub, what is cut off of them,
+author, licence, and in which list they are. DIR has a clone of each repository, bare or not, named OWNER+NAME, which may lack old commits: a file is
 the same if its path is. Photos go to PHOTOS/images, with labels, arrows, lists and manifest.csv as eye_data.py reads
 them, beside what is in PHOTOS already. Repositories that are missing are named and left out.
 """
@@ -42,14 +42,17 @@ def read_blob(git: Path, commit: str, path: str) -> bytes | None:
     return None
 
 
-def as_stored(data: bytes) -> Image.Image:
-    """A photo upright, in sRGB, and with a long side of at most LONG_SIDE."""
+def as_stored(data: bytes, crop: str) -> Image.Image:
+    """A photo upright, in sRGB, and with a long side of at most LONG_SIDE. crop: the shares of its height that are cut
+    off above and below, such as "0.17 0", or nothing."""
     with Image.open(io.BytesIO(data)) as file:
         image = ImageOps.exif_transpose(file)
         if profile := file.info.get("icc_profile"):
             profiles = ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB")
             image = ImageCms.profileToProfile(image, *profiles, outputMode="RGB") or image
         image = image.convert("RGB")
+    above, below = map(float, crop.split() or (0, 0))
+    image = image.crop((0, round(above * image.height), image.width, round((1 - below) * image.height)))
     image.thumbnail((LONG_SIDE, LONG_SIDE), Image.Resampling.LANCZOS)
     return image
 
@@ -63,7 +66,7 @@ def laid_out(folder: Path, clones: Path) -> Iterator[tuple[dict[str, str], Image
             if data is None:
                 print(f"{row['id']}: {row['repository']} is not in {clones}, or lacks {row['path']}.")
             else:
-                yield row, as_stored(data)
+                yield row, as_stored(data, row["crop"])
 
 
 def manifest_row(row: dict[str, str], image: Image.Image, label: np.ndarray) -> dict[str, str]:

@@ -38,13 +38,14 @@ def test_photos_are_laid_out(recipe, tmp_path: Path, monkeypatch, capsys) -> Non
     own = tmp_path / "photos"
     for name in ("labels", "hints"):
         (own / name).mkdir(parents=True)
-    rows = ["id,repository,path,commit,author,licence,list", f"lake,owner/lakes,lake.jpg,{commit},Ann,CC0,train",
-            "sea,owner/seas,sea.jpg,0,Ann,CC0,val4"]
+    rows = ["id,repository,path,commit,crop,author,licence,list", f"lake,owner/lakes,lake.jpg,{commit},,Ann,CC0,train",
+            f"top,owner/lakes,lake.jpg,{commit},0 0.5,Ann,CC0,train", "sea,owner/seas,sea.jpg,0,,Ann,CC0,val4"]
     (own / "photos.csv").write_text("\n".join(rows) + "\n")
     label = np.zeros((512, 1024), np.uint8)
     label[256:] = 2
-    Image.fromarray(label).save(own / "labels/lake.png")
-    (own / "hints/lake.json").write_text(json.dumps({"arrows": []}))
+    for name in ("lake", "top"):
+        Image.fromarray(label).save(own / f"labels/{name}.png")
+        (own / f"hints/{name}.json").write_text(json.dumps({"arrows": []}))
     monkeypatch.setattr(recipe, "PHOTOS", own)
     out = tmp_path / "out"
     out.mkdir()
@@ -55,9 +56,11 @@ def test_photos_are_laid_out(recipe, tmp_path: Path, monkeypatch, capsys) -> Non
     assert "sea: owner/seas is not in" in capsys.readouterr().out
     with Image.open(out / "images/lake.jpg") as image:
         assert image.size == (1536, 768)
-    assert (out / "train.txt").read_text().split() == ["other", "lake"]
+    with Image.open(out / "images/top.jpg") as image:
+        assert image.size == (1536, 384)
+    assert (out / "train.txt").read_text().split() == ["other", "lake", "top"]
     with (out / "manifest.csv").open(newline="") as file:
-        (row,) = csv.DictReader(file)
+        row, _ = csv.DictReader(file)
     assert (row["source"], row["water"], row["split"]) == ("owner/lakes: lake.jpg", "0.5000", "train")
 
 
