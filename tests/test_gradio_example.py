@@ -18,10 +18,10 @@ CHOICES = ("lively", "sunset", 1)
 
 
 @pytest.fixture
-def sea(tmp_path: Path) -> str:
-    with Image.open(EXAMPLE.parent / "sea.jpg") as photo:
-        photo.resize((192, 120)).save(tmp_path / "sea.png")
-    return str(tmp_path / "sea.png")
+def lake(tmp_path: Path) -> str:
+    with Image.open(EXAMPLE.parent / "lake.jpg") as photo:
+        photo.resize((192, 120)).save(tmp_path / "lake.png")
+    return str(tmp_path / "lake.png")
 
 
 @pytest.fixture
@@ -39,9 +39,9 @@ def videos(tmp_path: Path) -> Path:
 
 
 @pytest.mark.usefixtures("as_shipped")
-def test_a_photo_becomes_a_video_and_every_stage_is_shown(sea: str, videos: Path) -> None:
+def test_a_photo_becomes_a_video_and_every_stage_is_shown(lake: str, videos: Path) -> None:
     shown: list[tuple[str, int, int]] = []
-    video, warning = app["make_video"](sea, *CHOICES, videos, lambda *step: shown.append(step))
+    video, warning = app["make_video"](lake, *CHOICES, videos, lambda *step: shown.append(step))
     with av.open(str(video)) as container:
         frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
     assert len(frames) == 30 and frames[0].shape == (120, 192, 3) and warning == ""
@@ -57,7 +57,7 @@ def test_a_photo_in_which_nothing_moves_leaves_no_video(wall: str, videos: Path)
 
 @pytest.mark.filterwarnings("ignore")  # Gradio's own
 def test_the_page_offers_the_options_and_shows_errors(
-    sea: str, wall: str, videos: Path, monkeypatch: pytest.MonkeyPatch
+    lake: str, wall: str, videos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gradio = pytest.importorskip("gradio")
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(videos))
@@ -70,7 +70,7 @@ def test_the_page_offers_the_options_and_shows_errors(
     def animate(photo: Any) -> str:
         return str(page.fn(photo, pace.value, style.value, 2, lambda *_, **__: None))
 
-    video = Path(animate(sea))
+    video = Path(animate(lake))
     assert video.suffix == ".mp4" and video.is_relative_to(videos), "where Gradio deletes it"
     assert [path for path in videos.rglob("*") if path.is_file()] == [video]
     with pytest.raises(gradio.Error, match="Choose a photo first"):

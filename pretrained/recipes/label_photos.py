@@ -213,8 +213,8 @@ def snapped(place: np.ndarray, photo: np.ndarray) -> np.ndarray:
     if not (state == cv2.GC_BGD).any():
         return place
     cv2.setRNGSeed(0)
-    cv2.grabCut(np.ascontiguousarray(photo[window]), state, None, np.zeros((1, 65)), np.zeros((1, 65)), 2,
-                cv2.GC_INIT_WITH_MASK)
+    models, nowhere = (np.zeros((1, 65)), np.zeros((1, 65))), (0, 0, 1, 1)  # of colours; a rectangle that is not used
+    cv2.grabCut(np.ascontiguousarray(photo[window]), state, nowhere, *models, 2, cv2.GC_INIT_WITH_MASK)
     found = place.copy()
     found[window] = np.isin(state, (cv2.GC_FGD, cv2.GC_PR_FGD))
     return ndimage.binary_opening(found, iterations=1) | core

@@ -3,9 +3,10 @@
     python pretrained/recipes/lay_out_photos.py PHOTOS --clones DIR
 
 photos/photos.csv beside this file lists them: id, repository, path and commit on GitHub, what is cut off of them,
-author, licence, and in which list they are. DIR has a clone of each repository, bare or not, named OWNER+NAME, which may lack old commits: a file is
-the same if its path is. Photos go to PHOTOS/images, with labels, arrows, lists and manifest.csv as eye_data.py reads
-them, beside what is in PHOTOS already. Repositories that are missing are named and left out.
+author, licence, and in which list they are. DIR has a clone of each repository, bare or not, named OWNER+NAME, which
+may lack old commits: the file at that path of the newest one is taken then. Photos go to PHOTOS/images, with labels,
+arrows, lists and manifest.csv as eye_data.py reads them, beside what is in PHOTOS already. Repositories that are
+missing are named and left out.
 """
 
 from __future__ import annotations

@@ -18,9 +18,7 @@ from stylecine.perception.refine import follow_edges, soft_threshold
 from stylecine.perception.see import Seen
 
 MIN_COLOUR_RANGE = 4 / 127.5  # of [-1, 1]: a photo whose channels all span less, four levels, shows nothing
-# Probability of moving at which a place moves by half. Less than even, as what is missed of water is worse than what is
-# falsely taken, of which there is little: see benchmarks/results/rules.md.
-HALF_MOVES = 0.4
+HALF_MOVES = 0.5  # probability of moving at which a place moves by half: pretrained/cards/eye.md has others
 OCCLUDER = 0.6  # probability from which on something stands before what moves
 MIN_MOVING = 0.005  # of the photo: if less moves, there is nothing to animate
 CLASS_SMOOTHING = 0.03  # of the short side: radius of the neighbourhood whose class a place takes

@@ -123,7 +123,7 @@ def test_every_view_says_only_what_is_known(recipe, tmp_path: Path) -> None:  # 
     examples = next(iter(data.Views(data.read_photos(make_photos(tmp_path / "photos")), 5, seed=0)))
     assert examples.photo.shape[0] == 5 and examples.photo.abs().max() <= 1
     assert examples.classes.sum(1).max() <= 1 + 1e-5
-    composite, still = 1, 3  # as in ORDER
+    composite, still = 1, 4  # as in ORDER
     assert examples.still_weight[composite].any() and not examples.still_weight[still].any()
     assert (examples.scene[composite] == UNKNOWN).all() and (examples.scene[still] == 17).all()
     assert examples.classes[still, 0].min() == 1 and not examples.direction_weight[still].any()
