@@ -49,8 +49,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "without the photo's edges": NO_EDGES,
     "without sky above water": {"_put_sky_above_water": lambda classes, moves: classes},
     "without occluders": {"OCCLUDER": 2.0},
-    "without any": {**NO_EDGES, "OCCLUDER": 2.0, "HALF_MOVES": 0.5},
-    **{f"half at {half}": {"HALF_MOVES": half} for half in HALVES},
+    "without any": {**NO_EDGES, "OCCLUDER": 2.0},
+    **{f"half at {half}": {"HALF_MOVES": half} for half in HALVES if half != layers.HALF_MOVES},
     **{f"{FIELD}, half at {half}": {"HALF_MOVES": half} for half in HALVES},
 }
 STILL = "static"

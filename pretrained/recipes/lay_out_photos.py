@@ -20,11 +20,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from label_photos import CLASSES
 from PIL import Image, ImageCms, ImageOps
 
 PHOTOS = Path(__file__).parent / "photos"
 LONG_SIDE, QUALITY = 1536, 92  # of the JPEGs
-CLASSES = ("static", "sky", "water", "falls", "smoke")
 COLUMNS = ("id", "source", "author", "licence", "width", "height", *CLASSES, "split")  # of manifest.csv
 
 
