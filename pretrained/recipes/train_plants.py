@@ -66,9 +66,12 @@ class Labelled:
 
 
 def labelled_photos(photos: Path, split: str) -> list[Labelled]:
+    """Those of a split of which classes/ID.png says where plants may be."""
     decisions = read_decisions(f"{Path(split).stem}.txt")
     found = []
     for sample in read_small(photos, split, LONG_SIDE):
+        if not (photos / "classes" / f"{sample.id}.png").exists():
+            continue
         sways = swaying(photos, sample.id, decisions)
         chance = WITH if (sways == SWAYS).any() else 1.0
         outlined = Path(split).stem == "stills" and sample.id in decisions
