@@ -49,6 +49,7 @@ def kill_one(killed: list[int]) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("as_shipped")  # as the workers, which are processes of their own
 def test_a_killed_worker_changes_nothing(address: str, photos: list[Task], tmp_path: Path, small_model: Path) -> None:
     """What is made there is what is made here, with a file that is none told in between."""
     (tmp_path / "d.png").write_text("no photo")
