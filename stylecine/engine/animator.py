@@ -20,7 +20,7 @@ from stylecine.engine.framing import framed, is_around_motion
 from stylecine.engine.landscape import move_landscape
 from stylecine.engine.loop_warnings import cloth_warning, mask_warning
 from stylecine.engine.model_networks import Networks
-from stylecine.engine.resolve import MovingParts, look_for_cloth, resolve, resolve_style
+from stylecine.engine.resolve import MovingParts, look_for_cloth, resolve, resolve_style, with_edges
 from stylecine.engine.scene import Latents, PendingLatents, Scene
 from stylecine.errors import NothingMoves, SceneError, StylecineWarning, WeightsNotFound
 from stylecine.machine.memory import check_memory, release_freed
@@ -111,6 +111,8 @@ class Animator(Networks):
         stages.timings.update(scene.timings)
         image = to_tensor(scene.photo).to(self.device)
         scene = self._with_latents(scene, image, stages)
+        if scene.scenery is not None:
+            scene = replace(scene, scenery=with_edges(scene, image, scene.scenery))
         release_freed()
         return scene
 
@@ -160,17 +162,24 @@ class Animator(Networks):
         Only the photo and what moves are shrunk; nothing is inverted again.
         """
         short = check_preview_size(size)
-        return self.render_with(RenderOptions.create(**options), scene, short=short, progress=progress)
+        return self.render_with(RenderOptions.create(**options), scene, short=short, quick=True, progress=progress)
 
     def render(
-        self, scene: Scene, *, progress: Progress | None = None, **options: Unpack[RenderArguments]
+        self,
+        scene: Scene,
+        *,
+        size: int | None = None,
+        progress: Progress | None = None,
+        **options: Unpack[RenderArguments],
     ) -> Cinemagraph:
         """The cheap part, once per change of mind: the loop of a scene, its edits included.
 
-        options: those of `RenderOptions`, as `animate` documents them; what is given comes on top of the edits.
+        size: short side of the loop, 64 or more, if it is to be smaller than the scene's photo. options: those of
+        `RenderOptions`, as `animate` documents them; what is given comes on top of the edits.
         Raises as `animate` does. Warns with a StylecineWarning if the scene was made with another model.
         """
-        return self.render_with(RenderOptions.create(**options), scene, progress=progress)
+        short = None if size is None else check_preview_size(size)
+        return self.render_with(RenderOptions.create(**options), scene, short=short, progress=progress)
 
     @torch.no_grad()
     def render_with(
@@ -179,10 +188,12 @@ class Animator(Networks):
         scene: Scene,
         *,
         short: int | None = None,
+        quick: bool = False,
         found: FoundCloth | None = None,
         progress: Progress | None = None,
     ) -> Cinemagraph:
-        """`render` with all options in one value. short: `preview`'s size. found: what `find_cloth` found before."""
+        """`render` with all options in one value. short: the loop's size; quick: it is a `preview`. found: what
+        `find_cloth` found before."""
         if not isinstance(scene, Scene):
             raise SceneError(f"A loop is made of a scene, as invert() or Scene.load() returns it, not of {scene!r}.")
         self._check_model(scene, options.warp)
@@ -191,11 +202,11 @@ class Animator(Networks):
         style = resolve_style(options, scene.edits)
         with stages.stage("motion"):
             found = look_for_cloth(scene, options, found, self)
-            parts = resolve(scene, options, found, self, short)
+            parts = resolve(scene, options, found, self, short, quick)
         cloth, still = self._move_cloth(parts, options, stages)
         landscape = move_landscape(parts, cloth, options, self, stages)
         overlays = tuple(overlay for overlay in (landscape.plants, cloth) if overlay is not None)
-        if short is None:  # a preview is to be quick
+        if not quick:
             release_freed()
         loop = Cinemagraph(
             loop=landscape.loop,
@@ -212,7 +223,7 @@ class Animator(Networks):
             edits=scene.edits,
             overlays=overlays,
             mask_warning=mask_warning(parts, landscape.moves, options, self),
-            cloth_warning=still or cloth_warning(scene, options, found, self, preview=short is not None),
+            cloth_warning=still or cloth_warning(scene, options, found, self, preview=quick),
         )
         if style is not None:
             with stages.stage("style"):

@@ -118,7 +118,7 @@ def _left_out_warning(parts: MovingParts) -> str:
     seen, layers = parts.scenery.seen, parts.scenery.layers
     if seen is None:
         return ""
-    left_out = left_out_regions(doubtful_regions(seen.classes, moving(layers), parts.scene.painted), layers)
+    left_out = left_out_regions(doubtful_regions(seen.classes, moving(layers), parts.painted), layers)
     if not left_out:
         return ""
     names = " and ".join(dict.fromkeys(CLASSES[doubt.moving_class] for doubt in left_out[:MAX_PLACES]))

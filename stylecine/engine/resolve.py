@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -18,7 +19,7 @@ from stylecine.movement.sway import MIN_PLANTS
 from stylecine.ops.image import resize, to_tensor
 from stylecine.options import CLOTH, MIN_LAYER_ALPHA, OPTIONS, SKY, Arrow, RenderOptions, Wind, format_size
 from stylecine.perception.layers import apply_mask, moving, require_motion
-from stylecine.perception.look import perceive
+from stylecine.perception.look import find_edges, perceive
 from stylecine.perception.scenery import Scenery, shrink_maps, shrunk
 from stylecine.picture.given_mask import read_mask
 from stylecine.picture.photo import load_photo, read_photo
@@ -32,7 +33,7 @@ MIN_SPEED = 1e-3  # pixels of the flow's grid per 1/30 s: slower motion cannot b
 class MovingParts:
     """What is to move in a scene, at the loop's size.
 
-    scene: of that size; quick: smaller than its photo. photo [3,H,W] in [-1,1]. scenery: of the landscape, as the user
+    scene: of that size; quick: a preview, smaller than the photo. painted: bool [H,W], of the scene. photo [3,H,W] in [-1,1]. scenery: of the landscape, as the user
     has corrected it; flow: of it, [2,h,w], before `options.speed`. cloth: and what is frozen, [2,H,W]; None if no cloth
     is to move. plants: how much each place sways in the wind, and what is frozen or anchored, [2,H,W]; None if none
     does.
@@ -40,6 +41,7 @@ class MovingParts:
 
     scene: Scene
     quick: bool
+    painted: np.ndarray
     photo: Tensor
     edits: tuple[Edit, ...]
     scenery: Scenery
@@ -49,15 +51,21 @@ class MovingParts:
 
 
 def resolve(
-    scene: Scene, options: RenderOptions, found: FoundCloth | None, nets: Networks, short: int | None = None
+    scene: Scene,
+    options: RenderOptions,
+    found: FoundCloth | None,
+    nets: Networks,
+    short: int | None = None,
+    quick: bool = False,
 ) -> MovingParts:
-    """What moves, and how: in the whole scene, then shrunk to a `short` side. found: as of `look_for_cloth`."""
+    """What moves, and how: in the whole scene, then shrunk to a `short` side. found: as of `look_for_cloth`. quick: a
+    preview, in which edges that are not known yet are found at its own size."""
     photo = to_tensor(scene.photo).to(nets.device)
     cloth = resolve_cloth(scene, options, nets.device, None if found is None else found.mask)
     plants = resolve_plants(scene, options, nets)
     try:
         optional = cloth is not None or plants is not None or options.weather is not None
-        scenery, flow = resolve_landscape(scene, photo, options, nets, optional=optional, edges=short is None)
+        scenery, flow = resolve_landscape(scene, photo, options, nets, optional=optional)
     except NothingMoves as error:
         marked = short is not None or is_cloth_marked(options, scene.edits)
         if still := None if marked else find_cloth(photo, nets.finder):
@@ -65,7 +73,9 @@ def resolve(
         raise
     if cloth is not None or not is_predicted(options, scene.edits):
         scenery = replace(scenery, beach=None)  # surf runs up where nobody has said what moves
-    parts = MovingParts(scene, False, photo, scene.edits, scenery, flow, cloth, plants)
+    if not quick:
+        scenery = with_edges(scene, photo, scenery)
+    parts = MovingParts(scene, quick, scene.painted, photo, scene.edits, scenery, flow, cloth, plants)
     return parts if short is None else _shrink(parts, short, options)
 
 
@@ -136,25 +146,25 @@ def cloth_not_marked() -> MaskError:
 
 
 def resolve_landscape(
-    scene: Scene, photo: Tensor, options: RenderOptions, nets: Networks, *, optional: bool, edges: bool = True
+    scene: Scene, photo: Tensor, options: RenderOptions, nets: Networks, *, optional: bool
 ) -> tuple[Scenery, Tensor]:
     """The scenery of what moves in the landscape, and its flow [2,h,w].
 
     photo [3,H,W] in [-1,1] on the device to work on. optional: layers and flow of zeros, not NothingMoves, if nothing
-    moves. edges: whether those of what moves are looked for as well.
+    moves.
     """
     if options.subject != CLOTH:
         try:
-            return _resolve_landscape(scene, photo, options, nets, edges)
+            return _resolve_landscape(scene, photo, options, nets)
         except NothingMoves:
             if not optional:
                 raise
-    scenery = corrected(scene, photo, torch.zeros_like(scene.layers, device=photo.device), (), nets, edges)
+    scenery = corrected(scene, photo, torch.zeros_like(scene.layers, device=photo.device), (), nets)
     return scenery, torch.zeros(2, *scenery.grid, device=photo.device)
 
 
 def corrected(
-    scene: Scene, photo: Tensor, layers: Tensor, arrows: Sequence[Arrow], nets: Networks, edges: bool = True
+    scene: Scene, photo: Tensor, layers: Tensor, arrows: Sequence[Arrow], nets: Networks
 ) -> Scenery:
     """What is seen in a scene of which a user has said what moves: layers [4,H,W], arrows, and its edits.
 
@@ -166,7 +176,7 @@ def corrected(
     if seen is not None and not said and torch.equal(layers, seen.layers.to(layers.device)):
         return seen
     last: tuple[Sequence[Arrow], Scenery] | None = scene.__dict__.get("_corrected")
-    if last is not None and last[0] == tuple(arrows) and torch.equal(layers, last[1].layers):
+    if last is not None and last[0] == tuple(arrows) and _same(layers, last[1].layers):
         return last[1]
     freed = torch.from_numpy(scene.added).to(photo.device) if scene.added.any() else None
     found = perceive(
@@ -177,10 +187,25 @@ def corrected(
         held=None if held is None else held.to(photo.device),
         freed=freed,
         sky=torch.maximum(scene.layers[SKY], scene.edited_layers[SKY]).to(photo.device),
-        edges=edges,
     )
     scene.__dict__["_corrected"] = tuple(arrows), found
     return found
+
+
+def with_edges(scene: Scene, photo: Tensor, scenery: Scenery) -> Scenery:
+    """With the edges of what moves; those of a scene whose preview came first are found once."""
+    if scenery.eroded is not None:
+        return scenery
+    last: tuple[Scenery, Scenery] | None = scene.__dict__.get("_edged")
+    if last is None or last[0] is not scenery or not _same(scenery.layers, last[1].layers):
+        last = scenery, replace(scenery, eroded=find_edges(photo, scenery))
+        scene.__dict__["_edged"] = last
+    return last[1]
+
+
+def _same(one: Tensor, other: Tensor) -> bool:
+    """Whether two tensors are equal, and on the same device."""
+    return one.device == other.device and torch.equal(one, other)
 
 
 def resolve_style(options: RenderOptions, edits: Sequence[Edit]) -> Style | None:
@@ -204,7 +229,7 @@ def freezes_only(edits: Sequence[Edit]) -> bool:
 
 
 def _resolve_landscape(
-    scene: Scene, photo: Tensor, options: RenderOptions, nets: Networks, edges: bool
+    scene: Scene, photo: Tensor, options: RenderOptions, nets: Networks
 ) -> tuple[Scenery, Tensor]:
     given = None if options.motion is None else read_motion(options.motion).to(photo.device)
     mask = options.mask
@@ -218,7 +243,7 @@ def _resolve_landscape(
             ) from None
     layers = _resolve_layers(scene, mask, photo.device)
     arrows = (*active_arrows(scene.edits, layers.cpu().numpy()), *options.arrows)
-    scenery = corrected(scene, photo, layers, arrows if given is None else (), nets, edges)
+    scenery = corrected(scene, photo, layers, arrows if given is None else (), nets)
     flow = _predict_flow(scene, scenery, options) if given is None else given
     if not (flow.norm(dim=0)[moving_points(moving(layers), flow)] > MIN_SPEED).any():
         if options.mask is not None and given is not None:
@@ -299,9 +324,16 @@ def _shrink(parts: MovingParts, short: int, options: RenderOptions) -> MovingPar
         edits=(),  # they are in the scenery, and their strokes would not fit
         settings={**scene.settings, "size": format_size(short)},
     )
-    quick = small.photo.shape != scene.photo.shape
-    tensor = to_tensor(photo).to(parts.photo.device)
-    return replace(parts, scene=small, quick=quick, photo=tensor, scenery=scenery, cloth=cloth, plants=plants)
+    return replace(
+        parts,
+        scene=small,
+        quick=parts.quick and size != _size(scene),
+        painted=shrink_maps(torch.from_numpy(parts.painted)[None], size)[0].numpy() > 0.5,
+        photo=to_tensor(photo).to(parts.photo.device),
+        scenery=scenery,
+        cloth=cloth,
+        plants=plants,
+    )
 
 
 def _size(scene: Scene) -> tuple[int, int]:

@@ -95,12 +95,19 @@ class Scenery:
 
 
 def shrunk(scenery: Scenery, short: int) -> Scenery:
-    """The same at a `short` side in pixels: what is known on the grid stays as it is. Its edges are not looked for
-    yet."""
+    """The same at a `short` side in pixels: what is known on the grid stays as it is."""
     size = fit_short_side(scenery.layers.shape[1:], short)
     (sky,), layers = shrink_maps(scenery.depth.sky[None], size), shrink_maps(scenery.layers, size)
     freed = None if scenery.freed is None else shrink_maps(scenery.freed[None], size)[0] > 0.5
-    return replace(scenery, layers=layers, eroded=None, freed=freed, depth=replace(scenery.depth, sky=sky))
+    eroded = None if scenery.eroded is None else _shrunk_edges(scenery.eroded, layers)
+    return replace(scenery, layers=layers, eroded=eroded, freed=freed, depth=replace(scenery.depth, sky=sky))
+
+
+def _shrunk_edges(eroded: Eroded, layers: Tensor) -> Eroded:
+    """Of these layers, which are smaller. What is thin stays, however thin it becomes."""
+    size = layers.shape[1:]
+    thin = F.adaptive_max_pool2d(eroded.thin[None].float(), size)[0] > 0
+    return Eroded(layers, shrink_maps(eroded.moves[None], (size[0], size[1]))[0], thin)
 
 
 def coarsened(scenery: Scenery, short: int) -> Scenery:

@@ -235,7 +235,7 @@ class Worker:
         """Writes a preview or an animation."""
         scene, output = self._edited(request), Path(request["output"])
         check_size(output, *scene.size_at(request["size"]), request.get("crop"))
-        loop = self._render(scene, request, progress)
+        loop = self.animator.render(scene, size=_smaller(scene, request["size"]), progress=progress, **_given(request))
         if ending_of(output) == ".zip":
             _save_zip(loop, output, crop=request["crop"], layer=request["layer"])
         else:
@@ -262,7 +262,7 @@ class Worker:
         return resolve_style(self._options(request), self._edited(request).edits)
 
     def _options(self, request: Request) -> RenderOptions:
-        return RenderOptions(**{name: request[name] for name in OPTIONS if name in request})
+        return RenderOptions(**_given(request))
 
     def _plain(self, request: Request, progress: Progress) -> Cinemagraph:
         """A loop in the photo's own appearance, in any weather; not made again if only these have changed."""
@@ -278,7 +278,7 @@ class Worker:
         self.played = self.dial = None  # their memory is needed
         scene = self._edited(request)
         unstyled = replace(scene, edits=tuple(edit for edit in scene.edits if not isinstance(edit, Style)))
-        self.played = still, wind, self._render(unstyled, request | UNSTYLED, progress)
+        self.played = still, wind, self._preview(unstyled, request | UNSTYLED, progress)
         return self.played[2]
 
     def _motion(self, request: Request) -> tuple[Any, Any]:
@@ -291,11 +291,10 @@ class Worker:
         others = [spec for spec, edit in edits if not isinstance(edit, Style)]
         return (request["scene"], request["size"], others, motion), wind
 
-    def _render(self, scene: Scene, request: Request, progress: Progress) -> Cinemagraph:
-        options = {name: request[name] for name in OPTIONS if name in request}
-        if request["size"] is None or request["size"] >= min(scene.photo.shape[:2]):
-            return self.animator.render(scene, progress=progress, **options)
-        return self.animator.preview(scene, size=request["size"], progress=progress, **options)
+    def _preview(self, scene: Scene, request: Request, progress: Progress) -> Cinemagraph:
+        if (size := _smaller(scene, request["size"])) is None:
+            return self.animator.render(scene, progress=progress, **_given(request))
+        return self.animator.preview(scene, size=size, progress=progress, **_given(request))
 
     def _grids(self, cached: CachedScene, styles: Sequence[Style]) -> list[torch.Tensor]:
         """The grids that show a scene in some styles; those that were needed before are kept."""
@@ -321,6 +320,16 @@ class Worker:
 def _is_cine(upload: Path) -> bool:
     with upload.open("rb") as file:
         return file.read(4) == b"PK\x03\x04"
+
+
+def _given(request: Request) -> dict[str, Any]:
+    """Its options of `RenderOptions`."""
+    return {name: request[name] for name in OPTIONS if name in request}
+
+
+def _smaller(scene: Scene, size: int | None) -> int | None:
+    """The short side of a loop that is to be smaller than the scene's photo."""
+    return None if size is None or size >= min(scene.photo.shape[:2]) else size
 
 
 def _named(scene: Scene, name: str) -> Scene:

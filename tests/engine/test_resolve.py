@@ -13,6 +13,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from stylecine import Animator, Cinemagraph, NothingMoves, Scene
+from stylecine.engine import landscape
 from stylecine.ops.image import resize, to_tensor
 from stylecine.options import SKY, WATER
 from stylecine.perception.look import perceive
@@ -88,6 +89,36 @@ def test_a_preview_is_the_loop_made_small(beach: Scene, animator: Animator, said
         if whole.weather is not None and small.weather is not None:
             far = resize(whole.weather.distance[None].float(), small.mask.shape)[0]
             assert (small.weather.distance - far).abs().mean() < 3
+
+
+def test_stars_that_stand_in_the_loop_stand_in_its_preview(animator: Animator) -> None:
+    """Too small to be found in the small photo."""
+    photo = np.full((HEIGHT, WIDTH, 3), (14, 18, 36), np.uint8)
+    photo[HEIGHT - 20 :] = (60, 50, 40)
+    photo[6 : HEIGHT - 30 : 9, 5:-5:9] = 235
+    layers = torch.zeros(4, HEIGHT, WIDTH)
+    layers[SKY, : HEIGHT - 20] = 1
+    scene = with_layers(animator.begin(photo), layers)
+    whole = animator.render(scene, **LENGTH)
+    assert 0.1 < (whole.mask == 0)[: HEIGHT - 40].float().mean() < 0.9
+    for smaller in (animator.preview, animator.render):
+        small = smaller(scene, size=80, **LENGTH)
+        moves = resize(whole.mask[None], small.mask.shape)[0]
+        assert ((small.mask - moves).abs() > 0.3).float().mean() < 0.01
+
+
+def test_a_loop_is_painted_in_behind_static_things_at_every_size_but_in_previews(
+    beach: Scene, animator: Animator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[tuple[int, ...]] = []
+    painted_in = landscape._continue
+    monkeypatch.setattr(
+        landscape, "_continue", lambda photo, *given: shown.append(photo.shape) or painted_in(photo, *given)
+    )
+    animator.preview(beach, size=80, **LENGTH)
+    assert not shown
+    assert min(animator.render(beach, size=80, **LENGTH).mask.shape) == 80
+    assert len(shown) == 1 and min(shown[0][1:]) < HEIGHT
 
 
 def test_a_beach_leaves_the_seas_waves_as_they_are(beach: Scene, animator: Animator) -> None:

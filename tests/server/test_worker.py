@@ -110,10 +110,31 @@ def test_a_file_that_cannot_hold_the_loop_is_refused_before_it_is_made(
     Image.new("RGB", (16400, 80)).save(tmp_path / "wide.png")
     scene = works.animator.begin(tmp_path / "wide.png", size=None)
     works.cache["wide"] = worker._cached(scene)
-    monkeypatch.setattr(Worker, "_render", lambda *_: pytest.fail("work was done"))
+    monkeypatch.setattr(Animator, "render", lambda *_, **__: pytest.fail("work was done"))
     request = {"task": "animate", "scene": "wide", "cine": "", "edits": [], "size": None, "crop": None}
     with pytest.raises(TooLarge, match="ask for size 79"):
         works(request | {"output": str(tmp_path / "loop.webp")}, lambda *_: True)
+
+
+def test_an_export_smaller_than_its_scene_is_no_preview(
+    tmp_path: Path, works: Worker, photo_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What lies behind static things is painted in, and where something may be left out is said."""
+    add_scene(works, photo_file, "one")
+    quick: list[bool] = []
+    render_with = Animator.render_with
+
+    def recorded(self: Animator, *given: Any, **others: Any) -> Cinemagraph:
+        quick.append(others.get("quick", False))
+        return render_with(self, *given, **others)
+
+    monkeypatch.setattr(Animator, "render_with", recorded)
+    request = {"scene": "one", "cine": str(photo_file.with_name("one.cine")), "edits": [], "size": 64, "crop": None}
+    works(request | {"task": "animate", "output": str(tmp_path / "loop.gif")}, lambda *_: True)
+    with Image.open(tmp_path / "loop.gif") as loop:
+        assert min(loop.size) == 64
+    works(request | {"task": "live", "output": str(tmp_path / "pack")}, lambda *_: True)
+    assert quick == [False, True]
 
 
 def test_the_first_loop_is_the_one_that_the_scene_will_have(works: Worker, photo_file: Path) -> None:
