@@ -45,7 +45,7 @@ from stylecine.options import (
     with_preset,
 )
 from stylecine.picture.given_mask import read_mask
-from stylecine.picture.photo import Source, read_photo
+from stylecine.picture.photo import Source, cropped_alike, read_photo
 from stylecine.picture.transparency import split_alpha
 
 
@@ -94,8 +94,9 @@ def animate(
     pace: how fast the landscape moves where motion is predicted: "calm", "natural" or "lively"; arrows and a given
         motion have speeds of their own. speed: factor on all motion.
     size: None = the photo's own; an int = short side, never enlarged; (width, height) = cropped to fill
-        around the middle, (width, height, "moving") around what moves, unless mask, motion or arrows are given, which
-        are about the cropped picture; (width, height, (x, y)) around that place, in fractions.
+        around the middle, (width, height, "moving") around what moves, unless mask, motion or arrows are given;
+        (width, height, (x, y)) around that place, in fractions. Arrows are about the cropped picture, masks and
+        motions of another shape about the whole photo.
     warp, sampling: see `options.WARPS` and `options.SAMPLINGS`; "pixel" uses no generator.
     detail: share of what the generator misses that is put back; 0 shows the generator's output alone.
     style: another appearance for the whole: one of `options.STYLES`, such as "dusk", or a photo, as above, of which
@@ -122,9 +123,10 @@ def animate(
     with stages.stage("photo"):  # everything given is read before the first expensive step
         picture, source = read_photo(photo, size)
         if mask is not None:
-            options = replace(options, mask=read_mask(mask, (picture.shape[0], picture.shape[1])))
+            options = replace(options, mask=read_mask(mask, (picture.shape[0], picture.shape[1]), size))
         if motion is not None:
-            options = replace(options, motion=read_motion(motion))
+            field = cropped_alike(read_motion(motion).numpy(), size)
+            options = replace(options, motion=torch.from_numpy(field.copy()))
         chosen = resolve_style(options, ())
         options = replace(options, **(UNSTYLED if chosen is None else {"style": chosen}))
     with stages.stage("weights"):

@@ -14,16 +14,16 @@ from torch import Tensor
 from stylecine.errors import MaskError, NothingMoves, PhotoError
 from stylecine.machine.given import check_file
 from stylecine.ops.image import LUMA, resize
-from stylecine.options import MIN_LAYER_ALPHA
-from stylecine.picture.photo import open_image
+from stylecine.options import MIN_LAYER_ALPHA, Size
+from stylecine.picture.photo import cropped_alike, has_shape, open_image
 
 STRIP = 64  # rows of a given mask that are converted at a time
-OTHER_SHAPE = 0.03  # of its width: a given mask that differs by more was made for another picture
 _log = logging.getLogger("stylecine")
 
 
-def read_mask(mask: Any, size: tuple[int, int]) -> Tensor:
-    """A user's mask as float32 [H,W] in [0,1] of `size` (H, W); white or 1 moves.
+def read_mask(mask: Any, size: tuple[int, int], crop: Size = None) -> Tensor:
+    """A user's mask as float32 [H,W] in [0,1] of `size` (H, W); white or 1 moves. crop: the size that the photo was
+    asked for in: a mask of the whole photo is cropped like it.
 
     mask: path of an image or .npy, PIL image, or array (bool, float 0..1, integers 0..255) of any size, shaped [h,w],
     [h,w,1], [1,h,w], [1,1,h,w], or colour [h,w,3] or [h,w,4], of which the luminance (Rec. 601) counts, times alpha.
@@ -31,14 +31,13 @@ def read_mask(mask: Any, size: tuple[int, int]) -> Tensor:
     another shape is stretched, which is logged. Raises MaskError if it is none of these, TooLarge for an image of too
     many pixels, NothingMoves if it is empty.
     """
-    values = _grey(*_to_array(mask))
+    values = cropped_alike(_grey(*_to_array(mask)), crop)
     resized = resize(torch.from_numpy(values)[None], size)[0].clamp(0, 1)
     resized = torch.where(resized < MIN_LAYER_ALPHA, 0.0, resized)
     if not bool((resized > 0.5).any()):
         raise NothingMoves("The mask is empty, so nothing would move; paint white what should move.")
     (height, width), (photo_height, photo_width) = values.shape, size
-    expected = height * photo_width / photo_height
-    if abs(width - expected) > max(1.0, OTHER_SHAPE * expected):
+    if not has_shape(width, height, photo_width, photo_height):
         _log.warning(
             "The mask is %dx%d and the photo %dx%d, so the mask is stretched; give one of the photo's shape.",
             *(width, height, photo_width, photo_height),

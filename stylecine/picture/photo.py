@@ -34,6 +34,7 @@ Source: TypeAlias = "str | os.PathLike[str] | bytes | BinaryIO | Image.Image | n
 MAX_DECODED = 128_000_000  # pixels of the file: enough for a phone's 108 megapixels, not for a decompression bomb
 MAX_PHONE = 210_000_000  # of a JPEG or HEIC: enough for a phone's 200 megapixels
 DECODING = 10  # bytes a pixel that decoders take at most: of a progressive JPEG its coefficients, and the pixels
+OTHER_SHAPE = 0.03  # of its width: a map that differs by more was made for another picture
 MAX_LOST = 0.1  # of the rows of a photo that is cut short; with more missing, it is refused
 PNG_LEVEL = 3  # of zlib; 9 took five times as long and saved nothing
 
@@ -405,17 +406,38 @@ def _resized(image: Image.Image, size: Size) -> Image.Image:
     target = _target(image.width, image.height, size)
     if target == image.size:
         return image
-    scale = min(image.width / target[0], image.height / target[1])
-    wide, high = min(target[0] * scale, image.width), min(target[1] * scale, image.height)
-    place = size[2] if isinstance(size, tuple) and len(size) == 3 else MOVING
-    x, y = (0.5, 0.5) if isinstance(place, str) else place
-    left = min(max(image.width * x - wide / 2, 0.0), image.width - wide)
-    top = min(max(image.height * y - high / 2, 0.0), image.height - high)
-    box = (left, top, min(left + wide, image.width), min(top + high, image.height))
+    box = _window(image.width, image.height, size)
     resized = image.resize(target, Image.Resampling.LANCZOS, box=box)
     if "alpha" in image.info:  # Lanczos would overshoot at its edges
         resized.info["alpha"] = image.info["alpha"].resize(target, Image.Resampling.BILINEAR, box=box)
     return resized
+
+
+def _window(width: int, height: int, size: Size) -> tuple[float, float, float, float]:
+    """Left, top, right and bottom, in pixels, of what a photo of that size shows at a size."""
+    target = _target(width, height, size)
+    scale = min(width / target[0], height / target[1])
+    wide, high = min(target[0] * scale, width), min(target[1] * scale, height)
+    place = size[2] if isinstance(size, tuple) and len(size) == 3 else MOVING
+    x, y = (0.5, 0.5) if isinstance(place, str) else place
+    left = min(max(width * x - wide / 2, 0.0), width - wide)
+    top = min(max(height * y - high / 2, 0.0), height - high)
+    return left, top, min(left + wide, width), min(top + high, height)
+
+
+def cropped_alike(values: np.ndarray, size: Size) -> np.ndarray:
+    """What of a map [...,h,w] is about the part of its photo that a size shows; all of it if it has that shape."""
+    height, width = values.shape[-2:]
+    if not isinstance(size, tuple) or has_shape(width, height, size[0], size[1]):
+        return values
+    left, top, right, bottom = map(round, _window(width, height, size))
+    return values[..., top : max(bottom, top + 1), left : max(right, left + 1)]
+
+
+def has_shape(width: int, height: int, photo_width: int, photo_height: int) -> bool:
+    """Whether a map has the shape of a photo, give or take a pixel."""
+    expected = height * photo_width / photo_height
+    return abs(width - expected) <= max(1.0, OTHER_SHAPE * expected)
 
 
 class _Checked(io.BytesIO):

@@ -146,6 +146,17 @@ def test_motion_on_a_grid_of_another_shape_is_not_called_a_mask(
     assert "mask" not in caplog.text
 
 
+def test_a_mask_and_a_motion_of_the_whole_photo_fit_a_part_of_it(photo: np.ndarray, small_model: Path) -> None:
+    """The photo of 96x72 is cropped to a square, from column 12 to 84."""
+    right, flow = np.zeros((72, 96), bool), np.zeros((2, 72, 96), np.float32)
+    right[:, 60:], flow[0] = True, np.linspace(0.1, 1, 96)
+    loop = animate(photo, mask=right, motion=flow, size=(72, 72), seconds=0.4, model=small_model, device="cpu")
+    moves, expected = loop.mask > 0.5, np.zeros((72, 72), bool)
+    expected[:, 48:] = True
+    assert (moves.numpy() != expected).mean() < 0.05  # but for a rim along what stands
+    assert torch.allclose(loop.motion, torch.from_numpy(flow[:, :, 12:84]))
+
+
 def test_rendering_again_is_cheap(scene: Scene, animator: Animator, given: Given) -> None:
     slow, fast = (animator.render(scene, **given | {"speed": speed}) for speed in (0.5, 2.0))
     assert torch.equal(fast.motion, 4 * slow.motion)

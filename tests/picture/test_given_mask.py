@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 
 from stylecine.errors import MaskError, NothingMoves, TooLarge
+from stylecine.options import Size
 from stylecine.picture.given_mask import read_mask
 
 
@@ -193,6 +194,20 @@ def test_a_mask_of_another_shape_is_said_to_be_stretched(
     read_mask(np.ones(shape, bool), (72, 96))
     told = "The mask is 100x30 and the photo 96x72, so the mask is stretched; give one of the photo's shape."
     assert caplog.messages == ([told] if said else [])
+
+
+@pytest.mark.parametrize(
+    ("size", "columns"), [((36, 72), (30, 66)), ((36, 72, (0.2, 0.5)), (2, 38)), ((36, 72, (1.0, 0.5)), (60, 96))]
+)
+def test_a_mask_of_the_whole_photo_is_cropped_like_it(
+    size: Size, columns: tuple[int, int], caplog: pytest.LogCaptureFixture
+) -> None:
+    """A photo of 96x72 of which a part is asked for, as presets do; a mask of that part's own shape stays as it is."""
+    ramp = np.tile(np.linspace(0.2, 1, 96, dtype=np.float32), (72, 1))
+    part = ramp[:, slice(*columns)]
+    assert torch.allclose(read_mask(ramp, (72, 36), size), torch.from_numpy(part), atol=0.02)
+    assert torch.allclose(read_mask(part, (72, 36), size), torch.from_numpy(part), atol=1e-6)
+    assert not caplog.messages
 
 
 @pytest.mark.parametrize("empty", [np.zeros((4, 4)), np.zeros((4, 4), bool), np.zeros((4, 4), np.uint8)])
