@@ -328,7 +328,8 @@ def with_preset(name: str | None, given: Mapping[str, Any], *, video: bool = Tru
     others = preset(name, given, video=video)
     if given.get("repeat", 1) != 1:
         others.pop("duration", None)
-    return {option: others.get(option, value) if value == usual[option] else value for option, value in given.items()}
+    unchanged = {option for option in others if given[option] == usual[option]}
+    return {option: others[option] if option in unchanged else value for option, value in given.items()}
 
 
 def defaults_and_limits() -> dict[str, dict[str, Any]]:
@@ -400,10 +401,10 @@ def check_style(style: Any) -> None:
 
 def check_wind(wind: Wind | Sequence[float] | Sequence[str] | None) -> Wind:
     """The wind for (degrees, strength), or the default one for None. OptionError for anything else."""
-    if wind is None or isinstance(wind, Wind):
-        return wind or Wind()
+    if wind is None:
+        return Wind()
     try:
-        degrees, strength = (float(value) for value in wind)
+        degrees, strength = (float(value) for value in (astuple(wind) if isinstance(wind, Wind) else wind))
     except (TypeError, ValueError):
         raise OptionError(f"A wind is two numbers, degrees and strength, like (270, 0.6); {wind!r} is not.") from None
     check_number("The wind's direction", degrees, ge=-3600, le=3600)

@@ -15,7 +15,6 @@ import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import safetensors
@@ -225,7 +224,7 @@ def _record(name: str, table: Mapping[str, Any]) -> ModelRecord:
         injection=str(table["injection"]),
         licence=str(table["licence"]),
         source=str(table["source"]),
-        files=MappingProxyType(files),
+        files=files,
         accept=str(table.get("accept", "")),
     )
 
@@ -239,7 +238,7 @@ def _public_record(name: str, table: Mapping[str, Any], borrowed: Mapping[str, F
         injection=_injection(resolution),
         licence=str(table["licence"]),
         source=str(table["source"]),
-        files=MappingProxyType({"generator": generator, **borrowed}),
+        files={"generator": generator, **borrowed},
         accept=str(table.get("accept", "")),
         about=str(table["about"]),
         checkpoint=str(table["checkpoint"]),
@@ -286,7 +285,7 @@ def _record_from_path(path: Path, known: Mapping[str, ModelRecord]) -> ModelReco
         injection=notes.get("injection", _injection(resolution)),
         licence=notes.get("licence", "unknown"),
         source=notes.get("source", str(path)),
-        files=MappingProxyType(files),
+        files=files,
     )
 
 

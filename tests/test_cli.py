@@ -201,6 +201,25 @@ def test_a_preset_changes_what_is_not_given(
     assert printed(capsys)[0].startswith("my.livephoto.jpg and my.livephoto.mov: 64x96, 180 frames, ")
 
 
+@pytest.mark.parametrize("name", ["loop.gif", "loop.webm", "loop.mov", "frames"])
+def test_a_preset_for_videos_is_one_of_size_and_length_in_other_files(
+    given: list[str], work: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photo_and_model = given[: given.index("--seconds")]
+    story = ["--preset", "story", "--size", "64x96", "--seconds", "0.5", "-o", name]
+    assert main([*photo_and_model, *story]) == 0, printed(capsys)
+    assert ": 64x96, 15 frames, " in printed(capsys)[0]
+
+
+def test_a_number_of_loops_comes_before_the_duration_of_a_preset(
+    given: list[str], work: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photo_and_model = given[: given.index("--seconds")]
+    story = ["--preset", "story", "--size", "64x96", "--seconds", "0.5", "--repeat", "3", "-o", "loop.mp4"]
+    assert main([*photo_and_model, *story]) == 0, printed(capsys)
+    assert ": 64x96, 45 frames, " in printed(capsys)[0]
+
+
 def test_the_photo_of_a_live_photo_is_not_overwritten(
     given: list[str], work: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -81,6 +81,7 @@ def test_impossible_durations_are_refused(wrong: object) -> None:
         ({"seconds": 61}, "at most 1800"),
         ({"wind": (0, -0.1)}, "strength must be a number from 0"),
         ({"subject": "cloth", "wind": (0, 2)}, "strength"),
+        ({"wind": Wind(0, 50)}, "strength must be a number from 0"),
         ({"subject": "cloth", "arrows": [(0, 0, 1, 1)]}, "give a wind instead"),
         *(({"arrows": [(x, 0.2, 0.3, 0.2)]}, "does not start inside") for x in (2, 1.1, -0.1)),
         ({"arrows": [(0.1, 0.2, 0.3, float("nan"))]}, "does not start inside"),

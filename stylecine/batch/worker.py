@@ -16,7 +16,7 @@ from stylecine.batch.journal import Record
 from stylecine.batch.tasks import Task, digest_of, failed, weights_of
 from stylecine.engine.animator import Animator
 from stylecine.engine.cinemagraph import Cinemagraph
-from stylecine.errors import StylecineError
+from stylecine.errors import DiskFull, StylecineError
 from stylecine.options import FILE_OPTIONS, OPTIONS, PHOTO_OPTIONS
 from stylecine.output.checks import check_size
 from stylecine.output.embed import shrunk, webp
@@ -39,7 +39,8 @@ def load(folder: Path, model: str, device: str) -> Callable[[Task, object], Reco
 def animate_task(animator: Animator, task: Task, path: Path, model: str) -> Record:
     """Writes the loop of one photo to `path`, completely or not at all, and returns its record.
 
-    A record is ready for JSON: "state" is "done" or "failed"; docs/batch.md lists the rest.
+    A record is ready for JSON: "state" is "done" or "failed"; docs/batch.md lists the rest. Raises DiskFull, since no
+    other loop would fit either.
     """
     start = perf_counter()
     try:
@@ -53,6 +54,8 @@ def animate_task(animator: Animator, task: Task, path: Path, model: str) -> Reco
             info = loop.save(path, **{name: options[name] for name in FILE_OPTIONS})
             seconds = dict(loop.timings)
             results = _results(loop)
+    except DiskFull:
+        raise
     except StylecineError as error:
         return failed(type(error).__name__, str(error))
     except Exception as error:  # must not stop the other photos

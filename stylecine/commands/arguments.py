@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
 
 from stylecine.errors import OptionError, instead_of
-from stylecine.options import ALL_OPTIONS, FILE_OPTIONS, OPTIONS, PHOTO_OPTIONS, PRESETS, format_size
-from stylecine.output.formats import FORMATS, describe_endings, format_of
+from stylecine.options import ALL_OPTIONS, FILE_OPTIONS, OPTIONS, PHOTO_OPTIONS, PRESETS, format_size, preset
+from stylecine.output.formats import FORMATS, describe_endings, ending_of, format_of
 
 Options: TypeAlias = Mapping[str, Mapping[str, Any]]
 Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
@@ -106,25 +106,34 @@ def as_ending(text: str) -> str:
 
 
 class _Preset(argparse.Action):
-    """Changes the defaults of other options; those that are given are kept, as `cli.main` parses once more."""
+    """Leaves its command's parser to `cli.main`, which parses once more with the defaults of `preset_defaults`."""
 
     def __call__(self, parser: Any, namespace: Any, name: Any, option: str | None = None) -> None:
         if name not in PRESETS:
             parser.error(f"there is no preset {name!r}; {instead_of(name, PRESETS).removesuffix('.')}")
-        parser.set_defaults(**PRESETS[name])
+        namespace.parser = parser
         setattr(namespace, self.dest, name)
 
 
+def preset_defaults(options: argparse.Namespace) -> dict[str, Any]:
+    """Of other options, for the file that is asked for; a number of loops that is given comes before a duration."""
+    ending = options.format or (".mp4" if options.output is None else ending_of(options.output))
+    others = preset(options.preset, video=ending == ".mp4")
+    if options.repeat != 1:
+        others.pop("duration", None)
+    return others
+
+
 def add_preset(command: argparse.ArgumentParser) -> None:
-    described = [f"{name} ({_described(preset)})" for name, preset in PRESETS.items()]
+    described = [f"{name} ({_described(others)})" for name, others in PRESETS.items()]
     says = f"other defaults: {', '.join(described)}"
     command.add_argument("--preset", metavar="NAME", action=_Preset, help=says)
 
 
-def _described(preset: Mapping[str, Any]) -> str:
+def _described(others: Mapping[str, Any]) -> str:
     texts = {"size": format_size, "seconds": "{:g}".format, "duration": "{:g}s".format}
-    shown = {name: texts.get(name, str)(value) for name, value in preset.items()}
-    return " ".join(f"--{name}" if preset[name] is True else f"--{name} {text}" for name, text in shown.items())
+    shown = {name: texts.get(name, str)(value) for name, value in others.items()}
+    return " ".join(f"--{name}" if others[name] is True else f"--{name} {text}" for name, text in shown.items())
 
 
 def add_motion_options(command: argparse.ArgumentParser, default: str) -> None:

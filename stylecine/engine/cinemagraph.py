@@ -524,7 +524,7 @@ class Cinemagraph:
 
     def save_aovs(self, folder: str | PathLike[str]) -> list[Path]:
         """Writes mask and motion for compositing programs, as EXR and .npy: see `output.aov.write_aovs`."""
-        return write_aovs(folder, self.mask, self.motion, self.fps)
+        return write_aovs(folder, self.mask, moving(self.layers), self.motion, self.fps)
 
     def track(self, loops: int = 1) -> Track:
         """What is heard in so many loops: surf, falls, brooks, small waves, wind in plants, rain; docs/sound.md.

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -304,20 +305,18 @@ def _shrink(parts: MovingParts, short: int, options: RenderOptions) -> MovingPar
     photo, alpha = split_alpha(read_photo(whole, short)[0])
     size = photo.shape[0], photo.shape[1]
 
-    def latents() -> Latents:
-        return replace(scene.latents, reconstruction=load_photo(scene.reconstruction, short))
-
     scenery = shrunk(parts.scenery, short)
     cloth, plants = (None if maps is None else shrink_maps(maps, size) for maps in (parts.cloth, parts.plants))
     moves = scenery.layers.any() or plants is not None or (cloth is not None and cloth[0].any())
     if not moves and options.weather is None:
         raise NothingMoves(f"What moves is too small to be seen at a size of {short}; ask for a larger preview.")
     layers = shrink_maps(scene.layers, size)
+    pending = PendingLatents(partial(_shrunk_latents, scene, short))
     small = replace(
         scene,
         photo=photo,
         alpha=alpha,
-        inversion=latents() if scene.is_inverted else PendingLatents(latents),
+        inversion=_shrunk_latents(scene, short) if scene.is_inverted else pending,
         layers=layers,
         mask=moving(layers),
         scenery=None,
@@ -334,6 +333,10 @@ def _shrink(parts: MovingParts, short: int, options: RenderOptions) -> MovingPar
         cloth=cloth,
         plants=plants,
     )
+
+
+def _shrunk_latents(scene: Scene, short: int) -> Latents:
+    return replace(scene.latents, reconstruction=load_photo(scene.reconstruction, short))
 
 
 def _size(scene: Scene) -> tuple[int, int]:

@@ -1,12 +1,12 @@
 """An inverted photo: its latents, what moves in it and how, and the edits of that."""
 
 import operator
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from os import PathLike
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Self
 
 import numpy as np
@@ -54,16 +54,21 @@ class Latents:
 
 
 class PendingLatents:
-    """Latents that are found when something first needs them: most loops are made without any."""
+    """Latents that are found when something first needs them: most loops are made without any. Pickled, they are those
+    that were found, or how to find them."""
 
-    def __init__(self, find: Callable[[], Latents]) -> None:
-        self._find = find
-        self.found: Latents | None = None
+    def __init__(self, find: Callable[[], Latents], found: Latents | None = None) -> None:
+        self._find, self._lock = find, threading.Lock()
+        self.found = found
 
     def get(self) -> Latents:
-        if self.found is None:
-            self.found = self._find()
-        return self.found
+        with self._lock:
+            if self.found is None:
+                self.found = self._find()
+            return self.found
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self._find, self.found)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -284,4 +289,4 @@ def _record(facts: Mapping[str, Any]) -> ModelRecord:
         if role in ROLES
     }
     texts = {name: facts[name] for name in ("name", "resolution", "injection", "licence", "source")}
-    return ModelRecord(**texts, files=MappingProxyType(files))
+    return ModelRecord(**texts, files=files)

@@ -17,18 +17,21 @@ from stylecine.output.formats import AOVS
 MOTION_FPS = 30  # a motion field's values are per 1/30 s
 
 
-def write_aovs(folder: str | PathLike[str], mask: Tensor, motion: Tensor, fps: float) -> list[Path]:
+def write_aovs(
+    folder: str | PathLike[str], mask: Tensor, carried: Tensor, motion: Tensor, fps: float
+) -> list[Path]:
     """Writes AOVS; the folder is created if missing, and each file appears complete or not at all.
 
-    mask: [H,W] in [0,1]. motion: [2,h,w], pixels of its own grid per 1/30 s, x right, y down. The .npy files are these,
+    mask: [H,W] in [0,1]. carried: [H,W], above 0 where `motion` carries it: what a wind moves, cloth and plants, has no
+    vectors. motion: [2,h,w], pixels of its own grid per 1/30 s, x right, y down. The .npy files are these,
     float32, as `animate` takes them. The .exr files have the photo's size and 32-bit floats: mask.exr the mask as Y;
-    motion.exr the motion where the mask is above 0, in pixels of the photo per frame, x right as R and y down as G, and
-    the mask as B. Raises OutputError, WriterUnavailable.
+    motion.exr the motion where the mask is above 0 and carried, in pixels of the photo per frame, x right as R and y
+    down as G, and the mask as B. Raises OutputError, WriterUnavailable.
     """
     mask, motion = mask.float().cpu(), motion.float().cpu()
     height, width = mask.shape
     scale = torch.tensor([width / motion.shape[2], height / motion.shape[1]])[:, None, None] * (MOTION_FPS / fps)
-    velocity = resize(motion, (height, width)) * scale * (mask > 0)
+    velocity = resize(motion, (height, width)) * scale * ((mask > 0) & (carried.cpu() > 0))
     pictures = {
         "mask.exr": (mask[..., None], "grayf32le"),
         "motion.exr": (torch.stack([*velocity, mask], -1), "gbrpf32le"),

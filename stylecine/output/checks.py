@@ -131,7 +131,7 @@ def check_size(path: PathLike, width: int, height: int, crop: str | None = None)
 
     Cheap; call it before minutes of work. path, crop: as checked by `check_format`.
     """
-    if kind_of(path) is formats.POSTER:
+    if kind_of(path) in (formats.POSTER, formats.SOUND):
         return
     longest = max((width, height) if crop is None else crop_sides(check_crop(crop), width, height))
     limit = VIDEO_SIDE if has_codec(path) else IMAGE_SIDE

@@ -27,6 +27,7 @@ STATUS = {
     "WeightsMalformed": 500,
     "KernelUnavailable": 500,
     "OutputError": 500,
+    "DiskFull": 507,
     "InternalError": 500,
     "WorkerLost": 500,
     "TookTooLong": 503,

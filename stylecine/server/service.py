@@ -346,8 +346,8 @@ class Service:
                 raise Problem(422, "KeyUsedBefore", detail)
             return row
         scene = await self.ready_scene(options["scene"])
-        await self._check_animation(options)
         await self.require_disk()
+        await self._check_animation(options)
         _require_room(self.animations, self.settings.queue)
         row = {
             **{"id": new_id(), "scene": scene["id"], "state": "queued", "format": options["format"]},

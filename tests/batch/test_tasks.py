@@ -17,7 +17,8 @@ from stylecine.batch.local import LocalPool, count_for
 from stylecine.batch.tasks import Task, run, run_tasks, weights_of
 from stylecine.batch.worker import animate_task
 from stylecine.engine.animator import Animator
-from stylecine.errors import OutputError, WeightsNotFound
+from stylecine.engine.cinemagraph import Cinemagraph
+from stylecine.errors import DiskFull, OutputError, WeightsNotFound
 from stylecine.machine import workers
 from stylecine.machine.workers import Job, WorkerLost
 from stylecine.output.video import read_video
@@ -162,6 +163,22 @@ def test_an_internal_error_fails_only_its_photo(photos: list[Task], out: Path, a
     record = animate_task(broken, photos[0], out / "a.mp4", model)
     assert record["kind"] == "internal" and record["error"].startswith("Internal error: TypeError: ")
     assert not list(out.iterdir())
+
+
+def test_a_full_disk_ends_the_batch(
+    photos: list[Task], out: Path, animator: Animator, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every other photo would be inverted and rendered in vain."""
+    saved: list[Path] = []
+
+    def save(self: Cinemagraph, path: Path, **others: Any) -> None:
+        saved.append(path)
+        raise DiskFull("Cannot write a.mp4: No space left on device.")
+
+    monkeypatch.setattr(Cinemagraph, "save", save)
+    with pytest.raises(DiskFull, match="No space left"):
+        run_here(photos, out, animator, model)
+    assert len(saved) == 1
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs POSIX")

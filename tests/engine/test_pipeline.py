@@ -157,6 +157,13 @@ def test_a_mask_and_a_motion_of_the_whole_photo_fit_a_part_of_it(photo: np.ndarr
     assert torch.allclose(loop.motion, torch.from_numpy(flow[:, :, 12:84]))
 
 
+def test_a_preset_takes_arrays_as_well(photo: np.ndarray, water: np.ndarray, small_model: Path) -> None:
+    flow = np.ones((2, 8, 8), np.float32)
+    given = {"mask": water, "motion": flow, "size": 64, "seconds": 0.4, "warp": "pixel", "model": small_model}
+    loop = animate(photo, preset="wallpaper", device="cpu", **given)
+    assert loop.fps == 60 and min(loop.mask.shape) == 64
+
+
 def test_rendering_again_is_cheap(scene: Scene, animator: Animator, given: Given) -> None:
     slow, fast = (animator.render(scene, **given | {"speed": speed}) for speed in (0.5, 2.0))
     assert torch.equal(fast.motion, 4 * slow.motion)

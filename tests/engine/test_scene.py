@@ -1,5 +1,9 @@
 """A photo that has been understood, touched up, saved and opened again."""
 
+import pickle
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +24,7 @@ from stylecine import (
     WeightsNotFound,
 )
 from stylecine.edits.scene_file import edit_cine
-from stylecine.engine.scene import likeness
+from stylecine.engine.scene import Latents, PendingLatents, likeness
 from stylecine.machine.memory import needed_bytes
 from stylecine.picture.photo import PhotoFile
 
@@ -211,6 +215,29 @@ def test_latents_are_found_when_something_needs_them(photo: np.ndarray, animator
     given: dict[str, Any] = SHORT | {"detail": 0.5}
     loops = [animator.preview(scene, size=64, **given) for scene in (animator.begin(photo, seed=3), whole)]
     assert np.array_equal(*map(frames, loops))
+
+
+def test_two_threads_find_latents_once() -> None:
+    barrier, times = threading.Barrier(2), []
+    pending = PendingLatents(lambda: times.append(time.sleep(0.1)) or Latents(np.zeros(1), *torch.zeros(2, 1)))
+
+    def get() -> Latents:
+        barrier.wait()
+        return pending.get()
+
+    with ThreadPoolExecutor(2) as threads:
+        one, other = (threads.submit(get) for _ in range(2))
+        assert one.result() is other.result() and len(times) == 1
+
+
+@pytest.mark.parametrize("begun", [True, False])
+def test_a_scene_can_be_pickled(photo: np.ndarray, animator: Animator, begun: bool) -> None:
+    """As it crosses to another process."""
+    scene = (animator.begin if begun else animator.invert)(photo).paint("sky", [[0.1, 0.1], [0.4, 0.1]])
+    copy = pickle.loads(pickle.dumps(scene))
+    assert copy.is_inverted == scene.is_inverted
+    assert np.array_equal(*(frames(animator.render(one, **SHORT)) for one in (copy, scene)))
+    assert torch.equal(copy.w_plus, scene.w_plus)
 
 
 def test_a_preview_matches_render(lake: Scene, animator: Animator) -> None:

@@ -23,7 +23,9 @@ def test_exr_and_npy_say_the_same_in_the_documented_units(tmp_path: Path) -> Non
     mask = torch.linspace(0, 1, 60 * 80).reshape(60, 80)
     mask[:10] = 0
     motion = torch.stack((torch.full((30, 20), 0.5), torch.full((30, 20), -0.25)))  # its grid is 2 by 4 pixels
-    written = write_aovs(tmp_path / "new", mask, motion, fps=60)
+    carried = torch.ones(60, 80)
+    carried[:, 70:] = 0  # plants, which a wind moves
+    written = write_aovs(tmp_path / "new", mask, carried, motion, fps=60)
     assert [path.name for path in written] == list(AOVS) and all(path.is_file() for path in written)
     assert np.array_equal(np.load(tmp_path / "new/mask.npy"), mask) and np.load(written[1]).dtype == np.float32
     assert np.array_equal(np.load(tmp_path / "new/motion.npy"), motion)
@@ -31,11 +33,13 @@ def test_exr_and_npy_say_the_same_in_the_documented_units(tmp_path: Path) -> Non
     assert pixels == "grayf32le" and np.array_equal(grey, mask)
     moved, pixels = read_exr(tmp_path / "new/motion.exr")
     assert pixels == "gbrpf32le" and moved.dtype == np.float32
-    assert np.allclose(moved[10:], np.stack([np.full((50, 80), 1), np.full((50, 80), -0.25), mask[10:]], -1))
+    expected = np.stack([np.full((50, 80), 1), np.full((50, 80), -0.25), mask[10:]], -1)
+    assert np.allclose(moved[10:, :70], expected[:, :70])
     assert not moved[:10].any(), "where nothing moves"
+    assert not moved[..., 70:, :2].any() and np.array_equal(moved[:, 70:, 2], mask[:, 70:]), "what is not carried"
 
 
 def test_a_folder_that_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="Cannot write masks and motion"):
-        write_aovs(tmp_path / "file", torch.ones(8, 8), torch.ones(2, 4, 4), 30)
+        write_aovs(tmp_path / "file", torch.ones(8, 8), torch.ones(8, 8), torch.ones(2, 4, 4), 30)

@@ -102,6 +102,7 @@ def test_the_size_that_is_named_fits() -> None:
     check_size("loop.webp", 16195, 79)
     check_size("loop.webp", 70000, 100, "1:1")
     check_size("loop.png", 70000, 100)
+    check_size("loop.wav", 70000, 100)
 
 
 # --- which moments are shown
