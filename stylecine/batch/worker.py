@@ -17,7 +17,7 @@ from stylecine.batch.tasks import Task, digest_of, failed, weights_of
 from stylecine.engine.animator import Animator
 from stylecine.engine.cinemagraph import Cinemagraph
 from stylecine.errors import DiskFull, StylecineError
-from stylecine.options import FILE_OPTIONS, OPTIONS, PHOTO_OPTIONS
+from stylecine.options import FILE_OPTIONS, OPTIONS, PHOTO_OPTIONS, RenderOptions
 from stylecine.output.checks import check_size
 from stylecine.output.embed import shrunk, webp
 from stylecine.output.metadata import json_figures
@@ -49,8 +49,9 @@ def animate_task(animator: Animator, task: Task, path: Path, model: str) -> Reco
             digest, weights = digest_of(task, model), weights_of(model)
             options = task.options
             check_size(path, *photo_size(str(task.photo), options["size"]), options["crop"])
-            scene = animator.invert(str(task.photo), **{name: options[name] for name in PHOTO_OPTIONS})
-            loop = animator.render(scene, **{name: options[name] for name in OPTIONS})
+            chosen = RenderOptions.create(**{name: options[name] for name in OPTIONS})
+            scene = animator.scene_for(chosen, str(task.photo), **{name: options[name] for name in PHOTO_OPTIONS})
+            loop = animator.render_with(chosen, scene)
             info = loop.save(path, **{name: options[name] for name in FILE_OPTIONS})
             seconds = dict(loop.timings)
             results = _results(loop)

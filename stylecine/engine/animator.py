@@ -18,7 +18,7 @@ from stylecine.edits.model import Style
 from stylecine.engine.cinemagraph import Cinemagraph
 from stylecine.engine.framing import framed, is_around_motion
 from stylecine.engine.landscape import move_landscape
-from stylecine.engine.loop_warnings import cloth_warning, mask_warning
+from stylecine.engine.loop_warnings import cloth_warning, is_surely_known, mask_warning
 from stylecine.engine.model_networks import Networks
 from stylecine.engine.resolve import MovingParts, look_for_cloth, resolve, resolve_style, with_edges
 from stylecine.engine.scene import Latents, PendingLatents, Scene
@@ -93,6 +93,13 @@ class Animator(Networks):
                 doubtful = needs_latents(scene.photo)
             scene = self._with_latents(scene, image, stages) if doubtful else scene
         return self._with_what_moves(scene, lambda: look(image, self.eye, edges=not preview), stages)
+
+    def scene_for(self, options: RenderOptions, photo: Source, **inversion: Any) -> Scene:
+        """For a loop of these options: with latents only if they need them, or if a warning may. inversion: of
+        `invert`."""
+        if inversion["refine"] or options.warp == "dfw" or options.detail < 1:
+            return self.invert(photo, **inversion)
+        return self.begin(photo, needs_latents=lambda picture: not is_surely_known(picture, self), **inversion)
 
     def _with_what_moves(self, scene: Scene, find: Callable[[], Scenery], stages: Stages) -> Scene:
         with stages.stage("mask"):

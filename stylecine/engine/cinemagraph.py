@@ -55,6 +55,7 @@ from stylecine.output.silence import add_silence
 from stylecine.output.web_pack import pack
 from stylecine.output.window import CroppedFrames, Window, crop_window
 from stylecine.output.writing import check_output, frame_times, write_output
+from stylecine.perception.layers import moving
 from stylecine.perception.scenery import Scenery
 from stylecine.picture.loop import copies as render_copies
 from stylecine.picture.loop import fine_frames as render_fine_frames

@@ -5,17 +5,14 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from os import PathLike
 from typing import Any
 
-import numpy as np
 import torch
 
 from stylecine.engine.animator import Animator
 from stylecine.engine.cinemagraph import Cinemagraph
 from stylecine.engine.framing import framed, is_around_motion
-from stylecine.engine.loop_warnings import is_surely_known
 from stylecine.engine.resolve import cloth_not_marked, resolve_style
 from stylecine.errors import StylecineWarning
 from stylecine.machine.memory import check_memory, release_freed
@@ -142,10 +139,7 @@ def animate(
         if found is None:
             raise cloth_not_marked()
     inversion: dict[str, Any] = {"size": None, "refine": refine, "seed": seed, "progress": progress}
-    if refine or options.warp == "dfw" or options.detail < 1:
-        scene = animator.invert(picture, **inversion)
-    else:
-        scene = animator.begin(picture, needs_latents=partial(_is_doubtful, animator), **inversion)
+    scene = animator.scene_for(options, picture, **inversion)
     scene = replace(scene, source=source, settings={**scene.settings, "size": format_size(size)})
     loop = animator.render_with(options, scene, found=found, progress=progress)
     del animator
@@ -157,7 +151,3 @@ def animate(
     if loop.warning:
         warnings.warn(loop.warning, StylecineWarning, stacklevel=2)
     return loop
-
-
-def _is_doubtful(animator: Animator, picture: np.ndarray) -> bool:
-    return not is_surely_known(picture, animator)

@@ -34,10 +34,10 @@ MIN_SPEED = 1e-3  # pixels of the flow's grid per 1/30 s: slower motion cannot b
 class MovingParts:
     """What is to move in a scene, at the loop's size.
 
-    scene: of that size; quick: a preview, smaller than the photo. painted: bool [H,W], of the scene. photo [3,H,W] in [-1,1]. scenery: of the landscape, as the user
-    has corrected it; flow: of it, [2,h,w], before `options.speed`. cloth: and what is frozen, [2,H,W]; None if no cloth
-    is to move. plants: how much each place sways in the wind, and what is frozen or anchored, [2,H,W]; None if none
-    does.
+    scene: of that size; quick: a preview, smaller than the photo. painted: bool [H,W], as of the scene. photo [3,H,W]
+    in [-1,1]. scenery: of the landscape, as the user has corrected it; flow: of it, [2,h,w], before `options.speed`.
+    cloth: and what is frozen, [2,H,W]; None if no cloth is to move. plants: how much each place sways in the wind, and
+    what is frozen or anchored, [2,H,W]; None if none does.
     """
 
     scene: Scene

@@ -151,7 +151,7 @@ def test_a_photo_too_large_for_the_format_fails_before_the_work(
     photos: list[Task], out: Path, animator: Animator, model: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Image.new("RGB", (16400, 80)).save(photos[0].photo)
-    monkeypatch.setattr(Animator, "invert", lambda *_, **__: pytest.fail("work was done"))
+    monkeypatch.setattr(Animator, "scene_for", lambda *_, **__: pytest.fail("work was done"))
     task = replace(photos[0], output="a.webp", options=photos[0].options | {"size": None})
     _, records = run_here([task], out, animator, model)
     assert records["a.webp"]["kind"] == "TooLarge" and "ask for size 79" in records["a.webp"]["error"]

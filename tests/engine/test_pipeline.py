@@ -266,7 +266,7 @@ def test_only_what_needs_latents_waits_for_them(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Of a photo that the generator surely knows. The frames are those of an inverted scene."""
-    monkeypatch.setattr("stylecine.engine.pipeline.is_surely_known", lambda *_: True)
+    monkeypatch.setattr("stylecine.engine.animator.is_surely_known", lambda *_: True)
     loop, whole = animate(photo, model=small_model, **given), animator.render(scene, **given)
     assert not loop.scene.is_inverted and whole.scene.is_inverted
     assert all(map(np.array_equal, loop, whole))
