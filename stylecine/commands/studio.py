@@ -27,5 +27,7 @@ def run(options: argparse.Namespace, start: float) -> int:
     from stylecine.server.settings import Settings
 
     with private_folder("stylecine-studio-") as folder:
-        studio(Settings(folder / "store"), options.photo, port=options.port, browser=not options.no_browser)
+        # Nobody else uploads here, and a photo that opens by name is to open when it is dropped as well.
+        settings = Settings(folder / "store", upload_mb=1000, size=4096, keep_hours=24 * 30)
+        studio(settings, options.photo, port=options.port, browser=not options.no_browser)
     return 0

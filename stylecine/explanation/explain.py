@@ -61,7 +61,7 @@ def explain(
         scene = animator.invert(loaded, size=size, refine=refine, seed=seed, progress=progress)
         scene = replace(scene, settings={**scene.settings, "size": format_size(size)})
         name = name or (scene.source.name if scene.source else None) or "photo.jpg"
-    page = explanation_html(gather(animator, scene, chosen, progress), Named(name, cine))
+    page = explanation_html(gather(animator, scene, chosen, progress), Named(name, cine), fspath(model))
     with atomic_write(target) as part, translate_os_errors(target):
         part.write_text(page, encoding="utf-8", newline="\n")
     return Path(path)

@@ -55,10 +55,11 @@ MEASURES = {  # of a loop, and their meanings
 PERCENT = ("left_out", "vividness_moving", "vividness", "moved_error", "foreign_edges")
 
 
-def explanation_html(evidence: Evidence, source: Source) -> str:
-    """The page. source: names in its commands."""
+def explanation_html(evidence: Evidence, source: Source, model: str = "default") -> str:
+    """The page. source, model: names in its commands."""
     scene, options = evidence.scene, evidence.options
-    shell = Shell(source, options, _size(scene.settings.get("size")), scene.settings.get("refine", 0))
+    made_with = {name: scene.settings.get(name, 0) for name in ("refine", "seed")}
+    shell = Shell(source, options, _size(scene.settings.get("size")), model=model, **made_with)
     findings = advise(evidence, shell)
     height, width = scene.photo.shape[:2]
     sections = [

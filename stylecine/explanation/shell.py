@@ -38,6 +38,8 @@ class Shell:
     options: RenderOptions
     size: Size = 1024
     refine: int = 0
+    seed: int = 0
+    model: str = "default"
 
     def animate(self, **changes: Any) -> list[str]:
         """Lines that make the loop with other options; size and refine are possible too."""
@@ -58,7 +60,9 @@ class Shell:
     def _inversion(self, changes: dict[str, Any]) -> list[str]:
         size, refine = changes.get("size", self.size), changes.get("refine", self.refine)
         given = [] if size == 1024 else ["--size", format_size(size)]
-        return [*given, "--refine", str(refine)] if refine else given
+        given += ["--refine", str(refine)] if refine else []
+        given += ["--seed", str(self.seed)] if self.seed else []
+        return given if self.model == "default" else [*given, "--model", _file(self.model)]
 
 
 def stroke_text(stroke: Stroke) -> str:

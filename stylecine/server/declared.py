@@ -40,7 +40,10 @@ def declared_js() -> str:
     lists = {
         "OPTIONS": defaults_and_limits(),
         "FORMATS": [_format(form) for form in FORMATS.values() if form.name],
-        "PRESETS": [{"id": name, "name": PRESET_NAMES[name], "size": of["size"][:2]} for name, of in PRESETS.items()],
+        "PRESETS": [
+            {"id": name, "name": PRESET_NAMES[name], "size": of["size"][:2], "seconds": of["seconds"]}
+            for name, of in PRESETS.items()
+        ],
         "TOOLS": TOOLS,
         "FIRST_SIZE": FIRST_SIZE,
         "MAX_WAY": MAX_WAY,

@@ -240,7 +240,7 @@ def routes(service: Service) -> APIRouter:
         """A small, quick loop."""
         service.check_loop(options)
         row = await service.ready_scene(id)
-        return await _make_file(request, service, row, "animate", format, version=row, size=size, **options)
+        return await _make_file(request, service, row, "preview", format, version=row, size=size, **options)
 
     @router.get("/{id}/explanation", **_file("text/html", cached=True))
     async def get_explanation(request: Request, id: str, options: LoopOptions, size: Side = 720) -> Response:

@@ -231,11 +231,19 @@ class Worker:
         assert style.picture is not None
         return {"picture": _encoded(style.picture)}
 
+    def preview(self, request: Request, progress: Progress) -> Result:
+        """Writes a small, quick video or picture of a loop."""
+        return self._save(request, self._quick(self._edited(request), request, progress))
+
     def animate(self, request: Request, progress: Progress) -> Result:
-        """Writes a preview or an animation."""
-        scene, output = self._edited(request), Path(request["output"])
-        check_size(output, *scene.size_at(request["size"]), request.get("crop"))
-        loop = self.animator.render(scene, size=_smaller(scene, request["size"]), progress=progress, **_given(request))
+        """Writes an animation."""
+        scene = self._edited(request)
+        check_size(Path(request["output"]), *scene.size_at(request["size"]), request["crop"])
+        smaller = _smaller(scene, request["size"])
+        return self._save(request, self.animator.render(scene, size=smaller, progress=progress, **_given(request)))
+
+    def _save(self, request: Request, loop: Cinemagraph) -> Result:
+        output = Path(request["output"])
         if ending_of(output) == ".zip":
             _save_zip(loop, output, crop=request["crop"], layer=request["layer"])
         else:
@@ -278,7 +286,7 @@ class Worker:
         self.played = self.dial = None  # their memory is needed
         scene = self._edited(request)
         unstyled = replace(scene, edits=tuple(edit for edit in scene.edits if not isinstance(edit, Style)))
-        self.played = still, wind, self._preview(unstyled, request | UNSTYLED, progress)
+        self.played = still, wind, self._quick(unstyled, request | UNSTYLED, progress)
         return self.played[2]
 
     def _motion(self, request: Request) -> tuple[Any, Any]:
@@ -291,7 +299,7 @@ class Worker:
         others = [spec for spec, edit in edits if not isinstance(edit, Style)]
         return (request["scene"], request["size"], others, motion), wind
 
-    def _preview(self, scene: Scene, request: Request, progress: Progress) -> Cinemagraph:
+    def _quick(self, scene: Scene, request: Request, progress: Progress) -> Cinemagraph:
         if (size := _smaller(scene, request["size"])) is None:
             return self.animator.render(scene, progress=progress, **_given(request))
         return self.animator.preview(scene, size=size, progress=progress, **_given(request))

@@ -1,6 +1,7 @@
 """The command lines of a page can be run: they parse to the options that they are meant to have."""
 
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,13 @@ def test_options_are_repeated_and_changed() -> None:
     assert values["arrows"] == [(0.5, 0.25, 0.5, 0.5)]
     defaults = {name: option["default"] for name, option in OPTIONS.items() if name not in (*changed, "arrows")}
     assert {name: values[name] for name in (*changed, *defaults)} == changed | defaults
+
+
+def test_what_the_photo_was_inverted_with_is_repeated() -> None:
+    made = replace(shell(), refine=60, seed=7, model="my models/sea")
+    for line in (made.animate(speed=2.0)[0], made.edit("--undo")[0]):
+        options = parsed(line)
+        assert (options.size, options.refine, options.seed, options.model) == (512, 60, 7, "my models/sea")
 
 
 @pytest.mark.parametrize("name", ["it's $(me).jpg", "-x.jpg", "two words.jpg"])

@@ -32,7 +32,7 @@ def handle(request: dict[str, Any], progress: Any) -> dict[str, Any]:
             return begin_scene(request)
         case "scene":
             return make_scene(request, progress)
-        case "animate":
+        case "animate" | "preview":
             return animate(request, progress)
         case "edit":
             return FACTS

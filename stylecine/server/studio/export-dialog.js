@@ -3,7 +3,7 @@
 import * as api from "./api.js";
 import {CropView} from "./crop-view.js";
 import {onReconnect, reportLost} from "./connection.js";
-import {FORMATS, PRESETS, STAGES} from "./declared.js";
+import {FORMATS, OPTIONS, PRESETS, STAGES} from "./declared.js";
 import {fillDialog} from "./dialog.js";
 import {$, button, download, icon, make, progressBar, showProgressBar} from "./dom.js";
 import {announce, showHint} from "./notifications.js";
@@ -167,7 +167,8 @@ function formatSize([width, height]) {
 function showSize() {
   const preset = chosenPreset();
   const size = preset ? presetSize(preset) : sizeInPixels(chosen.size);
-  const duration = chosenFormat().kind.id === "poster" ? "" : `, ${state.options.seconds} s loop`;
+  const seconds = preset && !hasOwnLength() ? preset.seconds : state.options.seconds;
+  const duration = chosenFormat().kind.id === "poster" ? "" : `, ${seconds} s loop`;
   $("export-size").textContent = formatSize(evened(crop ? crop.croppedSize(size) : size)) + duration;
 }
 
@@ -175,6 +176,11 @@ function showSize() {
 function presetSize({size: [width]}) {
   const full = sizeInPixels(null), scale = Math.min(1, width / crop.croppedSize(full)[0]);
   return full.map(length => Math.round(length * scale));
+}
+
+/** Whether the user has changed the loop's length, so that a preset does not. */
+function hasOwnLength() {
+  return state.options.seconds !== OPTIONS.seconds.default;
 }
 
 function chosenPreset() {
@@ -195,8 +201,12 @@ function animationRequest() {
   const format = chosenFormat();
   const quality = qualityValues(format)[Object.keys(QUALITIES).indexOf(chosen.quality)];
   if (chosen.preset) {
-    const asked = {scene: state.scene.id, format: format.id, ...renderOptions(state)};
-    return {...asked, preset: chosen.preset, quality, crop: crop.option};
+    const {seconds, ...loop} = renderOptions(state);
+    return {
+      ...{scene: state.scene.id, format: format.id, ...loop, preset: chosen.preset, quality, crop: crop.option},
+      ...(hasOwnLength() && {seconds}),
+      ...(chosen.sound && {sound: true}),
+    };
   }
   return {
     ...{scene: state.scene.id, format: format.id, ...renderOptions(state)},
