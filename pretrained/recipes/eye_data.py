@@ -5,7 +5,8 @@
 writes a pack: all photos of a folder with all their labels, as one file that travels. A view has classes where they are
 known; which way it flows (hints/ID.json, arrows.py); the kind of water, where
 water_kinds.csv says it; and what a published parser of scenes took it for (classes/ID.png). Composites
-(occluders/composites.py) have classes, and what stands before them.
+(occluders/composites.py) have classes, and what stands before them; so do crops in which small things are outlined
+(outline_things.py).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import argparse
 import csv
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -38,6 +39,7 @@ from labelled import (
     unfocused,
 )
 from occluders.composites import Scene, composite
+from outline_things import crop_on, outlines_by_photo
 from PIL import Image
 from scipy import ndimage
 from torch import Tensor
@@ -63,6 +65,8 @@ SHARE = 0.01  # of a photo: what has less of a class does not count as having it
 EVERY = 12  # of a pack's photos, one in so many says how large all will be
 LEAST_STRETCH, RIM = 40, 6  # cells at half a view's size: of a stretch of water that counts; of what is around it
 BORDER = 8  # pixels of a view: so near to the border of water a label may leave out something that stands
+OUTLINED = 127  # of 255: with more, a pixel of a label is a thing's, or in a crop
+NEAR_THINGS = 0.7  # of the views of photos whose small things are outlined are of a part with such
 UNKNOWN = 255  # in labels: something thin that they have as moving; nobody said
 KINDS_FILE = Path(__file__).parent / "water_kinds.csv"
 
@@ -96,6 +100,7 @@ class EyePhoto:
     stretches: list[tuple[int, int, Tensor]]  # of labelled water: indices into KINDS and FOAM, where it is, bool [H,W]
     target: Target  # its arrows
     running: bool  # whether somebody saw which way its water runs
+    things: Tensor | None = None  # [2,H,W] in 0..255: small things that stand, and where all of them are outlined
 
     @property
     def still(self) -> bool:
@@ -116,6 +121,7 @@ class Entry:
     label: bytes
     scene: bytes
     hints: str
+    things: np.ndarray | None = None  # uint8 [2,h,w], as `EyePhoto.things`
 
 
 def read_photos(
@@ -135,14 +141,19 @@ def read_photos(
         if is_held_out(entry.listed, entry.fold, left_out) != held_out or (only_water and entry.name not in kinds):
             continue
         sample = shrunk(decode(entry.name, entry.photo, entry.label, entry.hints), long_side)
+        things = None if entry.things is None else _at_size(entry.things, sample.label.shape)
         if not packed:  # the labels of a pack are already marked
-            mark_thin(sample)
+            mark_thin(sample, things)
         found.append(EyePhoto(
             sample, entry.listed, _scene(entry.scene, sample.label),
             stretches_at(sample.label, kinds.get(sample.id, [])),
-            interpolate_arrows(sample), has_running_water(sample),
+            interpolate_arrows(sample), has_running_water(sample), things,
         ))
     return found
+
+
+def _at_size(maps: np.ndarray, size: Sequence[int]) -> Tensor:
+    return F.interpolate(torch.from_numpy(maps)[None].float(), tuple(size), mode="area")[0].round().byte()
 
 
 def _scene(stored: bytes, label: Tensor) -> Tensor:
@@ -153,28 +164,44 @@ def _scene(stored: bytes, label: Tensor) -> Tensor:
 
 
 def _listed(folder: Path) -> Iterator[Entry]:
-    folds = read_folds(folder)
+    folds, outlines = read_folds(folder), outlines_by_photo()
     for listed in LISTS:
         if (folder / f"{listed}.txt").exists():
             for name, photo, label, hints in folder_entries(folder, f"{listed}.txt"):
                 scene = folder / "classes" / f"{name}.png"
                 classes = scene.read_bytes() if scene.exists() else b""
-                yield Entry(name, listed, folds.get(name, 0), photo, label, classes, hints)
+                things = _outlined(outlines[name], label) if name in outlines else None
+                yield Entry(name, listed, folds.get(name, 0), photo, label, classes, hints, things)
 
 
 def _packed(path: Path) -> Iterator[Entry]:
     with np.load(path, allow_pickle=False) as pack:
         for row in json.loads(str(pack["photos"])):
             photo, label, scene = (pack[f"{kind}/{row['name']}"].tobytes() for kind in ("photo", "label", "scene"))
-            yield Entry(**row, photo=photo, label=label, scene=scene)
+            things = pack.get(f"things/{row['name']}")
+            yield Entry(**row, photo=photo, label=label, scene=scene, things=things)
 
 
-def mark_thin(sample: Sample) -> None:
-    """Makes its label UNKNOWN where something thin stands in what it has as moving."""
+def _outlined(crops: list[Path], label: bytes) -> np.ndarray:
+    """`Entry.things` at the size of a stored label."""
+    with Image.open(io.BytesIO(label)) as image:
+        size = image.height, image.width
+    maps = torch.stack([crop_on(path, size) for path in crops]).amax(0)
+    return (255 * maps).round().byte().numpy()
+
+
+def mark_thin(sample: Sample, things: Tensor | None = None) -> None:
+    """Makes its label UNKNOWN where something thin stands in what it has as moving; where things are outlined, static
+    in them, and as it is around them."""
+    before = sample.label.clone()
     sky, water = (torch.isin(sample.label, torch.tensor(kinds)) for kinds in ((SKY, SMOKE), (WATER, FALLS)))
     if bool((sky | water).any()):
         pixels = sample.photo.permute(1, 2, 0).numpy()
         sample.label[thin_static(to_tensor(pixels), sky, water)] = UNKNOWN
+    if things is not None:
+        thing, outlined = things > OUTLINED
+        sample.label[outlined] = before[outlined]
+        sample.label[thing] = 0
 
 
 def read_kinds(path: Path) -> dict[str, list[tuple[int, int, float, float]]]:
@@ -293,7 +320,12 @@ class Views(IterableDataset[Examples]):
 
     def _view(self, photo: EyePhoto) -> View:
         closest = SMALLEST_FALLS if photo.share(FALLS) > SHARE else SMALLEST
-        return random_view(self.rng, self.size, closest, whole=WHOLE)
+        if photo.things is None or self.rng.random() > NEAR_THINGS:
+            return random_view(self.rng, self.size, closest, whole=WHOLE)
+        rows, columns = np.nonzero((photo.things[1] > OUTLINED).numpy())
+        one, (h, w) = self.rng.integers(len(rows)), photo.sample.label.shape
+        around = 2 * (columns[one] + 0.5) / w - 1, 2 * (rows[one] + 0.5) / h - 1
+        return random_view(self.rng, self.size, closest, whole=0, around=around)
 
 
 def _may_hide_something(label: Tensor) -> Tensor:
@@ -322,6 +354,7 @@ def _chance(photo: EyePhoto) -> float:
     """How often it comes: falls, smoke, running water and ground are rare."""
     static = photo.share(0)
     rare = 4.0 * (photo.share(FALLS) > SHARE) + 1.0 * (photo.share(SMOKE) > SHARE) + 2.0 * photo.running
+    rare += 2.0 * (photo.things is not None)
     return 1 + rare + 0.7 * (static > 0.6) + 2.0 * (static > 0.98)
 
 
@@ -357,6 +390,11 @@ def _example(image: Tensor, label: Tensor, of: tuple[View, EyePhoto] | None) -> 
     drifting = [SKY, SMOKE] if photo.running else [SKY, SMOKE, WATER]
     only_axis = torch.isin(classes, torch.tensor(drifting).float()) & bool(np.linalg.det(view.matrix[:, :2]) < 0)
     kind = look(small, kind_map(photo)[None].float(), "nearest")[0].long() if photo.stretches else blank.kind
+    if photo.things is not None:
+        thing, outlined = look(view, photo.things.float() / 255)
+        certain = (outlined > 0.99) & ((thing > 0) | (label > 0)) & known  # land of the crop is neither
+        still, weight_of_still = F.avg_pool2d(torch.stack((thing, certain.float())), 2)
+        blank = blank._replace(still=still, still_weight=weight_of_still)
     return blank._replace(
         scene=look(small, photo.scene[None].float(), "nearest")[0].long(), direction=direction,
         direction_weight=weight, only_axis=only_axis, kind=kind,
@@ -372,13 +410,16 @@ def pack(folder: Path, out: Path, long_side: int, max_bytes: int) -> None:
     labels: dict[str, Any] = {"photos": np.array(json.dumps(rows))}
     for entry in entries:
         sample = shrunk(decode(entry.name, entry.photo, entry.label, entry.hints), LONG_SIDE)
-        mark_thin(sample)
+        things = None if entry.things is None else _at_size(entry.things, sample.label.shape)
+        mark_thin(sample, things)
         label = Image.fromarray(sample.label.numpy())
         label.thumbnail((long_side, long_side), Image.Resampling.NEAREST)
         buffer = io.BytesIO()
         label.save(buffer, "PNG", optimize=True)
         labels[f"label/{entry.name}"] = np.frombuffer(buffer.getvalue(), np.uint8)
         labels[f"scene/{entry.name}"] = np.frombuffer(entry.scene, np.uint8)
+        if things is not None:
+            labels[f"things/{entry.name}"] = _at_size(entry.things, np.asarray(label).shape).numpy()
     room = max_bytes - sum(array.nbytes for array in labels.values())
     for quality in (75, 70, 65, 60, 55, 50, 45, 40):
         some = [len(reduced(entry.photo, long_side, quality, "AVIF")) for entry in entries[::EVERY]]

@@ -39,14 +39,23 @@ class View:
 
 
 def random_view(
-    rng: np.random.Generator, size: tuple[int, int], smallest: float = 0.45, tilt: float = 4.0, whole: float = 0.3
+    rng: np.random.Generator,
+    size: tuple[int, int],
+    smallest: float = 0.45,
+    tilt: float = 4.0,
+    whole: float = 0.3,
+    around: tuple[float, float] | None = None,
 ) -> View:
     """The whole photo at this probability, else a crop of `smallest`..1 of each side; mirrored half the time and
-    turned by up to `tilt` degrees. `size` is (H, W) of what the view shows."""
+    turned by up to `tilt` degrees. `size` is (H, W) of what the view shows. around: x and y in [-1,1], a place that it
+    is to show, if not any."""
     side = 1.0 if rng.random() < whole else math.exp(rng.uniform(math.log(smallest), 0))
     stretch = math.exp(rng.uniform(-0.25, 0.25))
     sx, sy = min(1.0, side * stretch), min(1.0, side / stretch)
     cx, cy = rng.uniform(-1 + sx, 1 - sx), rng.uniform(-1 + sy, 1 - sy)
+    if around is not None:  # as far from the middle as half way to the border
+        x, y = around[0] + sx * rng.uniform(-0.5, 0.5), around[1] + sy * rng.uniform(-0.5, 0.5)
+        cx, cy = min(max(x, -1 + sx), 1 - sx), min(max(y, -1 + sy), 1 - sy)
     angle = math.radians(rng.normal() * tilt / 2) if rng.random() < 0.5 else 0.0
     flip = -1.0 if rng.random() < 0.5 else 1.0
     c, s = math.cos(angle), math.sin(angle)

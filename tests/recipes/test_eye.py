@@ -48,6 +48,24 @@ def make_photos(folder: Path) -> Path:
     return folder
 
 
+def test_outlined_things_stand_and_what_is_around_them_moves(recipe, tmp_path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    """A crop of 20 pixels of the lake, the left half of which is a thing."""
+    photos, eye_data = make_photos(tmp_path), recipe("eye_data")
+    (tmp_path / "boat.json").write_text(json.dumps({"photo": "w-lake", "at": [50, 80]}))
+    Image.fromarray(np.arange(256)[None].repeat(256, 0) < 128).save(tmp_path / "boat.png")
+    monkeypatch.setattr(eye_data, "outlines_by_photo", lambda: {"w-lake": [tmp_path / "boat.json"]})
+    lake, wall = eye_data.read_photos(photos)
+    assert wall.things is None and not lake.sample.label[54:74, 50:60].any()
+    assert (lake.sample.label[54:74, 60:70] == 2).all()
+    monkeypatch.setattr(eye_data, "TRANSPLANTED", 0.0)
+    seen = next(iter(eye_data.Views([lake, wall], 24, seed=1)))
+    outlined = seen.still_weight[0::8] > 0.9  # views of the lake
+    assert outlined.any()
+    thing, water = (outlined & (seen.still[0::8] > 0.9)), (outlined & (seen.still[0::8] < 0.1))
+    assert thing.any() and water.any()
+    assert seen.classes[0::8, 0][thing].mean() > 0.9 and seen.classes[0::8, 2][water].mean() > 0.9
+
+
 def test_a_source_is_in_one_fold_and_folds_are_even(recipe) -> None:  # type: ignore[no-untyped-def]
     folds = recipe("folds")
     rng = np.random.default_rng(0)
