@@ -102,7 +102,7 @@ def gather(
     landscape in which nothing moves is explained as well. short: as for a preview, the short side of a smaller copy."""
     loop, problem, painted = None, "", scene.painted
     try:
-        loop = animator.render_with(options, scene, short=short, quick=True, progress=progress)
+        loop = animator.render_with(options, scene, short=short, quick=short is not None, progress=progress)
         scene = loop.scene
     except NothingMoves as error:
         problem = str(error)
