@@ -418,7 +418,7 @@ def pack(folder: Path, out: Path, long_side: int, max_bytes: int) -> None:
         label.save(buffer, "PNG", optimize=True)
         labels[f"label/{entry.name}"] = np.frombuffer(buffer.getvalue(), np.uint8)
         labels[f"scene/{entry.name}"] = np.frombuffer(entry.scene, np.uint8)
-        if things is not None:
+        if entry.things is not None:
             labels[f"things/{entry.name}"] = _at_size(entry.things, np.asarray(label).shape).numpy()
     room = max_bytes - sum(array.nbytes for array in labels.values())
     for quality in (75, 70, 65, 60, 55, 50, 45, 40):
