@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from os import PathLike
 from typing import Any
 
@@ -92,8 +93,8 @@ def animate(
         motion have speeds of their own. speed: factor on all motion.
     size: None = the photo's own; an int = short side, never enlarged; (width, height) = cropped to fill
         around the middle, (width, height, "moving") around what moves, unless mask, motion or arrows are given;
-        (width, height, (x, y)) around that place, in fractions. Arrows are about the cropped picture, masks and
-        motions of another shape about the whole photo.
+        (width, height, (x, y)) around that place, in fractions. Arrows are about the cropped picture, and so are masks
+        and motions, but for those of the whole photo's shape, which are cropped with it.
     warp, sampling: see `options.WARPS` and `options.SAMPLINGS`; "pixel" uses no generator.
     detail: share of what the generator misses that is put back; 0 shows the generator's output alone.
     style: another appearance for the whole: one of `options.STYLES`, such as "dusk", or a photo, as above, of which
@@ -119,10 +120,11 @@ def animate(
     stages = Stages(progress)
     with stages.stage("photo"):  # everything given is read before the first expensive step
         picture, source = read_photo(photo, size)
+        crop = partial(cropped_alike, photo=photo if source is None else source.content, size=size)
         if mask is not None:
-            options = replace(options, mask=read_mask(mask, (picture.shape[0], picture.shape[1]), size))
+            options = replace(options, mask=read_mask(mask, (picture.shape[0], picture.shape[1]), crop))
         if motion is not None:
-            field = cropped_alike(read_motion(motion).numpy(), size)
+            field = crop(read_motion(motion).numpy())
             options = replace(options, motion=torch.from_numpy(field.copy()))
         chosen = resolve_style(options, ())
         options = replace(options, **(UNSTYLED if chosen is None else {"style": chosen}))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from os import PathLike
 from typing import Any
 
@@ -14,16 +15,16 @@ from torch import Tensor
 from stylecine.errors import MaskError, NothingMoves, PhotoError
 from stylecine.machine.given import check_file
 from stylecine.ops.image import LUMA, resize
-from stylecine.options import MIN_LAYER_ALPHA, Size
-from stylecine.picture.photo import cropped_alike, has_shape, open_image
+from stylecine.options import MIN_LAYER_ALPHA
+from stylecine.picture.photo import has_shape, open_image
 
 STRIP = 64  # rows of a given mask that are converted at a time
 _log = logging.getLogger("stylecine")
 
 
-def read_mask(mask: Any, size: tuple[int, int], crop: Size = None) -> Tensor:
-    """A user's mask as float32 [H,W] in [0,1] of `size` (H, W); white or 1 moves. crop: the size that the photo was
-    asked for in: a mask of the whole photo is cropped like it.
+def read_mask(mask: Any, size: tuple[int, int], crop: Callable[[np.ndarray], np.ndarray] | None = None) -> Tensor:
+    """A user's mask as float32 [H,W] in [0,1] of `size` (H, W); white or 1 moves. crop: what is done first, such as
+    `photo.cropped_alike`.
 
     mask: path of an image or .npy, PIL image, or array (bool, float 0..1, integers 0..255) of any size, shaped [h,w],
     [h,w,1], [1,h,w], [1,1,h,w], or colour [h,w,3] or [h,w,4], of which the luminance (Rec. 601) counts, times alpha.
@@ -31,7 +32,8 @@ def read_mask(mask: Any, size: tuple[int, int], crop: Size = None) -> Tensor:
     another shape is stretched, which is logged. Raises MaskError if it is none of these, TooLarge for an image of too
     many pixels, NothingMoves if it is empty.
     """
-    values = cropped_alike(_grey(*_to_array(mask)), crop)
+    values = _grey(*_to_array(mask))
+    values = values if crop is None else crop(values)
     resized = resize(torch.from_numpy(values)[None], size)[0].clamp(0, 1)
     resized = torch.where(resized < MIN_LAYER_ALPHA, 0.0, resized)
     if not bool((resized > 0.5).any()):

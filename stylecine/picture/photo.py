@@ -34,6 +34,7 @@ Source: TypeAlias = "str | os.PathLike[str] | bytes | BinaryIO | Image.Image | n
 MAX_DECODED = 128_000_000  # pixels of the file: enough for a phone's 108 megapixels, not for a decompression bomb
 MAX_PHONE = 210_000_000  # of a JPEG or HEIC: enough for a phone's 200 megapixels
 DECODING = 10  # bytes a pixel that decoders take at most: of a progressive JPEG its coefficients, and the pixels
+SHAPE_SIDE = 128  # short side of a copy that only tells a photo's shape
 OTHER_SHAPE = 0.03  # of its width: a map that differs by more was made for another picture
 MAX_LOST = 0.1  # of the rows of a photo that is cut short; with more missing, it is refused
 PNG_LEVEL = 3  # of zlib; 9 took five times as long and saved nothing
@@ -425,10 +426,14 @@ def _window(width: int, height: int, size: Size) -> tuple[float, float, float, f
     return left, top, min(left + wide, width), min(top + high, height)
 
 
-def cropped_alike(values: np.ndarray, size: Size) -> np.ndarray:
-    """What of a map [...,h,w] is about the part of its photo that a size shows; all of it if it has that shape."""
+def cropped_alike(values: np.ndarray, photo: Source, size: Size) -> np.ndarray:
+    """What of a map [...,h,w] of a whole photo, no file object, is about the part of it that a size shows; a map that
+    does not have the photo's shape as it is."""
     height, width = values.shape[-2:]
-    if not isinstance(size, tuple) or has_shape(width, height, size[0], size[1]):
+    if not isinstance(size, tuple):
+        return values
+    whole = load_photo(photo, SHAPE_SIDE)
+    if not has_shape(width, height, whole.shape[1], whole.shape[0]):
         return values
     left, top, right, bottom = map(round, _window(width, height, size))
     return values[..., top : max(bottom, top + 1), left : max(right, left + 1)]

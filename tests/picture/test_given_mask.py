@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import tracemalloc
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from PIL import Image
 from stylecine.errors import MaskError, NothingMoves, TooLarge
 from stylecine.options import Size
 from stylecine.picture.given_mask import read_mask
+from stylecine.picture.photo import cropped_alike
 
 
 def half() -> np.ndarray:
@@ -204,10 +206,11 @@ def test_a_mask_of_the_whole_photo_is_cropped_like_it(
 ) -> None:
     """A photo of 96x72 of which a part is asked for, as presets do; a mask of that part's own shape stays as it is."""
     ramp = np.tile(np.linspace(0.2, 1, 96, dtype=np.float32), (72, 1))
-    part = ramp[:, slice(*columns)]
-    assert torch.allclose(read_mask(ramp, (72, 36), size), torch.from_numpy(part), atol=0.02)
-    assert torch.allclose(read_mask(part, (72, 36), size), torch.from_numpy(part), atol=1e-6)
+    part, crop = ramp[:, slice(*columns)], partial(cropped_alike, photo=np.zeros((72, 96, 3), np.uint8), size=size)
+    assert torch.allclose(read_mask(ramp, (72, 36), crop), torch.from_numpy(part), atol=0.02)
+    assert torch.allclose(read_mask(part, (72, 36), crop), torch.from_numpy(part), atol=1e-6)
     assert not caplog.messages
+    assert crop(np.ones((2, 8, 8))).shape == (2, 8, 8), "of any other shape it is about the part"
 
 
 @pytest.mark.parametrize("empty", [np.zeros((4, 4)), np.zeros((4, 4), bool), np.zeros((4, 4), np.uint8)])
