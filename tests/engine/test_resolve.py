@@ -13,10 +13,10 @@ from scipy import ndimage
 from torch import Tensor
 
 from stylecine import Animator, Cinemagraph, NothingMoves, Scene
-from stylecine.engine import landscape
+from stylecine.engine import landscape, resolve
 from stylecine.ops.image import resize, to_tensor
 from stylecine.options import SKY, WATER
-from stylecine.perception.look import perceive
+from stylecine.perception.look import find_edges, perceive
 from tests.seen import Everywhere, saying
 
 HEIGHT, WIDTH = 192, 256
@@ -119,6 +119,19 @@ def test_a_loop_is_painted_in_behind_static_things_at_every_size_but_in_previews
     assert not shown
     assert min(animator.render(beach, size=80, **LENGTH).mask.shape) == 80
     assert len(shown) == 1 and min(shown[0][1:]) < HEIGHT
+
+
+def test_edges_that_a_first_preview_did_without_are_found_once(
+    beach: Scene, animator: Animator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert beach.scenery is not None
+    begun, found = replace(beach, scenery=replace(beach.scenery, eroded=None)), []
+    monkeypatch.setattr(resolve, "find_edges", lambda *given: found.append(0) or find_edges(*given))
+    animator.preview(begun, size=80, **LENGTH)
+    assert not found
+    for size in (None, 80, 128):
+        animator.render(begun, size=size, **LENGTH)
+    assert len(found) == 1
 
 
 def test_a_beach_leaves_the_seas_waves_as_they_are(beach: Scene, animator: Animator) -> None:
