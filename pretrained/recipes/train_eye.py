@@ -216,14 +216,9 @@ def keep(run: Run, network: Taught, average: Average, optimiser: torch.optim.Opt
     run.save(network=network, average=average, optimiser=optimiser)
 
 
-def eye_tensors(state: Path, start: Path | None = None, share: float = 1.0) -> dict[str, Tensor]:
-    """The averaged weights of a run, without those that only training needs; of them a share, and the rest of `start`
-    (Wortsman et al., "Robust fine-tuning of zero-shot models", 2022)."""
-    tensors = {name.removeprefix("eye."): x for name, x in averaged(state).items() if name.startswith("eye.")}
-    if start is None or share == 1:
-        return tensors
-    former = load_file(start)
-    return {name: former[name].float().lerp(x.float(), share) for name, x in tensors.items()}
+def eye_tensors(state: Path) -> dict[str, Tensor]:
+    """The averaged weights of a run, without those that only training needs."""
+    return {name.removeprefix("eye."): x for name, x in averaged(state).items() if name.startswith("eye.")}
 
 
 def main() -> None:
@@ -231,11 +226,10 @@ def main() -> None:
     parser.add_argument("--fold", choices=CHOICES, help="photos to leave out")
     parser.add_argument("--start", type=Path, metavar="FILE", help="an eye to go on from, if there is no state")
     parser.add_argument("--backbone", type=Path, metavar="FILE", help="the published one, to begin with (README.md)")
-    parser.add_argument("--share", type=float, default=1.0, help="of the trained weights in --export; rest: --start")
     parser.add_argument("--workers", type=int, default=0, help="processes that make views; 0: this one")
     options = parser.parse_args()
     if options.export:
-        save_weights(eye_tensors(options.out / "state.pt", options.start, options.share), options.export, Eye)
+        save_weights(eye_tensors(options.out / "state.pt"), options.export, Eye)
     else:
         train(options)
 
