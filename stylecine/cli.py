@@ -33,7 +33,7 @@ from stylecine.commands import (
     serve,
     studio,
 )
-from stylecine.commands.arguments import Parser, Usage, preset_defaults, with_flags
+from stylecine.commands.arguments import Parser, Usage, defaults_of_preset, with_flags
 from stylecine.commands.console import Unprinted, complain, leave, open_closed_streams
 from stylecine.errors import StylecineError
 from stylecine.machine.interrupts import Interrupts
@@ -67,8 +67,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         try:
             commands = parser()
             options = commands.parse_args(argv)
-            if getattr(options, "preset", None):
-                options.parser.set_defaults(**preset_defaults(options))
+            if getattr(options, "preset", None) and not getattr(options, "server", None):
+                options.parser.set_defaults(**defaults_of_preset(options))
                 options = commands.parse_args(argv)
             if options.run is None:
                 commands.print_help()

@@ -6,12 +6,14 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import os
 import re
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field, fields
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Self, TypeAlias, TypedDict, get_args
+from functools import wraps
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, ParamSpec, Self, TypeAlias, TypedDict, TypeVar, get_args
 
 from stylecine.errors import MotionError, OptionError, either, instead_of
 
@@ -46,6 +48,8 @@ _NUMBER = r"(\d{1,9}(?:\.\d{1,9})?)"
 _DURATION = re.compile(rf"(?:{_NUMBER}h)?(?:{_NUMBER}m)?(?:{_NUMBER}s?)?")
 MAX_FRAMES = 1800  # a minute at 30 fps; a longer video repeats the loop
 
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 Arrow = Sequence[float]  # x0, y0, x1, y1, ... in fractions of width and height: the way of matter in one second
 MAX_WAY = 16  # of an arrow's way
 MOVING = "moving"  # in place of a centre: where most moves
@@ -177,6 +181,7 @@ DURATION = "instead, how long the video lasts, such as 90s, 10m or 1h; rounded u
 KEYFRAME = "of a video: first, one per loop, or all, for players that halt where it starts again"
 SILENCE = "put a silent track into an .mp4, for platforms that ask for sound"
 ORIGIN = "put date, place and camera of the photo into an .mp4, .mov, Live Photo or Motion Photo"
+CROP = "the largest window of that shape; its centre, in fractions"
 LAYER = "all, or moving: what moves alone, with its matte as alpha, for compositing"
 DEPTH = "16: frames are computed in 16 bits, not dithered to 8, for codecs of 10 bits; slow"
 SIZE = "short side (never enlarged), WxH (cropped to fill; WxH@moving: around what moves) or own, the photo's own"
@@ -279,23 +284,41 @@ class RenderOptions:
         return described | {name: getattr(self, name) for name in OUTPUT_OPTIONS}
 
 
+@dataclass(frozen=True)
+class FileOptions:
+    """The options of one file, as `Cinemagraph.save` documents them; `output.checks` checks them for its format."""
+
+    quality: int | None = _option(None, "on the format's own scale: docs/formats.md", "Q", int, ge=0, le=100)
+    codec: str | None = _option(None, "of a video, if its container has several", "NAME", max_length=16)
+    repeat: int = _option(1, "times the loop is in a video", "N", int, ge=1, le=1000)
+    duration: float | str | None = _option(None, DURATION, "TIME", parse_duration)
+    keyframes: Keyframes = _option("first", KEYFRAME, "NAME", choices=KEYFRAMES)
+    silence: bool = _option(False, SILENCE, "", bool)
+    crop: str | None = _option(None, CROP, "W:H[@X,Y]", max_length=64)
+    layer: Layer = _option(WHOLE, LAYER, "NAME", choices=LAYERS)
+    depth: int = _option(8, DEPTH, "BITS", int, served=False)
+    sound: bool = _option(False, SOUND, "", bool)
+    embed_report: bool = _option(False, "put a report on its making into the file's metadata", "", bool, served=False)
+    keep_metadata: bool = _option(False, ORIGIN, "", bool, served=False)
+
+    @classmethod
+    def create(cls, **options: Any) -> Self:
+        """From a caller's keyword arguments. Raises OptionError for one that is misspelt."""
+        for name in options:
+            if name not in FILE_OPTIONS:
+                raise OptionError(f"There is no option {name!r} of a file; {instead_of(name, FILE_OPTIONS)}")
+        return cls(**options)
+
+    @property
+    def length(self) -> tuple[Any, Any, Any]:
+        """How often and how long a video plays, and its key frames."""
+        return self.repeat, self.duration, self.keyframes
+
+
 OPTIONS: Mapping[str, Mapping[str, Any]] = {f.name: f.metadata for f in fields(RenderOptions)}
 UNSTYLED = {name: option["default"] for name, option in OPTIONS.items() if option["group"] == "style"}
+FILE_OPTIONS: Mapping[str, Mapping[str, Any]] = {f.name: f.metadata for f in fields(FileOptions)}
 OUTPUT_OPTIONS = tuple(name for name, option in OPTIONS.items() if option["group"] == "loop")
-FILE_OPTIONS: Mapping[str, Mapping[str, Any]] = {  # of `Cinemagraph.save`; the limits are those of the service
-    "quality": _about(None, "on the format's own scale: docs/formats.md", "Q", int, ge=0, le=100),
-    "codec": _about(None, "of a video, if its container has several", "NAME", max_length=16),
-    "repeat": _about(1, "times the loop is in a video", "N", int, ge=1, le=1000),
-    "duration": _about(None, DURATION, "TIME", parse_duration),
-    "keyframes": _about("first", KEYFRAME, "NAME", choices=KEYFRAMES),
-    "silence": _about(False, SILENCE, "", bool),
-    "crop": _about(None, "the largest window of that shape; its centre, in fractions", "W:H[@X,Y]", max_length=64),
-    "layer": _about(WHOLE, LAYER, "NAME", choices=LAYERS),
-    "depth": _about(8, DEPTH, "BITS", int, served=False),
-    "sound": _about(False, SOUND, "", bool),
-    "embed_report": _about(False, "put a report on its making into the file's metadata", "", bool, served=False),
-    "keep_metadata": _about(False, ORIGIN, "", bool, served=False),
-}
 PHOTO_OPTIONS: Mapping[str, Mapping[str, Any]] = {  # of `Animator.invert`
     "size": _about(1024, SIZE, "SIZE", parse_size),
     "refine": _about(0, "optimisation steps of the inversion", "K", int),
@@ -311,25 +334,33 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {  # defaults for a purpose: docs/for
 ALL_OPTIONS = {**OPTIONS, **FILE_OPTIONS, **PHOTO_OPTIONS}
 
 
-def preset(name: str, of: Iterable[str] = (), *, video: bool = True) -> dict[str, Any]:
-    """The defaults that a preset has for some options, () for all of its own. video: whether for an .mp4; otherwise
-    without what only that has. Raises OptionError."""
+def preset_defaults(
+    name: str | None, given: Iterable[str] = (), *, of: Container[str] = ALL_OPTIONS, video: bool = True
+) -> dict[str, Any]:
+    """The defaults that a preset has for options that are not given; none without a preset.
+
+    A number of repeats that is given comes before a duration. of: which options. video: whether for an .mp4; other
+    files have no codec, silence or duration. Raises OptionError.
+    """
+    if name is None:
+        return {}
     if name not in PRESETS:
         raise OptionError(f"There is no preset {name!r}; use {', '.join(PRESETS)}.")
-    chosen = {option: value for option, value in PRESETS[name].items() if not of or option in of}
-    return chosen if video else {option: value for option, value in chosen.items() if option not in FILE_OPTIONS}
+    left_out = {*given, *(("duration",) if "repeat" in given else ())}
+    found = {option: value for option, value in PRESETS[name].items() if option in of and option not in left_out}
+    return found if video else {option: value for option, value in found.items() if option not in FILE_OPTIONS}
 
 
-def with_preset(name: str | None, given: Mapping[str, Any], *, video: bool = True) -> dict[str, Any]:
-    """Options of which those that have their default get the preset's. Raises OptionError."""
-    if name is None:
-        return dict(given)
-    usual = {option: ALL_OPTIONS[option]["default"] for option in given}
-    others = preset(name, given, video=video)
-    if given.get("repeat", 1) != 1:
-        others.pop("duration", None)
-    unchanged = {option for option in others if given[option] == usual[option]}
-    return {option: others[option] if option in unchanged else value for option, value in given.items()}
+def with_preset(function: Callable[_P, _R]) -> Callable[_P, _R]:
+    """A function with a `preset` and other options, of which those that its caller leaves out get the preset's."""
+    options = [name for name in inspect.signature(function).parameters if name in ALL_OPTIONS]
+
+    @wraps(function)
+    def called(*args: _P.args, **given: _P.kwargs) -> _R:
+        others: Any = preset_defaults(given.get("preset"), given, of=options)  # type: ignore[arg-type]
+        return function(*args, **{**given, **others})
+
+    return called
 
 
 def defaults_and_limits() -> dict[str, dict[str, Any]]:
@@ -338,6 +369,23 @@ def defaults_and_limits() -> dict[str, dict[str, Any]]:
     described = {n: {"default": one["default"], **one["limits"], **one["studio"]} for n, one in served.items()}
     described["wind"]["default"], described["style"]["choices"] = astuple(Wind()), STYLES
     return described
+
+
+class FileArguments(TypedDict, total=False):
+    """FileOptions as keyword arguments, for type checkers and editors."""
+
+    quality: int | None
+    codec: str | None
+    repeat: int
+    duration: float | str | None
+    keyframes: Keyframes
+    silence: bool
+    crop: str | None
+    layer: Layer
+    depth: int
+    sound: bool
+    embed_report: bool
+    keep_metadata: bool
 
 
 class RenderArguments(TypedDict, total=False):

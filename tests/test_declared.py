@@ -67,7 +67,7 @@ from stylecine.commands.manifest import tasks_of
 from stylecine.commands.remote import REMOTE_OPTIONS
 from stylecine.edits.model import from_json, to_json, to_option
 from stylecine.edits.scene_file import Cine
-from stylecine.options import RenderOptions
+from stylecine.options import FileOptions, RenderOptions
 from stylecine.output.formats import SERVED
 from stylecine.output.writing import check_output, write_output
 from stylecine.server.app import create_app
@@ -85,7 +85,7 @@ try:
     refused = str(RenderOptions(grain=2))
 except OptionError as error:
     refused = str(error)
-check_output(folder / "p.xyz", quality=90)
+check_output(folder / "p.xyz", FileOptions(quality=90))
 write_output([np.full((8, 8, 3), k, np.uint8) for k in (0, 99)], folder / "p.xyz", 30)
 app = create_app(Settings(data=folder / "data"), studio=True)
 black, no = np.zeros((8, 8, 3), np.uint8), np.zeros(0)

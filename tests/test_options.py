@@ -3,20 +3,21 @@
 import inspect
 import json
 import re
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 
-from stylecine import Cinemagraph, MotionError, OptionError, StylecineError, animate
+from stylecine import MotionError, OptionError, StylecineError, animate
 from stylecine.commands.animate import add_to
-from stylecine.commands.arguments import Parser, render_options
+from stylecine.commands.arguments import Parser, file_options, render_options
 from stylecine.options import (
     FILE_OPTIONS,
     OPTIONS,
     OUTPUT_OPTIONS,
     STYLES,
+    FileArguments,
+    FileOptions,
     RenderArguments,
     RenderOptions,
     Wind,
@@ -25,8 +26,8 @@ from stylecine.options import (
     format_size,
     parse_duration,
     parse_size,
+    preset_defaults,
 )
-from stylecine.output.checks import check_format
 from stylecine.server.schemas import Animation
 
 
@@ -40,12 +41,30 @@ def test_animate_the_command_line_and_type_checkers_have_the_same_options() -> N
     assert vars(RenderOptions(**typed)) == vars(RenderOptions())
 
 
-@pytest.mark.parametrize("function", [Cinemagraph.save, check_format])
-def test_saving_and_its_check_have_the_options_of_a_file(function: Callable[..., Any]) -> None:
-    parameters = inspect.signature(function).parameters
-    assert {name: parameters[name].default for name in FILE_OPTIONS} == {
-        name: option["default"] for name, option in FILE_OPTIONS.items()
-    }
+def test_the_command_line_and_type_checkers_have_the_options_of_a_file() -> None:
+    assert FileArguments.__annotations__.keys() == FILE_OPTIONS.keys()
+    commands = Parser().add_subparsers(parser_class=Parser)
+    add_to(commands)
+    assert file_options(commands.choices["animate"].parse_args(["photo.jpg"])) == FileOptions()
+    with pytest.raises(OptionError, match="no option 'qualty' of a file; did you mean quality"):
+        FileOptions.create(qualty=3)
+
+
+@pytest.mark.parametrize(
+    ("given", "others"),
+    [
+        ({}, {"size", "seconds", "fps", "codec", "silence", "duration"}),
+        ({"seconds": 4.0, "silence": False}, {"size", "fps", "codec", "duration"}),
+        ({"repeat": 1}, {"size", "seconds", "fps", "codec", "silence"}),
+    ],
+)
+def test_a_preset_sets_what_is_not_given(given: dict[str, Any], others: set[str]) -> None:
+    assert preset_defaults("story", given).keys() == others
+    assert preset_defaults("story", given, video=False).keys() == others & {"size", "seconds", "fps"}
+    assert preset_defaults("story", given, of=FILE_OPTIONS).keys() == others - {"size", "seconds", "fps"}
+    assert preset_defaults(None, given) == {}
+    with pytest.raises(OptionError, match="no preset 'poster'; use story, post, wallpaper"):
+        preset_defaults("poster", given)
 
 
 @pytest.mark.parametrize(

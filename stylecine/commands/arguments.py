@@ -9,7 +9,16 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
 
 from stylecine.errors import OptionError, instead_of
-from stylecine.options import ALL_OPTIONS, FILE_OPTIONS, OPTIONS, PHOTO_OPTIONS, PRESETS, format_size, preset
+from stylecine.options import (
+    ALL_OPTIONS,
+    FILE_OPTIONS,
+    OPTIONS,
+    PHOTO_OPTIONS,
+    PRESETS,
+    FileOptions,
+    format_size,
+    preset_defaults,
+)
 from stylecine.output.formats import FORMATS, describe_endings, ending_of, format_of
 
 Options: TypeAlias = Mapping[str, Mapping[str, Any]]
@@ -106,7 +115,7 @@ def as_ending(text: str) -> str:
 
 
 class _Preset(argparse.Action):
-    """Leaves its command's parser to `cli.main`, which parses once more with the defaults of `preset_defaults`."""
+    """Leaves its command's parser to `cli.main`, which parses once more with the defaults of `defaults_of_preset`."""
 
     def __call__(self, parser: Any, namespace: Any, name: Any, option: str | None = None) -> None:
         if name not in PRESETS:
@@ -115,13 +124,16 @@ class _Preset(argparse.Action):
         setattr(namespace, self.dest, name)
 
 
-def preset_defaults(options: argparse.Namespace) -> dict[str, Any]:
-    """Of other options, for the file that is asked for; a number of loops that is given comes before a duration."""
+def defaults_of_preset(options: argparse.Namespace) -> dict[str, Any]:
+    """Of other options, for the file that is asked for."""
     ending = options.format or (".mp4" if options.output is None else ending_of(options.output))
-    others = preset(options.preset, video=ending == ".mp4")
-    if options.repeat != 1:
-        others.pop("duration", None)
-    return others
+    return preset_defaults(options.preset, given(options), video=ending == ".mp4")
+
+
+def given(options: argparse.Namespace) -> dict[str, Any]:
+    """Those of a loop, its photo and its file that have another value than their default."""
+    values = {name: getattr(options, name) for name in ALL_OPTIONS} | {"arrows": tuple(options.arrows)}
+    return {name: value for name, value in values.items() if value != ALL_OPTIONS[name]["default"]}
 
 
 def add_preset(command: argparse.ArgumentParser) -> None:
@@ -224,9 +236,9 @@ def photo_options(options: argparse.Namespace) -> dict[str, Any]:
     return {name: getattr(options, name) for name in PHOTO_OPTIONS}
 
 
-def file_options(options: argparse.Namespace) -> dict[str, Any]:
+def file_options(options: argparse.Namespace) -> FileOptions:
     """The options of the file, which are checked before the work and used after it."""
-    return {name: getattr(options, name) for name in FILE_OPTIONS}
+    return FileOptions(**{name: getattr(options, name) for name in FILE_OPTIONS})
 
 
 def credentials(options: argparse.Namespace) -> tuple[Path, Path] | None:

@@ -33,7 +33,7 @@ from stylecine.commands.early import check_model
 from stylecine.commands.manifest import RESERVED, skipped_in, tasks_of
 from stylecine.errors import OptionError, OutputError, StylecineError
 from stylecine.machine.atomic import check_destination
-from stylecine.options import FILE_OPTIONS, OPTIONS, RenderOptions, check_inversion_options, check_live
+from stylecine.options import FILE_OPTIONS, OPTIONS, FileOptions, RenderOptions, check_inversion_options, check_live
 from stylecine.output.checks import check_format, check_writable
 from stylecine.output.formats import PAGE, files_of, kind_of
 from stylecine.picture.size import checked_size
@@ -124,7 +124,7 @@ def _shared_options(options: argparse.Namespace) -> dict[str, Any]:
     """The options of all photos, which a manifest may override."""
     defaults = {name: option["default"] for name, option in OPTIONS.items()}
     shared = {name: getattr(options, name, default) for name, default in defaults.items()}
-    return shared | photo_options(options) | file_options(options)
+    return shared | photo_options(options) | vars(file_options(options))
 
 
 def _check_gallery(options: argparse.Namespace, tasks: Sequence[Task]) -> "dict[str, Credit]":
@@ -181,7 +181,8 @@ def _check_options(tasks: Sequence[Task]) -> None:
             RenderOptions(**{name: values[name] for name in OPTIONS})
             check_inversion_options(values["refine"], values["seed"])
             checked_size(values["size"])
-            check_format(task.output, fps=values["fps"], **{name: values[name] for name in FILE_OPTIONS})
+            file = FileOptions(**{name: values[name] for name in FILE_OPTIONS})
+            check_format(task.output, file, values["fps"])
             if len(files_of(task.output)) > 1:
                 raise OptionError(f"'{task.output}' would be two files; use livephoto.zip.")
             if kind_of(task.output) is PAGE:

@@ -47,7 +47,7 @@ def check_model(options: argparse.Namespace) -> None:
 
 def check_saved(output: Path, options: argparse.Namespace) -> None:
     """The output, its options, and whether it can be written."""
-    check_format(output, fps=options.fps, **file_options(options))
+    check_format(output, file_options(options), options.fps)
     if kind_of(output) is PAGE:
         check_live(options.warp, options.sampling)
     check_writable(output)

@@ -6,20 +6,19 @@ import os
 from pathlib import Path
 from time import perf_counter
 
-from stylecine.commands.arguments import as_path
+from stylecine.commands.arguments import as_path, given
 from stylecine.commands.console import Bar, complain, extra, file_size, say
 from stylecine.errors import OptionError, printable
 from stylecine.machine.progress import FILE, LOOP, SCENE
-from stylecine.options import ALL_OPTIONS, FILE_OPTIONS, OPTIONS, period
-from stylecine.output.encoding import check_length, count_loops
+from stylecine.options import ALL_OPTIONS, FILE_OPTIONS, OPTIONS, PRESETS
 from stylecine.output.formats import files_of
 
 ENVIRONMENT = "STYLECINE_TOKEN"
 LOCAL_OPTIONS = {name: option["default"] for name, option in ALL_OPTIONS.items() if not option["served"]}
 LOCAL_OPTIONS |= {"model": "default", "device": None, "c2pa_cert": None, "c2pa_key": None}
 LOCAL_OPTIONS |= {"preview": None, "aov": None}
-del LOCAL_OPTIONS["arrows"]  # sent as edits, and the duration as a number of repeats
-REMOTE_OPTIONS = [name for name in (*OPTIONS, *FILE_OPTIONS) if ALL_OPTIONS[name]["served"] and name != "duration"]
+del LOCAL_OPTIONS["arrows"]  # sent as edits
+REMOTE_OPTIONS = [name for name in (*OPTIONS, *FILE_OPTIONS) if ALL_OPTIONS[name]["served"]]
 
 
 def add_server_options(command: argparse.ArgumentParser) -> None:
@@ -59,13 +58,11 @@ def animate_remotely(options: argparse.Namespace, output: Path, start: float) ->
     with extra("client", "--server"):
         from stylecine.server.client import Client
 
-    remote = {name: getattr(options, name) for name in REMOTE_OPTIONS}
-    if options.duration is not None:
-        seconds = period(options.seconds, options.fps) / options.fps
-        remote["repeat"] = count_loops(*check_length(1, options.duration), seconds)
+    chosen = given(options)
+    remote = {name: chosen[name] for name in REMOTE_OPTIONS if name in chosen} | {"preset": options.preset}
     client = Client(options.server, token)
     with Bar(SCENE | LOOP | FILE) as bar:
-        photo = {"size": options.size, "refine": options.refine, "arrows": options.arrows}
+        photo = {"size": _scene_size(options), "refine": options.refine, "arrows": options.arrows}
         reply = client.animate(options.photo, output, progress=bar, **photo, **remote)
     seconds, scene, job = perf_counter() - start, reply["scene"], reply["job"]
     if warning := job["warning"]:
@@ -77,6 +74,12 @@ def animate_remotely(options: argparse.Namespace, output: Path, start: float) ->
         size = f"{file_size(job['bytes'])} of a {scene['width']}x{scene['height']} scene"
         say(f"{' and '.join(map(printable, files_of(output)))}: {size}, {seconds:.1f} s")
     return 0
+
+
+def _scene_size(options: argparse.Namespace) -> int:
+    """The short side of the scene: with a preset, from which the largest picture of its shape can be cut."""
+    width, height, *_ = PRESETS[options.preset]["size"] if options.preset else (options.size, options.size)
+    return int(max(width, height)) if "size" not in given(options) else int(options.size)
 
 
 def check_served(options: argparse.Namespace) -> None:

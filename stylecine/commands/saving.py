@@ -72,4 +72,4 @@ def check_files(
 
 
 def save(loop: "Cinemagraph", output: Path, options: argparse.Namespace, c2pa: tuple[Path, Path] | None) -> "VideoInfo":
-    return loop.save(output, c2pa=c2pa, **file_options(options))
+    return loop.save(output, c2pa=c2pa, **vars(file_options(options)))

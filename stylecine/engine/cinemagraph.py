@@ -1,60 +1,36 @@
 """The finished loop: frames, measures and files, each computed on demand."""
 
-import json
-import logging
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cached_property
 from numbers import Real
 from os import PathLike
 from pathlib import Path
-from typing import Any, Self, overload
+from typing import Any, Self, Unpack, overload
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from stylecine.edits.model import Edit, Paint, to_option
-from stylecine.engine.loop_warnings import MIN_MOVING_SHARE, SEEN_TIMES, changing_share, quality_warning
+from stylecine.engine.loop_warnings import SEEN_TIMES, changing_share, quality_warning
+from stylecine.engine.saving import save
 from stylecine.engine.scene import Scene
-from stylecine.errors import OptionError, printable
-from stylecine.machine.atomic import Finish, check_path
-from stylecine.machine.memory import release_freed
-from stylecine.machine.progress import Progress, Stages
-from stylecine.movement.displacement import moving_points
+from stylecine.machine.atomic import check_path
+from stylecine.machine.progress import Progress
 from stylecine.ops.readback import read_back
 from stylecine.ops.recolour import Recolouring, recolour_
 from stylecine.ops.render import FINE
-from stylecine.options import (
-    CLASSES,
-    MOVING_LAYER,
-    PLANTS,
-    WHOLE,
-    Keyframes,
-    Layer,
-    Wind,
-    check_live,
-    with_preset,
-)
+from stylecine.options import CLASSES, FILE_OPTIONS, PLANTS, FileArguments, FileOptions, Wind, preset_defaults
 from stylecine.output import VideoInfo
 from stylecine.output.aov import write_aovs
-from stylecine.output.audio import encode_flac, write_sound
-from stylecine.output.c2pa import Credentials, signer_for
-from stylecine.output.checks import check_size, has_codec, keeps_alpha
-from stylecine.output.crop import Crop, check_crop
-from stylecine.output.encoding import check_length, count_loops
-from stylecine.output.formats import PAGE, SOUND, ending_of, kind_of
-from stylecine.output.html import write_page
-from stylecine.output.layer import moving_layer
+from stylecine.output.c2pa import Credentials
+from stylecine.output.formats import ending_of
 from stylecine.output.metadata import json_figures, json_value, model_facts, utf8_texts, versions
 from stylecine.output.notebook import loop_html
-from stylecine.output.origin import Origin, read_origin
 from stylecine.output.palette import SHOWN
-from stylecine.output.silence import add_silence
 from stylecine.output.web_pack import pack
-from stylecine.output.window import CroppedFrames, Window, crop_window
-from stylecine.output.writing import check_output, frame_times, write_output
 from stylecine.perception.layers import moving
 from stylecine.perception.scenery import Scenery
 from stylecine.picture.loop import copies as render_copies
@@ -62,18 +38,15 @@ from stylecine.picture.loop import fine_frames as render_fine_frames
 from stylecine.picture.loop import frames as render_frames
 from stylecine.picture.overlay import Overlay
 from stylecine.picture.style import Appearance
-from stylecine.picture.transparency import UNDER_NAME, flattened, with_alpha
+from stylecine.picture.transparency import flattened
 from stylecine.picture.weather import Weather, make_weather
 from stylecine.quality.measures import measure_loop
 from stylecine.sound.sources import find_sources
-from stylecine.sound.track import Track, check_seconds, make_track
+from stylecine.sound.track import Track, make_track
 from stylecine.version import __version__
 
 BATCH = 4  # frames that are rendered at once
 MAX_BATCH_BYTES = 50_000_000
-PAGE_SECONDS = 8.0  # of sound in a page, in whole loops: it is stored without loss
-
-_log = logging.getLogger("stylecine")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -360,16 +333,6 @@ class Cinemagraph:
         return dict(utf8_texts(told))
 
     @property
-    def _origin(self) -> Origin:
-        """Raises OptionError if there is no file of the photo to read it from."""
-        photo = self.scene.source
-        if photo is None or not photo.content:
-            raise OptionError(
-                "Scene files and pixels have no metadata to keep; animate the photo itself, or omit keep_metadata."
-            )
-        return read_origin(photo.content)
-
-    @property
     def matte(self) -> np.ndarray:
         """How much of each pixel is moving content, and not the still photo, in frames without weather: uint8 [H,W]."""
         reaches = [layer.reach for layer in self.overlays] + ([self.loop.moving] if self.loop is not None else [])
@@ -377,24 +340,8 @@ class Cinemagraph:
         matte: np.ndarray = (255 * most.nan_to_num(0.0).clamp(0, 1)).ceil().to(torch.uint8).cpu().numpy()
         return matte
 
-    def _written(
-        self, path: str | PathLike[str], codec: str | None, layer: str, depth: int
-    ) -> Callable[[np.ndarray], np.ndarray]:
-        """What of a frame a file gets. Says so where something opaque has to lie under what is transparent."""
-        alpha, kept = self.scene.alpha, keeps_alpha(path, codec)
-        if depth > 8 and not self.is_fine:
-            _log.warning("%s: plants, cloth, styles and weather are drawn in 8 bits, not 16.", printable(path))
-        if layer == MOVING_LAYER:
-            return partial(moving_layer, still=self[0], matte=self.matte)
-        if alpha is None:
-            return lambda frame: frame
-        if not kept:
-            said = "%s cannot keep what is transparent in the photo; %s lies under it."
-            _log.warning(said, printable(path), UNDER_NAME)
-        return partial(with_alpha if kept else flattened, alpha=alpha)
-
     @cached_property
-    def _opaque(self) -> Self:
+    def opaque(self) -> Self:
         """The same loop with UNDER under what is transparent, as pages play it."""
         places, photo = self.scene.transparent, self.scene.photo
         if self.scene.alpha is None or places is None:
@@ -414,7 +361,7 @@ class Cinemagraph:
 
         Raises OptionError for warp dfw and sampling splat, which no shader plays.
         """
-        shown = self._opaque
+        shown = self.opaque
         return pack(
             shown.loop,
             self.period,
@@ -429,25 +376,15 @@ class Cinemagraph:
     def _repr_html_(self) -> str:
         """The loop at a modest size, as a video inside of the HTML, for a notebook."""
         caption = f"{len(self)} frames of {self.width}x{self.height}, {self.fps:g} a second"
-        return loop_html(self._opaque.__getitem__, len(self), self.fps, caption)
+        return loop_html(self.opaque.__getitem__, len(self), self.fps, caption)
 
     def save(
         self,
         path: str | PathLike[str],
-        quality: int | None = None,
-        codec: str | None = None,
-        repeat: int = 1,
-        duration: float | str | None = None,
-        keyframes: Keyframes = "first",
-        crop: str | None = None,
-        layer: Layer = WHOLE,
-        depth: int = 8,
-        sound: bool = False,
-        embed_report: bool = False,
+        *,
         c2pa: Credentials | None = None,
         progress: Progress | None = None,
-        keep_metadata: bool = False,
-        silence: bool = False,
+        **options: Unpack[FileArguments],
     ) -> VideoInfo:
         """Writes the loop as a video or animated image, or its first frame as a poster, completely or not at all.
 
@@ -477,51 +414,9 @@ class Cinemagraph:
         Raises OutputError, OptionError, Cancelled; TooLarge if no such file can hold frames of this size.
         """
         check_path(path)
-        asked = {"codec": codec, "repeat": repeat, "duration": duration, "silence": silence}
-        chosen = with_preset(self.preset, asked, video=ending_of(path) == ".mp4")
-        silence, codec = chosen.pop("silence") and not sound, chosen["codec"]
-        video: Any = {**chosen, "keyframes": keyframes}
-        kept: Any = {"embed_report": embed_report, "keep_metadata": keep_metadata, "silence": silence}
-        shown: Any = {"crop": crop, "layer": layer, "depth": depth, "sound": sound}
-        check_output(path, fps=self.fps, quality=quality, **video, **shown, **kept)
-        check_size(path, self.width, self.height, crop)
-        kind, origin = kind_of(path), self._origin if keep_metadata else None
-        if kind is PAGE:
-            check_live(self.settings["warp"], self.settings["sampling"])
-        window = self._crop_window(check_crop(crop), even=has_codec(path)) if crop is not None else None
-        if kind is SOUND or sound:
-            check_seconds(self.period / self.fps)
-        signer = signer_for(path, c2pa) if c2pa else None
-        report = self.report() if embed_report or signer else {}
-        comment = json.dumps(report, allow_nan=False) if embed_report else ""
-        finish: Finish | None = add_silence if silence else None
-        if signer:
-            moving = ["sky, water or mist"] * (self.loop is not None) + [overlay.kind for overlay in self.overlays]
-            facts: Any = {"moving": moving, "detail": self.settings["detail"], "appearance": self.appearance}
-            facts |= {"weather": self.settings["weather"] if self.weather else ""}
-            photo: Any = {"source": self.scene.source, "pixels": self.scene.photo}
-            sign = partial(signer.sign, path=path, report=report, **photo, **facts)
-            finish = partial(_in_turn, add_silence, sign) if silence else sign
-        stages, written = Stages(progress or self.progress), self._written(path, codec, layer, depth)
-        release_freed()  # what measures and warnings took is for the encoder
-        if kind is PAGE:
-            with stages.stage("video", cancel_at_end=False) as step:
-                info = self._save_page(path, quality, sound, finish=lambda _: step(1, 1))
-        elif kind is SOUND:
-            with stages.stage("video", cancel_at_end=False) as step:
-                loops = count_loops(*check_length(repeat, duration), self.period / self.fps)
-                info = write_sound(self.track(loops), path, finish=lambda _: step(1, 1))
-        else:
-            times, rate = frame_times(path, self.period, self.fps)
-            with stages.stage("video", len(times), cancel_at_end=False) as step:
-                frames = CroppedFrames(self, times, window, step, written, fine=depth > 8)
-                described: Any = {"comment": comment, "origin": origin, "finish": finish}
-                clear = self.scene.alpha is not None or layer == MOVING_LAYER
-                described["alpha"] = clear and keeps_alpha(path, codec)
-                described |= {"sound": self.track} if sound else {}
-                info = write_output(frames, path, rate, quality=quality, **video, **described)
-        self.timings["video"] = stages.timings["video"]
-        return replace(info, window=window)
+        others = preset_defaults(self.preset, options, of=FILE_OPTIONS, video=ending_of(path) == ".mp4")
+        chosen = FileOptions.create(**others, **options)
+        return save(self, path, chosen, c2pa, progress or self.progress)
 
     def save_aovs(self, folder: str | PathLike[str]) -> list[Path]:
         """Writes mask and motion for compositing programs, as EXR and .npy: see `output.aov.write_aovs`."""
@@ -542,43 +437,9 @@ class Cinemagraph:
         )
         return make_track(sources, self.period / self.fps, loops, settings["speed"])
 
-    def _save_page(self, path: str | PathLike[str], quality: int | None, sound: bool, finish: Finish) -> VideoInfo:
-        shares = zip(CLASSES, self.layers.mean(dim=(1, 2)).tolist(), strict=True)
-        moving = [name for name, share in shares if share > MIN_MOVING_SHARE]
-        moving += [overlay.kind for overlay in self.overlays]
-        moving += [str(self.settings["weather"])] if self.weather else []
-        description, title = ", ".join(["Photo in motion", *moving]), Path(path).stem
-        shown = self._opaque
-        return write_page(
-            shown.loop,
-            self.period,
-            self.fps,
-            path,
-            title=title,
-            alt=description,
-            quality=quality,
-            overlays=shown.overlays,
-            appearance=self.appearance,
-            weather=self.weather,
-            still=shown.scene.photo,
-            sound=encode_flac(self.track(max(1, int(PAGE_SECONDS * self.fps / self.period)))) if sound else None,
-            finish=finish,
-        )
-
-    def _crop_window(self, crop: Crop, *, even: bool) -> Window:
-        moves = moving_points(self.mask, self.motion) * self.motion.norm(dim=0)
-        for layer in self.overlays:
-            moves = moves + moving_points(layer.reach, self.motion) * moves.amax().clamp_min(1)
-        return crop_window(crop, self.width, self.height, moves.cpu().numpy(), even=even)
-
 
 def _check_time(t: Any) -> None:
     if not isinstance(t, Real):
         raise TypeError(f"A time is a number of frames or a slice of them, not {t!r}.")
     if not math.isfinite(t):
         raise IndexError(f"A time is a finite number of frames, not {t!r}.")
-
-
-def _in_turn(first: Finish, second: Finish, path: Path) -> None:
-    first(path)
-    second(path)

@@ -23,7 +23,6 @@ from stylecine.ops.image import to_tensor
 from stylecine.options import (
     CLOTH,
     OPTIONS,
-    PHOTO_OPTIONS,
     UNSTYLED,
     Arrow,
     MaskSource,
@@ -47,6 +46,7 @@ from stylecine.picture.photo import Source, cropped_alike, read_photo
 from stylecine.picture.transparency import split_alpha
 
 
+@with_preset
 def animate(
     photo: Source,
     *,
@@ -104,7 +104,7 @@ def animate(
         is then the photo with its weather. weather_strength: above 0, at most 1.
     refine: optimisation steps after the encoder. Foreign models have no encoder and take 60 steps by default.
     preset: "story", "post" or "wallpaper": other defaults for size, seconds and fps, and for what `save` writes as an
-        .mp4; what differs from the usual defaults is kept.
+        .mp4; options that are given are kept.
     model: name or path. seed: for the noise of foreign models.
     progress: called as (stage, done, total); returning False cancels.
 
@@ -112,8 +112,6 @@ def animate(
     TooLarge, WeightsError, Cancelled. Warns with a StylecineWarning where the loop may disappoint.
     """
     given = dict(locals())
-    given = with_preset(preset, {name: given[name] for name in (*OPTIONS, *PHOTO_OPTIONS)})
-    size = given["size"]
     options = RenderOptions(**{name: given[name] for name in OPTIONS})
     check_inversion_options(refine, seed)
     place = check_device(device)
@@ -151,5 +149,5 @@ def animate(
         timings[name] += stages.timings[name]
     loop = replace(loop, timings=timings, preset=preset)
     if loop.warning:
-        warnings.warn(loop.warning, StylecineWarning, stacklevel=2)
+        warnings.warn(loop.warning, StylecineWarning, stacklevel=3)  # of the caller of `with_preset`
     return loop

@@ -7,7 +7,7 @@ from typing import Any
 
 from stylecine.errors import OptionError, OutputError, TooLarge
 from stylecine.machine.atomic import PathLike, check_destination, check_path
-from stylecine.options import DEPTHS, LAYERS, MOVING_LAYER, WHOLE, check_int, check_number
+from stylecine.options import DEPTHS, LAYERS, MOVING_LAYER, FileOptions, check_int, check_number
 from stylecine.output import formats
 from stylecine.output.codecs import CODECS, CONTAINERS, MOVIE, MOVIE_CODEC, codec_for
 from stylecine.output.codecs import MAX_SIDE as VIDEO_SIDE
@@ -19,89 +19,73 @@ from stylecine.picture.size import MIN_SIDE
 ONE_LOOP = (1, None, "first")  # repeat, duration and keyframes, where they make no sense
 MIN_FPS = 0.02  # of an image: an APNG's longest delay is 65.5 s
 IMAGE_SIDE = 16383  # of WebP; the others allow more
+USUAL = FileOptions()
 WORST_AVIF = 63  # its quality is AV1's quantiser
 
 
-def check_format(
-    path: PathLike,
-    *,
-    fps: float = 30,
-    quality: int | None = None,
-    codec: str | None = None,
-    repeat: int = 1,
-    duration: float | str | None = None,
-    keyframes: str = "first",
-    crop: str | None = None,
-    layer: str = WHOLE,
-    depth: int = 8,
-    sound: bool = False,
-    embed_report: bool = False,
-    keep_metadata: bool = False,
-    silence: bool = False,
-) -> None:
+def check_format(path: PathLike, options: FileOptions = USUAL, fps: float = 30) -> None:
     """Checks the options of a file by its name alone; touches nothing.
 
-    sound: whether what is heard will be in it; a .wav is that in any case. embed_report, keep_metadata, silence:
-    whether a report, the photo's own metadata, or a silent track will be in it.
     Raises OptionError for an unknown suffix and for an option that is invalid or does not apply to it; OutputError for
     what is no name.
     """
     check_path(path)
     if not os.fspath(path):  # it would be the current folder
         raise OutputError("The output has no name; give it one, such as loop.mp4.")
-    if crop is not None:
-        check_crop(crop)
-    form, length = format_of(path), (repeat, duration, keyframes)
+    if options.crop is not None:
+        check_crop(options.crop)
+    form, no_codec = format_of(path), (None, *ONE_LOOP)
+    quality, codec, coded = options.quality, options.codec, (options.codec, *options.length)
     if form is None:
         raise OptionError(
             f"'{os.fspath(path)}' does not end in {', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}, or in nothing, for a"
             " folder; rename it."
         )
-    if form.kind is formats.PHOTO and (codec, *length) != (None, *ONE_LOOP):
+    if form.kind is formats.PHOTO and coded != no_codec:
         raise OptionError("Phones expect H.264 of about 3 s in a photo; omit codec, repeat, duration and keyframes.")
     if form.kind is formats.SOUND:
-        if (quality, codec, keyframes, crop) != (None, None, "first", None):
+        if (quality, codec, options.keyframes, options.crop) != (None, None, "first", None):
             raise OptionError("A .wav is sound without a picture; omit quality, codec, keyframes and crop.")
-        check_length(repeat, duration)
-    elif form.kind is not formats.VIDEO and (codec, *length) != (None, *ONE_LOOP):
+        check_length(options.repeat, options.duration)
+    elif form.kind is not formats.VIDEO and coded != no_codec:
         raise OptionError(
             "codec, repeat, duration and keyframes are for videos; images and pages play endlessly, a still not at all;"
             " omit them."
         )
     if form.kind is formats.PAGE:
         check_image_quality("a page's images", quality)
-        if crop is not None:
+        if options.crop is not None:
             raise OptionError("A page shows the whole photo; omit crop, or crop the photo itself, by size.")
     if form.kind is formats.PHOTO:
         check_encoding(MOVIE, fps, quality, MOVIE_CODEC)
     elif has_codec(path):
-        check_encoding(path, fps, quality, codec, *length)
+        check_encoding(path, fps, quality, codec, *options.length)
     elif form.kind in (formats.IMAGE, formats.POSTER):
         check_image(path, fps, quality)
     if form.kind is formats.FOLDER and quality is not None:
         raise OptionError("A folder of PNG is lossless, so it has no quality; omit it.")
-    if layer not in LAYERS:
-        raise OptionError(f"layer is {' or '.join(LAYERS)}, not {layer!r}.")
-    if layer == MOVING_LAYER and not keeps_alpha(path, codec):
+    if options.layer not in LAYERS:
+        raise OptionError(f"layer is {' or '.join(LAYERS)}, not {options.layer!r}.")
+    if options.layer == MOVING_LAYER and not keeps_alpha(path, options):
         raise OptionError(
             f"'{os.fspath(path)}' has no place for the matte of a layer; write {_alpha_endings()} or a folder, with"
             " their default codec."
         )
-    if depth not in DEPTHS:
-        raise OptionError(f"depth is {' or '.join(map(str, DEPTHS))} bits, not {depth!r}.")
-    if depth > 8 and not (form.kind is formats.VIDEO and codec_for(path, codec)[1].deep):
+    if options.depth not in DEPTHS:
+        raise OptionError(f"depth is {' or '.join(map(str, DEPTHS))} bits, not {options.depth!r}.")
+    if options.depth > 8 and not (form.kind is formats.VIDEO and codec_for(path, codec)[1].deep):
         deep = ", ".join(name for name, other in CODECS.items() if other.deep)
         raise OptionError(f"Only videos of 10 bits gain from depth 16; use codec {deep}, or omit depth.")
-    if sound and not form.has_sound:
+    if options.sound and not form.has_sound:
         kept = ", ".join(ending for ending, other in FORMATS.items() if other.has_sound)
         raise OptionError(f"Only {kept} can have a sound; write one of these, or omit sound.")
-    if embed_report and not form.report:
+    if options.embed_report and not form.report:
         named = {formats.FOLDER: "A folder", formats.PAGE: "A page", formats.SOUND: "A .wav"}
         what = named.get(form.kind, f"An {form.ending}")
         raise OptionError(f"{what} has no place for a report; write another format, or omit the report.")
-    if silence and form.ending != ".mp4":
+    if options.silence and form.ending != ".mp4":
         raise OptionError("Only an .mp4 gets a silent track; write one, or omit silence.")
-    if keep_metadata and not form.origin:
+    if options.keep_metadata and not form.origin:
         kept = ", ".join(ending for ending, other in FORMATS.items() if other.origin)
         raise OptionError(f"Only {kept} keep the photo's metadata; write one of these, or omit keep_metadata.")
 
@@ -149,11 +133,11 @@ def check_writable(path: PathLike) -> Path:
     return checked[0]
 
 
-def keeps_alpha(path: PathLike, codec: str | None) -> bool:
+def keeps_alpha(path: PathLike, options: FileOptions) -> bool:
     """Whether a file keeps what is transparent in a photo."""
     form = format_of(path)
     assert form is not None
-    return form.alpha and (form.kind is not formats.VIDEO or bool(codec_for(path, codec)[1].alpha))
+    return form.alpha and (form.kind is not formats.VIDEO or bool(codec_for(path, options.codec)[1].alpha))
 
 
 def _alpha_endings() -> str:

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from stylecine.machine.atomic import Finish, PathLike
+from stylecine.options import FileOptions
 from stylecine.output import VideoInfo, formats
 from stylecine.output.audio import MakeTrack
-from stylecine.output.checks import check_format, check_writable, has_codec
+from stylecine.output.checks import USUAL, check_format, check_writable, has_codec
 from stylecine.output.encoders import check_encoders
 from stylecine.output.formats import format_of
 from stylecine.output.images import frame_ticks, write_folder, write_image
@@ -18,14 +19,14 @@ from stylecine.output.origin import Origin
 from stylecine.output.video import write_video
 
 
-def check_output(path: PathLike, **options: Any) -> Path:
+def check_output(path: PathLike, options: FileOptions = USUAL, fps: float = 30) -> Path:
     """The file or folder that `path` names, of a Live Photo the first file, symbolic links resolved.
 
-    Cheap; call it before minutes of work. options: as in `check_format`.
-    Raises as that does, WriterUnavailable without an encoder, and OutputError if nothing can be written.
+    Cheap; call it before minutes of work. Raises as `check_format` does, WriterUnavailable without an encoder, and
+    OutputError if nothing can be written.
     """
-    check_format(path, **options)
-    check_encoders(path, options.get("codec"), sound=options.get("sound", False))
+    check_format(path, options, fps)
+    check_encoders(path, options.codec, sound=options.sound)
     return check_writable(path)
 
 
@@ -33,30 +34,30 @@ def write_output(
     frames: Sequence[np.ndarray],
     path: PathLike,
     fps: float,
+    options: FileOptions = USUAL,
     *,
-    quality: int | None = None,
     comment: str = "",
     origin: Origin | None = None,
-    sound: MakeTrack | None = None,
+    track: MakeTrack | None = None,
     finish: Finish | None = None,
     alpha: bool = False,
-    **video: Any,
 ) -> VideoInfo:
     """Writes frames, at the times of `frame_times`, with the writer for the ending of `path`; options as there.
 
-    sound: makes the track of so many loops. alpha: whether frames are [H,W,4]. video: codec, repeat, duration and
-    keyframes, of what has them.
+    track: makes the sound of so many loops. alpha: whether frames are [H,W,4].
     """
     form = format_of(path)
+    described: Any = {"quality": options.quality, "comment": comment}
     assert form is not None  # check_output has been called
     if form.kind is formats.PHOTO:
-        return write_moving_photo(frames, path, fps, quality=quality, comment=comment, origin=origin, sound=sound)
+        return write_moving_photo(frames, path, fps, origin=origin, sound=track, **described)
     if has_codec(path) and not (alpha and form.kind is formats.IMAGE):
-        described: Any = {"quality": quality, "comment": comment, "origin": origin, "sound": sound}
-        return write_video(frames, path, fps, finish=finish, **described, **video)
+        repeat, duration, keyframes = options.length
+        video: Any = {"codec": options.codec, "repeat": repeat, "duration": duration, "keyframes": keyframes}
+        return write_video(frames, path, fps, origin=origin, sound=track, finish=finish, **described, **video)
     if form.kind is formats.FOLDER:
         return write_folder(frames, path, fps)
-    return write_image(frames, path, fps, quality=quality, comment=comment, finish=finish)
+    return write_image(frames, path, fps, finish=finish, **described)
 
 
 def frame_times(path: PathLike, period: int, fps: float) -> tuple[Sequence[float], float]:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Request, Response
 from starlette.responses import FileResponse, StreamingResponse
 
-from stylecine.options import preset
+from stylecine.options import preset_defaults
 from stylecine.output.formats import SERVED
 from stylecine.server import schemas
 from stylecine.server.problems import Problem, documented
@@ -103,12 +103,11 @@ async def _chosen(service: Service, options: schemas.Animation) -> dict[str, Any
     chosen = options.model_dump(exclude={"preset"})
     if options.preset is None:
         return chosen
-    others = preset(options.preset, video=options.format == "mp4")
+    given = options.model_fields_set - {"size"}  # which is a number here, of a picture that is a crop
+    others = preset_defaults(options.preset, given, video=options.format == "mp4")
     width, height, _ = others.pop("size")
     scene = await service.ready_scene(options.scene)
     others["crop"] = f"{width}:{height}"
-    if options.repeat > 1:
-        others.pop("duration", None)
     full = min(scene["width"], scene["height"] * width / height)  # width of its largest such window
     if full > width:
         others["size"] = round(min(scene["width"], scene["height"]) * width / full)

@@ -18,7 +18,7 @@ from stylecine.machine.atomic import remove_stale_temp
 from stylecine.machine.progress import EXPLANATION, FILE, LOOP, Share
 from stylecine.machine.threads import cores
 from stylecine.machine.workers import Job, PoolClosed, TimeLimitExceeded, WorkerLost, WorkerPool
-from stylecine.options import OPTIONS, RenderOptions, check_live, period
+from stylecine.options import FILE_OPTIONS, OPTIONS, FileOptions, RenderOptions, check_live, period
 from stylecine.output.encoding import check_length, count_loops
 from stylecine.output.formats import PAGE, SERVED
 from stylecine.output.writing import check_output
@@ -427,12 +427,10 @@ class Service:
         """Raises a 422 for impossible options."""
         self.check_loop(options)
         form = SERVED[options["format"]]
-        encoding = {name: options[name] for name in ("fps", "quality", "codec", "repeat", "duration", "keyframes")}
         loops = options["repeat"]
         try:
-            names = "crop", "silence", "layer", "sound"
-            file = encoding | {name: options[name] for name in names}
-            await asyncio.to_thread(check_output, self.store.temporary(form.ending), **file)
+            file = FileOptions(**{name: options[name] for name in FILE_OPTIONS if name in options})
+            await asyncio.to_thread(check_output, self.store.temporary(form.ending), file, options["fps"])
             if form.kind is PAGE:
                 check_live(options["warp"], options["sampling"])
             if options["duration"] is not None:

@@ -162,6 +162,7 @@ def test_a_preset_takes_arrays_as_well(photo: np.ndarray, water: np.ndarray, sma
     given = {"mask": water, "motion": flow, "size": 64, "seconds": 0.4, "warp": "pixel", "model": small_model}
     loop = animate(photo, preset="wallpaper", device="cpu", **given)
     assert loop.fps == 60 and min(loop.mask.shape) == 64
+    assert animate(photo, preset="wallpaper", device="cpu", **given, fps=30).fps == 30  # although that is the default
 
 
 def test_rendering_again_is_cheap(scene: Scene, animator: Animator, given: Given) -> None:

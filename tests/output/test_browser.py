@@ -20,6 +20,7 @@ from PIL import Image
 
 from benchmarks.browser import CHROMIUM, chromium
 from stylecine.errors import WriterUnavailable
+from stylecine.options import FileOptions
 from stylecine.output.codecs import VIDEOS as CONTAINERS
 from stylecine.output.formats import IMAGE, endings_of
 from stylecine.output.video import write_video
@@ -178,7 +179,8 @@ def written(path: Path) -> bool:
     """Writes the clip; False if the installed libraries have no encoder."""
     try:
         codec = path.stem.split("-")[1] if "-" in path.stem else None
-        write_output(clip(), path, FPS, codec=codec, quality=90 if path.suffix in (".gif", ".webp") else None)
+        quality = 90 if path.suffix in (".gif", ".webp") else None
+        write_output(clip(), path, FPS, FileOptions(codec=codec, quality=quality))
     except WriterUnavailable:
         return False
     return True

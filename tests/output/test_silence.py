@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from stylecine.errors import OptionError
+from stylecine.options import FileOptions
 from stylecine.output.checks import check_format
 from stylecine.output.origin import Origin
 from stylecine.output.silence import add_silence
@@ -58,6 +59,6 @@ def test_colours_and_metadata_stay(video: Path) -> None:
 
 
 def test_only_an_mp4_gets_one() -> None:
-    check_format("loop.mp4", silence=True)
+    check_format("loop.mp4", FileOptions(silence=True))
     with pytest.raises(OptionError):
-        check_format("loop.webm", silence=True)
+        check_format("loop.webm", FileOptions(silence=True))

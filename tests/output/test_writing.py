@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from stylecine.errors import OptionError, OutputError, TooLarge
+from stylecine.options import FileOptions
 from stylecine.output.checks import check_size
 from stylecine.output.formats import ENDINGS, files_of
 from stylecine.output.writing import check_output, frame_times, write_output
@@ -67,7 +68,7 @@ def test_options_that_are_impossible_or_make_no_sense(
     tmp_path: Path, name: str, wrong: dict[str, Any], says: str
 ) -> None:
     with pytest.raises(OptionError, match=says) as caught:
-        check_output(tmp_path / name, **wrong)
+        check_output(tmp_path / name, FileOptions(**wrong))
     assert "\n" not in str(caught.value)
     assert not os.listdir(tmp_path)
 

@@ -1,0 +1,161 @@
+"""A loop becomes a file: which of its frames, what of each, and what else is put in."""
+
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from stylecine.engine.loop_warnings import MIN_MOVING_SHARE
+from stylecine.errors import OptionError, printable
+from stylecine.machine.atomic import Finish, PathLike
+from stylecine.machine.memory import release_freed
+from stylecine.machine.progress import Progress, Stages
+from stylecine.movement.displacement import moving_points
+from stylecine.options import CLASSES, MOVING_LAYER, FileOptions, check_live
+from stylecine.output import VideoInfo
+from stylecine.output.audio import encode_flac, write_sound
+from stylecine.output.c2pa import Credentials, signer_for
+from stylecine.output.checks import check_size, has_codec, keeps_alpha
+from stylecine.output.crop import check_crop
+from stylecine.output.encoding import check_length, count_loops
+from stylecine.output.formats import PAGE, SOUND, kind_of
+from stylecine.output.html import write_page
+from stylecine.output.layer import moving_layer
+from stylecine.output.origin import Origin, read_origin
+from stylecine.output.silence import add_silence
+from stylecine.output.window import CroppedFrames, Window, crop_window
+from stylecine.output.writing import check_output, frame_times, write_output
+from stylecine.picture.transparency import UNDER_NAME, flattened, with_alpha
+from stylecine.sound.track import check_seconds
+
+Cinemagraph: TypeAlias = Any  # whose module imports this one
+PAGE_SECONDS = 8.0  # of sound in a page, in whole loops: it is stored without loss
+
+_log = logging.getLogger("stylecine")
+
+
+def save(
+    loop: Cinemagraph, path: PathLike, options: FileOptions, c2pa: Credentials | None, progress: Progress | None
+) -> VideoInfo:
+    """As `Cinemagraph.save` documents it."""
+    check_output(path, options, loop.fps)
+    check_size(path, loop.width, loop.height, options.crop)
+    kind, seconds = kind_of(path), loop.period / loop.fps
+    if kind is PAGE:
+        check_live(loop.settings["warp"], loop.settings["sampling"])
+    if kind is SOUND or options.sound:
+        check_seconds(seconds)
+    window = _window(loop, options.crop, even=has_codec(path))
+    origin = _origin(loop) if options.keep_metadata else None
+    signer = signer_for(path, c2pa) if c2pa else None
+    report = loop.report() if options.embed_report or signer else {}
+    silent = options.silence and not options.sound
+    finish: Finish | None = add_silence if silent else None
+    if signer:
+        photo: Any = {"source": loop.scene.source, "pixels": loop.scene.photo}
+        sign = partial(signer.sign, path=path, report=report, **photo, **_facts(loop))
+        finish = partial(_in_turn, add_silence, sign) if silent else sign
+    stages = Stages(progress)
+    release_freed()  # what measures and warnings took is for the encoder
+    if kind is PAGE:
+        with stages.stage("video", cancel_at_end=False) as step:
+            info = _save_page(loop, path, options, finish=lambda _: step(1, 1))
+    elif kind is SOUND:
+        with stages.stage("video", cancel_at_end=False) as step:
+            loops = count_loops(*check_length(options.repeat, options.duration), seconds)
+            info = write_sound(loop.track(loops), path, finish=lambda _: step(1, 1))
+    else:
+        written, (times, rate) = _written(loop, path, options), frame_times(path, loop.period, loop.fps)
+        with stages.stage("video", len(times), cancel_at_end=False) as step:
+            frames = CroppedFrames(loop, times, window, step, written, fine=options.depth > 8)
+            info = write_output(
+                frames,
+                path,
+                rate,
+                options,
+                comment=json.dumps(report, allow_nan=False) if options.embed_report else "",
+                origin=origin,
+                track=loop.track if options.sound else None,
+                finish=finish,
+                alpha=(loop.scene.alpha is not None or options.layer == MOVING_LAYER) and keeps_alpha(path, options),
+            )
+    loop.timings["video"] = stages.timings["video"]
+    return replace(info, window=window)
+
+
+def _facts(loop: Cinemagraph) -> dict[str, Any]:
+    """What a signature tells of how a loop was made."""
+    moving = ["sky, water or mist"] * (loop.loop is not None) + [overlay.kind for overlay in loop.overlays]
+    weather = loop.settings["weather"] if loop.weather else ""
+    return {
+        "moving": moving, "detail": loop.settings["detail"], "appearance": loop.appearance, "weather": weather,
+    }  # fmt: skip
+
+
+def _origin(loop: Cinemagraph) -> Origin:
+    """Raises OptionError if there is no file of the photo to read it from."""
+    photo = loop.scene.source
+    if photo is None or not photo.content:
+        raise OptionError(
+            "Scene files and pixels have no metadata to keep; animate the photo itself, or omit keep_metadata."
+        )
+    return read_origin(photo.content)
+
+
+def _window(loop: Cinemagraph, crop: str | None, *, even: bool) -> Window | None:
+    """The part of its frames that is shown; None for all."""
+    if crop is None:
+        return None
+    moves = moving_points(loop.mask, loop.motion) * loop.motion.norm(dim=0)
+    for layer in loop.overlays:
+        moves = moves + moving_points(layer.reach, loop.motion) * moves.amax().clamp_min(1)
+    return crop_window(check_crop(crop), loop.width, loop.height, moves.cpu().numpy(), even=even)
+
+
+def _written(loop: Cinemagraph, path: PathLike, options: FileOptions) -> Callable[[np.ndarray], np.ndarray]:
+    """What of a frame a file gets. Says so where something opaque has to lie under what is transparent."""
+    alpha, kept = loop.scene.alpha, keeps_alpha(path, options)
+    if options.depth > 8 and not loop.is_fine:
+        _log.warning("%s: plants, cloth, styles and weather are drawn in 8 bits, not 16.", printable(path))
+    if options.layer == MOVING_LAYER:
+        return partial(moving_layer, still=loop[0], matte=loop.matte)
+    if alpha is None:
+        return lambda frame: frame
+    if not kept:
+        said = "%s cannot keep what is transparent in the photo; %s lies under it."
+        _log.warning(said, printable(path), UNDER_NAME)
+    return partial(with_alpha if kept else flattened, alpha=alpha)
+
+
+def _save_page(loop: Cinemagraph, path: PathLike, options: FileOptions, finish: Finish) -> VideoInfo:
+    shares = zip(CLASSES, loop.layers.mean(dim=(1, 2)).tolist(), strict=True)
+    moving = [name for name, share in shares if share > MIN_MOVING_SHARE]
+    moving += [overlay.kind for overlay in loop.overlays]
+    moving += [str(loop.settings["weather"])] if loop.weather else []
+    description, title, shown = ", ".join(["Photo in motion", *moving]), Path(path).stem, loop.opaque
+    loops = max(1, int(PAGE_SECONDS * loop.fps / loop.period))
+    return write_page(
+        shown.loop,
+        loop.period,
+        loop.fps,
+        path,
+        title=title,
+        alt=description,
+        quality=options.quality,
+        overlays=shown.overlays,
+        appearance=shown.appearance,
+        weather=shown.weather,
+        still=shown.scene.photo,
+        sound=encode_flac(loop.track(loops)) if options.sound else None,
+        finish=finish,
+    )
+
+
+def _in_turn(first: Finish, second: Finish, path: Path) -> None:
+    first(path)
+    second(path)
