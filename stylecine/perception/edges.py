@@ -5,22 +5,28 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import reduce
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from stylecine.machine.threads import one_thread
-from stylecine.ops.image import dilate
+from stylecine.ops.image import box_means, dilate, fit_short_side, resize
 from stylecine.ops.regions import connected
 from stylecine.options import SKY, WATER
 from stylecine.perception.layers import likeliest, moving
-from stylecine.perception.thin import step_across, thin_static
+from stylecine.perception.thin import thin_static
 
 RIM = 0.0015  # of the short side: this far inside what moves its border stands still
-EDGE_SEARCH = 0.012  # of the short side: an edge in the photo this near the border is taken for the true border
-EDGE_FACTOR = 2.5  # times the 90th percentile of the edge strength in what moves: more is an edge, not texture
+GRID = 256  # short side of the copy on which local colours are judged
+NEIGHBOURHOOD = 0.05  # of the short side: how far around a place they are
+MIXED = 0.012  # of the short side: this near to what stands, colours are not those of what moves
+UNLIKE = 2.5  # standard deviations from the colours of what moves around a place: more is something else
+LEAST_DEVIATION = 0.05  # of [-1, 1]: what plain sky is taken to vary by
+LEAST_CONTRAST = 0.1  # of [-1, 1]: between what moves and what stands around a place, if they are to be told apart
+TOWARDS = 0.12  # of the way from the colour of what moves to that of what stands: less is neither
+BAND = 0.03  # of the short side: how far what is like static things reaches beyond them
 OPEN_SKY = 0.03  # of the short side: this far from static things the sky is nothing but sky
 SUN_WHITE = 0.85  # of [-1, 1]: darkest channel of the whitest place in the sky; below, there is no sun
 SUN_CONTRAST = 0.35  # of [-1, 1]: how far below that the surroundings of a sun stay on average
@@ -59,8 +65,8 @@ def erode(
     with all that stands there in one piece.
 
     Masks are never quite at the edge; a ridge's outermost pixels would be torn off and drift into the sky. So a thin
-    rim is removed; where the photo [3,H,W] has an edge near the border that is much stronger than the texture of what
-    moves, everything up to that edge; and thin static things before it, the sun and stars.
+    rim is removed; what is joined to static things and has their colours; and thin static things before what moves, the
+    sun and stars.
     """
     mask = moving(layers)
     short = min(mask.shape)
@@ -75,19 +81,46 @@ def erode(
     for start in starts:
         stands &= ~_piece_at(stands, start)
     thin &= stands
-    static |= stands
-    near = dilate(static, round(EDGE_SEARCH * short)) & ~static
-    strength = _edge_strength(photo)
-    edges = torch.zeros_like(static)
-    for layer in layers:
-        inside = (layer > 0) & ~near
-        if bool(inside.any()):
-            texture = strength[inside][:: max(1, int(inside.sum()) // 10_000)].quantile(0.9)
-            edges |= (layer > 0) & near & (strength > EDGE_FACTOR * texture + 0.02)
-    gap = max(1, round(EDGE_SEARCH * short / 2))
-    closed = ~dilate(~dilate(static | edges, gap), gap)
-    still = dilate(static | (closed & near), max(1, round(RIM * short)))
-    return Eroded(layers, torch.where(still, 0.0, mask), thin)
+    rim = max(1, round(RIM * short))
+    still = dilate(static | stands, rim)
+    alike = dilate(_alike(photo, static, still), rim)
+    if freed is not None:
+        alike &= ~freed
+    return Eroded(layers, torch.where(still | alike, 0.0, mask), thin)
+
+
+def _alike(photo: Tensor, static: Tensor, still: Tensor) -> Tensor:
+    """Bool [H,W]: what is joined to places that are `still` and differs from what moves around it as `static` things
+    do: their outlines, where a mask misses them, haloes of what is out of focus, treetops in haze."""
+    short = min(still.shape)
+    grid = fit_short_side(still.shape, GRID)
+    small, radius = resize(photo, grid), max(1, round(NEIGHBOURHOOD * min(grid)))
+
+    def colours(places: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Share of cells [1,h,w] within reach that lie in these places, mean of their colours, variance."""
+        whole = (F.adaptive_avg_pool2d(places.float()[None], grid) > 0.99).float()
+        share = box_means(whole, radius)
+        mean, square = (box_means(x * whole, radius) / share.clamp_min(1e-4) for x in (small, small**2))
+        return share, mean, (square - mean**2).clamp_min(0)
+
+    some, moving, variance = colours(~dilate(still, max(1, round(MIXED * short))))
+    others, standing, _ = colours(static)
+    contrast = (standing - moving).square().sum(0)
+    told_apart = (some > 0.02)[0] & (others > 0.01)[0] & (contrast > LEAST_CONTRAST**2)
+    if not bool(told_apart.any()):
+        return torch.zeros_like(still)
+    moving, variance, towards = (
+        resize(x, still.shape) for x in (moving, variance, (standing - moving) / contrast.clamp_min(1e-4))
+    )
+    difference = photo - moving
+    unlike = (difference.square() / (variance + LEAST_DEVIATION**2)).mean(0) > UNLIKE**2
+    alike = (
+        unlike & ((difference * towards).sum(0) > TOWARDS) & (resize(told_apart[None].float(), still.shape)[0] > 0.99)
+    )
+    alike &= dilate(still, max(1, round(BAND * short))) & ~still
+    parts = connected(alike.cpu().numpy())
+    joined = np.isin(parts.numbers, parts.numbers[(dilate(still, 2) & alike).cpu().numpy()])
+    return alike & torch.from_numpy(joined).to(alike.device)
 
 
 def _piece_at(places: Tensor, point: tuple[float, float]) -> Tensor:
@@ -154,8 +187,3 @@ def _discs(places: Tensor) -> list[Tensor]:
     large_disc = ~small & (size <= MAX_ROUND_SUN * places.numel()) & (size > MIN_ROUNDNESS * circle)
     chosen = large_disc | small if parts.count <= MAX_SMALL_PARTS else large_disc
     return [torch.from_numpy(disc).to(places.device) for disc in parts.masks(chosen)]
-
-
-def _edge_strength(photo: Tensor) -> Tensor:
-    """[3,H,W] -> [H,W]: largest difference across two pixels, in any channel, at a place and its neighbours."""
-    return dilate(reduce(torch.maximum, (step_across(channel) for channel in photo)), 1)

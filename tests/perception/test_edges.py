@@ -15,8 +15,33 @@ def test_static_objects_keep_their_edges() -> None:
     layers = torch.zeros(4, 400, 400)
     layers[0, :204] = 1
     still = erode(layers, photo).moves == 0
-    assert still[198:].all()
-    assert not still[:190].any()
+    assert still[199:].all()
+    assert not still[:198].any()
+
+
+def test_the_halo_of_what_is_out_of_focus_is_static() -> None:
+    """The mask ends in the middle of a blurred edge; what has any of the ridge's colour stands."""
+    photo = (0.5 - torch.sigmoid((torch.arange(400.0) - 200) / 4)).expand(3, 400, 400).mT.clone()
+    layers = torch.zeros(4, 400, 400)
+    layers[0, :200] = 1
+    still = erode(layers, photo).moves == 0
+    assert still[194:].all()
+    assert not still[:185].any()
+
+
+def test_the_top_of_a_tree_that_the_mask_misses_is_static() -> None:
+    tree = (slice(290, 300), slice(195, 205))
+    photo, layers = sky_over_ground([tree])
+    moves = erode(layers, photo).moves
+    assert (moves[tree] == 0).all()
+    assert (moves[:285] == 1).all()
+
+
+def test_a_cloud_over_a_ridge_is_not_part_of_it() -> None:
+    """It is less like the ground than the sky is."""
+    photo, layers = sky_over_ground([])
+    photo[:, 290:300, 100:300] = 0.9
+    assert (erode(layers, photo).moves[:297] == 1).all()
 
 
 def sky_over_ground(things: list[tuple[slice, slice]]) -> tuple[torch.Tensor, torch.Tensor]:
