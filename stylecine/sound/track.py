@@ -18,7 +18,7 @@ SEED = 57  # of everything that is drawn by lot: the same loop sounds the same
 WIDTH = 0.9  # how far to the sides the rims of the picture are heard; 1 is in one loudspeaker alone
 NEAR_TREBLE, FAR_TREBLE = 18_000.0, 2_500.0  # Hz up to which what is near, and what is at the horizon, is heard
 FAINT = -35.0  # LUFS where nothing but a faint wind is heard
-MAX_PERIOD = 60.0  # seconds after which a longer track repeats, if its loops divide it so
+MAX_PERIOD = 60.0  # seconds after which a longer track repeats, and half of that: see `_repeats`
 MAX_SECONDS = 300.0  # of one loop with a sound
 
 
@@ -42,17 +42,25 @@ class Track:
 def make_track(sources: Sequence[Source], seconds: float, loops: int = 1, speed: float = 1.0) -> Track:
     """The sound of so many loops of a length in seconds, whose waves come `speed` times as fast as natural ones.
 
-    Longer tracks than MAX_PERIOD repeat one of whole loops, where their number can be divided. Silent without sources.
-    Raises OptionError for loops above MAX_SECONDS.
+    Silent without sources. Raises OptionError for loops above MAX_SECONDS.
     """
     check_seconds(seconds)
-    own = max(k for k in range(1, loops + 1) if loops % k == 0 and (k == 1 or k * seconds <= MAX_PERIOD))
-    samples = max(1, round(own * seconds * RATE))
+    repeats = _repeats(seconds, loops)
+    samples = max(1, round(loops * seconds * RATE / repeats))
     total = np.zeros((2, samples))
     for number, source in enumerate(sources):
-        waves = own * max(1, round(seconds * speed / source.wave_seconds))
+        waves = round(loops / repeats * max(1, round(seconds * speed / source.wave_seconds)))
         total += _placed(source, samples, waves, np.random.default_rng([SEED, number]))
-    return Track(normalised(total.T, _target(sources)).astype(np.float32), loops // own)
+    return Track(normalised(total.T, _target(sources)).astype(np.float32), repeats)
+
+
+def _repeats(seconds: float, loops: int) -> int:
+    """How often the period of a track is heard in so many loops: so that it lasts MAX_PERIOD at most, and at least half
+    of that, or one loop; if possible whole loops."""
+    fewest = min(loops, math.ceil(loops * seconds / MAX_PERIOD))
+    most = min(loops, int(2 * loops * seconds / MAX_PERIOD))
+    whole = (repeats for repeats in range(fewest, most + 1) if loops % repeats == 0)
+    return next(whole, fewest)
 
 
 def check_seconds(seconds: float) -> None:

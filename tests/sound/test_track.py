@@ -175,10 +175,17 @@ def test_more_loops_are_one_longer_track() -> None:
     assert not (one == two).all() and not (two == three).all()
 
 
-def test_very_long_tracks_repeat_whole_loops() -> None:
-    track = make_track([], 4.0, 900)
-    assert track.samples == 900 * 4 * RATE and len(track.period) == MAX_PERIOD * RATE
-    assert make_track([], 4.0, 31).repeat == 31, "a prime number of loops"
+@pytest.mark.parametrize(("loops", "repeat"), [(15, 1), (16, 2), (17, 2), (19, 2), (31, 3), (35, 3), (900, 60)])
+def test_a_long_track_repeats_after_half_a_minute_to_a_minute(loops: int, repeat: int) -> None:
+    """Whole loops, where their number can be divided so."""
+    track = make_track([source("surf")] if loops < 20 else [], 4.0, loops)
+    assert track.repeat == repeat
+    assert track.samples == pytest.approx(loops * 4 * RATE, abs=repeat / 2)
+    assert MAX_PERIOD / 2 <= len(track.period) / RATE <= MAX_PERIOD
+
+
+def test_a_long_loop_is_one_period() -> None:
+    assert make_track([], 80.0, 3).repeat == 3
 
 
 def test_parts_of_a_track_go_round() -> None:
