@@ -131,7 +131,9 @@ def gather(
         flow = resize(loop.motion, grid).cpu().numpy() * _flow_scale(loop)
         undecided = scenery.toss_up & (options.motion is None)
         moving_regions = _moving(small_layers, coarse, flow, scenery.disagreement, undecided, vivid, scene)
-    doubtful = [] if loop is None else torn_regions(probabilities, loop.layers, loop.mask)
+    doubtful = list[Doubt]()
+    if loop is not None and loop.loop is not None:  # what of the landscape moves, as in the loop's own warning
+        doubtful = torn_regions(probabilities, loop.layers, loop.loop.moving)
     left_out = list[Doubt]()
     if predicted:
         unsure = doubtful_regions(probabilities, moving(layers), painted)
