@@ -25,7 +25,7 @@ MAX_RADIUS = 0.009  # of the short side: half the width of posts, masts, ropes a
 MIN_CONTRAST = 0.1  # before water and sky
 FAINT_CONTRAST = 0.03  # the mean along a line, before a clear sky: that of wires in fog
 CLOUD_LINE_FACTOR = 6.0  # from there up to MIN_CONTRAST: times that of three quarters of the sky
-MIN_SEEN = 0.06  # mean probability with which the eye sees a thing before the sky: it sees even less in clouds
+MIN_SEEN = 0.06  # mean probability with which the eye sees a thing: it sees even less in clouds and waves
 DIRECTION_FACTOR = 1.25  # a line stands out if its mean exceeds this many times that of all directions by as much
 WEAK_SHARE = 0.5  # of what it stands out by at its clearest: a wire goes on with so much
 SHARP_SHARE = 0.45  # of its contrast: the step at its edges, across two pixels; those of clouds and waves are softer
@@ -50,7 +50,7 @@ UPRIGHT_EXTENT = 0.08  # of the short side: height of the whole edge
 def thin_static(photo: Tensor, sky: Tensor, water: Tensor, occluder: Tensor | None = None) -> Tensor:
     """photo [3,H,W] in [-1,1], sky and water bool [H,W], where they move -> bool [H,W]: thin static things in them.
 
-    occluder: [h,w], `Seen.occluder`, if the eye has seen the photo: what it sees nothing of before the sky is a cloud.
+    occluder: [h,w], `Seen.occluder`, if the eye has seen the photo: what it sees nothing of is a cloud or a wave.
     """
     size = fit_short_side(sky.shape, SHORT_SIDE)
     small = resize(photo, size)
@@ -66,10 +66,10 @@ def thin_static(photo: Tensor, sky: Tensor, water: Tensor, occluder: Tensor | No
         gap = (small[2] - small[0] > GAP_BLUE) & (bluer > GAP_BLUER * darker)
         wires = _straight_before_sky(torch.where(gap, 0.0, darker), sky)
         found |= _attached(wires, wires, static | _frame(static), 2 * length)
-        if occluder is not None:
-            found = _seen(found, resize(occluder[None], size)[0])
     if bool(water.any()):
         found |= _upright(water & (bright | _straight(darker, water)), water, static, length)
+    if occluder is not None:
+        found = _seen(found, resize(occluder[None], size)[0])
     found = found | _gaps_of_crowns(found, static, sky)
     return resize(found[None].float(), photo.shape[1:])[0] > 0.25
 
