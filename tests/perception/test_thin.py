@@ -70,13 +70,13 @@ def test_a_post_before_a_sky_as_blue_as_it_is_found_but_a_bluer_gap_between_clou
     assert found[125:245, 101].all() and not found[:240, 290:312].any()
 
 
-def test_what_the_eye_sees_nothing_of_before_the_sky_is_a_cloud() -> None:
-    """Before water it may see as little of a post."""
+@pytest.mark.parametrize(("probability", "kept"), [(0.0, False), (0.1, True)])
+def test_what_the_eye_sees_nothing_of_is_a_cloud_or_a_wave(probability: float, kept: bool) -> None:
     photo, moves = shore()
     photo[:, 120:260, 200:203] = 0.7
-    for occluder, kept in ((torch.zeros(30, 40), False), (torch.full((30, 40), 0.1), True)):
-        assert bool(thin_static(photo, moves, NOTHING, occluder).any()) == kept
-        assert thin_static(photo, NOTHING, moves, occluder).any()
+    occluder = torch.full((30, 40), probability)
+    for places in ((moves, NOTHING), (NOTHING, moves)):
+        assert bool(thin_static(photo, *places, occluder).any()) == kept
 
 
 def test_wood_no_darker_than_the_water_is_found_by_its_colour() -> None:
