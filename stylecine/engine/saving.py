@@ -60,6 +60,8 @@ def save(
         photo: Any = {"source": loop.scene.source, "pixels": loop.scene.photo}
         sign = partial(signer.sign, path=path, report=report, **photo, **_facts(loop))
         finish = partial(_in_turn, add_silence, sign) if silent else sign
+    if kind is not SOUND:
+        _say_what_is_lost(loop, path, options)
     stages = Stages(progress)
     release_freed()  # what measures and warnings took is for the encoder
     if kind is PAGE:
@@ -117,19 +119,22 @@ def _window(loop: Cinemagraph, crop: str | None, *, even: bool) -> Window | None
     return crop_window(check_crop(crop), loop.width, loop.height, moves.cpu().numpy(), even=even)
 
 
-def _written(loop: Cinemagraph, path: PathLike, options: FileOptions) -> Callable[[np.ndarray], np.ndarray]:
-    """What of a frame a file gets. Says so where something opaque has to lie under what is transparent."""
-    alpha, kept = loop.scene.alpha, keeps_alpha(path, options)
+def _say_what_is_lost(loop: Cinemagraph, path: PathLike, options: FileOptions) -> None:
     if options.depth > 8 and not loop.is_fine:
         _log.warning("%s: plants, cloth, styles and weather are drawn in 8 bits, not 16.", printable(path))
+    if loop.scene.alpha is not None and options.layer != MOVING_LAYER and not keeps_alpha(path, options):
+        said = "%s cannot keep what is transparent in the photo; %s lies under it."
+        _log.warning(said, printable(path), UNDER_NAME)
+
+
+def _written(loop: Cinemagraph, path: PathLike, options: FileOptions) -> Callable[[np.ndarray], np.ndarray]:
+    """What of a frame a file gets."""
+    alpha = loop.scene.alpha
     if options.layer == MOVING_LAYER:
         return partial(moving_layer, still=loop[0], matte=loop.matte)
     if alpha is None:
         return lambda frame: frame
-    if not kept:
-        said = "%s cannot keep what is transparent in the photo; %s lies under it."
-        _log.warning(said, printable(path), UNDER_NAME)
-    return partial(with_alpha if kept else flattened, alpha=alpha)
+    return partial(with_alpha if keeps_alpha(path, options) else flattened, alpha=alpha)
 
 
 def _save_page(loop: Cinemagraph, path: PathLike, options: FileOptions, finish: Finish) -> VideoInfo:
