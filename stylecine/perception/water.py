@@ -14,6 +14,7 @@ from stylecine.options import WATER
 from stylecine.perception.see import Seen
 
 RUNS, _OPEN, MIRRORS, SURF = range(len(KINDS))
+MAX_FOAM = 0.05  # probability of some foam on a stretch that mirrors its shore: those labelled so have 0.03 at most
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +34,8 @@ def judge_water(seen: Seen | None, owner: np.ndarray) -> Waters:
     maps = resize(seen.water, owner.shape).cpu().numpy()
     logits = torch.from_numpy(np.stack([parts.mean(values) for values in maps], 1))  # [stretches, 7]
     kinds, foam = logits[:, : len(KINDS)], logits[:, len(KINDS) :].softmax(1)
-    kind, foamy = kinds.argmax(1).numpy(), 1 - foam[:, 0].numpy()
+    foamy = 1 - foam[:, 0]
+    kinds[foamy > MAX_FOAM, MIRRORS] = -torch.inf
+    kind, foamy = kinds.argmax(1).numpy(), foamy.numpy()
     water = parts.numbers > 0
     return Waters(np.where(water, kind[parts.numbers], -1), np.where(water, foamy[parts.numbers], 0.0))
