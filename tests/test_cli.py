@@ -215,9 +215,10 @@ def test_a_number_of_loops_comes_before_the_duration_of_a_preset(
     given: list[str], work: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     photo_and_model = given[: given.index("--seconds")]
-    story = ["--preset", "story", "--size", "64x96", "--seconds", "0.5", "--repeat", "3", "-o", "loop.mp4"]
-    assert main([*photo_and_model, *story]) == 0, printed(capsys)
-    assert ": 64x96, 45 frames, " in printed(capsys)[0]
+    story = ["--preset", "story", "--size", "64x96", "--seconds", "0.5", "-o", "loop.mp4"]
+    for repeat, frames in (("3", 45), ("1", 15)):
+        assert main([*photo_and_model, *story, "--repeat", repeat]) == 0, printed(capsys)
+        assert f": 64x96, {frames} frames, " in printed(capsys)[0]
 
 
 def test_the_photo_of_a_live_photo_is_not_overwritten(

@@ -27,6 +27,8 @@ Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
 _NAMES = "|".join(name for name in ALL_OPTIONS if "_" in name)
 _OPTION_NAMES = re.compile(rf"(?:^|(?<=: )|(?<=omit ))(?:{_NAMES})(?= |\.$)")  # in a sentence, not in a file's name
 
+_NOT_TYPED = object()  # in place of an option's default
+
 PHOTOS = "JPEG, PNG, WebP, HEIC, AVIF, TIFF, JPEG 2000, BMP or GIF"
 
 
@@ -115,7 +117,7 @@ def as_ending(text: str) -> str:
 
 
 class _Preset(argparse.Action):
-    """Leaves its command's parser to `cli.main`, which parses once more with the defaults of `defaults_of_preset`."""
+    """Leaves its command's parser to `with_preset`."""
 
     def __call__(self, parser: Any, namespace: Any, name: Any, option: str | None = None) -> None:
         if name not in PRESETS:
@@ -124,16 +126,20 @@ class _Preset(argparse.Action):
         setattr(namespace, self.dest, name)
 
 
-def defaults_of_preset(options: argparse.Namespace) -> dict[str, Any]:
-    """Of other options, for the file that is asked for."""
+def with_preset(commands: Parser, argv: Sequence[str] | None, options: argparse.Namespace) -> argparse.Namespace:
+    """The options with a preset's defaults for the file that is asked for, parsed once more; `given` names those that
+    were typed. With a server they are as they were: the service knows presets, too."""
+    command, names = options.parser, [name for name in ALL_OPTIONS if name != "arrows"]
+    usual = {name: command.get_default(name) for name in names}
+    command.set_defaults(**dict.fromkeys(names, _NOT_TYPED))
+    typed = commands.parse_args(argv)
+    options.given = {name for name in names if getattr(typed, name) is not _NOT_TYPED}
+    command.set_defaults(**usual)
+    if getattr(options, "server", None):
+        return options
     ending = options.format or (".mp4" if options.output is None else ending_of(options.output))
-    return preset_defaults(options.preset, given(options), video=ending == ".mp4")
-
-
-def given(options: argparse.Namespace) -> dict[str, Any]:
-    """Those of a loop, its photo and its file that have another value than their default."""
-    values = {name: getattr(options, name) for name in ALL_OPTIONS} | {"arrows": tuple(options.arrows)}
-    return {name: value for name, value in values.items() if value != ALL_OPTIONS[name]["default"]}
+    command.set_defaults(**preset_defaults(options.preset, options.given, video=ending == ".mp4"))
+    return commands.parse_args(argv)
 
 
 def add_preset(command: argparse.ArgumentParser) -> None:

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from time import perf_counter
 
-from stylecine.commands.arguments import as_path, given
+from stylecine.commands.arguments import as_path
 from stylecine.commands.console import Bar, complain, extra, file_size, say
 from stylecine.errors import OptionError, printable
 from stylecine.machine.progress import FILE, LOOP, SCENE
@@ -58,8 +58,8 @@ def animate_remotely(options: argparse.Namespace, output: Path, start: float) ->
     with extra("client", "--server"):
         from stylecine.server.client import Client
 
-    chosen = given(options)
-    remote = {name: chosen[name] for name in REMOTE_OPTIONS if name in chosen} | {"preset": options.preset}
+    sent = REMOTE_OPTIONS if options.preset is None else [name for name in REMOTE_OPTIONS if name in options.given]
+    remote = {name: getattr(options, name) for name in sent} | {"preset": options.preset}
     client = Client(options.server, token)
     with Bar(SCENE | LOOP | FILE) as bar:
         photo = {"size": _scene_size(options), "refine": options.refine, "arrows": options.arrows}
@@ -77,9 +77,11 @@ def animate_remotely(options: argparse.Namespace, output: Path, start: float) ->
 
 
 def _scene_size(options: argparse.Namespace) -> int:
-    """The short side of the scene: with a preset, from which the largest picture of its shape can be cut."""
-    width, height, *_ = PRESETS[options.preset]["size"] if options.preset else (options.size, options.size)
-    return int(max(width, height)) if "size" not in given(options) else int(options.size)
+    """The short side of the scene: with a preset, one from which the largest picture of its shape can be cut."""
+    if options.preset is None or "size" in options.given:
+        return int(options.size)
+    width, height, _ = PRESETS[options.preset]["size"]
+    return int(max(width, height))
 
 
 def check_served(options: argparse.Namespace) -> None:

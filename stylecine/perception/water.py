@@ -33,9 +33,8 @@ def judge_water(seen: Seen | None, owner: np.ndarray) -> Waters:
         return Waters(np.full(owner.shape, -1), np.zeros(owner.shape))
     maps = resize(seen.water, owner.shape).cpu().numpy()
     logits = torch.from_numpy(np.stack([parts.mean(values) for values in maps], 1))  # [stretches, 7]
-    kinds, foam = logits[:, : len(KINDS)], logits[:, len(KINDS) :].softmax(1)
-    foamy = 1 - foam[:, 0]
+    kinds, foamy = logits[:, : len(KINDS)], 1 - logits[:, len(KINDS) :].softmax(1)[:, 0].numpy()
     kinds[foamy > MAX_FOAM, MIRRORS] = -torch.inf
-    kind, foamy = kinds.argmax(1).numpy(), foamy.numpy()
+    kind = kinds.argmax(1).numpy()
     water = parts.numbers > 0
     return Waters(np.where(water, kind[parts.numbers], -1), np.where(water, foamy[parts.numbers], 0.0))

@@ -79,6 +79,8 @@ def test_the_service_makes_photos_that_move_and_long_videos(
     assert main([*common, "-o", str(tmp_path / "story.mp4"), "--preset", "story"]) == 0, capsys.readouterr().err
     frames, _ = read_video(tmp_path / "story.mp4")
     assert len(frames) == 150 and frames[0].shape[:2] == (72, 40)  # 15 s of the largest window of the shape
+    assert main([*common, "-o", str(tmp_path / "once.mp4"), "--preset", "story", "--repeat", "1"]) == 0
+    assert len(read_video(tmp_path / "once.mp4")[0]) == 10, "the usual number of repeats is given, too"
     assert main([*common, "-o", str(tmp_path / "long.mp4"), "--duration", "10m"]) == 2
     assert "a video repeats its loop at most 20 times here" in capsys.readouterr().err
     assert not list(tmp_path.glob(".stylecine*")) and not (tmp_path / "long.mp4").exists()
