@@ -340,43 +340,29 @@ class Cinemagraph:
         matte: np.ndarray = (255 * most.nan_to_num(0.0).clamp(0, 1)).ceil().to(torch.uint8).cpu().numpy()
         return matte
 
-    @cached_property
-    def opaque(self) -> Self:
-        """The same loop with UNDER under what is transparent, as pages play it."""
-        places, photo = self.scene.transparent, self.scene.photo
-        if self.scene.alpha is None or places is None:
-            return self
-        photo = np.where(places[..., None], flattened(photo, self.scene.alpha), photo)
-        under, here = (torch.from_numpy(each).to(self.mask.device) for each in (photo, places[..., None]))
-
-        def shown(picture: Tensor) -> Tensor:
-            return torch.where(here, under, picture)
-
-        overlays = (replace(o, photo=shown(o.photo), background=shown(o.background)) for o in self.overlays)
-        loop = None if self.loop is None else replace(self.loop, photo=shown(self.loop.photo))
-        return replace(self, scene=replace(self.scene, photo=photo, alpha=None), loop=loop, overlays=tuple(overlays))
-
     def live(self) -> bytes:
         """The web pack from which stylecine/player plays the loop in a browser, at any frame rate: docs/player.md.
 
         Raises OptionError for warp dfw and sampling splat, which no shader plays.
         """
-        shown = self.opaque
         return pack(
-            shown.loop,
+            self.loop,
             self.period,
             self.fps,
-            overlays=shown.overlays,
+            overlays=self.overlays,
             appearance=self.appearance,
             weather=self.weather,
-            still=shown.scene.photo,
+            still=self.scene.photo,
+            alpha=self.scene.alpha,
             layers=self.layers,
         )
 
     def _repr_html_(self) -> str:
         """The loop at a modest size, as a video inside of the HTML, for a notebook."""
         caption = f"{len(self)} frames of {self.width}x{self.height}, {self.fps:g} a second"
-        return loop_html(self.opaque.__getitem__, len(self), self.fps, caption)
+        alpha = self.scene.alpha
+        shown = self.__getitem__ if alpha is None else lambda t: flattened(self[t], alpha)
+        return loop_html(shown, len(self), self.fps, caption)
 
     def save(
         self,

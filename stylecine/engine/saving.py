@@ -142,20 +142,21 @@ def _save_page(loop: Cinemagraph, path: PathLike, options: FileOptions, finish: 
     moving = [name for name, share in shares if share > MIN_MOVING_SHARE]
     moving += [overlay.kind for overlay in loop.overlays]
     moving += [str(loop.settings["weather"])] if loop.weather else []
-    description, title, shown = ", ".join(["Photo in motion", *moving]), Path(path).stem, loop.opaque
+    description, title = ", ".join(["Photo in motion", *moving]), Path(path).stem
     loops = max(1, int(PAGE_SECONDS * loop.fps / loop.period))
     return write_page(
-        shown.loop,
+        loop.loop,
         loop.period,
         loop.fps,
         path,
         title=title,
         alt=description,
         quality=options.quality,
-        overlays=shown.overlays,
-        appearance=shown.appearance,
-        weather=shown.weather,
-        still=shown.scene.photo,
+        overlays=loop.overlays,
+        appearance=loop.appearance,
+        weather=loop.weather,
+        still=loop.scene.photo,
+        alpha=loop.scene.alpha,
         sound=encode_flac(loop.track(loops)) if options.sound else None,
         finish=finish,
     )

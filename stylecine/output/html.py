@@ -49,6 +49,7 @@ def write_page(
     appearance: Appearance | None = None,
     weather: Weather | None = None,
     still: np.ndarray | None = None,
+    alpha: np.ndarray | None = None,
     sound: bytes | None = None,
     finish: Finish | None = None,
 ) -> VideoInfo:
@@ -56,14 +57,15 @@ def write_page(
 
     Its content security policy allows only its own content, and no requests.
 
-    still: of `web_pack.pack`. sound: an audio file that a button plays. quality: of its images, 0 to 100 (best);
+    still, alpha: of `web_pack.pack`. sound: an audio file that a button plays. quality: of its images, 0 to 100 (best);
     default 90. finish: called with the complete temporary file. Raises the errors of `web_pack.pack`, and OutputError
     if the file cannot be written.
     """
     quality = QUALITY if quality is None else quality
     # the player takes the image for the photo, or needs that
-    changed = (appearance is not None and not appearance.drift) or weather is not None
-    over: dict[str, Any] = {"overlays": overlays, "appearance": appearance, "weather": weather, "still": still}
+    changed = (appearance is not None and not appearance.drift) or weather is not None or alpha is not None
+    over: dict[str, Any] = {"overlays": overlays, "appearance": appearance, "weather": weather}
+    over |= {"still": still, "alpha": alpha}
     content = pack(loop, period, fps, **over, quality=quality, photo=changed)
     frame = first_frame(loop, **over)
     height, width = frame.shape[:2]

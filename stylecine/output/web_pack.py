@@ -32,9 +32,10 @@ from stylecine.picture.loop import BANDS, Loop, light_planes
 from stylecine.picture.overlay import Overlay
 from stylecine.picture.photo import encode_png
 from stylecine.picture.style import Appearance
+from stylecine.picture.transparency import UNDER, flattened
 from stylecine.picture.weather import Weather
 
-FORMAT = 8  # a player reads its own only
+FORMAT = 9  # a player reads its own only
 BLOCK = 8  # canvas pixels between two values of the statistics
 INT16_STEPS = 32767
 SUPPORT = 2  # grid points on either side that a cubic B-spline needs
@@ -52,6 +53,7 @@ def pack(
     appearance: Appearance | None = None,
     weather: Weather | None = None,
     still: np.ndarray | None = None,
+    alpha: np.ndarray | None = None,
     layers: Tensor | None = None,
     quality: int | None = None,
     photo: bool = True,
@@ -62,7 +64,8 @@ def pack(
         frames per second.
     overlays: over it, in the order in which they are drawn. appearance: in which all are shown; weather: before them;
         images are stored without either.
-    still: the photo, uint8 [H,W,3], needed if only weather moves.
+    still: the photo, uint8 [H,W,3], needed if only weather moves. alpha: of it, uint8 [H,W]; UNDER is shown where it is
+        transparent.
     layers: [K,H,W] in [0,1], for display over the photo; stored on the displacement's grid, and of overlays that of
         cloth, which one paints as well. Without a landscape it is the only one, on its own grid.
     quality: None stores images losslessly, as PNG; 0 to 100 (best) as WebP, which changes frames by a few levels.
@@ -109,6 +112,8 @@ def pack(
     if weather is not None:
         fallen, facts["weather"] = _weather(weather)
         tensors |= fallen
+    if alpha is not None:
+        tensors["cover"], facts["cover"] = _raw(encode_png(255 - alpha)), [*UNDER]
     return save(tensors, {"stylecine": json.dumps(facts)})
 
 
@@ -126,8 +131,9 @@ def first_frame(
     appearance: Appearance | None = None,
     weather: Weather | None = None,
     still: np.ndarray | None = None,
+    alpha: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Frame 0, uint8 [H,W,3]. still: of a loop in which only weather moves."""
+    """Frame 0, uint8 [H,W,3]. still: of a loop in which only weather moves. alpha: as in `pack`."""
     if loop is not None:
         frame = loop.photo
     elif overlays:
@@ -142,7 +148,8 @@ def first_frame(
     if weather is not None:
         share = appearance.share(0) if appearance else 0.0
         frame = weather.draw_over_(frame[None].clone(), [0.0], [share])[0]
-    return frame.cpu().numpy()
+    pixels = frame.cpu().numpy()
+    return pixels if alpha is None else flattened(pixels, alpha)
 
 
 def encode_image(pixels: np.ndarray, quality: int | None) -> bytes:

@@ -61,6 +61,15 @@ export class Program {
     this.gl.drawArrays(this.gl.TRIANGLES, 0, 3);
   }
 
+  /** Draws a part of the canvas, or all of it, over what is there, as much as its alpha says. */
+  blend(values, part) {
+    const {gl} = this;
+    gl.enable(gl.BLEND);
+    gl.blendFunc(gl.SRC_ALPHA, gl.ONE_MINUS_SRC_ALPHA);
+    this.draw(null, values, part);
+    gl.disable(gl.BLEND);
+  }
+
   /** Sets everything that a draw call needs. */
   prepare(target, values, {top = 0, width = null, rows = null} = {}) {
     const gl = this.gl;

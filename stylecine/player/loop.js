@@ -1,6 +1,7 @@
-// A loop on the GPU: a moving landscape, overlays over it, maybe in another appearance, maybe with weather before.
+// A loop on the GPU: a moving landscape, overlays over it, maybe in another appearance, maybe with weather before, and
+// one colour where the photo is transparent.
 
-import {Target} from "./gl.js";
+import {Target, Texture} from "./gl.js";
 import {Landscape} from "./landscape.js";
 import {Overlay} from "./overlay.js";
 import {ofOverlay} from "./pack.js";
@@ -17,6 +18,7 @@ export class Loop {
     this.under = this.overlays.map(() => new Target(gl, facts.width, facts.height, {format: "RGBA8"}));
     this.style = facts.style ? new Style(gl, programs, facts, tensors) : null;
     this.weather = facts.weather ? new Weather(gl, programs, facts, tensors, images.distance) : null;
+    this.cover = facts.cover ? new Texture(gl, "R8", facts.width, facts.height, images.cover, {halved: true}) : null;
   }
 
   /**
@@ -29,6 +31,7 @@ export class Loop {
     this.#draw(t, this.style?.frame ?? dry, size);
     this.style?.draw(t / period, strength, dry, size);
     this.weather?.draw(t, this.style?.share(t / period, strength) ?? 0, size);
+    if (this.cover) this.programs.COVER.blend({cover: this.cover, colour: this.facts.cover.map(c => c / 255), mip}, size);
   }
 
   /** Draws frame t as it is without a style, into a target whose rows count from the bottom, or the canvas. */
@@ -49,7 +52,9 @@ export class Loop {
 
   /** Frees everything, except the plate if it is `kept`. */
   dispose(kept = null) {
-    for (const part of [this.landscape, ...this.overlays, ...this.under, this.style, this.weather]) part?.dispose();
+    for (const part of [this.landscape, ...this.overlays, ...this.under, this.style, this.weather, this.cover]) {
+      part?.dispose();
+    }
     if (this.plate !== kept) this.plate.dispose();
   }
 }

@@ -2,7 +2,7 @@
 
 import {PlayerError} from "./gl.js";
 
-const FORMAT = 8;
+const FORMAT = 9;
 const ARRAYS = {U8: Uint8Array, I16: Int16Array, F32: Float32Array};
 
 /** {facts, tensors} of an ArrayBuffer; a tensor is {shape, data}. Throws PlayerError if it is not a pack. */
@@ -39,9 +39,9 @@ export async function decodeAll(blobs) {
   throw new PlayerError("The images of this loop cannot be read.");
 }
 
-/** The decoded images of a pack's overlays and weather, by name. Throws PlayerError. */
+/** The decoded images of a pack's overlays, weather and cover, by name. Throws PlayerError. */
 export async function decodeImages({facts, tensors}) {
-  const types = {background: facts.picture, matte: "image/png", distance: "image/png"};
+  const types = {background: facts.picture, matte: "image/png", distance: "image/png", cover: "image/png"};
   const named = Object.keys(tensors).map(name => [name, types[name.split(".").at(-1)]]).filter(([, type]) => type);
   const images = await decodeAll(named.map(([name, type]) => new Blob([tensors[name].data], {type})));
   return Object.fromEntries(named.map(([name], i) => [name, images[i]]));

@@ -494,7 +494,18 @@ void main() {
   shown = vec4(floor(clamp(mixed, 0.0, 1.0) * 255.0 + dither(at)) / 255.0, 1);
 }`;
 
+// One colour over a finished frame, where the photo is transparent.
+const COVER = PIXEL + `
+uniform sampler2D cover;
+uniform vec3 colour;
+uniform int mip;
+out vec4 shown;
+void main() {
+  ivec2 at = pixel_of();
+  shown = vec4(colour, texelFetch(cover, ivec2(at.x, textureSize(cover, mip).y - 1 - at.y), mip).r);
+}`;
+
 export const SHADERS = {
   ...{PLATE, DOWNSAMPLE, BAND, UNLIT, MIDPOINTS, COEFFICIENTS, INTEGRATE, FIELDS, LOW_PASS, LEVEL, PHOTO, FRAME},
-  ...{OVERLAY_FIELD, OVERLAY_COLUMNS, OVERLAY, RECOLOUR, WEATHER},
+  ...{OVERLAY_FIELD, OVERLAY_COLUMNS, OVERLAY, RECOLOUR, WEATHER, COVER},
 };

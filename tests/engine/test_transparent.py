@@ -1,5 +1,8 @@
 """Photos of which a part is transparent: it stands still, and files keep it or say what lies under it."""
 
+import base64
+import io
+import re
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +122,18 @@ def test_other_files_say_which_colour_lies_under_it(loop: Cinemagraph, tmp_path:
     assert f"{tmp_path / name} cannot keep what is transparent in the photo; white lies under it." in caplog.messages
     if name in ("a.mp4", "a.gif"):
         assert shown(tmp_path / name)[:, :28].mean() > 250
+
+
+@pytest.mark.parametrize("weather", [None, "snow"])
+def test_a_page_shows_neither_a_style_nor_weather_there(
+    scene: Scene, animator: Animator, clear: np.ndarray, tmp_path: Path, weather: Any
+) -> None:
+    loop = animator.render(scene, weather=weather, style=clear[..., :3], seconds=0.8, fps=10)
+    loop.save(tmp_path / "a.html")
+    image = re.search(r"data:image/webp;base64,([^\"']+)", (tmp_path / "a.html").read_text())
+    assert image is not None
+    with Image.open(io.BytesIO(base64.b64decode(image[1]))) as picture:
+        assert np.asarray(picture)[:28].min() > 250
 
 
 def test_a_codec_without_alpha_says_so_too(loop: Cinemagraph, tmp_path: Path, caplog: Any) -> None:

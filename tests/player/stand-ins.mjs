@@ -52,7 +52,7 @@ const TYPES = {Uint8Array: "U8", Int16Array: "I16", Float32Array: "F32"};
 
 /** An ArrayBuffer as output/web_pack.py writes it; tensors: {shape, data} by name. */
 export function packOf(facts, tensors = {}) {
-  const header = {__metadata__: {stylecine: JSON.stringify({format: 8, scales: {}, overlays: [], ...facts})}};
+  const header = {__metadata__: {stylecine: JSON.stringify({format: 9, scales: {}, overlays: [], ...facts})}};
   let end = 0;
   for (const [name, {shape, data}] of Object.entries(tensors)) {
     header[name] = {dtype: TYPES[data.constructor.name], shape, data_offsets: [end, end += data.byteLength]};

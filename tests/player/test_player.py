@@ -17,6 +17,7 @@ from stylecine.output.web_pack import FORMAT, pack, pack_wind
 from stylecine.picture.crossfade import BEGIN_STEPS
 from stylecine.picture.loop import Loop, frame
 from stylecine.picture.overlay import Overlay
+from stylecine.picture.transparency import UNDER, flattened
 from tests.cloths import STAND_INS, flag_mask, flag_photo, rest_shape_of
 from tests.loops import FPS, appearance_of, loop_of, packed, textured, weather_of
 
@@ -443,6 +444,32 @@ def test_weather_has_the_player_s_other_size(stage: Stage, loops: dict[str, Loop
     stage.page.evaluate("player.halfSize = false")
     shrunk = whole[: half.shape[0] * 2, : half.shape[1] * 2].reshape(half.shape[0], 2, half.shape[1], 2, 3).mean((1, 3))
     assert np.abs(half - shrunk).mean() < 5
+
+
+# --- transparent photos
+
+
+@pytest.mark.parametrize("half", [False, True])
+@pytest.mark.parametrize("over", ["nothing", "style", "weather"])
+def test_one_colour_lies_under_what_is_transparent(
+    stage: Stage, loops: dict[str, Loop], over: str, half: bool
+) -> None:
+    """As in a file that keeps no transparency: neither a style nor weather is seen there."""
+    loop = loops["drift"]
+    alpha = np.full(loop.moving.shape, 255, np.uint8)
+    alpha[:20], alpha[20] = 0, 128
+    appearance = appearance_of(loop.photo, loop.moving) if over == "style" else None
+    weather = weather_of("rain", loop.photo) if over == "weather" else None
+    stage.load(pack(loop, 60, FPS, appearance=appearance, weather=weather, alpha=alpha))
+    stage.page.evaluate(f"player.halfSize = {str(half).lower()}")
+    seen = stage.frame(12.5)
+    stage.page.evaluate("player.halfSize = false")
+    assert (seen[: 10 if half else 20] == UNDER).all()
+    if not half:
+        made = frame(loop, 12.5)
+        made = made if appearance is None else appearance.show(made, 12.5 / 60)
+        made = made if weather is None else weather.draw_over_(made[None].clone(), [12.5], [0.0])[0]
+        assert_shows(stage, 12.5, flattened(made.numpy(), alpha), 3e-3)
 
 
 # --- cloth in a style
