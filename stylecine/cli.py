@@ -104,8 +104,8 @@ def _report(error: BaseException) -> int:
 
 def _ran_out_of_memory(error: BaseException) -> bool:
     """Where hardly any is left, libraries raise anything."""
-    told = isinstance(error, RuntimeError | ImportError) and OUT_OF_MEMORY.search(str(error)) is not None
-    return isinstance(error, MemoryError) or told or available_bytes(None) < LITTLE_MEMORY
+    reported = isinstance(error, RuntimeError | ImportError) and OUT_OF_MEMORY.search(str(error)) is not None
+    return isinstance(error, MemoryError) or reported or available_bytes(None) < LITTLE_MEMORY
 
 
 def parser() -> Parser:

@@ -286,7 +286,7 @@ class RenderOptions:
 
 @dataclass(frozen=True)
 class FileOptions:
-    """The options of one file, as `Cinemagraph.save` documents them; `output.checks` checks them for its format."""
+    """The options of one file, as `Cinemagraph.save` documents them; `output.formats` checks them for its format."""
 
     quality: int | None = _option(None, "on the format's own scale: docs/formats.md", "Q", int, ge=0, le=100)
     codec: str | None = _option(None, "of a video, if its container has several", "NAME", max_length=16)

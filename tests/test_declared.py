@@ -23,7 +23,7 @@ DECLARED = {  # file: lines, each with the one that it follows
         ("    fps: float\n", "    grain: float\n    film: str\n"),
     ],
     "output/formats.py": [
-        ("    for form in (\n", '        Format(".xyz", IMAGE, "image/x-new", "Made-up", "New", (60, 80, 95), 512),\n'),
+        ("    for form in (\n", '        Image(".xyz", "image/x-new", "Made-up", "New", (60, 80, 95), 100, 512),\n'),
     ],
     "edits/model.py": [
         ("# The metadata of an edit's fields are their limits, in Python and in requests of the service.\n", """

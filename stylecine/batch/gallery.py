@@ -12,7 +12,7 @@ from stylecine.batch.spreadsheet import CREDITS, read_table
 from stylecine.errors import OptionError, OutputError, StylecineError
 from stylecine.machine.atomic import atomic_write, translate_os_errors
 from stylecine.output.embed import shrunk, webp
-from stylecine.output.formats import PAGE, VIDEO, kind_of
+from stylecine.output.formats import Page, Video, format_of
 from stylecine.output.video import read_first_frame
 from stylecine.picture.photo import load_photo
 
@@ -71,10 +71,10 @@ def _poster(record: Record, folder: Path, styled: bool) -> str:
     try:
         if styled:
             picture = load_photo(Path(record["photo"]), (record["width"], record["height"]))
-        elif kind_of(path) is PAGE:
+        elif isinstance(format_of(path), Page):
             return str(record["thumbnail"])
         else:
-            picture = read_first_frame(path) if kind_of(path) is VIDEO else load_photo(path, None)
+            picture = read_first_frame(path) if isinstance(format_of(path), Video) else load_photo(path, None)
     except StylecineError:  # the photo may be gone, or so small that it is none
         return str(record["thumbnail"])
     return base64.b64encode(webp(shrunk(picture, (POSTER_WIDTH, 4 * POSTER_WIDTH)), POSTER_QUALITY)).decode()

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from stylecine.batch.journal import Record
 from stylecine.output.embed import escaped, html_page
-from stylecine.output.formats import IMAGE, PAGE, VIDEO, format_of
+from stylecine.output.formats import format_of
 
 FIGURES = {  # of a loop -> how they are shown
     "seam": "{:.2f}",
@@ -18,7 +18,7 @@ FIGURES = {  # of a loop -> how they are shown
     "moving": "{:.0%}",
     "made_in": "{:.1f} s",
 }
-TAGS = {VIDEO: "video", IMAGE: "img", PAGE: "iframe"}  # that play a kind of loop
+TAGS = {"video": "video", "image": "img", "page": "iframe"}  # that play a kind of loop
 FILES = "'self' file:"  # opened from a disk, a page is of no origin
 POLICY = f"default-src 'none'; img-src data: {FILES}; media-src {FILES}; frame-src {FILES}"
 
@@ -71,7 +71,7 @@ def _card(record: Record, base: str, credit: Credit, details: bool) -> str:
     link = quote(base + output, errors="surrogateescape")
     frame = _picture(record["thumbnail"], f"{name}, still", f' width="{width}" height="{height}"')
     form = format_of(output)
-    if form is not None and form.kind in TAGS and form.in_browsers:
+    if form.kind in TAGS and form.in_browsers:
         data = f'data-tag="{TAGS[form.kind]}" data-loop="{link}"'
         button = f'<button type="button" aria-pressed="false" aria-label="Play {name}" {data}>'
         frame += f'{button}<span aria-hidden="true">still</span></button>'

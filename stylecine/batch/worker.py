@@ -18,8 +18,8 @@ from stylecine.engine.animator import Animator
 from stylecine.engine.cinemagraph import Cinemagraph
 from stylecine.errors import DiskFull, StylecineError
 from stylecine.options import FILE_OPTIONS, OPTIONS, PHOTO_OPTIONS, RenderOptions
-from stylecine.output.checks import check_size
 from stylecine.output.embed import shrunk, webp
+from stylecine.output.formats import check_size
 from stylecine.output.metadata import json_figures
 from stylecine.output.preview import mask_overlay
 from stylecine.picture.photo import photo_size

@@ -19,7 +19,7 @@ from stylecine.options import (
     format_size,
     preset_defaults,
 )
-from stylecine.output.formats import FORMATS, describe_endings, ending_of, format_of
+from stylecine.output.formats import FORMATS, describe_endings, ending_of, find_format
 
 Options: TypeAlias = Mapping[str, Mapping[str, Any]]
 Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
@@ -109,7 +109,7 @@ def as_ending(text: str) -> str:
     """The ending of a format, typed with or without its dot, or the format's name."""
     named = next((ending for ending, form in FORMATS.items() if form.name.lower() == text.lower()), "")
     ending = named or "." + text.removeprefix(".")
-    form = format_of(f"loop{ending}")
+    form = find_format(f"loop{ending}")
     if form is None or form.parts or not form.ending:
         endings = (other.removeprefix(".") for other, form in FORMATS.items() if other and not form.parts)
         raise argparse.ArgumentTypeError(f"'{text}' is not one of {', '.join(endings)}")

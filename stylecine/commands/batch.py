@@ -33,9 +33,8 @@ from stylecine.commands.early import check_model
 from stylecine.commands.manifest import RESERVED, skipped_in, tasks_of
 from stylecine.errors import OptionError, OutputError, StylecineError
 from stylecine.machine.atomic import check_destination
-from stylecine.options import FILE_OPTIONS, OPTIONS, FileOptions, RenderOptions, check_inversion_options, check_live
-from stylecine.output.checks import check_format, check_writable
-from stylecine.output.formats import PAGE, files_of, kind_of
+from stylecine.options import FILE_OPTIONS, OPTIONS, FileOptions, RenderOptions, check_inversion_options
+from stylecine.output.formats import check_format, check_writable, files_of, format_of
 from stylecine.picture.size import checked_size
 
 if TYPE_CHECKING:
@@ -185,8 +184,7 @@ def _check_options(tasks: Sequence[Task]) -> None:
             check_format(task.output, file, values["fps"])
             if len(files_of(task.output)) > 1:
                 raise OptionError(f"'{task.output}' would be two files; use livephoto.zip.")
-            if kind_of(task.output) is PAGE:
-                check_live(values["warp"], values["sampling"])
+            format_of(task.output).check_loop(values["warp"], values["sampling"])
         except StylecineError as error:
             raise type(error)(f"{task.photo}: {error}") from None
 

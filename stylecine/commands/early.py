@@ -6,9 +6,8 @@ from pathlib import Path
 from stylecine.commands.arguments import file_options, photo_options, render_options
 from stylecine.errors import MaskError, MotionError, PhotoError, SceneError
 from stylecine.machine.given import check_file
-from stylecine.options import STYLES, RenderOptions, check_device_name, check_inversion_options, check_live
-from stylecine.output.checks import check_format, check_writable
-from stylecine.output.formats import PAGE, kind_of
+from stylecine.options import STYLES, RenderOptions, check_device_name, check_inversion_options
+from stylecine.output.formats import check_format, check_writable, format_of
 from stylecine.picture.size import checked_size
 from stylecine.weights import find_model
 
@@ -48,6 +47,5 @@ def check_model(options: argparse.Namespace) -> None:
 def check_saved(output: Path, options: argparse.Namespace) -> None:
     """The output, its options, and whether it can be written."""
     check_format(output, file_options(options), options.fps)
-    if kind_of(output) is PAGE:
-        check_live(options.warp, options.sampling)
+    format_of(output).check_loop(options.warp, options.sampling)
     check_writable(output)

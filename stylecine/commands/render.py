@@ -13,7 +13,7 @@ from stylecine.commands.early import check_loop, check_model, check_saved
 from stylecine.commands.saving import check_files, output_of, protect_inputs, save
 from stylecine.errors import StylecineWarning
 from stylecine.machine.progress import FILE, LOOP
-from stylecine.output.checks import check_size
+from stylecine.output.formats import check_size
 from stylecine.picture.size import check_preview_size
 
 if TYPE_CHECKING:

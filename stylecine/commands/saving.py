@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 from stylecine.commands.arguments import Usage, file_options
 from stylecine.commands.console import make_folder
 from stylecine.errors import OutputError, printable
-from stylecine.output.checks import check_size
-from stylecine.output.formats import AOVS, PREVIEWS, ending_of, files_of
+from stylecine.output.formats import AOVS, PREVIEWS, check_size, ending_of, files_of
 
 if TYPE_CHECKING:
     from stylecine.engine.cinemagraph import Cinemagraph

@@ -64,8 +64,8 @@ class Animator(Networks):
         """The expensive part, once per photo: its latents, what moves in it and how. Parameters as in `animate`."""
         stages = Stages(progress, self.device)
         scene, image = self._empty_scene(photo, size, refine, seed, stages)
-        with another_thread(self.device, "stylecine-look") as begin:  # much of it uses one core; inversion uses all
-            ahead = begin(lambda: look(image, self.eye))
+        with another_thread(self.device, "stylecine-look") as submit:  # much of it uses one core; inversion uses all
+            ahead = submit(lambda: look(image, self.eye))
             return self._with_what_moves(self._with_latents(scene, image, stages), ahead.result, stages)
 
     @torch.no_grad()
@@ -83,8 +83,8 @@ class Animator(Networks):
         """As `invert`, in about two thirds of the time: the latents are found by `complete`, or when something needs
         them, as `save` does and loops with warp dfw or a detail below 1.
 
-        preview: whether a small loop comes first, for which less has to be known. needs_latents: asked about the photo
-        uint8 [H,W,3]; where it says so, the latents are found at once.
+        preview: skip what stands before sky and water, which a first small loop does not need.
+        needs_latents: asked about the photo uint8 [H,W,3]; where it says so, the latents are found at once.
         """
         stages = Stages(progress, self.device)
         scene, image = self._empty_scene(photo, size, refine, seed, stages)

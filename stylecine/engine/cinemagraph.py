@@ -313,7 +313,7 @@ class Cinemagraph:
         Computes the inversion's score (about a second); includes `measures` only if they were computed before.
         """
         scene = self.scene
-        told = {
+        report = {
             "stylecine": __version__,
             "photo": scene.source.facts if scene.source else None,
             "width": self.width,
@@ -330,7 +330,7 @@ class Cinemagraph:
             "measures": json_figures(self.__dict__.get("measures")),
             "warning": self.warning or None,
         }
-        return dict(utf8_texts(told))
+        return dict(utf8_texts(report))
 
     @property
     def matte(self) -> np.ndarray:

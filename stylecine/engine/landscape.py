@@ -57,8 +57,8 @@ def move_landscape(
         moves *= torch.from_numpy(~parts.scene.transparent).to(moves)
     landscape, plate = MovingLandscape(scenery, eroded, moves, flow), None
     # Plants need one core, and the loop not always all others.
-    with another_thread(nets.device, "stylecine-plants") as begin:
-        plants = begin(lambda: _predict_plants(parts, cloth, landscape, options))
+    with another_thread(nets.device, "stylecine-plants") as submit:
+        plants = submit(lambda: _predict_plants(parts, cloth, landscape, options))
         if moves.any() or (cloth is None and parts.plants is None and options.weather is None):
             loop, plate = _make_loop(parts, landscape, swash, options, nets, stages)
             landscape = replace(landscape, loop=loop)
@@ -112,8 +112,8 @@ def _make_loop(
     sky = moves * (layers[SKY] > 0) > 0
     margin = margin_for(flow, moves, options.period, options.fps, sky)
     # The displacement uses one core, and the plate not always all others.
-    with another_thread(nets.device, "stylecine-displacement") as begin:
-        displaced = begin(lambda: _displace(landscape, swash, options, margin, sky))
+    with another_thread(nets.device, "stylecine-displacement") as submit:
+        displaced = submit(lambda: _displace(landscape, swash, options, margin, sky))
         with stages.stage("plate", max(1, refine)) as step:
             shown = photo
             if options.detail < 1 and options.warp != "pixel":

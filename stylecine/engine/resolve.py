@@ -172,21 +172,21 @@ def corrected(
     Looked at again only where the user has changed something. The last answer is kept with the scene, since the
     studio asks for loops of several sizes.
     """
-    seen, held = scene.scenery, scene.frozen if scene.frozen.any() else None
-    said = len(arrows) > 0 or held is not None or bool(scene.added.any())
-    if seen is not None and not said and torch.equal(layers, seen.layers.to(layers.device)):
+    seen, frozen = scene.scenery, scene.frozen if scene.frozen.any() else None
+    corrected_by_user = len(arrows) > 0 or frozen is not None or bool(scene.added.any())
+    if seen is not None and not corrected_by_user and torch.equal(layers, seen.layers.to(layers.device)):
         return seen
     last: tuple[Sequence[Arrow], Scenery] | None = scene.__dict__.get("_corrected")
     if last is not None and last[0] == tuple(arrows) and _same(layers, last[1].layers):
         return last[1]
-    freed = torch.from_numpy(scene.added).to(photo.device) if scene.added.any() else None
+    forced = torch.from_numpy(scene.added).to(photo.device) if scene.added.any() else None
     found = perceive(
         photo,
         layers,
         nets.seen(scene.photo, seen) if layers.any() else None,
         arrows=arrows,
-        held=None if held is None else held.to(photo.device),
-        freed=freed,
+        frozen=None if frozen is None else frozen.to(photo.device),
+        forced=forced,
         sky=torch.maximum(scene.layers[SKY], scene.edited_layers[SKY]).to(photo.device),
     )
     scene.__dict__["_corrected"] = tuple(arrows), found

@@ -16,20 +16,19 @@ from stylecine.machine.atomic import Finish, PathLike
 from stylecine.machine.memory import release_freed
 from stylecine.machine.progress import Progress, Stages
 from stylecine.movement.displacement import moving_points
-from stylecine.options import CLASSES, MOVING_LAYER, FileOptions, check_live
+from stylecine.options import CLASSES, MOVING_LAYER, FileOptions
 from stylecine.output import VideoInfo
 from stylecine.output.audio import encode_flac, write_sound
 from stylecine.output.c2pa import Credentials, signer_for
-from stylecine.output.checks import check_size, has_codec, keeps_alpha
 from stylecine.output.crop import check_crop
 from stylecine.output.encoding import check_length, count_loops
-from stylecine.output.formats import PAGE, SOUND, kind_of
+from stylecine.output.formats import Page, Sound, check_size, format_of
 from stylecine.output.html import write_page
 from stylecine.output.layer import moving_layer
 from stylecine.output.origin import Origin, read_origin
 from stylecine.output.silence import add_silence
 from stylecine.output.window import CroppedFrames, Window, crop_window
-from stylecine.output.writing import check_output, frame_times, write_output
+from stylecine.output.writing import check_output, write_output
 from stylecine.picture.transparency import UNDER_NAME, flattened, with_alpha
 from stylecine.sound.track import check_seconds
 
@@ -45,12 +44,11 @@ def save(
     """As `Cinemagraph.save` documents it."""
     check_output(path, options, loop.fps)
     check_size(path, loop.width, loop.height, options.crop)
-    kind, seconds = kind_of(path), loop.period / loop.fps
-    if kind is PAGE:
-        check_live(loop.settings["warp"], loop.settings["sampling"])
-    if kind is SOUND or options.sound:
+    form, seconds = format_of(path), loop.period / loop.fps
+    form.check_loop(loop.settings["warp"], loop.settings["sampling"])
+    if isinstance(form, Sound) or options.sound:
         check_seconds(seconds)
-    window = _window(loop, options.crop, even=has_codec(path))
+    window = _window(loop, options.crop, even=form.has_codec)
     origin = _origin(loop) if options.keep_metadata else None
     signer = signer_for(path, c2pa) if c2pa else None
     report = loop.report() if options.embed_report or signer else {}
@@ -60,19 +58,19 @@ def save(
         photo: Any = {"source": loop.scene.source, "pixels": loop.scene.photo}
         sign = partial(signer.sign, path=path, report=report, **photo, **_facts(loop))
         finish = partial(_in_turn, add_silence, sign) if silent else sign
-    if kind is not SOUND:
+    if not isinstance(form, Sound):
         _say_what_is_lost(loop, path, options)
     stages = Stages(progress)
     release_freed()  # what measures and warnings took is for the encoder
-    if kind is PAGE:
+    if isinstance(form, Page):
         with stages.stage("video", cancel_at_end=False) as step:
             info = _save_page(loop, path, options, finish=lambda _: step(1, 1))
-    elif kind is SOUND:
+    elif isinstance(form, Sound):
         with stages.stage("video", cancel_at_end=False) as step:
             loops = count_loops(*check_length(options.repeat, options.duration), seconds)
             info = write_sound(loop.track(loops), path, finish=lambda _: step(1, 1))
     else:
-        written, (times, rate) = _written(loop, path, options), frame_times(path, loop.period, loop.fps)
+        written, (times, rate) = _written(loop, path, options), form.shown(loop.period, loop.fps)
         with stages.stage("video", len(times), cancel_at_end=False) as step:
             frames = CroppedFrames(loop, times, window, step, written, fine=options.depth > 8)
             info = write_output(
@@ -84,7 +82,8 @@ def save(
                 origin=origin,
                 track=loop.track if options.sound else None,
                 finish=finish,
-                alpha=(loop.scene.alpha is not None or options.layer == MOVING_LAYER) and keeps_alpha(path, options),
+                alpha=options.layer == MOVING_LAYER
+                or (loop.scene.alpha is not None and form.keeps_alpha(path, options)),
             )
     loop.timings["video"] = stages.timings["video"]
     return replace(info, window=window)
@@ -122,9 +121,10 @@ def _window(loop: Cinemagraph, crop: str | None, *, even: bool) -> Window | None
 def _say_what_is_lost(loop: Cinemagraph, path: PathLike, options: FileOptions) -> None:
     if options.depth > 8 and not loop.is_fine:
         _log.warning("%s: plants, cloth, styles and weather are drawn in 8 bits, not 16.", printable(path))
-    if loop.scene.alpha is not None and options.layer != MOVING_LAYER and not keeps_alpha(path, options):
-        said = "%s cannot keep what is transparent in the photo; %s lies under it."
-        _log.warning(said, printable(path), UNDER_NAME)
+    keeps_alpha = format_of(path).keeps_alpha(path, options)
+    if loop.scene.alpha is not None and options.layer != MOVING_LAYER and not keeps_alpha:
+        message = "%s cannot keep what is transparent in the photo; %s lies under it."
+        _log.warning(message, printable(path), UNDER_NAME)
 
 
 def _written(loop: Cinemagraph, path: PathLike, options: FileOptions) -> Callable[[np.ndarray], np.ndarray]:
@@ -134,7 +134,7 @@ def _written(loop: Cinemagraph, path: PathLike, options: FileOptions) -> Callabl
         return partial(moving_layer, still=loop[0], matte=loop.matte)
     if alpha is None:
         return lambda frame: frame
-    return partial(with_alpha if keeps_alpha(path, options) else flattened, alpha=alpha)
+    return partial(with_alpha if format_of(path).keeps_alpha(path, options) else flattened, alpha=alpha)
 
 
 def _save_page(loop: Cinemagraph, path: PathLike, options: FileOptions, finish: Finish) -> VideoInfo:

@@ -160,10 +160,10 @@ def _directions(evidence: Evidence, shell: Shell) -> Iterator[Finding]:
     if evidence.options.motion is not None:
         return
     for number, (region, motion) in enumerate(evidence.moving, 1):
-        if not (motion.toss_up or motion.disagreement > CONTRADICTION) or not any(motion.velocity):
+        if not (motion.ambiguous or motion.disagreement > CONTRADICTION) or not any(motion.velocity):
             continue
         name = CLASSES[region.moving_class]
-        if motion.toss_up:
+        if motion.ambiguous:
             why = "It could as well run the other way, so it runs slower than it would otherwise."
         else:
             why = f"The predictions for the photo and for its mirror image differ by {motion.disagreement:.0f}° there."

@@ -41,8 +41,8 @@ class Motion:
 
     velocity: at its centre, in the photo's pixels a second; speed: the median in all of it. probability: that it moves,
     mean. disagreement: median angle between the directions predicted for the photo and for its mirror image, degrees.
-    vivid: share that visibly moves, NaN if unknown. smooth: share without texture. toss_up: whether it is a stream that
-    might as well run the other way, and was given a calmer pace.
+    vivid: share that visibly moves, NaN if unknown. smooth: share without texture. ambiguous: whether it is a stream
+    of ambiguous direction, which was given a calmer pace.
     """
 
     velocity: tuple[float, float]
@@ -51,7 +51,7 @@ class Motion:
     disagreement: float
     vivid: float
     smooth: float
-    toss_up: bool = False
+    ambiguous: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,7 +129,7 @@ def gather(
     moving_regions = list[tuple[Region, Motion]]()
     if loop is not None:
         flow = resize(loop.motion, grid).cpu().numpy() * _flow_scale(loop)
-        undecided = scenery.toss_up & (options.motion is None)
+        undecided = scenery.ambiguous & (options.motion is None)
         moving_regions = _moving(small_layers, coarse, flow, scenery.disagreement, undecided, vivid, scene)
     doubtful = list[Doubt]()
     if loop is not None and loop.loop is not None:  # what of the landscape moves, as in the loop's own warning
@@ -198,7 +198,7 @@ def _moving(
             disagreement=float(np.median(disagreement[here])),
             vivid=math.nan if vivid is None else float(vivid.numpy()[here].mean()),
             smooth=float(smooth[here].mean()),
-            toss_up=bool(undecided[here].mean() > 0.5),
+            ambiguous=bool(undecided[here].mean() > 0.5),
         )
         found.append((region, motion))
     return found

@@ -58,7 +58,7 @@ def predict_motion(scenery: Scenery, pace: str = "natural", wind: Wind | None = 
 
     The scenery's arrows are met exactly where they start, and rotate and scale the motion of their region: the whole
     sky, or a connected stretch of water, of falls or of smoke. pace: a key of TRAVEL; streams without an arrow that
-    might as well run the other way take the next calmer one. wind: sky and smoke drift with it, open water follows it
+    whose direction is ambiguous take the next calmer one. wind: sky and smoke drift with it, open water follows it
     sideways, as fast as it blows; falls and rivers keep their way.
     """
     flow = _apply_arrows(_model_flow(scenery, pace, wind), scenery)
@@ -126,7 +126,7 @@ def _travel(
     if k == WATER:
         calmer, calm = TRAVEL[CALMER[pace]].running_water / travel.running_water, scenery.streams.open
         usual = water_travel(scenery.owner < 0, calm, scenery.foam, travel) * np.where(calm, _pace(wind), 1.0)
-        return usual * np.where(scenery.toss_up, calmer, 1.0)
+        return usual * np.where(scenery.ambiguous, calmer, 1.0)
     if k == FALLS:
         return falls_travel(here, flow, travel)
     if k == SKY:

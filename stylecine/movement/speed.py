@@ -3,8 +3,8 @@
 NATURAL is life as far as a loop can show it. In films from fixed cameras matter travels, in the median of where it
 flows steadily and in four seconds, by so many short sides: falls 0.4 to 2.0, white water 0.9 and 1.5, streams 0.18 and
 0.19, pools below falls 0.03, seas 0.13 and 0.17, clouds that are not sped up 0.04 to 0.3. Falls and rapids are slower
-here: a loop shows one photo's texture again and again, and faster it would be seen to. Smoke has 0.65 of the speed of
-clouds and falls beside it, by the training photos' arrows.
+here: a loop shows one photo's texture again and again, and faster motion makes that visible. Smoke has 0.65
+of the speed of clouds and falls beside it, by the training photos' arrows.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from stylecine.errors import OptionError, OutputError, StylecineError, WriterUnavailable, as_utf8, printable
-from stylecine.output.formats import FORMATS, POSTER, kind_of
+from stylecine.output.formats import FORMATS, Still, format_of
 from stylecine.picture.photo import PhotoFile, encode_png, open_image
 from stylecine.picture.style import Appearance
 from stylecine.version import __version__
@@ -66,7 +66,7 @@ class Signer:
         Raises OutputError for a file that cannot be signed.
         """
         styled = appearance is not None
-        if kind_of(path) is POSTER:  # it is the photo, also of a drift
+        if isinstance(format_of(path), Still):  # it is the photo, also of a drift
             moving = moving if detail < 1 else ()
             styled = appearance is not None and not appearance.drift
         if source is None or not source.content:  # pixels, or a scene file

@@ -23,7 +23,6 @@ from pathlib import Path
 
 from stylecine.errors import OptionError
 from stylecine.machine.atomic import PathLike
-from stylecine.output.formats import VIDEO, endings_of
 
 REFERENCE_DISTANCE = 17  # frames from one reference frame of H.264 and H.265 to the next: 16 B frames, their maximum
 MAX_REFERENCES = {"h264": 4, "h265": 9}  # the last of 69 or 154 frames can still refer to frame 0
@@ -268,7 +267,7 @@ CONTAINERS = {
 }
 ALIASES = {"avc": "h264", "h.264": "h264", "hevc": "h265", "h.265": "h265"}  # other names of codecs
 MOVIE, MOVIE_CODEC = "photo.mov", "h264"  # of a photo that moves: what every phone plays
-VIDEOS = {ending: CONTAINERS[ending] for ending in endings_of(VIDEO)}
+VIDEOS = {ending: form for ending, form in CONTAINERS.items() if ending != ".avif"}
 
 
 def codec_for(path: PathLike, name: str | None) -> tuple[Container, Codec]:

@@ -5,10 +5,8 @@ from PIL import features
 
 from stylecine.errors import WriterUnavailable
 from stylecine.machine.atomic import PathLike
-from stylecine.output import formats
-from stylecine.output.checks import has_codec
-from stylecine.output.codecs import CODECS, CONTAINERS, MOVIE, MOVIE_CODEC, Codec, Container, codec_for
-from stylecine.output.formats import ending_of, kind_of
+from stylecine.output.codecs import CODECS, Codec, Container
+from stylecine.output.formats import Page, format_of
 
 PILLOW = {".webp": "WebP", ".avif": "AVIF"}  # that not every Pillow writes
 # Of sound: FFmpeg's encoders by its name of the container, and bits per second.
@@ -17,16 +15,13 @@ SOUND = {"mp4": ("aac", 160_000), "mov": ("aac", 160_000), "webm": ("libopus", 1
 
 def check_encoders(path: PathLike, codec: str | None = None, *, sound: bool = False) -> None:
     """Raises WriterUnavailable if one is missing for a file whose options `check_format` has checked."""
-    kind = kind_of(path)
-    if kind is formats.PHOTO:
-        check_encoder(*codec_for(MOVIE, MOVIE_CODEC))
-    elif has_codec(path):
-        check_encoder(*codec_for(path, codec))
+    form = format_of(path)
+    if coded := form.coded(path, codec):
+        check_encoder(*coded)
+        if sound:
+            _check_sound(SOUND[coded[0].name][0])
     else:
-        check_pillow(".webp" if kind is formats.PAGE else ending_of(path))
-    if sound and kind not in (formats.PAGE, formats.SOUND):
-        form = CONTAINERS.get(ending_of(path))
-        _check_sound(SOUND["mp4" if form is None else form.name][0])
+        check_pillow(".webp" if isinstance(form, Page) else form.ending)
 
 
 def check_encoder(form: Container, codec: Codec) -> None:

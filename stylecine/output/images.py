@@ -4,6 +4,7 @@ Files appear whole or not at all.
 """
 
 import logging
+import os
 import struct
 import zlib
 from collections import deque
@@ -22,9 +23,8 @@ from stylecine.errors import OptionError, printable
 from stylecine.machine.atomic import Finish, PathLike, atomic_write, check_destination, translate_os_errors
 from stylecine.options import check_frame, check_number
 from stylecine.output import VideoInfo
-from stylecine.output.checks import IMAGE_SIDE, MIN_FPS, WORST_AVIF, check_image
 from stylecine.output.encoders import check_pillow
-from stylecine.output.formats import POSTER
+from stylecine.output.formats import FORMATS, IMAGE_SIDE, MIN_FPS, Picture, Still, find_format, frame_ticks
 from stylecine.output.gif import changed_box, encode_gif
 from stylecine.picture.photo import encode_png
 
@@ -40,11 +40,6 @@ LARGE_GIF, GIF_SIDE = 10e6, 480  # bytes of which one is told, and the short sid
 MIN_HOLE = np.ones((5, 5))  # of unchanged pixels that an APNG leaves out
 
 _log = logging.getLogger("stylecine")
-
-
-def frame_ticks(count: int, fps: float, clock: int) -> list[int]:
-    """When each of `count` frames appears and the last one ends, in ticks; rounding errors do not accumulate."""
-    return [round(clock * k / fps) for k in range(count + 1)]
 
 
 def write_image(
@@ -69,9 +64,12 @@ def write_image(
     Raises OptionError for an invalid option or frame, OutputError if the file cannot be written,
     WriterUnavailable without an encoder.
     """
-    form = check_image(path, fps, quality)
+    form = find_format(path)
+    if not isinstance(form, Picture):
+        raise OptionError(f"'{os.fspath(path)}' does not end in {' or '.join(ENCODERS)}; rename it.")
+    form.check_image(fps, quality)
     check_pillow(form.ending)
-    still, ticks = form.kind is POSTER, [0]
+    still, ticks = isinstance(form, Still), [0]
     if not still:
         check_number("fps", fps, ge=MIN_FPS, le=form.max_fps)
         ticks = frame_ticks(len(frames), fps, form.clock)
@@ -214,7 +212,7 @@ def _encode_avif(frames: Frames, file: BinaryIO, durations: list[int], quality: 
         file,
         format="AVIF",
         duration=durations,
-        quality=round(100 * (1 - quality / WORST_AVIF)),
+        quality=round(100 * (1 - quality / FORMATS[".avif"].worst)),
         range="limited",  # as which Chromium shows it, whatever its tags say
         advanced={"alpha:lossless": "1"},  # takes no more bytes
         speed=8,

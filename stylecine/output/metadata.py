@@ -18,7 +18,7 @@ from PIL.ExifTags import Base
 from stylecine.errors import PhotoError, TooLarge, VideoError, as_utf8
 from stylecine.machine.given import check_file
 from stylecine.ops import native
-from stylecine.output.formats import IMAGE, POSTER, kind_of
+from stylecine.output.formats import Picture, find_format
 from stylecine.output.live_photo import is_live_photo
 from stylecine.output.video import video_source
 from stylecine.picture.photo import open_image
@@ -125,7 +125,7 @@ def read_report(path: str | os.PathLike[str]) -> dict[str, Any]:
 def _comment(path: Path) -> str:
     """The comment in the file's metadata; "" without one."""
     try:
-        if kind_of(path) in (IMAGE, POSTER):
+        if isinstance(find_format(path), Picture):
             with open(path, "rb") as file, open_image(file, path.name) as picture:
                 return _picture_comment(picture)
         with av.open(video_source(path)) as container:

@@ -25,8 +25,8 @@ from stylecine.ops.image import cell_means, mirrored, to_uint8
 from stylecine.ops.pyramid import merge
 from stylecine.ops.spline import decoded
 from stylecine.options import CLASSES, PAINTS, check_live
-from stylecine.output.checks import check_image_quality
 from stylecine.output.encoders import check_pillow
+from stylecine.output.formats import check_image_quality
 from stylecine.picture.crossfade import BEGIN_STEPS
 from stylecine.picture.loop import BANDS, Loop, light_planes
 from stylecine.picture.overlay import Overlay

@@ -32,7 +32,7 @@ SUN_WHITE = 0.85  # of [-1, 1]: darkest channel of the whitest place in the sky;
 SUN_CONTRAST = 0.35  # of [-1, 1]: how far below that the surroundings of a sun stay on average
 MAX_SMALL_SUN = 0.005  # of the photo: area of a sun of any shape, where at most MAX_SMALL_PARTS are as white
 MAX_SMALL_PARTS = 12
-MAX_ROUND_SUN = 0.02  # of the photo: area of a larger, burnt-out sun, which must be round
+MAX_ROUND_SUN = 0.02  # of the photo: area of a larger, overexposed sun, which must be round
 MIN_ROUNDNESS = 0.65  # its area over that of a circle as wide as its longer side
 STAR_RINGS = (0.003, 0.0045, 0.007)  # of the short side: radii of rings around a star; it outshines one of them
 STAR_DIRECTIONS = 16  # places on a ring; another star may be at one of them
@@ -55,13 +55,13 @@ class Eroded:
 def erode(
     layers: Tensor,
     photo: Tensor,
-    freed: Tensor | None = None,
+    forced: Tensor | None = None,
     starts: Sequence[tuple[float, float]] = (),
     occluder: Tensor | None = None,
 ) -> Eroded:
     """What of layers [4,H,W] moves for sure in a photo [3,H,W] in [-1,1]. occluder: [h,w], `Seen.occluder`, if known.
 
-    freed: bool [H,W], where nothing stands. starts: places (x, y), in fractions, of which the same is true, together
+    forced: bool [H,W], where nothing stands. starts: places (x, y), in fractions, of which the same is true, together
     with all that stands there in one piece.
 
     Masks are never quite at the edge; a ridge's outermost pixels would be torn off and drift into the sky. So a thin
@@ -76,16 +76,16 @@ def erode(
     open_sky = sky & ~dilate(static, round(OPEN_SKY * short))
     thin = thin_static(photo, sky, water, occluder)
     stands = thin | _bright_in_sky(photo, sky, open_sky) if bool(open_sky.any()) else thin
-    if freed is not None:
-        stands &= ~freed
+    if forced is not None:
+        stands &= ~forced
     for start in starts:
         stands &= ~_piece_at(stands, start)
     thin &= stands
     rim = max(1, round(RIM * short))
     still = dilate(static | stands, rim)
     alike = dilate(_alike(photo, static, still), rim)
-    if freed is not None:
-        alike &= ~freed
+    if forced is not None:
+        alike &= ~forced
     return Eroded(layers, torch.where(still | alike, 0.0, mask), thin)
 
 

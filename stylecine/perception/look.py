@@ -45,21 +45,21 @@ def perceive(
     seen: Seen | None,
     *,
     arrows: Sequence[Arrow] = (),
-    held: Tensor | None = None,
-    freed: Tensor | None = None,
+    frozen: Tensor | None = None,
+    forced: Tensor | None = None,
     sky: Tensor | None = None,
     edges: bool = True,
 ) -> Scenery:
     """What a photo [3,H,W] in [-1,1] shows of which the layers [4,H,W] are known, and what the eye says, if anything.
 
-    What a user has said comes before what is seen: arrows, as in `animate`; held: [H,W] in [0,1], what must not move;
-    freed: bool [H,W], what moves although it seems to stand. sky: [H,W], if not that of the layers. Raises MotionError
+    What a user has said comes before what is seen: arrows, as in `animate`; frozen: [H,W] in [0,1], what must not move;
+    forced: bool [H,W], what moves although it seems to stand. sky: [H,W], if not that of the layers. Raises MotionError
     for an arrow that starts where nothing moves.
     """
     grid = fit_short_side(photo.shape[-2:], GRID)
     placed = place_arrows(layers, arrows, grid)
-    with another_thread(photo.device, "stylecine-edges") as begin:
-        eroded = begin(lambda: _erode(photo, layers, seen, freed, placed, grid)) if edges else None
+    with another_thread(photo.device, "stylecine-edges") as submit:
+        eroded = submit(lambda: _erode(photo, layers, seen, forced, placed, grid)) if edges else None
         directions, disagreement = predict_directions(seen, layers, grid)
         owner, grey = _class_map(layers, grid), _grey_on(photo, grid)
         water, falls, in_sky = (owner == k for k in (WATER, FALLS, SKY))
@@ -72,7 +72,7 @@ def perceive(
             glow=sun_glow(photo, in_sky) * (in_sky & ~steered),
         )
         white = waters.foamy * np.where(streams.open, foam(streams.open, grey), foam(water & ~streams.open, grey))
-        free = np.ones(grid, bool) if held is None else resize(held[None], grid)[0].cpu().numpy() < 0.01
+        free = np.ones(grid, bool) if frozen is None else resize(frozen[None], grid)[0].cpu().numpy() < 0.01
         return Scenery(
             layers=layers,
             eroded=None if eroded is None else eroded.result(),
@@ -90,7 +90,7 @@ def perceive(
             depth=judge_depth(to_uint8(photo), layers[SKY] if sky is None else sky),
             arrows=placed,
             steered=steered,
-            freed=freed,
+            forced=forced,
         )
 
 
@@ -108,16 +108,16 @@ def _grey_on(photo: Tensor, grid: tuple[int, int]) -> np.ndarray:
 
 def find_edges(photo: Tensor, scenery: Scenery) -> Eroded:
     """What of a scenery's layers moves for sure, in its photo [3,H,W] in [-1,1]: `Scenery.eroded`."""
-    return _erode(photo, scenery.layers, scenery.seen, scenery.freed, scenery.arrows, scenery.grid)
+    return _erode(photo, scenery.layers, scenery.seen, scenery.forced, scenery.arrows, scenery.grid)
 
 
 def _erode(
     photo: Tensor,
     layers: Tensor,
     seen: Seen | None,
-    freed: Tensor | None,
+    forced: Tensor | None,
     arrows: Sequence[PlacedArrow],
     grid: tuple[int, int],
 ) -> Eroded:
     starts = [((a.column + 0.5) / grid[1], (a.row + 0.5) / grid[0]) for a in arrows]
-    return erode(layers, photo, freed, starts, None if seen is None else seen.occluder)
+    return erode(layers, photo, forced, starts, None if seen is None else seen.occluder)

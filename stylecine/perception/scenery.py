@@ -21,7 +21,7 @@ from stylecine.perception.edges import Eroded
 from stylecine.perception.see import Seen
 from stylecine.perception.stream import Streams
 
-UNDECIDED = 0.5  # log-odds of a stream's sense, below which it might as well run the other way
+UNDECIDED = 0.5  # log-odds of a stream's sense, below which its direction is ambiguous
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +58,7 @@ class Scenery:
     slope: [2,h,w], change of smooth brightness, in [0,1], per cell; None without falls.
     depth: how far away everything is.
     arrows: where a user says how matter travels; steered: bool, the streams that they are in, and the sky if one is.
-        Nothing stands in them. freed: bool [H,W], where the user says that something moves; None is nowhere.
+        Nothing stands in them. forced: bool [H,W], where the user says that something moves; None is nowhere.
     """
 
     layers: Tensor
@@ -77,7 +77,7 @@ class Scenery:
     depth: Depth
     arrows: tuple[PlacedArrow, ...]
     steered: np.ndarray
-    freed: Tensor | None
+    forced: Tensor | None
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -88,8 +88,8 @@ class Scenery:
         return min(self.grid)
 
     @property
-    def toss_up(self) -> np.ndarray:
-        """Bool [h,w]: streams that might as well run the other way. Open water is none: it has no right direction."""
+    def ambiguous(self) -> np.ndarray:
+        """Bool [h,w]: streams whose direction is ambiguous. Open water is none: it has no right direction."""
         unsure = np.abs(self.odds) < UNDECIDED
         return (self.owner == WATER) & unsure & ~self.streams.open & ~self.steered
 
@@ -98,9 +98,9 @@ def shrunk(scenery: Scenery, short: int) -> Scenery:
     """The same at a `short` side in pixels: what is known on the grid stays as it is."""
     size = fit_short_side(scenery.layers.shape[1:], short)
     (sky,), layers = shrink_maps(scenery.depth.sky[None], size), shrink_maps(scenery.layers, size)
-    freed = None if scenery.freed is None else shrink_maps(scenery.freed[None], size)[0] > 0.5
+    forced = None if scenery.forced is None else shrink_maps(scenery.forced[None], size)[0] > 0.5
     eroded = None if scenery.eroded is None else _shrunk_edges(scenery.eroded, layers)
-    return replace(scenery, layers=layers, eroded=eroded, freed=freed, depth=replace(scenery.depth, sky=sky))
+    return replace(scenery, layers=layers, eroded=eroded, forced=forced, depth=replace(scenery.depth, sky=sky))
 
 
 def _shrunk_edges(eroded: Eroded, layers: Tensor) -> Eroded:

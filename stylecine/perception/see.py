@@ -47,8 +47,8 @@ def see(photo: Tensor, eye: EyeNetwork) -> Seen:
         with torch.inference_mode(), torch.autocast(photo.device.type, dtype, enabled=dtype != torch.float32):
             return eye(small[None])
 
-    with another_thread(photo.device, "stylecine-mirror") as begin:  # no network keeps all cores busy by itself
-        ahead = begin(lambda: sight(photo.flip(2), MIRRORED_SHORT_SIDE))
+    with another_thread(photo.device, "stylecine-mirror") as submit:  # no network keeps all cores busy by itself
+        ahead = submit(lambda: sight(photo.flip(2), MIRRORED_SHORT_SIDE))
         straight, mirrored = sight(photo, SHORT_SIDE), ahead.result()
     sides = torch.tensor([-1.0, 1.0], device=photo.device)[:, None, None]
     return Seen(

@@ -22,7 +22,7 @@ from stylecine.errors import Cancelled, PhotoError, ServiceError, StylecineError
 from stylecine.machine.atomic import atomic_write, atomic_write_all, translate_os_errors
 from stylecine.machine.progress import Progress, cancelled
 from stylecine.options import STYLES
-from stylecine.output.formats import ending_of, files_of, format_of
+from stylecine.output.formats import ending_of, files_of, find_format
 from stylecine.output.images import FRAME
 from stylecine.output.live_photo import MEMBERS, is_live_photo
 
@@ -98,7 +98,7 @@ class Client:
                 edits.append({**found, "strength": style_strength, "drift": style_drift})
             if edits:
                 scene = _retry(partial(self._json, "PATCH", links[0], json={"edits": edits}))
-            form = format_of(output)
+            form = find_format(output)
             format = form.id if form else ending_of(output).removeprefix(".")
             key = {"Idempotency-Key": str(uuid.uuid4())}  # a repeated request makes no second job
             request = {"scene": scene["id"], "format": format, **options}

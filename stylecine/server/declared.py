@@ -6,9 +6,8 @@ from typing import Any
 
 from stylecine.machine.progress import STAGES
 from stylecine.options import CLASSES, MAX_WAY, PAINTS, PRESETS, defaults_and_limits
-from stylecine.output.checks import has_codec
 from stylecine.output.codecs import CODECS, CONTAINERS
-from stylecine.output.formats import FORMATS, PHOTO, VIDEO, Format
+from stylecine.output.formats import FORMATS, Format, MovingPhoto, Video
 from stylecine.output.palette import SHOWN
 
 
@@ -56,9 +55,10 @@ def declared_js() -> str:
 
 
 def _format(form: Format) -> dict[str, Any]:
-    names = CONTAINERS[form.ending].codecs if form.kind is VIDEO else ()
+    names = CONTAINERS[form.ending].codecs if isinstance(form, Video) else ()
     codecs = [{"id": name, "name": CODECS[name].title, "qualities": CODECS[name].qualities} for name in names]
-    qualities = CODECS["h264"].qualities if form.kind is PHOTO else form.qualities  # of the video in it
-    even = has_codec(f"loop{form.ending}")  # whether its sides are even
-    made = {"qualities": qualities, "codecs": codecs, "even": even, "sound": form.has_sound}
+    qualities = CODECS["h264"].qualities if isinstance(form, MovingPhoto) else form.qualities  # of the video in it
+    kind = {"id": form.kind, "what": form.what, "group": form.group, "icon": form.icon}
+    even = form.has_codec  # whether its sides are even
+    made = {"kind": kind, "qualities": qualities, "codecs": codecs, "even": even, "sound": form.has_sound}
     return {"id": form.id, **asdict(form), **made}

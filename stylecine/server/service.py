@@ -18,9 +18,9 @@ from stylecine.machine.atomic import remove_stale_temp
 from stylecine.machine.progress import EXPLANATION, FILE, LOOP, Share
 from stylecine.machine.threads import cores
 from stylecine.machine.workers import Job, PoolClosed, TimeLimitExceeded, WorkerLost, WorkerPool
-from stylecine.options import FILE_OPTIONS, OPTIONS, FileOptions, RenderOptions, check_live, period
+from stylecine.options import FILE_OPTIONS, OPTIONS, FileOptions, RenderOptions, period
 from stylecine.output.encoding import check_length, count_loops
-from stylecine.output.formats import PAGE, SERVED
+from stylecine.output.formats import SERVED
 from stylecine.output.writing import check_output
 from stylecine.server.problems import Problem, animation_lost, disk_full, not_found, problem_of, scene_lost
 from stylecine.server.ranges import Recent
@@ -431,8 +431,7 @@ class Service:
         try:
             file = FileOptions(**{name: options[name] for name in FILE_OPTIONS if name in options})
             await asyncio.to_thread(check_output, self.store.temporary(form.ending), file, options["fps"])
-            if form.kind is PAGE:
-                check_live(options["warp"], options["sampling"])
+            form.check_loop(options["warp"], options["sampling"])
             if options["duration"] is not None:
                 seconds = period(options["seconds"], options["fps"]) / options["fps"]
                 loops = count_loops(*check_length(1, options["duration"]), seconds)

@@ -44,8 +44,7 @@ from stylecine.options import (
     check_wind,
 )
 from stylecine.output.archive import write_zip
-from stylecine.output.checks import check_size
-from stylecine.output.formats import ending_of
+from stylecine.output.formats import check_size, ending_of
 from stylecine.output.metadata import json_figures
 from stylecine.output.web_pack import pack_wind
 from stylecine.perception.doubt import doubtful_regions

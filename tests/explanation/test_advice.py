@@ -24,9 +24,9 @@ def evidence(animator: Animator, scene: Scene, water: np.ndarray) -> Evidence:
     return gather(animator, scene, RenderOptions(mask=water, seconds=1))
 
 
-def test_a_toss_up_is_said_to_be_slower(evidence: Evidence) -> None:
+def test_an_ambiguous_stream_is_said_to_be_slower(evidence: Evidence) -> None:
     region, motion = evidence.moving[0]
-    undecided = replace(motion, disagreement=10.0, velocity=(30.0, 0.0), toss_up=True)
+    undecided = replace(motion, disagreement=10.0, velocity=(30.0, 0.0), ambiguous=True)
     shell = Shell(Source("river.jpg"), evidence.options, size=72)
     (finding,) = [
         finding for finding in advise(replace(evidence, moving=[(region, undecided)]), shell) if finding.region == "1"
@@ -45,21 +45,21 @@ def test_the_advice_to_leave_a_style_out_can_be_followed(evidence: Evidence) -> 
 
 
 @pytest.mark.parametrize("short", [None, 64], ids=["explain", "in the studio"])
-def test_toss_ups_are_those_of_the_loop_with_its_arrows_and_pushes(
+def test_ambiguous_streams_are_those_of_the_loop_with_its_arrows_and_pushes(
     animator: Animator, scene: Scene, water: np.ndarray, monkeypatch: pytest.MonkeyPatch, short: int | None
 ) -> None:
     unless_steered = property(lambda scenery: (scenery.owner >= 0) & (len(scenery.arrows) == 0))
-    monkeypatch.setattr(Scenery, "toss_up", unless_steered)
+    monkeypatch.setattr(Scenery, "ambiguous", unless_steered)
     arrow = (0.5, 0.8, 0.6, 0.8)
 
-    def tosses(scene: Scene, **options: Any) -> set[bool]:
+    def ambiguous_in(scene: Scene, **options: Any) -> set[bool]:
         found = gather(animator, scene, RenderOptions(seconds=1, fps=10, **options), short=short)
-        return {motion.toss_up for _, motion in found.moving}
+        return {motion.ambiguous for _, motion in found.moving}
 
-    assert tosses(scene, mask=water) == {True}
-    assert tosses(scene, mask=water, arrows=(arrow,)) == {False}
-    assert tosses(scene.paint("water", water).push(arrow)) == {False}
-    assert tosses(scene, mask=water, motion=np.ones((2, 8, 12)) * 0.1) == {False}, "nobody asked the network"
+    assert ambiguous_in(scene, mask=water) == {True}
+    assert ambiguous_in(scene, mask=water, arrows=(arrow,)) == {False}
+    assert ambiguous_in(scene.paint("water", water).push(arrow)) == {False}
+    assert ambiguous_in(scene, mask=water, motion=np.ones((2, 8, 12)) * 0.1) == {False}, "nobody asked the network"
 
 
 def test_what_a_stroke_tears_off_is_to_be_frozen(

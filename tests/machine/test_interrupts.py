@@ -14,7 +14,7 @@ from PIL import Image
 import stylecine
 from stylecine.errors import WriterUnavailable
 from stylecine.machine.interrupts import Interrupts
-from stylecine.output.formats import FOLDER, POSTER, kind_of
+from stylecine.output.formats import Folder, Still, format_of
 from stylecine.output.writing import check_output
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
@@ -32,7 +32,7 @@ from unittest.mock import patch
 import numpy as np
 from stylecine import cli
 from stylecine.output import gif
-from stylecine.output.formats import POSTER, kind_of
+from stylecine.output.formats import Still, format_of
 from stylecine.output.writing import check_output, write_output
 
 class Noise(Sequence):
@@ -41,7 +41,7 @@ class Noise(Sequence):
     def __getitem__(self, k):
         if k == len(self):
             raise IndexError
-        if k == 3 or kind_of("{output}") is POSTER:
+        if k == 3 or isinstance(format_of("{output}"), Still):
             {action}
         return np.random.default_rng(k).integers(0, 256, (64, 64, 3), np.uint8)
 
@@ -85,7 +85,7 @@ def output(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 def older(folder: Path, output: str) -> dict[str, bytes]:
     """Writes an older file, which has to survive; returns the content of the folder."""
-    if kind_of(output) is not FOLDER:
+    if not isinstance(format_of(output), Folder):
         (folder / output).write_bytes(b"an older loop")
     return content(folder)
 
@@ -114,7 +114,7 @@ def test_the_next_run_removes_the_leftovers_of_kill_9(tmp_path: Path, output: st
 @pytest.mark.parametrize("room", [100, 20_000])
 def test_a_full_disk_prints_one_line_and_leaves_no_partial_file(tmp_path: Path, output: str, room: int) -> None:
     """Simulated by a limit on file size: the kernel truncates the write in the same way."""
-    if room > 100 and kind_of(output) in (FOLDER, POSTER):
+    if room > 100 and isinstance(format_of(output), Folder | Still):
         pytest.skip("one frame fits into that")
     before = older(tmp_path, output)
     run = run_writer(tmp_path, output, f"resource.setrlimit(resource.RLIMIT_FSIZE, ({room}, {room}))")

@@ -255,7 +255,7 @@ def test_a_stream_that_could_run_either_way_is_slower() -> None:
     """A network that sees it run across and a little uphill says as much as the stream's shape, and the opposite."""
     across = Everywhere(0.97, -0.26, "runs")
     layers = layer(WATER, CHANNEL)
-    assert seen(GREY, layers, across).toss_up.tolist() == CHANNEL.tolist()
+    assert seen(GREY, layers, across).ambiguous.tolist() == CHANNEL.tolist()
     for pace, calmer in (("lively", "natural"), ("natural", "calm")):
         doubtful, sure = (flow_of(GREY, layers, net, pace=pace) for net in (across, Everywhere(0.3, 1, "runs")))
         slower = flow_of(GREY, layers, Everywhere(0.3, 1, "runs"), pace=calmer)
@@ -263,10 +263,10 @@ def test_a_stream_that_could_run_either_way_is_slower() -> None:
         assert travel(doubtful, CHANNEL) < 0.7 * travel(sure, CHANNEL)
 
 
-def test_a_stream_with_an_arrow_and_open_water_are_no_toss_ups() -> None:
+def test_a_stream_with_an_arrow_and_open_water_are_no_ambiguous_streams() -> None:
     across, layers = Everywhere(0.97, -0.26, "runs"), layer(WATER, CHANNEL)
-    assert not seen(GREY, layers, across, [(0.5, 0.5, 0.5, 0.6)]).toss_up.any()
-    assert not seen(GREY, layer(WATER, rows() > 40), Everywhere(0.97, -0.26)).toss_up.any()
+    assert not seen(GREY, layers, across, [(0.5, 0.5, 0.5, 0.6)]).ambiguous.any()
+    assert not seen(GREY, layer(WATER, rows() > 40), Everywhere(0.97, -0.26)).ambiguous.any()
 
 
 def test_neighbours_do_not_tear_apart() -> None:

@@ -22,7 +22,8 @@ from benchmarks.browser import CHROMIUM, chromium
 from stylecine.errors import WriterUnavailable
 from stylecine.options import FileOptions
 from stylecine.output.codecs import VIDEOS as CONTAINERS
-from stylecine.output.formats import IMAGE, endings_of
+from stylecine.output.formats import FORMATS
+from stylecine.output.formats import Image as AnimatedImage
 from stylecine.output.video import write_video
 from stylecine.output.writing import write_output
 
@@ -33,7 +34,7 @@ if CHROMIUM is None:
 FPS, COUNT, HEIGHT, WIDTH = 10, 12, 96, 128
 COMPARED = (0, 6, 11)  # frames
 VIDEOS = [(ending, codec) for ending, form in CONTAINERS.items() if ending != ".mov" for codec in form.codecs]
-PICTURES = endings_of(IMAGE)
+PICTURES = [ending for ending, form in FORMATS.items() if isinstance(form, AnimatedImage)]
 TOLERANCE = {".gif": 9, ".webp": 6, ".avif": 4, ".apng": 0.01}  # mean difference in levels; videos: 5
 
 PAGE = """<!doctype html><script>

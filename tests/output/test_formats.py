@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from stylecine.output.codecs import CODECS, CONTAINERS
-from stylecine.output.formats import ENDINGS, FORMATS, SERVED, describe_endings, ending_of, files_of, format_of
+from stylecine.output.formats import ENDINGS, FORMATS, SERVED, describe_endings, ending_of, files_of, find_format
 
 
 @pytest.mark.parametrize(
@@ -32,8 +32,8 @@ def test_a_live_photo_is_two_files_and_anything_else_one() -> None:
 
 
 def test_nothing_but_a_path_without_an_ending_is_a_folder() -> None:
-    assert format_of("frames") is format_of("a.b/frames") is FORMATS[""]
-    assert format_of(".mp4") is format_of("loop.avi") is format_of("loop.zip") is None
+    assert find_format("frames") is find_format("a.b/frames") is FORMATS[""]
+    assert find_format(".mp4") is find_format("loop.avi") is find_format("loop.zip") is None
 
 
 def test_each_ending_is_in_the_help_once() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from stylecine.errors import OptionError
 from stylecine.options import FileOptions
-from stylecine.output.checks import check_format
+from stylecine.output.formats import check_format
 from stylecine.output.origin import Origin
 from stylecine.output.silence import add_silence
 from stylecine.output.video import read_video, write_video

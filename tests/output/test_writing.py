@@ -10,9 +10,8 @@ import pytest
 
 from stylecine.errors import OptionError, OutputError, TooLarge
 from stylecine.options import FileOptions
-from stylecine.output.checks import check_size
-from stylecine.output.formats import ENDINGS, files_of
-from stylecine.output.writing import check_output, frame_times, write_output
+from stylecine.output.formats import ENDINGS, check_size, files_of, format_of
+from stylecine.output.writing import check_output, write_output
 
 PICTURES = [".gif", ".webp", ".avif", ".apng"]
 PAGE = (("crop", "1:1", "whole photo"), ("quality", 101, "0 to 100"), ("embed_report", True, "no place for a report"))
@@ -111,22 +110,22 @@ def test_the_size_that_is_named_fits() -> None:
 
 def test_videos_and_pictures_with_a_fine_clock_show_the_loops_own_frames() -> None:
     for name in ("loop.mp4", "loop.webp", "loop.avif", "loop.apng", "frames"):
-        times, rate = frame_times(name, 120, 30)
+        times, rate = format_of(name).shown(120, 30)
         assert list(times) == list(range(120)) and rate == 30
-    assert frame_times("loop.png", 120, 30)[0] == [0.0]
+    assert format_of("loop.png").shown(120, 30)[0] == [0.0]
 
 
 @pytest.mark.parametrize("ending", MOVING_PHOTOS)
 def test_photos_that_move_show_the_loops_own_frames_at_any_rate(ending: str) -> None:
-    times, rate = frame_times(f"loop{ending}", 480, 240)
+    times, rate = format_of(f"loop{ending}").shown(480, 240)
     assert list(times) == list(range(480)) and rate == 240
 
 
 def test_a_gif_shows_the_loop_as_it_is_when_each_frame_appears() -> None:
-    times, rate = frame_times("loop.gif", 120, 30)
+    times, rate = format_of("loop.gif").shown(120, 30)
     assert len(times) == 120 and rate == 30
     assert times[:4] == pytest.approx([0, 0.9, 2.1, 3])  # at 0, 3, 7 and 10 hundredths
-    assert list(frame_times("loop.gif", 100, 25)[0]) == list(range(100))
+    assert list(format_of("loop.gif").shown(100, 25)[0]) == list(range(100))
 
 
 @pytest.mark.parametrize(
@@ -137,7 +136,7 @@ def test_a_loop_too_fast_for_a_format_has_fewer_frames_and_the_same_duration(
     name: str, fps: float, most: float
 ) -> None:
     period = 2 * int(fps)
-    times, rate = frame_times(name, period, fps)
+    times, rate = format_of(name).shown(period, fps)
     assert rate <= most and len(times) / rate == pytest.approx(2)
     assert max(times) < period and len(set(times)) == len(times)
     assert np.diff(times).max() < 1.6 * fps / most
@@ -146,7 +145,7 @@ def test_a_loop_too_fast_for_a_format_has_fewer_frames_and_the_same_duration(
 @pytest.mark.parametrize("fps", [7, 12.5, 24, Fraction(30000, 1001), 59.94, 90.5])
 @pytest.mark.parametrize("ending", PICTURES)
 def test_the_duration_is_exact_to_half_a_tick_at_any_rate(tmp_path: Path, ending: str, fps: float) -> None:
-    times, rate = frame_times(f"loop{ending}", 12, fps)
+    times, rate = format_of(f"loop{ending}").shown(12, fps)
     frames = [np.full((64, 64, 3), 20 * k, np.uint8) for k in range(len(times))]
     info = write_output(frames, tmp_path / f"loop{ending}", rate)
     assert info.frames == len(times)
