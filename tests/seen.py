@@ -61,4 +61,4 @@ def seen(
 ) -> Scenery:
     """What is seen in a photo [3,H,W] in [-1,1] of which the layers [4,H,W] are known; without its edges."""
     classes = torch.cat([1 - layers.amax(0, keepdim=True), layers])
-    return perceive(photo, layers, saying(classes, eye), arrows=arrows, edges=False, **said)
+    return perceive(photo, layers, saying(classes, eye), arrows=arrows, **said)

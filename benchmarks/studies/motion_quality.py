@@ -111,7 +111,7 @@ def prediction_by(eye: Eye) -> Predict:
             last[:] = [(photo, see(photo, eye))]
         seen = last[0][1]
         layers = segment(photo, seen) if layers is None else layers
-        return predict_motion(perceive(photo, layers, seen, arrows=arrows, edges=False))
+        return predict_motion(perceive(photo, layers, seen, arrows=arrows))
 
     return predict
 

@@ -21,7 +21,7 @@ from benchmarks.tables import command_line, save, table
 from stylecine.engine.model_networks import Networks
 from stylecine.ops.image import to_tensor
 from stylecine.perception.layers import moving
-from stylecine.perception.look import find_edges, look
+from stylecine.perception.look import look
 from stylecine.picture.photo import load_photo
 
 sys.path.insert(0, str(ROOT / "pretrained" / "recipes"))
@@ -58,8 +58,8 @@ def measure(name: str, outlines: Sequence[Path], folder: Path, networks: Network
     picture = load_photo(folder / "images" / f"{name}.jpg")
     size = picture.shape[0], picture.shape[1]
     photo = to_tensor(picture)
-    scenery = look(photo, networks.eye, edges=False)
-    seen, moves = moving(scenery.layers).numpy() > 0.5, find_edges(photo, scenery).moves.numpy() > 0.5
+    scenery = look(photo, networks.eye)
+    seen, moves = moving(scenery.layers).numpy() > 0.5, scenery.eroded.moves.numpy() > 0.5
     label = read_label(folder / "labels" / f"{name}.png", size) > 0
     rows = []
     for path in outlines:

@@ -20,7 +20,7 @@ from stylecine.engine.framing import framed, is_around_motion
 from stylecine.engine.landscape import move_landscape
 from stylecine.engine.loop_warnings import cloth_warning, is_surely_known, mask_warning
 from stylecine.engine.model_networks import Networks
-from stylecine.engine.resolve import MovingParts, look_for_cloth, resolve, resolve_style, with_edges
+from stylecine.engine.resolve import MovingParts, look_for_cloth, resolve, resolve_style
 from stylecine.engine.scene import Latents, PendingLatents, Scene
 from stylecine.errors import NothingMoves, SceneError, StylecineWarning, WeightsNotFound
 from stylecine.machine.memory import check_memory, release_freed
@@ -39,8 +39,8 @@ from stylecine.options import (
     format_size,
 )
 from stylecine.perception.layers import moving
-from stylecine.perception.look import find_edges, look
-from stylecine.perception.scenery import Scenery
+from stylecine.perception.look import look
+from stylecine.perception.scenery import Scenery, moving_in
 from stylecine.picture.inversion import ProgressCallback, invert, refinement_steps
 from stylecine.picture.overlay import Overlay
 from stylecine.picture.photo import Source, read_photo
@@ -76,14 +76,12 @@ class Animator(Networks):
         size: Size = 1024,
         refine: int = 0,
         seed: int = 0,
-        preview: bool = False,
         needs_latents: Callable[[np.ndarray], bool] | None = None,
         progress: Progress | None = None,
     ) -> Scene:
         """As `invert`, in about two thirds of the time: the latents are found by `complete`, or when something needs
         them, as `save` does and loops with warp dfw or a detail below 1.
 
-        preview: skip what stands before sky and water, which a first small loop does not need.
         needs_latents: asked about the photo uint8 [H,W,3]; where it says so, the latents are found at once.
         """
         stages = Stages(progress, self.device)
@@ -92,7 +90,7 @@ class Animator(Networks):
             with stages.stage("inversion"):
                 doubtful = needs_latents(scene.photo)
             scene = self._with_latents(scene, image, stages) if doubtful else scene
-        return self._with_what_moves(scene, lambda: look(image, self.eye, edges=not preview), stages)
+        return self._with_what_moves(scene, lambda: look(image, self.eye), stages)
 
     def scene_for(self, options: RenderOptions, photo: Source, **inversion: Any) -> Scene:
         """For a loop of these options: with latents only if they need them, or if a warning may. inversion: of
@@ -118,8 +116,6 @@ class Animator(Networks):
         stages.timings.update(scene.timings)
         image = to_tensor(scene.photo).to(self.device)
         scene = self._with_latents(scene, image, stages)
-        if scene.scenery is not None:
-            scene = replace(scene, scenery=with_edges(scene, image, scene.scenery))
         release_freed()
         return scene
 
@@ -277,12 +273,10 @@ class Animator(Networks):
             length = {"cycles": before.cycles, "period": before.period}
             cloth = animate_cloth(before.at_rest, self.cloth_nets, wind, **length, progress=step)
         overlays = tuple(cloth if overlay is before else overlay for overlay in loop.overlays)
-        photo = to_tensor(loop.scene.photo).to(self.device)
         assert loop.scenery is not None, "what has cloth was rendered"
-        eroded = find_edges(photo, replace(loop.scenery, layers=loop.layers))
         return replace(
             loop,
-            mask=_moving(eroded.moves, overlays),
+            mask=_moving(loop.scenery.eroded.moves.to(self.device), overlays),
             settings={**loop.settings, "wind": [wind.degrees, wind.strength]},
             timings={**loop.timings, **stages.timings},
             progress=progress,
@@ -333,8 +327,7 @@ def _standing(scenery: Scenery, scene: Scene) -> Scenery:
     """A scenery in which nothing moves that is transparent in a scene's photo."""
     if scene.transparent is None:
         return scenery
-    layers = scenery.layers * torch.from_numpy(~scene.transparent).to(scenery.layers)
-    return replace(scenery, layers=layers, eroded=None)
+    return moving_in(scenery, torch.from_numpy(~scene.transparent))
 
 
 def _moving(landscape: Tensor, overlays: Sequence[Overlay]) -> Tensor:

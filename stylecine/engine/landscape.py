@@ -19,9 +19,7 @@ from stylecine.movement.sway import Sway
 from stylecine.movement.swell import predict_swell
 from stylecine.ops.image import fast_dtype, to_tensor, to_uint8
 from stylecine.options import SKY, RenderOptions
-from stylecine.perception.edges import Eroded
-from stylecine.perception.look import find_edges
-from stylecine.perception.scenery import Scenery
+from stylecine.perception.scenery import Scenery, moving_in
 from stylecine.picture.inversion import SLACK, invert
 from stylecine.picture.loop import Loop, laplacian_levels, make_loop
 from stylecine.picture.overlay import Overlay
@@ -30,11 +28,10 @@ from stylecine.picture.plate import Plate, canvas, coarse_side, feature_plate, p
 
 @dataclass(frozen=True, eq=False)
 class MovingLandscape:
-    """The scenery without what cloth covers, its edges, how much each pixel moves [H,W], flow [2,h,w], their loop, if
+    """The scenery without what cloth covers, how much each pixel moves [H,W], flow [2,h,w], their loop, if
     anything moves, the plants over it that sway in a wind, if any do, and how they do in this one."""
 
     scenery: Scenery
-    eroded: Eroded
     moves: Tensor
     flow: Tensor
     loop: Loop | None = None
@@ -47,15 +44,14 @@ def move_landscape(
     """Everything that moves except the cloth, which covers it."""
     scenery = parts.scenery
     if cloth is not None:
-        scenery = replace(scenery, layers=scenery.layers * (1 - cloth.footprint), eroded=None)
-    eroded = scenery.eroded or find_edges(parts.photo, scenery)
-    moves = eroded.moves.to(nets.device, copy=True)  # the loop keeps its own
+        scenery = moving_in(scenery, 1 - cloth.footprint)
+    moves = scenery.eroded.moves.to(nets.device, copy=True)  # the loop keeps its own
     flow, swash = parts.flow * options.speed, predict_swash(scenery)
     if swash is not None:
         moves, flow = swash.widen(moves), swash.slow(flow)
     if parts.scene.transparent is not None:
         moves *= torch.from_numpy(~parts.scene.transparent).to(moves)
-    landscape, plate = MovingLandscape(scenery, eroded, moves, flow), None
+    landscape, plate = MovingLandscape(scenery, moves, flow), None
     # Plants need one core, and the loop not always all others.
     with another_thread(nets.device, "stylecine-plants") as submit:
         plants = submit(lambda: _predict_plants(parts, cloth, landscape, options))
@@ -90,7 +86,7 @@ def _predict_plants(
         landscape.scenery.layers,
         landscape.moves,
         held > 0,
-        landscape.eroded.thin.to(parts.photo.device),
+        landscape.scenery.eroded.thin.to(parts.photo.device),
         period=options.period,
         seconds=options.seconds * options.speed,
     )

@@ -20,8 +20,8 @@ from stylecine.movement.sway import MIN_PLANTS
 from stylecine.ops.image import resize, to_tensor
 from stylecine.options import CLOTH, MIN_LAYER_ALPHA, OPTIONS, SKY, Arrow, RenderOptions, Wind, format_size
 from stylecine.perception.layers import apply_mask, moving, require_motion
-from stylecine.perception.look import find_edges, perceive
-from stylecine.perception.scenery import Scenery, shrink_maps, shrunk
+from stylecine.perception.look import perceive
+from stylecine.perception.scenery import Scenery, moving_in, shrink_maps, shrunk
 from stylecine.picture.given_mask import read_mask
 from stylecine.picture.photo import load_photo, read_photo
 from stylecine.picture.transparency import split_alpha, with_alpha
@@ -34,10 +34,10 @@ MIN_SPEED = 1e-3  # pixels of the flow's grid per 1/30 s: slower motion cannot b
 class MovingParts:
     """What is to move in a scene, at the loop's size.
 
-    scene: of that size; quick: a preview, smaller than the photo. painted: bool [H,W], as of the scene. photo [3,H,W]
-    in [-1,1]. scenery: of the landscape, as the user has corrected it; flow: of it, [2,h,w], before `options.speed`.
-    cloth: and what is frozen, [2,H,W]; None if no cloth is to move. plants: how much each place sways in the wind, and
-    what is frozen or anchored, [2,H,W]; None if none does.
+    scene: of that size; quick: a preview, smaller than the photo, into which nothing is painted. painted: bool [H,W],
+    as of the scene. photo [3,H,W] in [-1,1]. scenery: of the landscape, as the user has corrected it; flow: of it,
+    [2,h,w], before `options.speed`. cloth: and what is frozen, [2,H,W]; None if no cloth is to move. plants: how much
+    each place sways in the wind, and what is frozen or anchored, [2,H,W]; None if none does.
     """
 
     scene: Scene
@@ -60,7 +60,7 @@ def resolve(
     quick: bool = False,
 ) -> MovingParts:
     """What moves, and how: in the whole scene, then shrunk to a `short` side. found: as of `look_for_cloth`. quick: a
-    preview, in which edges that are not known yet are found at its own size."""
+    preview."""
     photo = to_tensor(scene.photo).to(nets.device)
     cloth = resolve_cloth(scene, options, nets.device, None if found is None else found.mask)
     plants = resolve_plants(scene, options, nets)
@@ -74,8 +74,6 @@ def resolve(
         raise
     if cloth is not None or not is_predicted(options, scene.edits):
         scenery = replace(scenery, beach=None)  # surf runs up where nobody has said what moves
-    if not quick:
-        scenery = with_edges(scene, photo, scenery)
     parts = MovingParts(scene, quick, scene.painted, photo, scene.edits, scenery, flow, cloth, plants)
     return parts if short is None else _shrink(parts, short, options)
 
@@ -193,17 +191,6 @@ def corrected(
     return found
 
 
-def with_edges(scene: Scene, photo: Tensor, scenery: Scenery) -> Scenery:
-    """With the edges of what moves; those of a scene whose preview came first are found once."""
-    if scenery.eroded is not None:
-        return scenery
-    last: tuple[Scenery, Scenery] | None = scene.__dict__.get("_edged")
-    if last is None or last[0] is not scenery or not _same(scenery.layers, last[1].layers):
-        last = scenery, replace(scenery, eroded=find_edges(photo, scenery))
-        scene.__dict__["_edged"] = last
-    return last[1]
-
-
 def _same(one: Tensor, other: Tensor) -> bool:
     """Whether two tensors are equal, and on the same device."""
     return one.device == other.device and torch.equal(one, other)
@@ -251,8 +238,7 @@ def _resolve_landscape(
             raise NothingMoves("The motion is zero where the mask is white, so nothing would move.")
         raise NothingMoves(_why_still(scene.edits, arrows if given is None else options.arrows, options.wind))
     if options.wind is not None and options.wind.strength == 0:  # what it no longer drives is static
-        layers = layers * (resize(flow.norm(dim=0)[None], layers.shape[1:]) > MIN_SPEED)
-        scenery = replace(scenery, layers=layers, eroded=None)
+        scenery = moving_in(scenery, resize(flow.norm(dim=0)[None], layers.shape[1:])[0] > MIN_SPEED)
     return scenery, flow
 
 

@@ -42,10 +42,8 @@ STAR_MAX_UNEVENNESS = 0.4  # of that contrast: range of brightness along the rin
 
 @dataclass(frozen=True, eq=False)
 class Eroded:
-    """layers: [4,H,W]. moves: `moving` of them, eroded along static things, [H,W]. thin: those that are thin, bool
-    [H,W]."""
+    """moves: `moving` of layers, eroded along static things, [H,W]. thin: those that are thin, bool [H,W]."""
 
-    layers: Tensor
     moves: Tensor
     thin: Tensor
 
@@ -86,7 +84,7 @@ def erode(
     alike = dilate(_alike(photo, static, still), rim)
     if forced is not None:
         alike &= ~forced
-    return Eroded(layers, torch.where(still | alike, 0.0, mask), thin)
+    return Eroded(torch.where(still | alike, 0.0, mask), thin)
 
 
 def _alike(photo: Tensor, static: Tensor, still: Tensor) -> Tensor:

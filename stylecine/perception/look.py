@@ -15,8 +15,8 @@ from stylecine.options import CLASSES, FALLS, SKY, WATER, Arrow
 from stylecine.perception.beach import find_beach
 from stylecine.perception.clouds import cloud_reach
 from stylecine.perception.depth import judge_depth
-from stylecine.perception.directions import PlacedArrow, place_arrows, predict_directions
-from stylecine.perception.edges import Eroded, erode
+from stylecine.perception.directions import place_arrows, predict_directions
+from stylecine.perception.edges import erode
 from stylecine.perception.falls import brightness_slope
 from stylecine.perception.foam import foam
 from stylecine.perception.glow import sun_glow
@@ -30,12 +30,12 @@ TRACE = 0.05  # of a layer: with less it does not own a place of the grid
 
 
 @torch.inference_mode()
-def look(photo: Tensor, eye: EyeNetwork, *, edges: bool = True) -> Scenery:
-    """What a photo [3,H,W] in [-1,1] shows. edges: whether to look for those of what moves, too."""
+def look(photo: Tensor, eye: EyeNetwork) -> Scenery:
+    """What a photo [3,H,W] in [-1,1] shows."""
     if shows_nothing(photo):
-        return perceive(photo, photo.new_zeros((len(CLASSES), *photo.shape[-2:])), None, edges=edges)
+        return perceive(photo, photo.new_zeros((len(CLASSES), *photo.shape[-2:])), None)
     seen = see(photo, eye)
-    return perceive(photo, segment(photo, seen), seen, edges=edges)
+    return perceive(photo, segment(photo, seen), seen)
 
 
 @torch.inference_mode()
@@ -48,7 +48,6 @@ def perceive(
     frozen: Tensor | None = None,
     forced: Tensor | None = None,
     sky: Tensor | None = None,
-    edges: bool = True,
 ) -> Scenery:
     """What a photo [3,H,W] in [-1,1] shows of which the layers [4,H,W] are known, and what the eye says, if anything.
 
@@ -58,8 +57,10 @@ def perceive(
     """
     grid = fit_short_side(photo.shape[-2:], GRID)
     placed = place_arrows(layers, arrows, grid)
+    starts = [((arrow.column + 0.5) / grid[1], (arrow.row + 0.5) / grid[0]) for arrow in placed]
+    occluder = None if seen is None else seen.occluder
     with another_thread(photo.device, "stylecine-edges") as submit:
-        eroded = submit(lambda: _erode(photo, layers, seen, forced, placed, grid)) if edges else None
+        eroded = submit(lambda: erode(layers, photo, forced, starts, occluder))
         directions, disagreement = predict_directions(seen, layers, grid)
         owner, grey = _class_map(layers, grid), _grey_on(photo, grid)
         water, falls, in_sky = (owner == k for k in (WATER, FALLS, SKY))
@@ -75,7 +76,7 @@ def perceive(
         free = np.ones(grid, bool) if frozen is None else resize(frozen[None], grid)[0].cpu().numpy() < 0.01
         return Scenery(
             layers=layers,
-            eroded=None if eroded is None else eroded.result(),
+            eroded=eroded.result(),
             seen=seen,
             owner=owner,
             directions=directions,
@@ -90,7 +91,6 @@ def perceive(
             depth=judge_depth(to_uint8(photo), layers[SKY] if sky is None else sky),
             arrows=placed,
             steered=steered,
-            forced=forced,
         )
 
 
@@ -104,20 +104,3 @@ def _grey_on(photo: Tensor, grid: tuple[int, int]) -> np.ndarray:
     """A photo [C,H,W] in [-1,1] as grey [h,w]."""
     grey: np.ndarray = resize(photo.mean(0, keepdim=True), grid)[0].cpu().numpy()
     return grey
-
-
-def find_edges(photo: Tensor, scenery: Scenery) -> Eroded:
-    """What of a scenery's layers moves for sure, in its photo [3,H,W] in [-1,1]: `Scenery.eroded`."""
-    return _erode(photo, scenery.layers, scenery.seen, scenery.forced, scenery.arrows, scenery.grid)
-
-
-def _erode(
-    photo: Tensor,
-    layers: Tensor,
-    seen: Seen | None,
-    forced: Tensor | None,
-    arrows: Sequence[PlacedArrow],
-    grid: tuple[int, int],
-) -> Eroded:
-    starts = [((a.column + 0.5) / grid[1], (a.row + 0.5) / grid[0]) for a in arrows]
-    return erode(layers, photo, forced, starts, None if seen is None else seen.occluder)

@@ -46,7 +46,7 @@ class Scenery:
     Maps [h,w] are NumPy arrays on a grid whose short side is 256, or the photo's if that is less.
 
     layers: soft maps of sky, water, falls and smoke, [4,H,W] in [0,1], along the photo's own edges.
-    eroded: what of them moves for sure, at pixels; None where nobody has looked yet, as for a first preview.
+    eroded: what of them moves for sure, at pixels.
     seen: what the eye says of the photo; None of a photo of one colour.
     owner: int, the class of each place, -1 where nothing moves.
     directions: [2,h,w], where matter flows, x right, y down, shorter than 1 where that is uncertain; disagreement:
@@ -58,11 +58,11 @@ class Scenery:
     slope: [2,h,w], change of smooth brightness, in [0,1], per cell; None without falls.
     depth: how far away everything is.
     arrows: where a user says how matter travels; steered: bool, the streams that they are in, and the sky if one is.
-        Nothing stands in them. forced: bool [H,W], where the user says that something moves; None is nowhere.
+        Nothing stands in them.
     """
 
     layers: Tensor
-    eroded: Eroded | None
+    eroded: Eroded
     seen: Seen | None
     owner: np.ndarray
     directions: np.ndarray
@@ -77,7 +77,6 @@ class Scenery:
     depth: Depth
     arrows: tuple[PlacedArrow, ...]
     steered: np.ndarray
-    forced: Tensor | None
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -94,20 +93,19 @@ class Scenery:
         return (self.owner == WATER) & unsure & ~self.streams.open & ~self.steered
 
 
+def moving_in(scenery: Scenery, share: Tensor) -> Scenery:
+    """The same, of which only a share [H,W] in [0,1] of each place moves."""
+    share, eroded = share.to(scenery.layers), scenery.eroded
+    return replace(scenery, layers=scenery.layers * share, eroded=replace(eroded, moves=eroded.moves * share))
+
+
 def shrunk(scenery: Scenery, short: int) -> Scenery:
     """The same at a `short` side in pixels: what is known on the grid stays as it is."""
     size = fit_short_side(scenery.layers.shape[1:], short)
     (sky,), layers = shrink_maps(scenery.depth.sky[None], size), shrink_maps(scenery.layers, size)
-    forced = None if scenery.forced is None else shrink_maps(scenery.forced[None], size)[0] > 0.5
-    eroded = None if scenery.eroded is None else _shrunk_edges(scenery.eroded, layers)
-    return replace(scenery, layers=layers, eroded=eroded, forced=forced, depth=replace(scenery.depth, sky=sky))
-
-
-def _shrunk_edges(eroded: Eroded, layers: Tensor) -> Eroded:
-    """Of these layers, which are smaller. What is thin stays, however thin it becomes."""
-    size = layers.shape[1:]
-    thin = F.adaptive_max_pool2d(eroded.thin[None].float(), size)[0] > 0
-    return Eroded(layers, shrink_maps(eroded.moves[None], (size[0], size[1]))[0], thin)
+    thin = F.adaptive_max_pool2d(scenery.eroded.thin[None].float(), size)[0] > 0  # it stays, however thin it becomes
+    eroded = Eroded(shrink_maps(scenery.eroded.moves[None], size)[0], thin)
+    return replace(scenery, layers=layers, eroded=eroded, depth=replace(scenery.depth, sky=sky))
 
 
 def coarsened(scenery: Scenery, short: int) -> Scenery:

@@ -136,7 +136,7 @@ class Worker:
         if _is_cine(upload):
             return {}
         made_with = {name: request[name] for name in ("size", "refine")}
-        scene = _named(self.animator.begin(upload, **made_with, preview=True, progress=progress), request["name"])
+        scene = _named(self.animator.begin(upload, **made_with, progress=progress), request["name"])
         self._remember(request["scene"], _cached(scene))
         with suppress(NothingMoves):
             self.live(request | {"edits": [], "size": request["first"], "subject": AUTO}, progress)

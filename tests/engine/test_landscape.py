@@ -50,7 +50,7 @@ def with_layers(animator: Animator, scene: Scene, **rows: slice) -> Scene:
     layers = 0 * scene.layers
     for name, places in rows.items():
         layers[CLASSES.index(name), places] = 1
-    motion = predict_motion(perceive(to_tensor(scene.photo), layers, saying(UNSURE, RIGHT), edges=False))
+    motion = predict_motion(perceive(to_tensor(scene.photo), layers, saying(UNSURE, RIGHT)))
     return replace(scene, layers=layers, mask=layers.amax(0), motion=motion)
 
 

@@ -16,7 +16,7 @@ from stylecine import Animator, Cinemagraph, NothingMoves, Scene
 from stylecine.engine import landscape, resolve
 from stylecine.ops.image import resize, to_tensor
 from stylecine.options import SKY, WATER
-from stylecine.perception.look import find_edges, perceive
+from stylecine.perception.look import perceive
 from tests.seen import Everywhere, saying
 
 HEIGHT, WIDTH = 192, 256
@@ -121,19 +121,6 @@ def test_a_loop_is_painted_in_behind_static_things_at_every_size_but_in_previews
     assert len(shown) == 1 and min(shown[0][1:]) < HEIGHT
 
 
-def test_edges_that_a_first_preview_did_without_are_found_once(
-    beach: Scene, animator: Animator, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert beach.scenery is not None
-    begun, found = replace(beach, scenery=replace(beach.scenery, eroded=None)), []
-    monkeypatch.setattr(resolve, "find_edges", lambda *given: found.append(0) or find_edges(*given))
-    animator.preview(begun, size=80, **LENGTH)
-    assert not found
-    for size in (None, 80, 128):
-        animator.render(begun, size=size, **LENGTH)
-    assert len(found) == 1
-
-
 def test_a_beach_leaves_the_seas_waves_as_they_are(beach: Scene, animator: Animator) -> None:
     """Surf runs up once in about four seconds, and waves of the sea take two."""
     surf = animator.render(beach, **LENGTH).loop.displacement
@@ -203,9 +190,7 @@ def test_a_stroke_and_an_arrow_outvote_what_seems_to_stand(animator: Animator) -
 def test_a_photo_is_looked_at_again_only_where_the_user_has_changed_something(
     beach: Scene, animator: Animator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looks = []
-    from stylecine.engine import resolve
-
+    looks: list[int] = []
     perceive = resolve.perceive
     monkeypatch.setattr(resolve, "perceive", lambda *given, **more: looks.append(1) or perceive(*given, **more))
     for options in ({}, {"pace": "lively"}, {"wind": (0, 1)}, {"weather": "fog"}):

@@ -56,7 +56,7 @@ def look_at(name: str) -> Scenery:
             ImageDraw.Draw(area).polygon([(x * area.width, y * area.height) for x, y in outline], fill=1)
         layers[moving_class] = torch.from_numpy(np.asarray(area).astype(np.float32))
     image = to_tensor(photo)
-    return perceive(image, layers, see(image, Networks.from_pretrained(lazily=True).eye), edges=False)
+    return perceive(image, layers, see(image, Networks.from_pretrained(lazily=True).eye))
 
 
 def share(values: np.ndarray, scenery: Scenery) -> float:
