@@ -150,6 +150,10 @@ class Cinemagraph:
         """Whether `fine_frames` are computed in 16 bits."""
         return not (self.loop is None or self.overlays or self.appearance or self.weather)
 
+    def opaque(self, t: float) -> np.ndarray:
+        """The frame at time t over white, where the photo is transparent."""
+        return self[t] if self.scene.alpha is None else flattened(self[t], self.scene.alpha)
+
     @torch.inference_mode()
     def _render(self, times: Sequence[float]) -> list[Tensor]:
         phases = [t / self.period for t in times]
@@ -345,24 +349,18 @@ class Cinemagraph:
 
         Raises OptionError for warp dfw and sampling splat, which no shader plays.
         """
-        return pack(
-            self.loop,
-            self.period,
-            self.fps,
-            overlays=self.overlays,
-            appearance=self.appearance,
-            weather=self.weather,
-            still=self.scene.photo,
-            alpha=self.scene.alpha,
-            layers=self.layers,
-        )
+        return self.packed(layers=self.layers)
+
+    def packed(self, **how: Any) -> bytes:
+        """The loop as a web pack. how: layers, quality and photo, of `output.web_pack.pack`."""
+        shown: dict[str, Any] = {"overlays": self.overlays, "appearance": self.appearance, "weather": self.weather}
+        photo: dict[str, Any] = {"still": self.scene.photo, "alpha": self.scene.alpha}
+        return pack(self.loop, self.period, self.fps, **shown, **photo, **how)
 
     def _repr_html_(self) -> str:
         """The loop at a modest size, as a video inside of the HTML, for a notebook."""
         caption = f"{len(self)} frames of {self.width}x{self.height}, {self.fps:g} a second"
-        alpha = self.scene.alpha
-        shown = self.__getitem__ if alpha is None else lambda t: flattened(self[t], alpha)
-        return loop_html(shown, len(self), self.fps, caption)
+        return loop_html(self.opaque, len(self), self.fps, caption)
 
     def save(
         self,

@@ -23,7 +23,7 @@ from stylecine.output.c2pa import Credentials, signer_for
 from stylecine.output.crop import check_crop
 from stylecine.output.encoding import check_length, count_loops
 from stylecine.output.formats import Page, Sound, check_size, format_of
-from stylecine.output.html import write_page
+from stylecine.output.html import QUALITY, write_page
 from stylecine.output.layer import moving_layer
 from stylecine.output.origin import Origin, read_origin
 from stylecine.output.silence import add_silence
@@ -142,21 +142,19 @@ def _save_page(loop: Cinemagraph, path: PathLike, options: FileOptions, finish: 
     moving = [name for name, share in shares if share > MIN_MOVING_SHARE]
     moving += [overlay.kind for overlay in loop.overlays]
     moving += [str(loop.settings["weather"])] if loop.weather else []
-    description, title = ", ".join(["Photo in motion", *moving]), Path(path).stem
+    # The player takes the image for the photo, unless that is another picture.
+    changed = (loop.appearance and not loop.appearance.drift) or loop.weather or loop.scene.alpha is not None
+    quality = QUALITY if options.quality is None else options.quality
     loops = max(1, int(PAGE_SECONDS * loop.fps / loop.period))
     return write_page(
-        loop.loop,
-        loop.period,
-        loop.fps,
+        loop.packed(quality=quality, photo=bool(changed)),
+        loop.opaque(0),
         path,
-        title=title,
-        alt=description,
-        quality=options.quality,
-        overlays=loop.overlays,
-        appearance=loop.appearance,
-        weather=loop.weather,
-        still=loop.scene.photo,
-        alpha=loop.scene.alpha,
+        period=loop.period,
+        fps=loop.fps,
+        title=Path(path).stem,
+        alt=", ".join(["Photo in motion", *moving]),
+        quality=quality,
         sound=encode_flac(loop.track(loops)) if options.sound else None,
         finish=finish,
     )

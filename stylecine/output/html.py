@@ -6,10 +6,8 @@ import base64
 import html
 import re
 import zlib
-from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -18,11 +16,7 @@ from stylecine.machine.atomic import Finish, PathLike, atomic_write, check_desti
 from stylecine.output import VideoInfo
 from stylecine.output.embed import csp_hash, data_url
 from stylecine.output.formats import FORMATS
-from stylecine.output.web_pack import encode_image, first_frame, pack
-from stylecine.picture.loop import Loop
-from stylecine.picture.overlay import Overlay
-from stylecine.picture.style import Appearance
-from stylecine.picture.weather import Weather
+from stylecine.output.web_pack import encode_image
 from stylecine.version import __version__
 
 QUALITY = FORMATS[".html"].qualities[1]  # of the images, as WebP
@@ -37,37 +31,26 @@ SOUND = """<button type="button" class="sound" hidden></button>
 
 
 def write_page(
-    loop: Loop | None,
-    period: int,
-    fps: float,
+    content: bytes,
+    frame: np.ndarray,
     path: PathLike,
     *,
+    period: int,
+    fps: float,
     title: str,
     alt: str,
     quality: int | None = None,
-    overlays: Sequence[Overlay] = (),
-    appearance: Appearance | None = None,
-    weather: Weather | None = None,
-    still: np.ndarray | None = None,
-    alpha: np.ndarray | None = None,
     sound: bytes | None = None,
     finish: Finish | None = None,
 ) -> VideoInfo:
-    """Writes the loop as an HTML file: its first frame as an image, which alt describes, the pack and the player.
+    """Writes a loop as an HTML file: its pack, of `web_pack.pack`, its first frame uint8 [H,W,3] as an image, which alt
+    describes, and the player.
 
-    Its content security policy allows only its own content, and no requests.
-
-    still, alpha: of `web_pack.pack`. sound: an audio file that a button plays. quality: of its images, 0 to 100 (best);
-    default 90. finish: called with the complete temporary file. Raises the errors of `web_pack.pack`, and OutputError
-    if the file cannot be written.
+    Its content security policy allows only its own content, and no requests. A pack without a photo plays over the
+    image. sound: an audio file that a button plays. quality: of the image, 0 to 100 (best); default 90. finish: called
+    with the complete temporary file. Raises OutputError if the file cannot be written.
     """
     quality = QUALITY if quality is None else quality
-    # the player takes the image for the photo, or needs that
-    changed = (appearance is not None and not appearance.drift) or weather is not None or alpha is not None
-    over: dict[str, Any] = {"overlays": overlays, "appearance": appearance, "weather": weather}
-    over |= {"still": still, "alpha": alpha}
-    content = pack(loop, period, fps, **over, quality=quality, photo=changed)
-    frame = first_frame(loop, **over)
     height, width = frame.shape[:2]
     style, script = _read("page.css"), _script()
     values = {

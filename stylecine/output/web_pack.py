@@ -32,7 +32,7 @@ from stylecine.picture.loop import BANDS, Loop, light_planes
 from stylecine.picture.overlay import Overlay
 from stylecine.picture.photo import encode_png
 from stylecine.picture.style import Appearance
-from stylecine.picture.transparency import UNDER, flattened
+from stylecine.picture.transparency import UNDER
 from stylecine.picture.weather import Weather
 
 FORMAT = 9  # a player reads its own only
@@ -69,11 +69,11 @@ def pack(
     layers: [K,H,W] in [0,1], for display over the photo; stored on the displacement's grid, and of overlays that of
         cloth, which one paints as well. Without a landscape it is the only one, on its own grid.
     quality: None stores images losslessly, as PNG; 0 to 100 (best) as WebP, which changes frames by a few levels.
-    photo: False omits it, to be sent separately: `encode_image(first_frame(loop, overlays), quality)`.
+    photo: False omits it, to be sent separately.
 
     Raises OptionError for a loop that shaders cannot play or an invalid quality, WriterUnavailable without WebP.
     """
-    pixels = first_frame(loop, overlays, still=still)
+    pixels = _photo(loop, overlays, still)
     encoded = encode_image(pixels, quality)
     tensors: dict[str, np.ndarray] = {"photo": _raw(encoded)} if photo else {}
     painted = [overlay for overlay in overlays if overlay.kind in PAINTS]
@@ -125,33 +125,6 @@ def pack_wind(velocity: Tensor | None = None, swell: Tensor | None = None, overl
     return save(tensors | moving, {"stylecine": json.dumps({"format": FORMAT, "scales": scales, "overlays": facts})})
 
 
-def first_frame(
-    loop: Loop | None,
-    overlays: Sequence[Overlay] = (),
-    appearance: Appearance | None = None,
-    weather: Weather | None = None,
-    still: np.ndarray | None = None,
-    alpha: np.ndarray | None = None,
-) -> np.ndarray:
-    """Frame 0, uint8 [H,W,3]. still: of a loop in which only weather moves. alpha: as in `pack`."""
-    if loop is not None:
-        frame = loop.photo
-    elif overlays:
-        frame = overlays[0].photo
-    else:
-        assert still is not None, "nothing moves"
-        frame = torch.from_numpy(still.copy())
-    for overlay in overlays:
-        frame = overlay.draw_over(frame, 0)
-    if appearance is not None:
-        frame = appearance.show(frame, 0)
-    if weather is not None:
-        share = appearance.share(0) if appearance else 0.0
-        frame = weather.draw_over_(frame[None].clone(), [0.0], [share])[0]
-    pixels = frame.cpu().numpy()
-    return pixels if alpha is None else flattened(pixels, alpha)
-
-
 def encode_image(pixels: np.ndarray, quality: int | None) -> bytes:
     """Pixels, uint8 [H,W,3] or [H,W,4], as PNG, or as WebP of that quality."""
     if quality is None:
@@ -169,6 +142,20 @@ def plate(loop: Loop) -> Tensor:
     if loop.light is not None:
         levels[-1] = levels[-1] + light_planes(loop.light)
     return to_uint8(merge(levels))
+
+
+def _photo(loop: Loop | None, overlays: Sequence[Overlay], still: np.ndarray | None) -> np.ndarray:
+    """Frame 0 without style, weather and cover, uint8 [H,W,3]."""
+    if loop is not None:
+        frame = loop.photo
+    elif overlays:
+        frame = overlays[0].photo
+    else:
+        assert still is not None, "nothing moves"
+        return still
+    for overlay in overlays:
+        frame = overlay.draw_over(frame, 0)
+    return frame.cpu().numpy()
 
 
 def _landscape_facts(loop: Loop, period: int) -> dict[str, Any]:

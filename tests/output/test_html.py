@@ -23,6 +23,7 @@ from stylecine.engine.cinemagraph import Cinemagraph
 from stylecine.errors import OptionError
 from stylecine.options import Wind
 from stylecine.output.html import write_page
+from stylecine.output.web_pack import pack
 from tests.cloths import STAND_INS, flag_mask, flag_photo, rest_shape_of
 from tests.loops import appearance_of
 
@@ -102,7 +103,8 @@ def flag(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A page in which nothing but cloth moves."""
     cloth = animate_cloth(rest_shape_of(flag_photo(), flag_mask()), STAND_INS, Wind(0, 0.8), cycles=2, period=60)
     path = tmp_path_factory.mktemp("page") / "flag.html"
-    write_page(None, 60, 30, path, title="flag", alt=SAYS, overlays=[cloth])
+    content = pack(None, 60, 30, overlays=[cloth], quality=90, photo=False)
+    write_page(content, flag_photo(), path, period=60, fps=30, title="flag", alt=SAYS)
     return path
 
 

@@ -15,7 +15,7 @@ from stylecine.cloth.animate import animate_cloth
 from stylecine.errors import OptionError
 from stylecine.ops.image import mirrored
 from stylecine.options import Wind, check_live
-from stylecine.output.web_pack import FORMAT, first_frame, pack, pack_wind, plate
+from stylecine.output.web_pack import FORMAT, pack, pack_wind, plate
 from stylecine.picture.loop import Loop
 from stylecine.picture.overlay import Overlay
 from tests.cloths import STAND_INS, flag_mask, flag_photo, rest_shape_of
@@ -213,8 +213,9 @@ def test_overlays_are_in_the_order_in_which_they_are_drawn(plants: Overlay, clot
     assert told["classes"] == ["cloth"] and len(tensors["layers"]) == 1, "plants are no class that one paints"
 
 
-def test_the_first_frame_is_the_photo_behind_overlays_that_have_not_moved(plants: Overlay, cloth: Overlay) -> None:
-    assert np.array_equal(first_frame(None, [plants, cloth]), cloth.photo.numpy())
+def test_the_photo_is_behind_overlays_that_have_not_moved(plants: Overlay, cloth: Overlay) -> None:
+    content = pack(None, PERIOD, FPS, overlays=[plants, cloth])
+    assert np.array_equal(opened(load(content)["photo"]), cloth.photo.numpy())
 
 
 def test_cloth_is_one_more_layer(cloth: Overlay) -> None:
@@ -273,12 +274,3 @@ def test_images_and_their_digest_are_those_without_a_style(loop: Loop, cloth: Ov
     flag = pack(None, PERIOD, FPS, overlays=[cloth], appearance=appearance)
     assert facts(flag)["format"] == FORMAT and {"overlays.0.keyframes", "style"} <= set(load(flag))
     assert np.array_equal(opened(load(flag)["photo"]), cloth.photo.numpy())
-
-
-def test_the_first_frame_is_in_the_style_unless_it_drifts(loop: Loop, cloth: Overlay) -> None:
-    for flowing, overlays in ((loop, []), (None, [cloth])):
-        photo = first_frame(flowing, overlays)
-        static = appearance_of(torch.from_numpy(photo), torch.zeros(photo.shape[:2]))
-        shown = first_frame(flowing, overlays, static)
-        assert np.array_equal(shown, static.show(torch.from_numpy(photo), 0).numpy()) and (shown != photo).any()
-        assert np.array_equal(first_frame(flowing, overlays, replace(static, drift=True)), photo)
