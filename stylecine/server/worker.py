@@ -237,7 +237,9 @@ class Worker:
     def animate(self, request: Request, progress: Progress) -> Result:
         """Writes an animation."""
         scene = self._edited(request)
-        check_size(Path(request["output"]), *scene.size_at(request["size"]), request["crop"])
+        output = Path(request["output"])
+        written = output.with_suffix("") if ending_of(output) == ".zip" else output  # it has a folder in it
+        check_size(written, *scene.size_at(request["size"]), request["crop"])
         smaller = _smaller(scene, request["size"])
         return self._save(request, self.animator.render(scene, size=smaller, progress=progress, **_given(request)))
 

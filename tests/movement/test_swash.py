@@ -43,7 +43,7 @@ def swash_of(
     moves: torch.Tensor | None = None,
     eye: Everywhere = SURF,
 ) -> Swash | None:
-    return predict_swash(seen(photo, layers() if moves is None else moves, eye, held=held))
+    return predict_swash(seen(photo, layers() if moves is None else moves, eye, frozen=held))
 
 
 @pytest.fixture(scope="module")
