@@ -212,6 +212,7 @@ def test_a_batch_goes_from_store_to_store_and_resumes(
     assert memory.cat("/out/a.mp4")[4:8] == b"ftyp"
 
 
+@pytest.mark.slow
 def test_loops_of_a_stores_photos_can_be_kept_here(
     memory: Any, command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -319,6 +319,7 @@ def test_two_runs_do_not_share_a_folder(tmp_path: Path) -> None:
 # --- processes
 
 
+@pytest.mark.slow
 def test_a_killed_process_is_replaced(
     photos: list[Task], out: Path, animator: Animator, model: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -234,6 +234,7 @@ def test_a_message_that_cannot_be_read_fails_its_job_alone(request_: Any) -> Non
         assert unreadable.attempts == 3 and after.result(30)[0] == 1
 
 
+@pytest.mark.slow
 def test_a_process_that_does_not_read_holds_up_its_own_job_only() -> None:
     with pool("", "") as two:
         wait_until(lambda: two.states == ["idle", "idle"])

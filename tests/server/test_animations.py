@@ -274,6 +274,7 @@ def test_a_wrong_body_is_said_in_words(quick: Served, body: str, says: str) -> N
     assert form.status_code == 422 and "with the header Content-Type: application/json" in form.json()["detail"]
 
 
+@pytest.mark.slow
 def test_a_full_queue_says_when_to_retry(serve: Callable[..., Served]) -> None:
     served = serve(queue=2, scenes=1)
     scene = served.scene()["id"]
@@ -287,6 +288,7 @@ def test_a_full_queue_says_when_to_retry(serve: Callable[..., Served]) -> None:
     assert response.status_code == 429 and "limit of kept scenes, 1, is reached" in response.json()["detail"]
 
 
+@pytest.mark.slow
 def test_expired_scenes_and_results_are_deleted(serve: Callable[..., Served]) -> None:
     served = serve(keep_hours=1.5 / 3600)
     scene = served.scene()["id"]

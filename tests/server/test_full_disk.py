@@ -56,6 +56,7 @@ def test_what_needs_no_room_works_and_the_rest_is_refused_in_a_sentence(
     assert not served.files() and "Traceback" not in served.log()
 
 
+@pytest.mark.slow
 def test_what_expires_goes_although_the_disk_is_full(serve: Callable[..., Served], small_disk: SmallDisk) -> None:
     served = serve(data=small_disk.folder, keep_hours=3 / 3600, sweep=0.2)
     scene = served.scene()["id"]
@@ -89,6 +90,7 @@ def test_the_service_starts_on_a_full_disk_and_goes_on_when_there_is_room(
     wait_until(lambda: two.client.get(f"/v1/scenes/{waiting}").json()["state"] == "ready")
 
 
+@pytest.mark.slow
 def test_work_that_finds_the_disk_full_is_done_when_there_is_room(
     serve: Callable[..., Served], small_disk: SmallDisk
 ) -> None:

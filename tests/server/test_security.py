@@ -89,6 +89,7 @@ def chunks(size: int, pause: float = 0) -> Iterator[bytes]:
         time.sleep(pause)
 
 
+@pytest.mark.slow
 def test_a_body_that_is_too_large_or_too_slow_is_refused_and_leaves_nothing(serve: Callable[..., Served]) -> None:
     served = serve(upload_mb=1, timeout=1.5)
     assert is_problem(served.client.post("/v1/scenes", content=bytes(1_000_001)), 413)
@@ -196,6 +197,7 @@ def test_a_slow_reader_gets_the_whole_response(monkeypatch: pytest.MonkeyPatch) 
 HALF = b"POST /v1/scenes HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nhalf"
 
 
+@pytest.mark.slow
 def test_uploads_in_progress_are_counted(quick: Served) -> None:
     before = quick.files()
     host, port = quick.address.removeprefix("http://").split(":")
@@ -208,6 +210,7 @@ def test_uploads_in_progress_are_counted(quick: Served) -> None:
     wait_until(lambda: quick.files() == before)
 
 
+@pytest.mark.slow
 def test_stalled_uploads_give_way_to_others(quick: Served) -> None:
     before = quick.files()
     host, port = quick.address.removeprefix("http://").split(":")
@@ -230,6 +233,7 @@ def opened(served: Served, stack: ExitStack, count: int, content: bytes) -> list
     return sockets
 
 
+@pytest.mark.slow
 def test_connections_that_only_wait_keep_nobody_out(serve: Callable[..., Served]) -> None:
     """They send the first 13 bytes of a header, without a token, and nothing more."""
     served = serve(TOKEN, connections=20)
@@ -241,6 +245,7 @@ def test_connections_that_only_wait_keep_nobody_out(serve: Callable[..., Served]
         assert set(ended) < set(waiting) and waiting[0] in ended and waiting[-1] not in ended
 
 
+@pytest.mark.slow
 def test_more_requests_than_can_be_answered_leave_room_for_a_monitor(serve: Callable[..., Served]) -> None:
     served = serve(connections=20)
     with ExitStack() as stack:

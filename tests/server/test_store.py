@@ -92,6 +92,7 @@ def test_files_that_were_set_aside_do_not_expire_because_the_clock_jumps(
     store.close()
 
 
+@pytest.mark.slow
 def test_what_has_lost_its_file_is_not_ready_after_a_start(serve: Callable[..., Served]) -> None:
     one = serve()
     whole, missing, cut = (one.scene(content=1000 * b"a photo")["id"] for _ in range(3))
@@ -108,6 +109,7 @@ def test_what_has_lost_its_file_is_not_ready_after_a_start(serve: Callable[..., 
     assert two.client.get(f"/v1/animations/{done}").json()["state"] == "done"
 
 
+@pytest.mark.slow
 def test_a_database_that_another_program_holds_is_said_to_be_busy(serve: Callable[..., Served]) -> None:
     served = serve()
     scene = served.scene()["id"]

@@ -51,6 +51,7 @@ def test_the_first_loop_can_be_read_until_the_scene_is_ready(serve: Callable[...
     wait_until(lambda: quick.files() == set())
 
 
+@pytest.mark.slow
 def test_the_first_loop_of_another_photo_does_not_wait_for_the_rest_of_one(serve: Callable[..., Served]) -> None:
     quick = serve()
     one = quick.scene(b"slow", first=160, wait=0)
@@ -65,6 +66,7 @@ def test_the_first_loop_of_another_photo_does_not_wait_for_the_rest_of_one(serve
         assert quick.client.get(scene["links"]["self"], params={"wait": 30}).json()["state"] == "ready"
 
 
+@pytest.mark.slow
 def test_a_scene_whose_first_loop_is_shown_outlives_the_service(serve: Callable[..., Served]) -> None:
     one = serve()
     link = one.scene(b"slow", first=160, wait=0)["links"]["self"]
@@ -77,6 +79,7 @@ def test_a_scene_whose_first_loop_is_shown_outlives_the_service(serve: Callable[
     assert two.files() == {f"{upload.name}.cine"}
 
 
+@pytest.mark.slow
 def test_a_job_outlives_its_worker(serve: Callable[..., Served]) -> None:
     served = serve()
     scene = served.scene()["id"]
@@ -112,6 +115,7 @@ def test_workers_forget_deleted_scenes(quick: Served) -> None:
     wait_until((quick.data / f"{scene}.forgotten").exists)
 
 
+@pytest.mark.slow
 def test_accepted_work_survives_a_restart(serve: Callable[..., Served]) -> None:
     served = serve()
     scene = served.scene(name="lake.jpg")["id"]
@@ -150,6 +154,7 @@ def test_the_service_stops_at_once_while_it_works(serve: Callable[..., Served]) 
     assert not any(alive(worker) for worker in workers)
 
 
+@pytest.mark.slow
 def test_work_has_a_time_limit(serve: Callable[..., Served]) -> None:
     served = serve(animation_seconds=3, scene_seconds=3)
     scene = served.scene()["id"]

@@ -175,7 +175,7 @@ def test_more_loops_are_one_longer_track() -> None:
     assert not (one == two).all() and not (two == three).all()
 
 
-@pytest.mark.parametrize(("loops", "repeat"), [(15, 1), (16, 2), (17, 2), (19, 2), (31, 3), (35, 3), (900, 60)])
+@pytest.mark.parametrize(("loops", "repeat"), [(15, 1), (17, 2), (35, 3), (900, 60)])
 def test_a_long_track_repeats_after_half_a_minute_to_a_minute(loops: int, repeat: int) -> None:
     """Whole loops, where their number can be divided so."""
     track = make_track([source("surf")] if loops < 20 else [], 4.0, loops)

@@ -47,6 +47,7 @@ def test_cloth_stays_at_rest_in_the_steady_wind_and_moves_in_a_gust() -> None:
     assert travel(wind).median() > 0.03
 
 
+@pytest.mark.slow
 def test_a_shard_has_what_training_reads_and_depends_on_its_number_only(tmp_path: Path) -> None:
     for name in ("a", "b"):
         simulate.fill(tmp_path / name, 5, 1, 0, 3, ["banner"])
