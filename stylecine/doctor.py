@@ -29,6 +29,7 @@ def examine() -> list[Finding]:
         "native library, CUDA": lambda: _native("cuda"),
         "video writer": _video,
         "HEIC photos": _heic,
+        "raw files, JPEG XL": lambda: _extra("photos", "rawpy", "pillow-jxl-plugin"),
         "studio and service": lambda: _extra("studio", "fastapi", "uvicorn"),
         "client of a service": lambda: _extra("client", "httpx"),
         "default model": _weights,

@@ -12,6 +12,7 @@ import os
 import re
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field, fields
+from fractions import Fraction
 from functools import wraps
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, ParamSpec, Self, TypeAlias, TypedDict, TypeVar, get_args
 
@@ -120,6 +121,11 @@ def parse_wind(text: str) -> tuple[float, ...]:
     return _parse_numbers(text, (2,), "two numbers, degrees and strength, like 270,0.6")
 
 
+def parse_rate(text: Any) -> float:
+    """A number, or a fraction as 30000/1001. Raises ValueError."""
+    return float(Fraction(text)) if isinstance(text, str) and "/" in text else float(text)
+
+
 def parse_duration(value: Any) -> float:
     """Seconds from a number of them, or from a text such as 90s, 10m or 1h30m. Raises OptionError."""
     seconds = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else 0.0
@@ -204,7 +210,7 @@ class RenderOptions:
     arrows: Sequence[Arrow] = _option((), ARROWS, "X0,Y0,X1,Y1", parse_arrow, group="motion", served=False)
     wind: Any = _option(None, WIND, "DEGREES,STRENGTH", parse_wind, group="motion", studio={"label": "Wind"})
     seconds: float = _option(4.0, "length of one loop", "S", float, studio=LENGTHS, gt=0, le=3600)
-    fps: float = _option(30, "frames per second", "F", float, gt=0, le=240)
+    fps: float = _option(30, "frames per second, such as 25 or 30000/1001", "F", parse_rate, gt=0, le=240)
     pace: Pace = _option("natural", PACE, "NAME", studio={"label": "Pace"}, choices=PACES)
     speed: float = _option(1.0, "times as fast", "S", float, studio={"label": "All motion"}, gt=0, le=100)
     warp: Warp = _option("msdfw", "msdfw, dfw or pixel (no generator)", "NAME", choices=WARPS)

@@ -84,6 +84,12 @@ def test_only_what_the_mask_contains_moves(quick: ModuleType, sea: Tensor, batch
     assert torch.equal((frames[2, :70] * 255).round(), (sea[0, :70] * 255).round())
 
 
+def test_the_black_mask_of_an_opaque_photo_is_none(quick: ModuleType, sea: Tensor) -> None:
+    """Load Image gives one of 64 by 64."""
+    (with_it, _, moving), (without, _, predicted) = run(quick, sea, mask=torch.zeros(1, 64, 64)), run(quick, sea)
+    assert torch.equal(with_it, without) and torch.equal(moving, predicted)
+
+
 def test_a_style_changes_the_light_and_a_photo_with_transparency_is_one_too(quick: ModuleType, sea: Tensor) -> None:
     opaque = torch.cat((sea, torch.ones(1, 120, 192, 1)), 3)
     frames, _, _ = run(quick, opaque, mask=WATER, style="night")
@@ -93,7 +99,7 @@ def test_a_style_changes_the_light_and_a_photo_with_transparency_is_one_too(quic
 @pytest.mark.parametrize(
     ("inputs", "error", "says"),
     [
-        ({"mask": torch.zeros(1, 64, 64)}, NothingMoves, "mask is empty"),  # Load Image's for a photo that is opaque
+        ({"mask": torch.zeros(1, 120, 192)}, NothingMoves, "mask is empty"),
         ({"mask": torch.ones(2, 64, 64)}, MaskError, "one mask, not 2"),
         ({"seconds": 60.0, "fps": 120.0}, OptionError, "frames"),
         ({"size": 8}, OptionError, "too small"),

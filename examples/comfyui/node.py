@@ -55,6 +55,8 @@ class CinemagraphNode:
             raise PhotoError(f"The node takes one photo, not {len(image)}; choose one with 'ImageFromBatch'.")
         if mask is not None and mask.ndim == 3 and len(mask) != 1:
             raise MaskError(f"The node takes one mask, not {len(mask)}; connect the one that belongs to the photo.")
+        if mask is not None and not mask.any() and mask.shape[-2:] != image.shape[1:3]:
+            mask = None  # what "Load Image" gives for a photo without alpha: black, of a size of its own
         options = RenderOptions(  # which checks them before anything expensive
             mask=None if mask is None else mask.float().cpu().numpy(),
             seconds=seconds,

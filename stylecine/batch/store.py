@@ -16,6 +16,10 @@ from typing import Any
 from stylecine.errors import OptionError, OutputError, PhotoError, StylecineError, printable
 
 VERSIONS = ("ETag", "etag", "md5Hash", "crc32c", "content_md5")  # what stores call a checksum of the content
+SYSTEM_FOLDERS = {  # of Synology, QNAP, Windows, macOS and Linux
+    *("@eadir", "#recycle", "#snapshot", "@recycle", "@recently-snapshot", "$recycle.bin", "recycler"),
+    *("system volume information", "__macosx", "network trash folder", "temporary items", "lost+found"),
+}
 TIMES = ("LastModified", "last_modified", "updated", "mtime", "created")
 
 
@@ -82,6 +86,11 @@ class StoredFile:
         return target
 
 
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder is hidden, or one in which servers and systems keep thumbnails and what was deleted."""
+    return name.startswith(".") or name.casefold() in SYSTEM_FOLDERS
+
+
 class Store:
     """What is below a URL."""
 
@@ -110,7 +119,7 @@ class Store:
         found = []
         for name, info in sorted(self.files().items()):
             url = self.url_of(name)
-            hidden = any(part.startswith(".") for part in PurePosixPath(name).parts)
+            hidden = any(map(is_hidden, PurePosixPath(name).parts))
             if not hidden and not (excluded and url.startswith(f"{excluded}/")):
                 found.append((name, StoredFile(url, _version(info))))
         return found

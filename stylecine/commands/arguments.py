@@ -29,7 +29,7 @@ _OPTION_NAMES = re.compile(rf"(?:^|(?<=: )|(?<=omit ))(?:{_NAMES})(?= |\.$)")  #
 
 _NOT_TYPED = object()  # in place of an option's default
 
-PHOTOS = "JPEG, PNG, WebP, HEIC, AVIF, TIFF, JPEG 2000, BMP or GIF"
+PHOTOS = "JPEG, PNG, WebP, HEIC, AVIF, TIFF, JPEG 2000, JPEG XL, PSD, BMP, GIF or a camera's raw file"
 
 
 class Usage(Exception):
@@ -51,7 +51,8 @@ class Parser(argparse.ArgumentParser):
             near = get_close_matches(option, self._option_string_actions, 1, 0.7)
             self.error(f"there is no option {option}" + (f"; did you mean {near[0]}?" if near else ""))
         if unknown:
-            self.error(f"unexpected argument{'s' if len(unknown) > 1 else ''}: {' '.join(unknown)}")
+            several = "; for several photos, use stylecine batch" if hasattr(known, "photo") else ""
+            self.error(f"unexpected argument{'s' if len(unknown) > 1 else ''}: {' '.join(unknown)}{several}")
         return known, unknown
 
     def error(self, message: str) -> NoReturn:

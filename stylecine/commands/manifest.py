@@ -10,16 +10,18 @@ from typing import Any
 
 from stylecine.batch.journal import NAME, recorded_outputs
 from stylecine.batch.spreadsheet import CREDITS, read_table
-from stylecine.batch.store import Store, StoredFile, is_url
+from stylecine.batch.store import SYSTEM_FOLDERS, Store, StoredFile, is_hidden, is_url
 from stylecine.batch.tasks import FILES, Task
 from stylecine.commands.console import complain
 from stylecine.errors import OptionError, OutputError, PhotoError
 from stylecine.options import ALL_OPTIONS, STYLES, parse_arrow, parse_duration, parse_size, parse_wind
 
+RAW = (".dng", ".nef", ".nrw", ".cr2", ".cr3", ".arw", ".raf", ".orf", ".rw2", ".pef", ".srw")  # of cameras
 PHOTOS = (  # all endings of what `picture.photo` reads
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".pjpeg", ".pjp", ".mpo", ".png", ".apng", ".webp", ".tif", ".tiff", ".gif"),
     *(".heic", ".heics", ".heif", ".heifs", ".hif", ".avif", ".avifs"),
-    *(".jp2", ".j2k", ".jpf", ".jpx", ".j2c", ".jpc", ".bmp", ".ppm", ".pgm", ".pbm", ".pnm"),
+    *(".jp2", ".j2k", ".jpf", ".jpx", ".j2c", ".jpc", ".bmp", ".ppm", ".pgm", ".pbm", ".pnm", ".psd", ".jxl"),
+    *RAW,
 )
 EXAMPLE = '{"photo": "sea.jpg"}'
 REPORTS = ("report.json", "report.html")
@@ -110,7 +112,9 @@ def _in_folder(source: Path, folder: Path | Store, ending: str, options: Mapping
     output = folder.resolve() if isinstance(folder, Path) else None
     if Path(f"loop{ending}").suffix.lower() in PHOTOS and output == source.resolve():
         raise OutputError(f"Loops in '{folder}' would be among its photos; name another output folder.")
-    photos = sorted(filter(_is_regular, filter(_is_photo, _visible(source, output, unreadable))))
+    found = sorted(filter(_is_regular, filter(_is_photo, _visible(source, output, unreadable))))
+    raw = _beside_others(found)
+    photos = [photo for photo in found if photo not in raw]
     names = _outputs([photo.relative_to(source) for photo in photos], ending, folder)
     tasks = [Task(photo, name, dict(options)) for photo, name in zip(photos, names, strict=True)]
     if not tasks:
@@ -137,7 +141,8 @@ def _outputs(photos: Iterable[PurePath], ending: str, folder: Path | Store) -> l
 
 
 def skipped_in(source: Path | Store, folder: Path | Store, gallery: Path | None) -> list[str]:
-    """The files of a folder that `tasks_of` leaves out because of their endings: their names below the folder.
+    """The files of a folder that `tasks_of` leaves out because of their endings, raw files beside a photo of the same
+    name, and the folders of thumbnails and of what was deleted: their names below the folder.
 
     Without what is hidden, and what batches into `folder` read and write beside photos.
     """
@@ -151,9 +156,18 @@ def skipped_in(source: Path | Store, folder: Path | Store, gallery: Path | None)
     if isinstance(folder, Path):
         known |= {folder / name for name in (*RESERVED, *recorded_outputs(folder))}
     own = {os.path.realpath(path) for path in (*known, *([gallery] if gallery else []))}
-    files = _visible(source, folder.resolve() if isinstance(folder, Path) else None)
-    others = (file for file in files if not _is_photo(file) and os.path.realpath(file) not in own)
-    return sorted(file.relative_to(source).as_posix() for file in others)
+    files = list(_visible(source, folder.resolve() if isinstance(folder, Path) else None))
+    raw = _beside_others(files)
+    others = (file for file in files if file in raw or not (_is_photo(file) or os.path.realpath(file) in own))
+    kept = (found for found in source.rglob("*") if found.is_dir() and found.name.casefold() in SYSTEM_FOLDERS)
+    return sorted([*(file.relative_to(source).as_posix() for file in others),
+                   *(f"{found.relative_to(source).as_posix()}/" for found in kept)])  # fmt: skip
+
+
+def _beside_others(files: Iterable[Path]) -> set[Path]:
+    """Raw files of which the camera has written a photo as well."""
+    photos = {file.with_suffix("") for file in files if _is_photo(file) and file.suffix.lower() not in RAW}
+    return {file for file in files if file.suffix.lower() in RAW and file.with_suffix("") in photos}
 
 
 def _is_photo(name: str | Path) -> bool:
@@ -170,10 +184,11 @@ def _is_regular(path: Path) -> bool:
 def _visible(
     source: Path, excluded: Path | None, unreadable: Callable[[OSError], None] | None = None
 ) -> Iterator[Path]:
-    """The files in a folder and its subfolders, but for hidden ones. unreadable: called for each that is."""
+    """The files in a folder and its subfolders, but for hidden ones and those that servers and systems keep there: what
+    was deleted, thumbnails. unreadable: called for each that is."""
     for folder, subfolders, files in os.walk(source, onerror=unreadable):
         here = Path(folder)
-        visible = (name for name in subfolders if not name.startswith("."))
+        visible = (name for name in subfolders if not is_hidden(name))
         subfolders[:] = [name for name in visible if (here / name).resolve() != excluded]
         yield from (here / name for name in files if not name.startswith("."))
 

@@ -23,6 +23,7 @@ from stylecine.engine.model_networks import Networks
 from stylecine.engine.resolve import MovingParts, look_for_cloth, resolve, resolve_style
 from stylecine.engine.scene import Latents, PendingLatents, Scene
 from stylecine.errors import NothingMoves, SceneError, StylecineWarning, WeightsNotFound
+from stylecine.machine.defaults import with_usual_defaults
 from stylecine.machine.memory import check_memory, release_freed
 from stylecine.machine.progress import Progress, Stages
 from stylecine.machine.threads import another_thread
@@ -58,6 +59,7 @@ class Animator(Networks):
         return f"<Animator {self.model.name}, {self.device}>"
 
     @torch.no_grad()
+    @with_usual_defaults
     def invert(
         self, photo: Source, *, size: Size = 1024, refine: int = 0, seed: int = 0, progress: Progress | None = None
     ) -> Scene:
@@ -69,6 +71,7 @@ class Animator(Networks):
             return self._with_what_moves(self._with_latents(scene, image, stages), ahead.result, stages)
 
     @torch.no_grad()
+    @with_usual_defaults
     def begin(
         self,
         photo: Source,
@@ -108,6 +111,7 @@ class Animator(Networks):
         return replace(scene, layers=scenery.layers, mask=moving(scenery.layers), scenery=scenery, motion=motion)
 
     @torch.no_grad()
+    @with_usual_defaults
     def complete(self, scene: Scene, *, progress: Progress | None = None) -> Scene:
         """A scene of `begin` as `invert` would have made it."""
         if scene.is_inverted:
@@ -185,6 +189,7 @@ class Animator(Networks):
         return self.render_with(RenderOptions.create(**options), scene, short=short, progress=progress)
 
     @torch.no_grad()
+    @with_usual_defaults
     def render_with(
         self,
         options: RenderOptions,
@@ -257,6 +262,7 @@ class Animator(Networks):
         return find_cloth(photo, self.finder)
 
     @torch.no_grad()
+    @with_usual_defaults
     def turn_wind(
         self, loop: Cinemagraph, wind: Wind | Sequence[float], *, progress: Progress | None = None
     ) -> Cinemagraph:
@@ -284,6 +290,7 @@ class Animator(Networks):
         )
 
     @torch.no_grad()
+    @with_usual_defaults
     def style_grids(self, photo: np.ndarray, styles: Sequence[Style]) -> list[Tensor]:
         """The recolouring of a photo uint8 [H,W,3] by each of some styles: grids for `ops.recolour`.
 

@@ -18,6 +18,7 @@ from stylecine.engine.loop_warnings import SEEN_TIMES, changing_share, quality_w
 from stylecine.engine.saving import save
 from stylecine.engine.scene import Scene
 from stylecine.machine.atomic import check_path
+from stylecine.machine.defaults import with_usual_defaults
 from stylecine.machine.progress import Progress
 from stylecine.ops.readback import read_back
 from stylecine.ops.recolour import Recolouring, recolour_
@@ -155,6 +156,7 @@ class Cinemagraph:
         return self[t] if self.scene.alpha is None else flattened(self[t], self.scene.alpha)
 
     @torch.inference_mode()
+    @with_usual_defaults
     def _render(self, times: Sequence[float]) -> list[Tensor]:
         phases = [t / self.period for t in times]
         made = self._render_dry(times, self.appearance.recolouring(phases) if self.appearance else None)
@@ -193,11 +195,13 @@ class Cinemagraph:
             layer.draw_over_(made, [t] * len(made))
         return [frame.cpu().numpy() for frame in made]
 
+    @with_usual_defaults
     def styled(self, grid: Tensor, strength: float, drift: bool) -> Self:
         """The same loop in another appearance: see `picture.style.Appearance`."""
         look = Appearance(grid, strength, drift, self._static_photo, self.mask)
         return replace(self, appearance=look, timings=dict(self.timings))  # each is saved on its own
 
+    @with_usual_defaults
     def in_weather(self, kind: str, strength: float, wind: Wind | None, speed: float = 1.0) -> Self:
         """The same loop in snow, rain or fog: see `picture.weather`. wind: of it; None is the default one."""
         photo = self._static_photo
@@ -257,6 +261,7 @@ class Cinemagraph:
         return {"error": self.measures["moved_error"], "travel": self.measures["travel"]}
 
     @cached_property
+    @with_usual_defaults
     def measures(self) -> dict[str, float]:
         """Every figure of `stylecine.quality.measures.measure_loop`, computed in one pass on first use.
 
@@ -351,6 +356,7 @@ class Cinemagraph:
         """
         return self.packed(layers=self.layers)
 
+    @with_usual_defaults
     def packed(self, **how: Any) -> bytes:
         """The loop as a web pack. how: layers, quality and photo, of `output.web_pack.pack`."""
         shown: dict[str, Any] = {"overlays": self.overlays, "appearance": self.appearance, "weather": self.weather}
@@ -362,6 +368,7 @@ class Cinemagraph:
         caption = f"{len(self)} frames of {self.width}x{self.height}, {self.fps:g} a second"
         return loop_html(self.opaque, len(self), self.fps, caption)
 
+    @with_usual_defaults
     def save(
         self,
         path: str | PathLike[str],
@@ -402,10 +409,12 @@ class Cinemagraph:
         chosen = FileOptions.create(**others, **options)
         return save(self, path, chosen, c2pa, progress or self.progress)
 
+    @with_usual_defaults
     def save_aovs(self, folder: str | PathLike[str]) -> list[Path]:
         """Writes mask and motion for compositing programs, as EXR and .npy: see `output.aov.write_aovs`."""
         return write_aovs(folder, self.mask, moving(self.layers), self.motion, self.fps)
 
+    @with_usual_defaults
     def track(self, loops: int = 1) -> Track:
         """What is heard in so many loops: surf, falls, brooks, small waves, wind in plants, rain; docs/sound.md.
 

@@ -78,8 +78,14 @@ def atomic_write(target: Path, finish: Finish | None = None, *, folder: bool = F
             if folder and target.is_dir():
                 target.rmdir()  # it is empty; not every system renames over it
             elif target.exists():
-                shutil.copymode(target, part)
+                _keep_permissions(target, part)
             os.replace(part, target)
+
+
+def _keep_permissions(target: Path, part: Path) -> None:
+    """Where the file system has any: shares and sticks refuse that, and write files for everybody anyway."""
+    with suppress(PermissionError, NotImplementedError):
+        shutil.copymode(target, part)
 
 
 @contextmanager
@@ -98,7 +104,7 @@ def atomic_write_all(targets: Sequence[Path]) -> Iterator[list[Path]]:
             for part, target in zip(parts, targets, strict=True):
                 _flush_to_disk(part)
                 if target.exists():
-                    shutil.copymode(target, part)
+                    _keep_permissions(target, part)
             _replace_all(parts, targets)
 
 

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     import torch
 
 CGROUP = Path("/sys/fs/cgroup")
+CGROUPS = (  # v2, v1: folder of the memory controller, limit, what is used, how much of that is inactive cache
+    ("", "memory.max", "memory.current", "inactive_file"),
+    ("memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+)
 REUSED, KEPT = 1 << 26, 1 << 30  # bytes: glibc keeps smaller blocks, and as much of them at the end of its heap
 DECIDED = {"MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "MALLOC_ARENA_MAX"}
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # glibc's malloc.h
@@ -100,16 +104,15 @@ def _address_space() -> float:
 
 
 def _container_bytes() -> float:
-    """What a container's memory limit (cgroup v2) leaves; infinite without one.
+    """What a container's memory limit leaves; infinite without one.
 
-    memory.current counts the page cache too; its inactive part is reclaimed as soon as somebody needs the memory.
+    What is used includes the page cache, whose inactive part is reclaimed as soon as somebody needs the memory.
     """
-    try:
-        limit = (CGROUP / "memory.max").read_text().strip()
-        if limit == "max":
-            return math.inf
-        statistics = dict(line.split() for line in (CGROUP / "memory.stat").read_text().splitlines())
-        used = int((CGROUP / "memory.current").read_text()) - int(statistics["inactive_file"])
-        return float(int(limit) - used)
-    except (OSError, ValueError, KeyError):
-        return math.inf
+    for folder, limit, used, inactive in CGROUPS:
+        try:
+            most = float((CGROUP / folder / limit).read_text().strip().replace("max", "inf"))
+            statistics = dict(line.split() for line in (CGROUP / folder / "memory.stat").read_text().splitlines())
+            return most - int((CGROUP / folder / used).read_text()) + int(statistics[inactive])
+        except (OSError, ValueError, KeyError):
+            continue
+    return math.inf

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import torch
 
-QUOTA = Path("/sys/fs/cgroup/cpu.max")  # of a container (cgroup v2): microseconds of all cores, per period, or "max"
+CGROUP = Path("/sys/fs/cgroup")
 PATIENCE = 10.0  # seconds, of which a thread needs milliseconds
 
 _lock = threading.Lock()
@@ -29,11 +29,20 @@ def cores() -> int:
     More threads than the quota has cores would use it up early, and then all of them wait for the rest of each period.
     """
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        quota, period = map(int, QUOTA.read_text().split())
-    except (OSError, ValueError):
-        return count
-    return max(1, min(count, quota // period))
+    quota = _quota()
+    return count if quota is None else max(1, min(count, quota))
+
+
+def _quota() -> int | None:
+    """Whole cores that a container may use, of cgroup v2 or v1; None without a limit."""
+    own = CGROUP / "cpu"
+    for files in ((CGROUP / "cpu.max",), (own / "cpu.cfs_quota_us", own / "cpu.cfs_period_us")):
+        try:
+            quota, period = map(int, " ".join(file.read_text() for file in files).split())
+        except (OSError, ValueError):  # "max" is no number
+            continue
+        return quota // period if quota > 0 else None
+    return None
 
 
 @contextmanager

@@ -69,7 +69,7 @@ class Encoder(nn.Module):
         self.to_w = nn.Linear(2 * context, num_ws * RANK)
         nn.init.zeros_(self.to_w.weight)
         nn.init.zeros_(self.to_w.bias)
-        self.basis = nn.Parameter(torch.randn(RANK, W_DIM, device="cpu"))
+        self.basis = nn.Parameter(torch.randn(RANK, W_DIM))
         self.w_avg = nn.Parameter(torch.zeros(W_DIM))
 
     @classmethod

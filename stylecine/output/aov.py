@@ -62,6 +62,7 @@ def encode_exr(picture: np.ndarray, pixels: str) -> bytes:
         ) from None
     encoder.height, encoder.width = picture.shape[:2]
     encoder.pix_fmt, encoder.time_base = pixels, Fraction(1, 1)
+    encoder.sample_aspect_ratio = Fraction(1, 1)  # or an attribute that every OpenEXR file has would be missing
     encoder.options = {"compression": "zip16", "format": "float"}
     planes = picture[..., 0] if picture.shape[2] == 1 else picture
     frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(planes), format=pixels)

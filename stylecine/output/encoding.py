@@ -13,6 +13,7 @@ from stylecine.options import KEYFRAMES, check_int, parse_duration
 from stylecine.output.codecs import Codec, Container, codec_for
 
 MIN_FPS, MAX_FPS = 0.01, 1000.0
+NTSC_ROUNDING = 0.005  # frames per second by which 23.98, 29.97 and 59.94 are off
 ROUNDING = 1e-6  # of a loop: a duration of a whole number of loops must not get another one
 
 
@@ -91,4 +92,6 @@ def _check_rate(fps: Any) -> Fraction:
         rate = math.nan
     if isinstance(fps, bool) or not MIN_FPS <= rate <= MAX_FPS:
         raise OptionError(f"fps is {MIN_FPS:g} to {MAX_FPS:g} frames per second, not {fps!r}.")
-    return Fraction(fps).limit_denominator(1001)  # 30000/1001 and 24000/1001 come out exactly
+    exact = Fraction(fps).limit_denominator(1001)  # 30000/1001 comes out exactly
+    ntsc = Fraction(round(rate * 1.001) * 1000, 1001)  # and is what 29.97 stands for
+    return ntsc if exact.denominator > 1 and abs(rate - float(ntsc)) < NTSC_ROUNDING else exact

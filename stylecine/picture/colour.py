@@ -260,6 +260,44 @@ def _is_usable(profile: bytes) -> bool:
     return space.strip() in ("RGB", "GRAY", "CMYK")
 
 
+def matrix_profile(profile: bytes) -> Encoding | None:
+    """What a profile of primaries and one curve says, for pixels of more bits than littleCMS takes from Pillow; None
+    for profiles with tables or three different curves."""
+    try:
+        (count,) = struct.unpack_from(">I", profile, 128)
+        tags = {}
+        for entry in range(132, 132 + 12 * min(count, 100), 12):
+            name, offset, size = struct.unpack_from(">4sII", profile, entry)
+            tags[name] = profile[offset : offset + size]
+        curves = {tags[name] for name in (b"rTRC", b"gTRC", b"bTRC")}
+        columns = [np.array(struct.unpack_from(">3i", tags[name], 8)) / 65536 for name in (b"rXYZ", b"gXYZ", b"bXYZ")]
+        if len(curves) > 1 or b"A2B0" in tags or profile[20:24] != b"XYZ ":
+            return None
+        white = np.sum(columns, axis=0)
+        primaries = tuple((float(x / (x + y + z)), float(y / (x + y + z))) for x, y, z in (*columns, white))
+        return Encoding(primaries, Transfer(_curve(curves.pop())))
+    except (struct.error, KeyError, ValueError, ZeroDivisionError):
+        return None
+
+
+def _curve(tag: bytes) -> Callable[[Array], Array]:
+    """Of a profile: `curv` or `para` (ICC.1:2022, 10.6 and 10.18). Raises ValueError, struct.error for another."""
+    kind, count = tag[:4], struct.unpack_from(">I", tag, 8)[0]
+    if kind == b"curv" and count < 2:
+        return _power(struct.unpack_from(">H", tag, 12)[0] / 256 if count else 1.0)
+    if kind == b"curv":
+        table = np.array(struct.unpack_from(f">{count}H", tag, 12)) / 65535
+        return lambda signal: np.interp(signal, np.linspace(0, 1, count), table)
+    if kind == b"para":
+        number = struct.unpack_from(">H", tag, 8)[0]
+        values = [value / 65536 for value in struct.unpack_from(f">{(1, 3, 4, 5, 7)[number]}i", tag, 12)]
+        gamma, a, b, c, d, e, f = values + [1, 0, 0, 0, 0, 0][len(values) - 1 :]
+        if number in (1, 2):  # up to where it is 0, a constant
+            c, d, e, f = 0, -b / a, c, c
+        return lambda signal: np.where(signal >= d, np.maximum(a * signal + b, 0) ** gamma + e, c * signal + f)
+    raise ValueError
+
+
 def _hdr_cicp(profile: bytes) -> tuple[int, ...] | None:
     """Code points in the profile (ICC.1:2022) if they are of HDR, whose curves littleCMS would scale to its peak."""
     (count,) = struct.unpack_from(">I", profile, 128)

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 PNG_DEPTH = 24  # offset of the bit depth in a PNG
+BITS_PER_SAMPLE = 258  # tag of a TIFF
 
 
 def deep_pixels(image: Image.Image, content: bytes) -> tuple[np.ndarray, int] | None:
@@ -19,6 +20,8 @@ def deep_pixels(image: Image.Image, content: bytes) -> tuple[np.ndarray, int] | 
         match image.format:
             case "PNG" if content[PNG_DEPTH : PNG_DEPTH + 1] == b"\x10":
                 image.load()  # raises for a damaged file, of which FFmpeg would give a part
+                return _by_ffmpeg(image, content)
+            case "TIFF" if image.mode == "RGB" and 16 in image.tag_v2.get(BITS_PER_SAMPLE, ()):  # type: ignore[attr-defined]
                 return _by_ffmpeg(image, content)
             case "AVIF" if image.mode == "RGB" and _heif_depth(content) > 8:
                 return _by_ffmpeg(image, content)

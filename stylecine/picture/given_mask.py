@@ -19,6 +19,7 @@ from stylecine.options import MIN_LAYER_ALPHA
 from stylecine.picture.photo import has_shape, open_image
 
 STRIP = 64  # rows of a given mask that are converted at a time
+MOVES = 0.5  # a mask that is nowhere above is empty
 _log = logging.getLogger("stylecine")
 
 
@@ -28,15 +29,16 @@ def read_mask(mask: Any, size: tuple[int, int], crop: Callable[[np.ndarray], np.
 
     mask: path of an image or .npy, PIL image, or array (bool, float 0..1, integers 0..255) of any size, shaped [h,w],
     [h,w,1], [1,h,w], [1,1,h,w], or colour [h,w,3] or [h,w,4], of which the luminance (Rec. 601) counts, times alpha.
-    Integers of a grey array that are all 0 or 1 are taken for False and True; those of an image never are. A mask of
-    another shape is stretched, which is logged. Raises MaskError if it is none of these, TooLarge for an image of too
-    many pixels, NothingMoves if it is empty.
+    Grey integers that are all 0 or 1 are taken for False and True, as labelling tools write them. In colours of which
+    none is light, such as red paint, the strongest channel counts, or else alpha, of paint that has only that. A mask
+    of another shape is stretched, which is logged. Raises MaskError if it is none of these, TooLarge for an image of
+    too many pixels, NothingMoves if it is empty.
     """
     values = _grey(*_to_array(mask))
     values = values if crop is None else crop(values)
     resized = resize(torch.from_numpy(values)[None], size)[0].clamp(0, 1)
     resized = torch.where(resized < MIN_LAYER_ALPHA, 0.0, resized)
-    if not bool((resized > 0.5).any()):
+    if not bool((resized > MOVES).any()):
         raise NothingMoves("The mask is empty, so nothing would move; paint white what should move.")
     (height, width), (photo_height, photo_width) = values.shape, size
     if not has_shape(width, height, photo_width, photo_height):
@@ -91,11 +93,24 @@ def _grey(values: np.ndarray, white: int | None) -> np.ndarray:
         raise MaskError(
             f"The mask holds values from {low:g} to {high:g}; give floats from 0 to 1 or uint8 from 0 to 255."
         )
-    grey = np.empty(values.shape[:2], np.float32)
-    for top in range(0, len(grey), STRIP):  # or a large mask would take much memory
-        strip = values[top : top + STRIP].astype(np.float64) / scale
-        if coloured:
-            alpha = strip[..., 3] if values.shape[2] == 4 else 1.0
-            strip = strip[..., :3] @ LUMA * alpha
-        grey[top : top + STRIP] = strip
-    return grey.clip(0, 1, out=grey)
+    if not coloured:
+        return _in_strips(values, scale if high > 1 or white != 255 else 1, lambda strip: strip)
+    for brightness in (lambda strip: strip[..., :3] @ LUMA, lambda strip: strip[..., :3].max(-1)):
+        grey = _in_strips(values, scale, lambda strip, b=brightness: b(strip) * _alpha(strip))  # type: ignore[misc]
+        if grey.max() > MOVES:
+            return grey
+    painted = values.shape[2] == 4 and not values[..., :3].any()
+    return _in_strips(values, scale, _alpha) if painted else grey
+
+
+def _alpha(strip: np.ndarray) -> np.ndarray:
+    return strip[..., 3] if strip.shape[-1] == 4 else np.ones(strip.shape[:2])
+
+
+def _in_strips(values: np.ndarray, scale: float, grey: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """What `grey` makes of values over their scale, float32 [h,w] in [0,1]; in strips, or a large mask would take much
+    memory."""
+    found = np.empty(values.shape[:2], np.float32)
+    for top in range(0, len(found), STRIP):
+        found[top : top + STRIP] = grey(values[top : top + STRIP].astype(np.float64) / scale)
+    return found.clip(0, 1, out=found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import io
 import math
 import os
@@ -22,11 +23,21 @@ from stylecine.errors import PhotoError, TooLarge
 from stylecine.machine.given import check_file
 from stylecine.machine.memory import available_bytes
 from stylecine.options import MOVING, Size
-from stylecine.picture.colour import Colour, Encoding, declared_colour, pixels_to_srgb, to_srgb
+from stylecine.picture.colour import (
+    PLAIN,
+    Colour,
+    Encoding,
+    declared_colour,
+    matrix_profile,
+    pixels_to_srgb,
+    to_srgb,
+)
 from stylecine.picture.cut_short import BY_ROWS, Loss, decode_part, decode_rows
 from stylecine.picture.deep import deep_pixels, shrunk
+from stylecine.picture.raw import develop, is_raw, raw_size
 from stylecine.picture.scans import check_scans
 from stylecine.picture.size import MAX_PIXELS, MAX_SIDE, MIN_SIDE, checked_size, fitting
+from stylecine.picture.tiff import main_page
 from stylecine.picture.transparency import continued, split_alpha
 
 Source: TypeAlias = "str | os.PathLike[str] | bytes | BinaryIO | Image.Image | np.ndarray"
@@ -40,7 +51,8 @@ MAX_LOST = 0.1  # of the rows of a photo that is cut short; with more missing, i
 PNG_LEVEL = 3  # of zlib; 9 took five times as long and saved nothing
 
 # Formats that photos come in. Pillow reads more, and starts other programs for some of them (EPS).
-FORMATS = {"AVIF", "BMP", "GIF", "HEIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TIFF", "WEBP"}
+FORMATS = {"AVIF", "BMP", "GIF", "HEIF", "JPEG", "JPEG2000", "JXL", "MPO", "PNG", "PPM", "PSD", "TIFF", "WEBP"}
+JXL_STARTS = b"\xff\n", b"\0\0\0\fJXL \r\n\x87\n"
 _JPEG = {"JPEG", "MPO"}  # several JPEGs in one are an MPO, such as a photo with its gain map
 _FROM_PHONES = _JPEG | {"HEIF"}
 _SAVE_AS = "save it as JPEG or PNG and try again"
@@ -56,6 +68,7 @@ _UPRIGHT = {  # EXIF orientation -> the transposition that undoes it
 }
 
 _ON_ITS_SIDE = range(5, 9)
+PHOTOMETRIC, WHITE_IS_ZERO = 262, 0  # a tag of a TIFF
 
 _warning_filters = threading.Lock()  # they are global
 
@@ -122,7 +135,11 @@ def read_photo(source: Source, size: Size = 1024) -> tuple[np.ndarray, PhotoFile
 def photo_size(path: str | os.PathLike[str], size: Size = 1024) -> tuple[int, int]:
     """Width and height of what `read_photo` would return, from the file's header. Raises as that does."""
     size, name = checked_size(size), _describe(path)
-    with open_image(io.BytesIO(_read_path(path, name)), name) as image:
+    content = _read_path(path, name)
+    if is_raw(content) and (sensor := raw_size(content)) is not None:
+        _check_result(*sensor, size)
+        return _target(*sensor, size)
+    with open_image(io.BytesIO(main_page(content)), name) as image:
         width, height = image.size
         found_later = image.format == "PNG" and "exif" not in image.info  # Pillow would decode it to look
         if not found_later and _orientation(image) in _ON_ITS_SIDE:
@@ -171,6 +188,18 @@ def _read_object(file: Any) -> bytes:
 def _from_bytes(content: bytes, size: Size, name: str) -> _Decoded:
     if not content:
         raise PhotoError(f"{name} is empty; copy or download it again.")
+    if not is_raw(content):
+        return _from_image(content, size, name)
+    developed = develop(content, None if size is None else _enough(size) // 2, name)
+    if developed.pixels is None:
+        return replace(_from_image(developed.preview, size, name), warning=developed.warning)
+    height, width = developed.pixels.shape[:2]
+    _check_result(width, height, size)
+    return _Decoded(_eight_bits(developed.pixels, 1 << 16, PLAIN, size))
+
+
+def _from_image(content: bytes, size: Size, name: str) -> _Decoded:
+    content = main_page(content)
     with open_image(io.BytesIO(content), name) as image:
         return _decoded(image, content, size, name)
 
@@ -183,11 +212,22 @@ def _register_heic(name: str) -> None:
     pillow_heif.register_heif_opener()
 
 
+def _register_jxl(name: str) -> None:
+    try:
+        importlib.import_module("pillow_jxl")  # which has Pillow read it
+    except ImportError:
+        needs = "which needs pillow-jxl-plugin; run 'pip install stylecine[photos]'"
+        raise PhotoError(f"{name} is JPEG XL, {needs}.") from None
+
+
 def open_image(file: BinaryIO, name: str) -> ImageFile:
     """Decodes nothing. Raises PhotoError for what is no photo, or would take too long to decode, TooLarge for what is
     too large to."""
-    if file.read(8)[4:] == b"ftyp":
+    start = file.read(12)
+    if start[4:8] == b"ftyp":
         _register_heic(name)
+    elif start.startswith(JXL_STARTS):
+        _register_jxl(name)
     file.seek(0)
     try:
         with _warning_filters, warnings.catch_warnings():
@@ -248,8 +288,9 @@ def _decoded(image: Image.Image, content: bytes, size: Size, name: str) -> _Deco
     try:
         colour = declared_colour(image, content)
         fits = width * height <= MAX_DECODED  # deep pixels take twice the memory
-        if isinstance(colour, Encoding) and fits and (deep := deep_pixels(image, content)) is not None:
-            image, colour = _with_pixels(image, *deep, colour, size), None
+        encoding = matrix_profile(colour) if isinstance(colour, bytes) else colour
+        if encoding is not None and fits and (deep := deep_pixels(image, content)) is not None:
+            image, colour = _with_pixels(image, *deep, encoding, size), None
         else:
             image, warning = _loaded(image, content, size, name)
         return _Decoded(_plain(_upright(image)), colour, warning)
@@ -267,7 +308,7 @@ def _loaded(image: Image.Image, content: bytes, size: Size, name: str) -> tuple[
     try:
         _draft(image, size)
         image.load()
-        return image, ""
+        return _as_meant(image), ""
     except MemoryError:
         raise
     except Exception:
@@ -290,6 +331,18 @@ def _loaded(image: Image.Image, content: bytes, size: Size, name: str) -> tuple[
             " copy or download it again."
         )
     return image, _cut_short(loss)
+
+
+def _as_meant(image: Image.Image) -> Image.Image:
+    """What Pillow takes literally: a BMP without any opacity, whose fourth channel nobody filled, is opaque; 16-bit
+    grey of a TIFF may count from white."""
+    if image.format == "BMP" and image.mode == "RGBA" and not np.asarray(image.getchannel("A")).any():
+        return image.convert("RGB")
+    if image.format == "TIFF" and image.mode.startswith("I;16") and image.tag_v2.get(PHOTOMETRIC) == WHITE_IS_ZERO:  # type: ignore[attr-defined]
+        inverted = Image.fromarray(65535 - np.asarray(image))
+        inverted.info = image.info
+        return inverted
+    return image
 
 
 def _cut_short(loss: Loss) -> str:
@@ -318,14 +371,18 @@ def _with_pixels(
     image: Image.Image, pixels: np.ndarray, levels: int, encoding: Encoding, size: Size
 ) -> Image.Image:
     """Deep pixels in place of an image's own, as RGB or RGBA of 8 bits in sRGB."""
-    factor = 1 if size is None else max(1, min(image.size) // _enough(size))
+    deep = _eight_bits(pixels, levels, encoding, size)
+    deep.info = {key: image.info[key] for key in ("exif", "xmp") if key in image.info}  # its orientation
+    return deep
+
+
+def _eight_bits(pixels: np.ndarray, levels: int, encoding: Encoding, size: Size) -> Image.Image:
+    factor = 1 if size is None else max(1, min(pixels.shape[:2]) // _enough(size))
     pixels = shrunk(pixels, factor)
     eight = pixels_to_srgb(pixels[..., :3], levels, encoding)
     if pixels.shape[2] == 4:
         eight = np.dstack([eight, np.uint8(pixels[..., 3] * (255 / (levels - 1)) + 0.5)])
-    deep = Image.fromarray(eight)
-    deep.info = {key: image.info[key] for key in ("exif", "xmp") if key in image.info}  # its orientation
-    return deep
+    return Image.fromarray(eight)
 
 
 def _from_array(array: np.ndarray) -> Image.Image:

@@ -41,7 +41,7 @@ def routes(service: Service) -> APIRouter:
     async def animate(options: schemas.Animation, response: Response, idempotency_key: Key = None) -> schemas.Job:
         """Makes a file of a scene as it is now. A repeated Idempotency-Key returns the first job."""
         row = await service.add_animation(await _chosen(service, options), idempotency_key)
-        response.headers["Location"] = f"/v1/animations/{row['id']}"
+        response.headers["Location"] = f"animations/{row['id']}"
         return job(service, row)
 
     @router.get("/{id}", responses=documented(*ALWAYS, 404, 422))

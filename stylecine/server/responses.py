@@ -30,14 +30,17 @@ def binary(*media_types: str) -> dict[str, Any]:
 
 
 def scene(row: Row, status: int = 200) -> Response:
-    """A schemas.Scene, not validated again: its strokes may be long, and were checked in the request."""
+    """A schemas.Scene, not validated again: its strokes may be long, and were checked in the request.
+
+    Location is relative to the request, so that it is right below whatever prefix a proxy strips.
+    """
     link = f"/v1/scenes/{row['id']}"
     parts = ("photo", "file", "live", "wind", "seam", "doubts", "preview", "styles", "explanation")
     links = {"self": link} | {name: f"{link}/{name}" for name in parts}
     names = ("id", "state", "name", "width", "height", "moving", "classes", "edits", "warning", "problem")
     times = {name: _time(row[name]) for name in ("created", "expires")}
     content = json.dumps({name: row[name] for name in names} | times | {"links": links}, separators=(",", ":"))
-    headers = {"Location": link} if status in (201, 202) else {}
+    headers = {"Location": f"scenes/{row['id']}"} if status in (201, 202) else {}
     return Response(content, status, headers, "application/json")
 
 

@@ -20,12 +20,19 @@ ROWS = [(2, {"photo": "sea.jpg", "seconds": "2,5"}), (3, {"photo": "a;b.jpg", "s
         ("photo\tseconds\nsea.jpg\t2,5\na;b.jpg\t4\n", "utf-8"),
         ("photo\tseconds\r\nsea.jpg\t2,5\r\na;b.jpg\t4\r\n", "utf-16"),  # Excel's "Unicode Text"
         ('"photo"; "seconds"\nsea.jpg;2,5\n"a;b.jpg";4\n', "utf-8"),
+        ('Photo;SECONDS\nsea.jpg;2,5;\n"a;b.jpg";4\n;\n;;\n', "utf-8"),  # and empty cells and rows at the end
     ],
 )
 def test_the_header_tells_the_delimiter(tmp_path: Path, text: str, encoding: str) -> None:
     path = tmp_path / "photos.csv"
     path.write_text(text, encoding, newline="")
     assert list(read_table(path, COLUMNS)) == ROWS
+
+
+def test_a_line_of_excels_own_names_the_delimiter(tmp_path: Path) -> None:
+    path = tmp_path / "photos.csv"
+    path.write_text('sep=;\nphoto;seconds\nsea.jpg;2,5\n"a;b.jpg";4\n')
+    assert list(read_table(path, COLUMNS)) == [(line + 1, row) for line, row in ROWS]
 
 
 def test_a_delimiter_in_a_name_divides_nothing(tmp_path: Path) -> None:

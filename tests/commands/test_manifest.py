@@ -58,15 +58,33 @@ def test_every_ending_of_the_formats_that_are_read_is_a_photos() -> None:
 
 def test_what_is_skipped_can_be_told(tmp_path: Path, out: Path) -> None:
     """All but what is hidden, and what belongs to batches."""
-    names = ("a.jpg", "a.cr2", "day/film.mov", ".git/x", ".x", "out/b.mp4", "credits.csv", "index.html", "b.mp4")
+    names = ("a.jpg", "a.txt", "day/film.mov", ".git/x", ".x", "out/b.mp4", "credits.csv", "index.html", "b.mp4")
     for name in (*names, "report.json"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    assert skipped_in(tmp_path, out, tmp_path / "index.html") == ["a.cr2", "b.mp4", "day/film.mov", "report.json"]
+    assert skipped_in(tmp_path, out, tmp_path / "index.html") == ["a.txt", "b.mp4", "day/film.mov", "report.json"]
     with Journal(tmp_path) as journal:
         journal.add({"output": "b.mp4", "state": "failed"})
-    assert skipped_in(tmp_path, tmp_path, None) == ["a.cr2", "day/film.mov", "index.html", "out/b.mp4"]
+    assert skipped_in(tmp_path, tmp_path, None) == ["a.txt", "day/film.mov", "index.html", "out/b.mp4"]
     assert skipped_in(tmp_path / "photos.csv", out, None) == []
+
+
+def test_what_servers_keep_beside_photos_is_skipped_and_told(tmp_path: Path, out: Path) -> None:
+    """Thumbnails, and what was deleted."""
+    kept = ("h/@eaDir/sea.jpg/SYNOPHOTO_THUMB_XL.jpg", "#recycle/a.jpg", "$RECYCLE.BIN/$R1.jpg", "@Recycle/b.jpg")
+    for name in ("h/sea.jpg", "@home/c.jpg", *kept):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert [task.output for task in tasks_of(tmp_path, out, ".mp4", COMMON)] == ["@home/c.mp4", "h/sea.mp4"]
+    assert skipped_in(tmp_path, out, None) == ["#recycle/", "$RECYCLE.BIN/", "@Recycle/", "h/@eaDir/"]
+
+
+def test_a_raw_file_is_skipped_beside_the_cameras_own_photo(tmp_path: Path, out: Path) -> None:
+    for name in ("a.nef", "a.JPG", "b.dng", "day/a.nef"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert [task.photo.name for task in tasks_of(tmp_path, out, ".mp4", COMMON)] == ["a.JPG", "b.dng", "a.nef"]
+    assert skipped_in(tmp_path, out, None) == ["a.nef"]
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs POSIX")

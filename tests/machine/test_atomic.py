@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -230,6 +231,20 @@ def test_a_file_that_is_replaced_keeps_its_permissions(tmp_path: Path, mode: int
         assert stat.S_IMODE(part.parent.stat().st_mode) == 0o700  # nobody else sees it before it has them
         fill(part, False)
     assert content(target, False) == "new" and stat.S_IMODE(target.stat().st_mode) == mode
+
+
+def test_a_file_is_replaced_where_permissions_cannot_be_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on many shares and sticks."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    target = tmp_path / "loop"
+    target.write_text("old")
+    monkeypatch.setattr(shutil, "copymode", refuse)
+    with atomic_write(target) as part:
+        fill(part, False)
+    assert content(target, False) == "new"
 
 
 def test_checking_a_destination_leaves_it_unchanged(tmp_path: Path, folder: bool) -> None:

@@ -29,6 +29,15 @@ def test_page_cache_that_can_be_reclaimed_is_free(container: Path) -> None:
     memory.check_memory(1536, 1024)  # needs 1.5 GB
 
 
+def test_the_limits_of_an_older_kernel_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "CGROUP", tmp_path)
+    (tmp_path / "memory").mkdir()
+    (tmp_path / "memory/memory.limit_in_bytes").write_text(f"{4 * GIB}\n")
+    (tmp_path / "memory/memory.usage_in_bytes").write_text("3900000000\n")
+    (tmp_path / "memory/memory.stat").write_text("cache 3800000000\ntotal_inactive_file 3700000000\n")
+    assert memory._container_bytes() == 4 * GIB - 200_000_000
+
+
 def test_a_container_without_limit_or_statistics_is_ignored(container: Path) -> None:
     (container / "memory.stat").unlink()
     assert memory._container_bytes() == math.inf

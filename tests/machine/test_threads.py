@@ -119,7 +119,19 @@ def test_a_containers_quota_limits_the_cores(
     quota: str, count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(threads.os, "sched_getaffinity", lambda process: set(range(8)), raising=False)
-    monkeypatch.setattr(threads, "QUOTA", tmp_path / "cpu.max")
+    monkeypatch.setattr(threads, "CGROUP", tmp_path)
     assert threads.cores() == 8  # outside a container
-    threads.QUOTA.write_text(f"{quota}\n")
+    (tmp_path / "cpu.max").write_text(f"{quota}\n")
+    assert threads.cores() == count
+
+
+@pytest.mark.parametrize(("quota", "count"), [("200000", 2), ("-1", 8)])
+def test_so_does_that_of_an_older_kernel(
+    quota: str, count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(threads.os, "sched_getaffinity", lambda process: set(range(8)), raising=False)
+    monkeypatch.setattr(threads, "CGROUP", tmp_path)
+    (tmp_path / "cpu").mkdir()
+    (tmp_path / "cpu/cpu.cfs_quota_us").write_text(f"{quota}\n")
+    (tmp_path / "cpu/cpu.cfs_period_us").write_text("100000\n")
     assert threads.cores() == count

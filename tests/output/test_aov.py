@@ -39,6 +39,15 @@ def test_exr_and_npy_say_the_same_in_the_documented_units(tmp_path: Path) -> Non
     assert not moved[..., 70:, :2].any() and np.array_equal(moved[:, 70:, 2], mask[:, 70:]), "what is not carried"
 
 
+def test_every_required_attribute_of_openexr_is_there(tmp_path: Path) -> None:
+    write_aovs(tmp_path, torch.ones(64, 64), torch.ones(64, 64), torch.ones(2, 32, 32), 30)
+    required = ("channels", "compression", "dataWindow", "displayWindow", "lineOrder", "pixelAspectRatio",
+                "screenWindowCenter", "screenWindowWidth")  # fmt: skip
+    for name in ("mask.exr", "motion.exr"):
+        header = (tmp_path / name).read_bytes()[:600]
+        assert all(f"{attribute}\0".encode() in header for attribute in required)
+
+
 def test_a_folder_that_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="Cannot write masks and motion"):

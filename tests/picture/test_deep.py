@@ -2,15 +2,17 @@
 
 import io
 import struct
+import zlib
 
 import numpy as np
 import pillow_heif
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 from stylecine.picture.deep import deep_pixels, shrunk
 from stylecine.picture.photo import load_photo
 from tests.photo_files import png
+from tests.tiffs import tiff
 
 LINEAR = struct.pack(">I", 100_000)  # of gAMA
 
@@ -59,6 +61,39 @@ def test_any_size(size: object) -> None:
     large = dark(400, 600)
     deep, plain = load_photo(png(linear(large), 16, gAMA=LINEAR), size), load_photo(large, size)  # type: ignore[arg-type]
     assert deep.shape == plain.shape and np.abs(deep.astype(int) - plain).max() <= 1
+
+
+def profile_of(curve: bytes) -> bytes:
+    """An ICC profile of sRGB's primaries with that curve."""
+    own = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    (count,) = struct.unpack_from(">I", own, 128)
+    tags = {own[at : at + 4]: struct.unpack_from(">II", own, at + 4) for at in range(132, 132 + 12 * count, 12)}
+    kept = {name: own[at : at + size] for name, (at, size) in tags.items() if name.endswith((b"XYZ", b"pt"))}
+    kept |= {name: own[at : at + size] for name, (at, size) in tags.items() if name in (b"desc", b"cprt")}
+    kept |= dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), curve)
+    table, data = struct.pack(">I", len(kept)), b""
+    for name, value in kept.items():
+        table += struct.pack(">4sII", name, 132 + 12 * len(kept) + len(data), len(value))
+        data += value + bytes(-len(value) % 4)
+    content = own[4:128] + table + data
+    return struct.pack(">I", 4 + len(content)) + content
+
+
+LINEAR_CURVE = b"curv" + bytes(8)
+TABLE_CURVE = b"curv" + struct.pack(">II3H", 0, 3, 0, 32768, 65535) + bytes(2)
+PARAMETRIC = b"para" + struct.pack(">IHHi", 0, 0, 0, 65536)
+
+
+@pytest.mark.parametrize("curve", [LINEAR_CURVE, TABLE_CURVE, PARAMETRIC], ids=["linear", "table", "parametric"])
+@pytest.mark.parametrize("kind", ["TIFF", "PNG"])
+def test_a_scan_in_linear_light_keeps_its_levels(kind: str, curve: bytes) -> None:
+    """By its ICC profile, at 16 bits: littleCMS, by Pillow, would take 8."""
+    profile, light = profile_of(curve), linear(dark())
+    if kind == "PNG":
+        content = png(light, 16, iCCP=b"scan\0\0" + zlib.compress(profile))
+    else:
+        content = tiff(({34675: profile}, np.round(light * 65535).astype(np.uint16)))
+    assert np.abs(load_photo(content, None).astype(int) - dark()).max() <= 1
 
 
 def test_squares_become_their_means() -> None:

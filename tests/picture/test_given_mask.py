@@ -95,7 +95,7 @@ def test_transparent_pixels_count_less() -> None:
     assert torch.equal(mask, read_mask(Image.fromarray(painted(*GREEN, CLEAR)), (8, 16)))
 
 
-@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "P"])
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "P"])
 def test_a_picture_as_good_as_black_is_black(tmp_path: Path, mode: str) -> None:
     picture = Image.fromarray(half().astype(np.uint8)).convert(mode)
     picture.save(tmp_path / "mask.png")
@@ -104,10 +104,26 @@ def test_a_picture_as_good_as_black_is_black(tmp_path: Path, mode: str) -> None:
             read_mask(mask, (30, 40))
 
 
-def test_integers_of_0_and_1_are_a_binary_mask() -> None:
+def test_integers_of_0_and_1_are_a_binary_mask(tmp_path: Path) -> None:
+    """As labelling tools write them, in files as well."""
     assert torch.equal(read_mask(half().astype(np.uint8), (30, 40)), read_mask(half(), (30, 40)))
+    Image.fromarray(half().astype(np.uint8)).save(tmp_path / "labels.png")
+    assert torch.equal(read_mask(tmp_path / "labels.png", (30, 40)), read_mask(half(), (30, 40)))
     with pytest.raises(NothingMoves):
         read_mask(2 * half().astype(np.uint8), (30, 40))
+
+
+@pytest.mark.parametrize("colour", [(255, 0, 0), (0, 0, 255), (200, 0, 90)])
+def test_paint_of_any_colour_on_black_counts(colour: tuple[int, int, int]) -> None:
+    picture = np.where(half()[..., None], np.uint8(colour), 0).astype(np.uint8)
+    expected = half() * np.float32(max(colour) / 255)
+    assert np.allclose(read_mask(picture, (30, 40)), expected, atol=1e-6)
+
+
+def test_paint_that_has_only_alpha_counts() -> None:
+    picture = np.zeros((30, 40, 4), np.uint8)
+    picture[..., 3] = 255 * half()
+    assert torch.equal(read_mask(Image.fromarray(picture), (30, 40)), read_mask(half(), (30, 40)))
 
 
 WRONG: dict[str, Any] = {

@@ -37,7 +37,7 @@ def events(served: Served, job: str) -> list[tuple[str, dict[str, Any]]]:
 def test_a_job_is_accepted_and_done(quick: Served, scene: str) -> None:
     response = quick.client.post("/v1/animations", json={"scene": scene, "seconds": 3})
     job = response.json()
-    assert response.status_code == 202 and response.headers["location"] == job["links"]["self"]
+    assert response.status_code == 202 and f"/v1/{response.headers['location']}" == job["links"]["self"]
     assert job["state"] in ("queued", "running") and job["bytes"] is None
     early = quick.client.get(job["links"]["result"])
     assert early.status_code == 409 and early.json()["detail"].startswith("There is no result")

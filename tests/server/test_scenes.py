@@ -52,7 +52,7 @@ def edited(real: Served, scene: str, *edits: dict[str, Any]) -> list[dict[str, A
 def test_a_photo_becomes_a_scene(real: Served, png: bytes, photo: np.ndarray) -> None:
     response = real.client.post("/v1/scenes?name=../../etc/my%20lake.png", content=png)
     made = response.json()
-    assert response.status_code == 201 and response.headers["location"] == made["links"]["self"]
+    assert response.status_code == 201 and f"/v1/{response.headers['location']}" == made["links"]["self"]
     assert (made["state"], made["name"], made["width"], made["height"]) == ("ready", "my lake.png", 96, 72)
     assert set(made["classes"]) == {"sky", "water", "falls", "smoke", "cloth"} and made["edits"] == []
     shown = Image.open(io.BytesIO(real.client.get(made["links"]["photo"]).content))
