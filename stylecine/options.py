@@ -123,7 +123,10 @@ def parse_wind(text: str) -> tuple[float, ...]:
 
 def parse_rate(text: Any) -> float:
     """A number, or a fraction as 30000/1001. Raises ValueError."""
-    return float(Fraction(text)) if isinstance(text, str) and "/" in text else float(text)
+    try:
+        return float(Fraction(text)) if isinstance(text, str) and "/" in text else float(text)
+    except ZeroDivisionError:
+        raise ValueError(text) from None
 
 
 def parse_duration(value: Any) -> float:

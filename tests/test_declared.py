@@ -16,7 +16,7 @@ PACKAGE = Path(stylecine.__file__).parent
 DECLARED = {  # file: lines, each with the one that it follows
     "options.py": [
         ('StyleName = Literal["golden-hour",', ' "made-up",'),
-        ('    fps: float = _option(30, "frames per second", "F", float, gt=0, le=240)\n', """\
+        ('F", parse_rate, gt=0, le=240)\n', """\
     grain: float = _option(0.5, "of the film", "G", float, studio=DETAILS | {"label": "Grain"}, ge=0, le=1)
     film: str = _option("none", "the film", "NAME", choices=("none", "slide"))
 """),

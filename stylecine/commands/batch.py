@@ -223,8 +223,7 @@ class _Bar:
 def _described(skipped: Sequence[str]) -> str:
     count, more = len(skipped), len(skipped) - NAMED
     names = ", ".join(skipped[:NAMED]) + (f" and {more} more (report.json has all)" if more > 0 else "")
-    are = "1 file does not end like a photo and is" if count == 1 else f"{count} files do not end like photos and are"
-    return f"{are} skipped: {names}"
+    return f"{count} file{'' if count == 1 else 's'} or folder{'' if count == 1 else 's'} skipped: {names}"
 
 
 def _print_summary(report: dict[str, Any], page: object, as_json: bool) -> int:

@@ -14,7 +14,7 @@ from stylecine.batch.store import SYSTEM_FOLDERS, Store, StoredFile, is_hidden, 
 from stylecine.batch.tasks import FILES, Task
 from stylecine.commands.console import complain
 from stylecine.errors import OptionError, OutputError, PhotoError
-from stylecine.options import ALL_OPTIONS, STYLES, parse_arrow, parse_duration, parse_size, parse_wind
+from stylecine.options import ALL_OPTIONS, STYLES, parse_arrow, parse_duration, parse_rate, parse_size, parse_wind
 
 RAW = (".dng", ".nef", ".nrw", ".cr2", ".cr3", ".arw", ".raf", ".orf", ".rw2", ".pef", ".srw")  # of cameras
 PHOTOS = (  # all endings of what `picture.photo` reads
@@ -296,6 +296,11 @@ def _number(value: Any) -> float:
     return float(value.replace(",", ".") if isinstance(value, str) else value)  # a spreadsheet may write 2,5
 
 
+def _rate(value: Any) -> float:
+    """A number, or a fraction."""
+    return parse_rate(value) if isinstance(value, str) and "/" in value else _number(value)
+
+
 def _truth(value: Any) -> bool:
     """True or false, in CSV as a text."""
     if isinstance(value, str):
@@ -306,7 +311,7 @@ def _truth(value: Any) -> bool:
 
 
 TYPES: dict[Any, Callable[[Any], Any]] = {float: _number, int: _integer, bool: _truth}
-TYPES |= {parse_arrow: _arrows, parse_wind: _wind, parse_duration: parse_duration, parse_size: _size}
+TYPES |= {parse_arrow: _arrows, parse_wind: _wind, parse_duration: parse_duration, parse_size: _size, parse_rate: _rate}
 COLUMNS: dict[str, Callable[[Any], Any]] = {"photo": _text, "output": _text}
 COLUMNS |= {name: TYPES.get(option["parse"], _text) for name, option in ALL_OPTIONS.items()}
 del COLUMNS["embed_report"], COLUMNS["keep_metadata"]  # of all photos

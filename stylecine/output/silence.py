@@ -65,4 +65,5 @@ def _silence(stream: Any, seconds: float) -> Iterator[Any]:
             first = packet.pts if first is None else first
             packet.pts = packet.dts = packet.pts - first  # an encoder's delay, of silence as well
             if packet.pts < count:
+                packet.duration = min(CHUNK, count - packet.pts)  # as long as the video
                 yield packet

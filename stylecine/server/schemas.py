@@ -11,7 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Fiel
 from stylecine.edits import model
 from stylecine.edits.apply import Editable
 from stylecine.edits.model import KINDS, MAX_EDITS, MAX_NAME, MAX_POINTS, MODES, Area
-from stylecine.options import CLASSES, FILE_OPTIONS, OPTIONS, PAINTS, PRESETS, STYLES
+from stylecine.options import CLASSES, FILE_OPTIONS, OPTIONS, PAINTS, PRESETS, STYLES, parse_rate
 from stylecine.output.formats import SERVED
 from stylecine.server.settings import MAX_PICTURES
 
@@ -41,6 +41,7 @@ Paintable = Annotated[str, OneOf(PAINTS)]
 Mode = Annotated[str, OneOf(MODES)]
 StyleName = Annotated[str, OneOf(STYLES)]
 
+NUMBERS = {parse_rate: float}  # what a command line writes in other ways as well
 # In JSON 4.0 is a whole number.
 WHOLE = BeforeValidator(lambda n: int(n) if isinstance(n, float) and n.is_integer() else n)
 Point = Annotated[list[FiniteFloat], Field(min_length=2, max_length=2)]
@@ -228,7 +229,7 @@ def typed(options: Mapping[str, Mapping[str, Any]], **own: Any) -> dict[str, Any
     for name, option in options.items():
         if not option["served"]:
             continue
-        limits, kind = dict(option["limits"]), option["parse"]
+        limits, kind = dict(option["limits"]), NUMBERS.get(option["parse"], option["parse"])
         if "choices" in limits:
             kind = Annotated[str, OneOf(limits.pop("choices"))]
         if kind is float:

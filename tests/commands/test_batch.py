@@ -176,7 +176,7 @@ def test_what_is_skipped_is_named_and_counted(
     folder.mkdir()
     Image.fromarray(photo).save(folder / "sea.jfif", "JPEG")
     (folder / "notes.txt").touch()
-    (folder / "sea.cr2").touch()
+    (folder / "sea.xmp").touch()
     command[1] = str(folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("stylecine.batch.tasks._is_done", lambda *_: True)  # nothing is made
@@ -184,9 +184,9 @@ def test_what_is_skipped_is_named_and_counted(
             journal.add({"output": "sea.mp4", "photo": "sea.jfif", "state": "failed", "kind": "x", "error": "It is."})
         main(command)
         told = capsys.readouterr()
-    assert "stylecine: 2 files do not end like photos and are skipped: notes.txt, sea.cr2\n" in told.err
+    assert "stylecine: 2 files or folders skipped: notes.txt, sea.xmp\n" in told.err
     assert "1 photos, 0 new, 1 failed, 2 skipped, " in told.out
-    assert json.loads((tmp_path / "out/report.json").read_text())["skipped"] == ["notes.txt", "sea.cr2"]
+    assert json.loads((tmp_path / "out/report.json").read_text())["skipped"] == ["notes.txt", "sea.xmp"]
 
 
 def test_two_runs_at_once(command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
