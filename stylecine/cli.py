@@ -25,6 +25,7 @@ from stylecine.commands import (
     doctor,
     edit,
     explain,
+    mcp,
     measure,
     models,
     render,
@@ -40,7 +41,7 @@ from stylecine.machine.interrupts import Interrupts
 from stylecine.machine.memory import available_bytes
 from stylecine.version import __version__
 
-COMMANDS = animate, explain, scene, edit, render, batch, models, convert, measure, report, doctor, studio, serve
+COMMANDS = animate, explain, scene, edit, render, batch, models, convert, measure, report, doctor, studio, serve, mcp
 NEW_OBJECTS = 500_000  # before the garbage collector looks: imports make 300,000, all of which stay, a loop few
 READER_LEFT = 141  # as shells count a program that SIGPIPE has ended
 NO_OUTPUT = 74  # EX_IOERR of sysexits.h

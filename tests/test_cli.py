@@ -697,8 +697,8 @@ def test_wrong_usage_is_one_line(argv: list[str], capsys: pytest.CaptureFixture[
 @pytest.mark.parametrize(
     ("more", "says"),
     [
-        (["b.jpg"], "unexpected argument: b.jpg (see"),
-        (["b.jpg", "c.jpg"], "unexpected arguments: b.jpg c.jpg (see"),
+        (["b.jpg"], "unexpected argument: b.jpg; for several photos, use stylecine batch (see"),
+        (["b.jpg", "c.jpg"], "unexpected arguments: b.jpg c.jpg; for several photos, use stylecine batch (see"),
         (["--secnds", "4"], "there is no option --secnds; did you mean --seconds? (see"),
         (["--sped=4"], "there is no option --sped; did you mean --speed? (see"),
         (["--colour", "red"], "there is no option --colour (see"),
