@@ -7,6 +7,7 @@ import importlib
 import io
 import math
 import os
+import re
 import threading
 import warnings
 from collections.abc import Callable
@@ -48,6 +49,10 @@ DECODING = 10  # bytes a pixel that decoders take at most: of a progressive JPEG
 SHAPE_SIDE = 128  # short side of a copy that only tells a photo's shape
 OTHER_SHAPE = 0.03  # of its width: a map that differs by more was made for another picture
 MAX_LOST = 0.1  # of the rows of a photo that is cut short; with more missing, it is refused
+EQUIRECTANGULAR = re.compile(rb"ProjectionType(?:=[\"']|>)equirectangular")
+WRAPS = (
+    "This is a 360° photo, and its loop has an edge where left and right meet; crop it, or show it as a flat picture."
+)
 PNG_LEVEL = 3  # of zlib; 9 took five times as long and saved nothing
 
 # Formats that photos come in. Pillow reads more, and starts other programs for some of them (EPS).
@@ -201,7 +206,14 @@ def _from_bytes(content: bytes, size: Size, name: str) -> _Decoded:
 def _from_image(content: bytes, size: Size, name: str) -> _Decoded:
     content = main_page(content)
     with open_image(io.BytesIO(content), name) as image:
-        return _decoded(image, content, size, name)
+        found = _decoded(image, content, size, name)
+    return replace(found, warning=found.warning or (WRAPS if _wraps_around(image, content) else ""))
+
+
+def _wraps_around(image: Image.Image, content: bytes) -> bool:
+    """Whether it is a whole 360° photo, by its XMP (Google's Photo Sphere metadata)."""
+    is_sphere = EQUIRECTANGULAR.search(content) is not None
+    return is_sphere and abs(image.width / image.height - 2) < OTHER_SHAPE
 
 
 def _register_heic(name: str) -> None:

@@ -567,3 +567,13 @@ def test_no_file_stays_open(tmp_path: Path) -> None:
         with pytest.raises(PhotoError):
             load_photo(bad)
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.parametrize(("size", "warns"), [((256, 128), True), ((200, 128), False)])
+def test_a_360_degree_photo_is_said_to_have_an_edge(size: tuple[int, int], warns: bool) -> None:
+    """Part of one, as phones take panoramas, has none."""
+    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description GPano:ProjectionType="equirectangular"/></x:xmpmeta>'
+    buffer = io.BytesIO()
+    Image.new("RGB", size, (90, 140, 200)).save(buffer, "JPEG", xmp=xmp)
+    _, file = read_photo(buffer.getvalue(), None)
+    assert file is not None and ("360°" in file.warning) == warns
