@@ -31,7 +31,7 @@ def examine() -> list[Finding]:
         "HEIC photos": _heic,
         "raw files, JPEG XL": lambda: _extra("photos", "rawpy", "pillow-jxl-plugin"),
         "studio and service": lambda: _extra("studio", "fastapi", "uvicorn"),
-        "server of agents": lambda: _extra("mcp", "mcp"),
+        "MCP server": lambda: _extra("mcp", "mcp"),
         "client of a service": lambda: _extra("client", "httpx"),
         "default model": _weights,
     }

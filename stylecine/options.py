@@ -125,7 +125,7 @@ def parse_rate(text: Any) -> float:
     """A number, or a fraction as 30000/1001. Raises ValueError."""
     try:
         return float(Fraction(text)) if isinstance(text, str) and "/" in text else float(text)
-    except ZeroDivisionError:
+    except (ZeroDivisionError, OverflowError):
         raise ValueError(text) from None
 
 

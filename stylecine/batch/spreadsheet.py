@@ -2,6 +2,7 @@
 
 import codecs
 import csv
+import re
 from collections.abc import Collection, Iterator
 from itertools import chain
 from pathlib import Path
@@ -23,8 +24,8 @@ def read_table(path: Path, columns: Collection[str]) -> Iterator[tuple[int, dict
         marked = file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
     with path.open(encoding="utf-16" if marked else "utf-8-sig", newline="") as text:
         header, above, delimiter = text.readline(), 0, ""
-        if header.lower().startswith("sep="):  # a line of Excel's own
-            above, delimiter, header = 1, header.strip()[len("sep=") :], text.readline()
+        if told := re.match("\"?sep=(.)", header, re.IGNORECASE):  # a line of Excel's own
+            above, delimiter, header = 1, told[1], text.readline()
         delimiter = delimiter or _delimiter(header, columns)
         style: Any = {"strict": True, "delimiter": delimiter, "skipinitialspace": True}
         reader = csv.DictReader(chain([header], text), restkey=MORE, restval="", **style)

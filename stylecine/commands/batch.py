@@ -223,7 +223,8 @@ class _Bar:
 def _described(skipped: Sequence[str]) -> str:
     count, more = len(skipped), len(skipped) - NAMED
     names = ", ".join(skipped[:NAMED]) + (f" and {more} more (report.json has all)" if more > 0 else "")
-    return f"{count} file{'' if count == 1 else 's'} or folder{'' if count == 1 else 's'} skipped: {names}"
+    what = "1 entry that is no photo was" if count == 1 else f"{count} entries that are no photos were"
+    return f"{what} skipped: {names}"
 
 
 def _print_summary(report: dict[str, Any], page: object, as_json: bool) -> int:

@@ -6,11 +6,11 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePath, PurePosixPath
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, TypeVar
 
 from stylecine.batch.journal import NAME, recorded_outputs
 from stylecine.batch.spreadsheet import CREDITS, read_table
-from stylecine.batch.store import SYSTEM_FOLDERS, Store, StoredFile, is_hidden, is_url
+from stylecine.batch.store import Store, StoredFile, is_hidden, is_url
 from stylecine.batch.tasks import FILES, Task
 from stylecine.commands.console import complain
 from stylecine.errors import OptionError, OutputError, PhotoError
@@ -28,6 +28,7 @@ REPORTS = ("report.json", "report.html")
 RESERVED = (NAME, *REPORTS)
 
 Row = Mapping[str, Any]
+AnyPath = TypeVar("AnyPath", bound=PurePath)
 
 
 def tasks_of(source: Path | Store, folder: Path | Store, ending: str, options: Mapping[str, Any]) -> list[Task]:
@@ -93,8 +94,10 @@ def _in_manifest(source: Path, base: Path | str, ending: str, options: Mapping[s
 
 def _in_store(source: Store, folder: Path | Store, ending: str, options: Mapping[str, Any]) -> list[Task]:
     visible = source.visible(excluded=folder.url if isinstance(folder, Store) else "")
-    photos = [(name, file) for name, file in visible if _is_photo(name)]
-    names = _outputs([PurePosixPath(name) for name, _ in photos], ending, folder)
+    found = [(PurePosixPath(name), file) for name, file in visible if _is_photo(name)]
+    raw = _beside_others([name for name, _ in found])
+    photos = [(name, file) for name, file in found if name not in raw]
+    names = _outputs([name for name, _ in photos], ending, folder)
     tasks = [Task(file, name, dict(options)) for (_, file), name in zip(photos, names, strict=True)]
     if not tasks:
         raise PhotoError(f"There are no photos in '{source}' ({', '.join(PHOTOS)}); name another folder.")
@@ -148,29 +151,30 @@ def skipped_in(source: Path | Store, folder: Path | Store, gallery: Path | None)
     """
     if isinstance(source, Store):
         excluded = folder.url if isinstance(folder, Store) else ""
-        names = [] if _is_manifest(source.url) else [name for name, _ in source.visible(excluded)]
-        return [name for name in names if not _is_photo(name) and name != CREDITS]
+        stored = [] if _is_manifest(source.url) else [PurePosixPath(name) for name, _ in source.visible(excluded)]
+        twice = _beside_others(stored)
+        return [str(name) for name in stored if (name in twice or not _is_photo(name)) and str(name) != CREDITS]
     if not source.is_dir():
         return []
     known = {source / CREDITS}
     if isinstance(folder, Path):
         known |= {folder / name for name in (*RESERVED, *recorded_outputs(folder))}
     own = {os.path.realpath(path) for path in (*known, *([gallery] if gallery else []))}
-    files = list(_visible(source, folder.resolve() if isinstance(folder, Path) else None))
+    kept: list[Path] = []
+    files = list(_visible(source, folder.resolve() if isinstance(folder, Path) else None, kept=kept))
     raw = _beside_others(files)
-    others = (file for file in files if file in raw or not (_is_photo(file) or os.path.realpath(file) in own))
-    kept = (found for found in source.rglob("*") if found.is_dir() and found.name.casefold() in SYSTEM_FOLDERS)
-    return sorted([*(file.relative_to(source).as_posix() for file in others),
-                   *(f"{found.relative_to(source).as_posix()}/" for found in kept)])  # fmt: skip
+    others = [file for file in files if file in raw or not (_is_photo(file) or os.path.realpath(file) in own)]
+    names = [file.relative_to(source).as_posix() for file in others]
+    return sorted([*names, *(f"{path.relative_to(source).as_posix()}/" for path in kept)])
 
 
-def _beside_others(files: Iterable[Path]) -> set[Path]:
+def _beside_others(files: Iterable[AnyPath]) -> set[AnyPath]:
     """Raw files of which the camera has written a photo as well."""
     photos = {file.with_suffix("") for file in files if _is_photo(file) and file.suffix.lower() not in RAW}
     return {file for file in files if file.suffix.lower() in RAW and file.with_suffix("") in photos}
 
 
-def _is_photo(name: str | Path) -> bool:
+def _is_photo(name: str | PurePath) -> bool:
     return PurePath(name).suffix.lower() in PHOTOS
 
 
@@ -182,12 +186,17 @@ def _is_regular(path: Path) -> bool:
 
 
 def _visible(
-    source: Path, excluded: Path | None, unreadable: Callable[[OSError], None] | None = None
+    source: Path,
+    excluded: Path | None,
+    unreadable: Callable[[OSError], None] | None = None,
+    kept: list[Path] | None = None,
 ) -> Iterator[Path]:
     """The files in a folder and its subfolders, but for hidden ones and those that servers and systems keep there: what
-    was deleted, thumbnails. unreadable: called for each that is."""
+    was deleted, thumbnails. unreadable: called for each that is. kept: gets the folders of the latter."""
     for folder, subfolders, files in os.walk(source, onerror=unreadable):
         here = Path(folder)
+        if kept is not None:
+            kept += [here / name for name in subfolders if is_hidden(name) and not name.startswith(".")]
         visible = (name for name in subfolders if not is_hidden(name))
         subfolders[:] = [name for name in visible if (here / name).resolve() != excluded]
         yield from (here / name for name in files if not name.startswith("."))

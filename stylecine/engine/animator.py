@@ -257,6 +257,7 @@ class Animator(Networks):
                     raise
                 return None, f"Only the landscape moves. {error}"
 
+    @with_usual_defaults
     def find_cloth(self, photo: Tensor) -> FoundCloth | None:
         """Flags, banners and hung cloth in a photo [3,H,W] in [-1,1]; None where the model finds none for sure."""
         return find_cloth(photo, self.finder)
@@ -320,7 +321,7 @@ class Animator(Networks):
         warnings.warn(
             f"{wanted}, whose weights are not those of '{self.model.name}'; what edits change may move differently.",
             StylecineWarning,
-            stacklevel=5,  # the caller of render or preview
+            stacklevel=6,  # the caller of render or preview
         )
 
 

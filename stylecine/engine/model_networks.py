@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from stylecine.cloth.rest_shape import ClothNets
+from stylecine.machine.defaults import with_usual_defaults
 from stylecine.machine.memory import reuse_freed
 from stylecine.machine.threads import share_cores
 from stylecine.networks.clothfinder import ClothFinder
@@ -43,6 +44,7 @@ class Networks:
     device: torch.device
 
     @classmethod
+    @with_usual_defaults
     def from_pretrained(
         cls,
         model: str | PathLike[str] = "default",

@@ -16,6 +16,7 @@ from stylecine.engine.cinemagraph import Cinemagraph
 from stylecine.engine.framing import framed, is_around_motion
 from stylecine.engine.resolve import cloth_not_marked, resolve_style
 from stylecine.errors import StylecineWarning
+from stylecine.machine.defaults import with_usual_defaults
 from stylecine.machine.memory import check_memory, release_freed
 from stylecine.machine.progress import Progress, Stages
 from stylecine.movement.motion import read_motion
@@ -47,6 +48,7 @@ from stylecine.picture.transparency import split_alpha
 
 
 @with_preset
+@with_usual_defaults
 def animate(
     photo: Source,
     *,
@@ -149,5 +151,5 @@ def animate(
         timings[name] += stages.timings[name]
     loop = replace(loop, timings=timings, preset=preset)
     if loop.warning:
-        warnings.warn(loop.warning, StylecineWarning, stacklevel=3)  # of the caller of `with_preset`
+        warnings.warn(loop.warning, StylecineWarning, stacklevel=4)  # of the caller of both decorators
     return loop

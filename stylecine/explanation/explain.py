@@ -15,6 +15,7 @@ from stylecine.explanation.evidence import gather
 from stylecine.explanation.page import explanation_html
 from stylecine.explanation.shell import Source as Named
 from stylecine.machine.atomic import atomic_write, check_destination, translate_os_errors
+from stylecine.machine.defaults import with_usual_defaults
 from stylecine.machine.progress import Progress
 from stylecine.options import (
     RenderArguments,
@@ -27,6 +28,7 @@ from stylecine.options import (
 from stylecine.picture.photo import Source
 
 
+@with_usual_defaults
 def explain(
     photo: Source | Scene,
     path: str | PathLike[str],

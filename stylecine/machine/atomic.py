@@ -83,8 +83,8 @@ def atomic_write(target: Path, finish: Finish | None = None, *, folder: bool = F
 
 
 def _keep_permissions(target: Path, part: Path) -> None:
-    """Where the file system has any: shares and sticks refuse that, and write files for everybody anyway."""
-    with suppress(PermissionError, NotImplementedError):
+    """Where the file system has any: many shares and memory sticks refuse to set them."""
+    with suppress(OSError, NotImplementedError):
         shutil.copymode(target, part)
 
 
@@ -242,7 +242,8 @@ def _copy(path: Path, copy: Path) -> None:
     try:
         os.link(path, copy)
     except OSError:  # some file systems have no links
-        shutil.copy2(path, copy)
+        shutil.copyfile(path, copy)
+        _keep_permissions(path, copy)
 
 
 def _flush_to_disk(path: Path) -> None:

@@ -93,5 +93,7 @@ def _check_rate(fps: Any) -> Fraction:
     if isinstance(fps, bool) or not MIN_FPS <= rate <= MAX_FPS:
         raise OptionError(f"fps is {MIN_FPS:g} to {MAX_FPS:g} frames per second, not {fps!r}.")
     exact = Fraction(fps).limit_denominator(1001)  # 30000/1001 comes out exactly
-    ntsc = Fraction(round(rate * 1.001) * 1000, 1001)  # and is what 29.97 stands for
-    return ntsc if exact.denominator > 1 and abs(rate - float(ntsc)) < NTSC_ROUNDING else exact
+    whole = round(rate * 1.001)
+    ntsc = Fraction(whole * 1000, 1001)  # and is what 29.97 stands for
+    television = whole > 0 and not (whole % 24 and whole % 30) and exact.denominator > 1
+    return ntsc if television and abs(rate - float(ntsc)) < NTSC_ROUNDING else exact

@@ -25,6 +25,7 @@ HLG_PEAK = 1000.0  # cd/m²: nominal peak of the display that HLG is shown on (I
 GAMMA_TOLERANCE = 0.05  # of PNG's gAMA: as in libpng, what is nearer to sRGB's counts as that
 XY_TOLERANCE = 0.003  # of chromaticities, likewise
 STRIP = 64  # rows that are converted at a time
+MAX_CONDITION = 1e3  # of primaries as a matrix: with more, they are no colours
 UNCALIBRATED, ADOBE_RGB_EXIF = 0xFFFF, 2  # EXIF's ColorSpace; 2 is no standard, but written by some
 
 Array: TypeAlias = np.ndarray
@@ -273,10 +274,12 @@ def matrix_profile(profile: bytes) -> Encoding | None:
         columns = [np.array(struct.unpack_from(">3i", tags[name], 8)) / 65536 for name in (b"rXYZ", b"gXYZ", b"bXYZ")]
         if len(curves) > 1 or b"A2B0" in tags or profile[20:24] != b"XYZ ":
             return None
-        white = np.sum(columns, axis=0)
+        matrix, white = np.stack(columns, 1), np.sum(columns, axis=0)
+        if np.linalg.cond(matrix) > MAX_CONDITION or matrix.sum(0).min() <= 0 or white.min() <= 0:
+            return None
         primaries = tuple((float(x / (x + y + z)), float(y / (x + y + z))) for x, y, z in (*columns, white))
         return Encoding(primaries, Transfer(_curve(curves.pop())))
-    except (struct.error, KeyError, ValueError, ZeroDivisionError):
+    except (struct.error, KeyError, IndexError, ValueError, ZeroDivisionError, np.linalg.LinAlgError):
         return None
 
 

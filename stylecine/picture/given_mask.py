@@ -94,12 +94,13 @@ def _grey(values: np.ndarray, white: int | None) -> np.ndarray:
             f"The mask holds values from {low:g} to {high:g}; give floats from 0 to 1 or uint8 from 0 to 255."
         )
     if not coloured:
-        return _in_strips(values, scale if high > 1 or white != 255 else 1, lambda strip: strip)
+        labels = values.dtype.kind in "ui" and high <= 1
+        return _in_strips(values, 1 if labels else scale, lambda strip: strip)
     for brightness in (lambda strip: strip[..., :3] @ LUMA, lambda strip: strip[..., :3].max(-1)):
         grey = _in_strips(values, scale, lambda strip, b=brightness: b(strip) * _alpha(strip))  # type: ignore[misc]
         if grey.max() > MOVES:
             return grey
-    painted = values.shape[2] == 4 and not values[..., :3].any()
+    painted = values.shape[2] == 4 and not values[..., :3].any() and values[..., 3].min() < MOVES * scale
     return _in_strips(values, scale, _alpha) if painted else grey
 
 

@@ -35,7 +35,7 @@ from stylecine.picture.colour import (
 )
 from stylecine.picture.cut_short import BY_ROWS, Loss, decode_part, decode_rows
 from stylecine.picture.deep import deep_pixels, shrunk
-from stylecine.picture.raw import develop, is_raw, raw_size
+from stylecine.picture.raw import Preview, develop, is_raw, raw_size
 from stylecine.picture.scans import check_scans
 from stylecine.picture.size import MAX_PIXELS, MAX_SIDE, MIN_SIDE, checked_size, fitting
 from stylecine.picture.tiff import main_page
@@ -80,7 +80,8 @@ _warning_filters = threading.Lock()  # they are global
 
 @dataclass(frozen=True)
 class PhotoFile:
-    """The file of a photo; `name` is None if it was not read by name. warning: what of the photo is missing.
+    """The file of a photo; `name` is None if it was not read by name. warning: what of the photo is missing, or
+    will be seen in its loop.
 
     A .cine file stores only the rest of it, the `digest` as a claim, and no `content`.
     """
@@ -141,13 +142,16 @@ def photo_size(path: str | os.PathLike[str], size: Size = 1024) -> tuple[int, in
     """Width and height of what `read_photo` would return, from the file's header. Raises as that does."""
     size, name = checked_size(size), _describe(path)
     content = _read_path(path, name)
-    if is_raw(content) and (sensor := raw_size(content)) is not None:
-        _check_result(*sensor, size)
-        return _target(*sensor, size)
-    with open_image(io.BytesIO(main_page(content)), name) as image:
+    if is_raw(content):
+        found = raw_size(content, _wanted(size), name)
+        if not isinstance(found, Preview):
+            _check_raw(*found, size, name)
+            return _target(*found, size)
+        content = found.jpeg
+    with open_image(io.BytesIO(_with_main_page(content, name)), name) as image:
         width, height = image.size
         found_later = image.format == "PNG" and "exif" not in image.info  # Pillow would decode it to look
-        if not found_later and _orientation(image) in _ON_ITS_SIDE:
+        if not (found_later or image.format == "TIFF") and _orientation(image) in _ON_ITS_SIDE:
             width, height = height, width
         _check_result(width, height, size)
         return _target(width, height, size)
@@ -193,21 +197,44 @@ def _read_object(file: Any) -> bytes:
 def _from_bytes(content: bytes, size: Size, name: str) -> _Decoded:
     if not content:
         raise PhotoError(f"{name} is empty; copy or download it again.")
-    if not is_raw(content):
-        return _from_image(content, size, name)
-    developed = develop(content, None if size is None else _enough(size) // 2, name)
-    if developed.pixels is None:
-        return replace(_from_image(developed.preview, size, name), warning=developed.warning)
-    height, width = developed.pixels.shape[:2]
+    return _from_raw(content, size, name) if is_raw(content) else _from_image(content, size, name)
+
+
+def _from_raw(content: bytes, size: Size, name: str) -> _Decoded:
+    found = raw_size(content, _wanted(size), name)
+    if isinstance(found, Preview):
+        return replace(_from_image(found.jpeg, size, name), warning=found.warning)
+    _check_raw(*found, size, name)
+    try:
+        return _Decoded(_eight_bits(develop(content, _wanted(size)), 1 << 16, PLAIN, size))
+    except Exception:  # LibRaw raises anything at damaged data
+        raise _unreadable(*found, name) from None
+
+
+def _check_raw(width: int, height: int, size: Size, name: str) -> None:
     _check_result(width, height, size)
-    return _Decoded(_eight_bits(developed.pixels, 1 << 16, PLAIN, size))
+    if width * height > MAX_DECODED:
+        raise _too_many_pixels(f"{name} is {width}x{height} and", MAX_DECODED)
+
+
+def _wanted(size: Size) -> int | None:
+    """Pixels a side that are asked for."""
+    return None if size is None else _enough(size) // 2
 
 
 def _from_image(content: bytes, size: Size, name: str) -> _Decoded:
-    content = main_page(content)
+    content = _with_main_page(content, name)
     with open_image(io.BytesIO(content), name) as image:
         found = _decoded(image, content, size, name)
-    return replace(found, warning=found.warning or (WRAPS if _wraps_around(image, content) else ""))
+        wraps = not isinstance(size, tuple) and _wraps_around(image, content)
+    return replace(found, warning=found.warning or (WRAPS if wraps else ""))
+
+
+def _with_main_page(content: bytes, name: str) -> bytes:
+    try:
+        return main_page(content)
+    except ValueError:
+        raise PhotoError(f"{name} is damaged or cut short; copy or download it again.") from None
 
 
 def _wraps_around(image: Image.Image, content: bytes) -> bool:
@@ -286,7 +313,7 @@ def _too_many_pixels(name: str, limit: int) -> TooLarge:
 
 @dataclass(frozen=True)
 class _Decoded:
-    """An upright image of mode L, RGB or CMYK, not below the size that is asked for. warning: what is missing."""
+    """An upright image of mode L, RGB or CMYK, not below the size that is asked for. warning: of `PhotoFile`."""
 
     image: Image.Image
     colour: Colour | None = None
@@ -308,11 +335,16 @@ def _decoded(image: Image.Image, content: bytes, size: Size, name: str) -> _Deco
         return _Decoded(_plain(_upright(image)), colour, warning)
     except PhotoError:
         raise
-    except Exception:  # decoders raise anything at damaged data, and some say no more where memory runs out
-        if width * height * DECODING > available_bytes(None):
-            large = f"{name} is {width}x{height} and does not fit into memory"
-            raise TooLarge(f"{large}; shrink it, free some memory, or raise its limit.") from None
-        raise PhotoError(f"{name} is damaged or cut short; copy or download it again.") from None
+    except Exception:  # decoders raise anything at damaged data
+        raise _unreadable(width, height, name) from None
+
+
+def _unreadable(width: int, height: int, name: str) -> PhotoError | TooLarge:
+    """Why decoding failed: some decoders say no more where memory runs out."""
+    if width * height * DECODING > available_bytes(None):
+        large = f"{name} is {width}x{height} and does not fit into memory"
+        return TooLarge(f"{large}; shrink it, free some memory, or raise its limit.")
+    return PhotoError(f"{name} is damaged or cut short; copy or download it again.")
 
 
 def _loaded(image: Image.Image, content: bytes, size: Size, name: str) -> tuple[Image.Image, str]:

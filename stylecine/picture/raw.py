@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -20,17 +22,17 @@ from stylecine.picture.tiff import pages
 STARTS = (b"FUJIFILMCCD-RAW", b"IIRO", b"IIRS", b"MMOR", b"IIU\0", b"FOVb", b"\0MRM")
 CR3 = b"ftypcrx "
 CR2 = b"CR\2"  # after the header of a TIFF
-_JPEG = b"\xff\xd8\xff"
+SRGB_CURVE = (2.4, 12.92)  # LibRaw's own would be that of BT.709
+MAX_PREVIEWS, HEADER = 50, 1 << 18  # JPEGs in a file that are looked at, and bytes of each
+_JPEG, _ORIENTATION = b"\xff\xd8\xff", 274
 
 
 @dataclass(frozen=True)
-class Developed:
-    """The picture of a raw file, upright: uint16 [H,W,3] of all 65536 levels in sRGB, or else a JPEG of the camera's.
-    warning: why it is not the raw file's own pixels; "" if it is."""
+class Preview:
+    """The JPEG that a camera put into its raw file, and why it is shown instead of the raw pixels."""
 
-    pixels: np.ndarray | None = None
-    preview: bytes = b""
-    warning: str = ""
+    jpeg: bytes
+    warning: str
 
 
 def is_raw(content: bytes) -> bool:
@@ -41,52 +43,72 @@ def is_raw(content: bytes) -> bool:
     return any(page.raw for page in pages(content))
 
 
-def develop(content: bytes, short: int | None, name: str) -> Developed:
-    """With the camera's white balance, at 16 bits. short: pixels a side that suffice, None for all of them.
+def raw_size(content: bytes, short: int | None, name: str) -> tuple[int, int] | Preview:
+    """Width and height of what `develop` makes at full size, or what is shown instead. short: pixels a side that
+    suffice, None for all of them. Raises PhotoError where there are neither LibRaw nor a preview of that size."""
+    with _opened(content) as (file, why):
+        if file is None:
+            return _preview(content, short, name, why)
+        width, height = file.sizes.width, file.sizes.height
+        return (height, width) if file.sizes.flip in (5, 6) else (width, height)
 
-    Raises PhotoError where there are neither LibRaw nor a preview of that size.
-    """
+
+def develop(content: bytes, short: int | None) -> np.ndarray:
+    """With the camera's white balance, upright: uint16 [H,W,3] of all 65536 levels in sRGB. For files of which
+    `raw_size` gives a size; half of it if that suffices."""
+    with _opened(content) as (file, _):
+        half = short is not None and min(file.sizes.width, file.sizes.height) >= 2 * short
+        pixels = file.postprocess(use_camera_wb=True, half_size=half, output_bps=16, gamma=SRGB_CURVE)
+        return np.broadcast_to(pixels, (*pixels.shape[:2], 3))  # of a monochrome sensor there is one channel
+
+
+@contextmanager
+def _opened(content: bytes) -> Iterator[tuple[Any, str]]:
+    """The file, opened by LibRaw, or None and why not."""
     try:
         import rawpy
     except ImportError:
-        return _preview(content, short, name, "needs rawpy; run 'pip install stylecine[photos]'")
+        yield None, "needs rawpy; run 'pip install stylecine[photos]'"
+        return
     try:
-        with rawpy.imread(io.BytesIO(content)) as file:
-            half = short is not None and min(file.sizes.width, file.sizes.height) >= 2 * short
-            pixels = file.postprocess(use_camera_wb=True, half_size=half, output_bps=16)
+        file = rawpy.imread(io.BytesIO(content))
     except rawpy.LibRawError as error:
-        reason = str(error.args[0].decode() if error.args and isinstance(error.args[0], bytes) else error)
-        return _preview(content, short, name, f"cannot be developed by LibRaw ({reason}); convert it to DNG or TIFF")
-    return Developed(pixels)
+        reason = error.args[0].decode() if error.args and isinstance(error.args[0], bytes) else str(error)
+        yield None, f"cannot be developed by LibRaw ({reason}); convert it to DNG or TIFF"
+        return
+    with file:
+        yield file, ""
 
 
-def raw_size(content: bytes) -> tuple[int, int] | None:
-    """Width and height of what `develop` makes at full size; None without LibRaw."""
-    try:
-        import rawpy
-
-        with rawpy.imread(io.BytesIO(content)) as file:
-            width, height = file.sizes.width, file.sizes.height
-            return (height, width) if file.sizes.flip in (5, 6) else (width, height)
-    except (ImportError, rawpy.LibRawError):
-        return None
-
-
-def _preview(content: bytes, short: int | None, name: str, why: str) -> Developed:
+def _preview(content: bytes, short: int | None, name: str, why: str) -> Preview:
     """The largest JPEG in the file, if it suffices."""
-    found = max(_previews(content), default=(0, b""), key=lambda one: one[0])
-    if found[0] < (short or 1) or not short:
+    side, place = max(_previews(content), default=(0, 0))
+    if not short or side < short:
         raise PhotoError(f"{name} is a camera's raw file, which {why}.")
-    return Developed(preview=found[1], warning=f"The photo is a camera's raw file, which {why}; its preview is shown.")
+    orientation = next((page.orientation for page in pages(content)), 1)
+    warning = f"The photo is a camera's raw file, which {why}; its preview is shown."
+    return Preview(_turned(content[place:], orientation), warning)
 
 
-def _previews(content: bytes) -> Iterator[tuple[int, bytes]]:
-    """Short side and bytes of each JPEG in a file, to the file's end; what follows one is no harm."""
+def _previews(content: bytes) -> Iterator[tuple[int, int]]:
+    """Short side and place of each JPEG in a file."""
     place = content.find(_JPEG)
-    while place >= 0:
+    for _ in range(MAX_PREVIEWS):
+        if place < 0:
+            return
         try:
-            with Image.open(io.BytesIO(content[place:]), formats=["JPEG"]) as image:
-                yield min(image.size), content[place:]
-        except (OSError, SyntaxError, ValueError):
+            with Image.open(io.BytesIO(content[place : place + HEADER]), formats=["JPEG"]) as image:
+                yield min(image.size), place
+        except Exception:  # anything may follow these three bytes
             pass
-        place = content.find(_JPEG, place + 1)
+        place = content.find(_JPEG, place + 3)
+
+
+def _turned(jpeg: bytes, orientation: int) -> bytes:
+    """With the raw file's orientation, unless it has EXIF of its own."""
+    if orientation == 1 or jpeg[6:10] == b"Exif":
+        return jpeg
+    exif = Image.Exif()
+    exif[_ORIENTATION] = orientation
+    data = exif.tobytes()
+    return jpeg[:2] + b"\xff\xe1" + (len(data) + 2).to_bytes(2, "big") + data + jpeg[2:]

@@ -70,7 +70,7 @@ export class Player {
     else if (this.interval) this.#playOn(document.timeline.currentTime);
   }
 
-  /** Draws one frame of a small loop, {facts, tensors, photo}, and discards it, so that all shaders are compiled. */
+  /** Draws one frame of a small loop, {facts, tensors, photo}, and discards it, so that those of landscapes are compiled. */
   async warmUp(pack) {
     const loads = this.#loads, plate = await Plate.create(this.#gl, this.#programs, pack);
     const loop = new Loop(this.#gl, this.#programs, plate, {}, pack);

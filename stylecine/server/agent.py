@@ -1,15 +1,17 @@
 """stylecine as a tool of agents: a server of the Model Context Protocol over standard input and output.
 
-Its tools take the options of the command line and work on files of this machine, one at a time.
+Its tools take the options of the command line and work on files of this machine; calls run one at a time.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import os
 import threading
 import warnings
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -19,10 +21,10 @@ from mcp.server import Server, ServerRequestContext
 from mcp.server.stdio import stdio_server
 from pydantic import BaseModel, Field, ValidationError, create_model
 
-from stylecine.errors import OptionError, StylecineError, StylecineWarning
+from stylecine.errors import OptionError, OutputError, StylecineError, StylecineWarning
 from stylecine.machine.progress import EXPLANATION, FILE, LOOP, SCENE, Progress, Share
 from stylecine.options import FILE_OPTIONS, OPTIONS, PHOTO_OPTIONS, PRESETS, parse_size
-from stylecine.output.formats import check_format, check_writable, describe_endings, format_of
+from stylecine.output.formats import check_format, check_writable, describe_endings, files_of, format_of
 from stylecine.server.schemas import Duration, _Request, loop_options, typed
 from stylecine.version import __version__
 
@@ -46,7 +48,7 @@ _LOOP: dict[str, Any] = loop_options(Numbers) | {
     "arrows": _field(list[Numbers], "x0, y0, x1, y1 each, in fractions: where matter travels in one second", []),
 }
 _PHOTO = _field(str, "path of the photo")
-_SIZE = _field(str, f"{PHOTO_OPTIONS['size']['help']}; such as 1024, 1080x1920 or own", "1024")
+_SIZE = _field(str | int, f"{PHOTO_OPTIONS['size']['help']}; such as 1024, 1080x1920 or own", 1024)
 _FILE = typed(FILE_OPTIONS, duration=Duration)
 _PRESET = _field(str | None, f"other defaults for a purpose: {', '.join(PRESETS)}", None)
 Animate = create_model(
@@ -90,7 +92,7 @@ def _animate(request: dict[str, Any], model: str, progress: Progress) -> dict[st
 
     options = _given(request, (*OPTIONS, "preset"))
     if "size" in request:
-        options["size"] = parse_size(request["size"])
+        options["size"] = parse_size(str(request["size"]))
     _check_output(request)
     return _saved(animate(request["photo"], model=model, progress=progress, **options), request)
 
@@ -109,7 +111,7 @@ def _explain(request: dict[str, Any], model: str, progress: Progress) -> dict[st
 
     if not request["output"].lower().endswith((".html", ".htm")):
         raise OptionError(f"'{request['output']}' does not end in .html; rename it.")
-    size = parse_size(request.get("size", "1024"))
+    size = parse_size(str(request.get("size", 1024)))
     made = explain(request["photo"], request["output"], size=size, model=model, progress=progress,
                    **_given(request, OPTIONS))  # fmt: skip
     return {"output": str(made.resolve())}
@@ -120,6 +122,10 @@ def _check_output(request: dict[str, Any]) -> None:
     from stylecine.options import FileOptions
 
     output = request["output"]
+    for name in ("photo", "scene", "mask", "style"):
+        given = request.get(name)
+        if given and os.path.exists(given) and any(os.path.exists(f) and f.samefile(given) for f in files_of(output)):
+            raise OutputError(f"'{output}' is the {name} itself; choose another output.")
     check_format(output, FileOptions(**_given(request, FILE_OPTIONS)), request.get("fps", 30))
     format_of(output).check_loop(request.get("warp", "msdfw"), request.get("sampling", "gather"))
     check_writable(output)
@@ -208,10 +214,15 @@ async def _worked(
         content = types.TextContent(type="text", text=json.dumps(facts, ensure_ascii=False))
         return types.CallToolResult(content=[content], structured_content=facts)
 
+    task = asyncio.ensure_future(asyncio.to_thread(work))
     try:
-        return await asyncio.to_thread(work)
-    finally:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
         stopped.set()
+        while not task.done():  # the next call has to wait for it
+            with suppress(asyncio.CancelledError):
+                await asyncio.shield(task)
+        raise
 
 
 def _refused(why: str) -> types.CallToolResult:

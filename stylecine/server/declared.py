@@ -40,7 +40,7 @@ def declared_js() -> str:
         "OPTIONS": defaults_and_limits(),
         "FORMATS": [_format(form) for form in FORMATS.values() if form.name],
         "PRESETS": [
-            {"id": name, "name": PRESET_NAMES[name], "size": of["size"][:2], "seconds": of["seconds"]}
+            {"id": name, "name": PRESET_NAMES.get(name, name), "size": of["size"][:2], "seconds": of["seconds"]}
             for name, of in PRESETS.items()
         ],
         "TOOLS": TOOLS,

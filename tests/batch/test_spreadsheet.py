@@ -31,8 +31,9 @@ def test_the_header_tells_the_delimiter(tmp_path: Path, text: str, encoding: str
 
 def test_a_line_of_excels_own_names_the_delimiter(tmp_path: Path) -> None:
     path = tmp_path / "photos.csv"
-    path.write_text('sep=;\nphoto;seconds\nsea.jpg;2,5\n"a;b.jpg";4\n')
-    assert list(read_table(path, COLUMNS)) == [(line + 1, row) for line, row in ROWS]
+    for first in ("sep=;", '"sep=;"', "SEP=;;;"):
+        path.write_text(f'{first}\nphoto;seconds\nsea.jpg;2,5\n"a;b.jpg";4\n')
+        assert list(read_table(path, COLUMNS)) == [(line + 1, row) for line, row in ROWS]
 
 
 def test_a_delimiter_in_a_name_divides_nothing(tmp_path: Path) -> None:

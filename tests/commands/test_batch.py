@@ -184,7 +184,7 @@ def test_what_is_skipped_is_named_and_counted(
             journal.add({"output": "sea.mp4", "photo": "sea.jfif", "state": "failed", "kind": "x", "error": "It is."})
         main(command)
         told = capsys.readouterr()
-    assert "stylecine: 2 files or folders skipped: notes.txt, sea.xmp\n" in told.err
+    assert "stylecine: 2 entries that are no photos were skipped: notes.txt, sea.xmp\n" in told.err
     assert "1 photos, 0 new, 1 failed, 2 skipped, " in told.out
     assert json.loads((tmp_path / "out/report.json").read_text())["skipped"] == ["notes.txt", "sea.xmp"]
 

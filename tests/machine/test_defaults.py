@@ -1,5 +1,7 @@
 """Whatever a program has set as PyTorch's defaults, loops are the same, and the defaults stay."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -34,9 +36,10 @@ def test_new_tensors_are_float32_inside_and_what_the_caller_wants_outside(other_
 
 
 def test_a_loop_is_the_same(
-    animator: Animator, photo: np.ndarray, water: np.ndarray, drift: np.ndarray, request: pytest.FixtureRequest
+    small_model: Path, photo: np.ndarray, water: np.ndarray, drift: np.ndarray, request: pytest.FixtureRequest
 ) -> None:
     def made() -> np.ndarray:
+        animator = Animator.from_pretrained(small_model)
         scene = animator.invert(photo)
         return np.stack(animator.render(scene, mask=water, motion=drift, weather="rain", seconds=0.4, fps=10)[:])
 

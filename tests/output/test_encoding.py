@@ -20,6 +20,8 @@ from stylecine.output.encoding import check_encoding
         (30, Fraction(30)),
         (24, Fraction(24)),
         (12.5, Fraction(25, 2)),
+        (14.99, Fraction(1499, 100)),
+        (24.98, Fraction(1249, 50)),
         (0.5, Fraction(1, 2)),
     ],
 )

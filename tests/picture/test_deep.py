@@ -9,6 +9,7 @@ import pillow_heif
 import pytest
 from PIL import Image, ImageCms
 
+from stylecine.picture.colour import matrix_profile
 from stylecine.picture.deep import deep_pixels, shrunk
 from stylecine.picture.photo import load_photo
 from tests.photo_files import png
@@ -94,6 +95,13 @@ def test_a_scan_in_linear_light_keeps_its_levels(kind: str, curve: bytes) -> Non
     else:
         content = tiff(({34675: profile}, np.round(light * 65535).astype(np.uint16)))
     assert np.abs(load_photo(content, None).astype(int) - dark()).max() <= 1
+
+
+@pytest.mark.parametrize("curve", [b"para" + struct.pack(">IHHi", 0, 9, 0, 1), b"curv" + struct.pack(">II", 0, 9)])
+def test_a_profile_that_makes_no_sense_is_left_to_littlecms(curve: bytes) -> None:
+    assert matrix_profile(profile_of(curve)) is None and matrix_profile(b"") is None
+    flat = profile_of(LINEAR_CURVE)
+    assert matrix_profile(flat.replace(b"XYZ " + bytes(4), b"XYZ " + bytes(4)).replace(flat[200:], bytes(9))) is None
 
 
 def test_squares_become_their_means() -> None:

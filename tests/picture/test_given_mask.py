@@ -124,6 +124,9 @@ def test_paint_that_has_only_alpha_counts() -> None:
     picture = np.zeros((30, 40, 4), np.uint8)
     picture[..., 3] = 255 * half()
     assert torch.equal(read_mask(Image.fromarray(picture), (30, 40)), read_mask(half(), (30, 40)))
+    picture[..., 3] = 255
+    with pytest.raises(NothingMoves):  # an empty mask as editors write it
+        read_mask(Image.fromarray(picture), (30, 40))
 
 
 WRONG: dict[str, Any] = {

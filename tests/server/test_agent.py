@@ -102,6 +102,7 @@ def test_what_goes_wrong_is_a_sentence_and_leaves_nothing(
         ({"photo": str(photo_file), "output": output, "pace": "quick"}, "pace"),
         ({"photo": str(photo_file), "output": output, "sped": 2}, "sped"),
         ({"photo": str(photo_file)}, "output"),
+        ({"photo": str(photo_file), "output": str(photo_file), "size": 64}, "is the photo itself"),
     ):
         result = tools("animate", **arguments)
         text = said(result)
