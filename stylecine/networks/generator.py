@@ -202,7 +202,8 @@ class Generator(nn.Module):
             if resolutions != [2**i for i in range(2, len(resolutions) + 2)]:
                 raise ValueError(f"resolutions {resolutions}")
             feature_resolution = min(int(injection.split(".")[0][1:]), resolutions[-1])
-            generator = cls(channels, f"b{feature_resolution}.conv1", mapping_layers=layers, noise=noise)
+            with torch.random.fork_rng(devices=[]):  # the program's random numbers are left alone
+                generator = cls(channels, f"b{feature_resolution}.conv1", mapping_layers=layers, noise=noise)
             generator.load_state_dict({k: v for k, v in tensors.items() if "resample_filter" not in k})
         except (KeyError, ValueError, IndexError, RuntimeError, TypeError) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -110,9 +110,8 @@ def load(build: Callable[[], Network], tensors: Mapping[str, Tensor], message: s
     part: the name of the module whose tensors they are; "": of the whole. The tensors are not copied.
     """
     try:
-        # No memory and no random values for what the tensors replace; normal ones would import sympy, in 0.8 s. What
-        # draws some all the same leaves the program's random numbers alone.
-        with torch.random.fork_rng(devices=[]), torch.device("meta"):
+        # No memory and no random values for what the tensors replace; normal ones would import sympy, in 0.8 s.
+        with torch.device("meta"):
             network = build()
         network.get_submodule(part).load_state_dict(dict(tensors), assign=True)
     except (KeyError, IndexError, ValueError, TypeError, AttributeError, RuntimeError) as error:
