@@ -42,7 +42,7 @@ from stylecine.weights import PRETRAINED, read_tensors
 LONG_SIDE = 1000  # of the landscapes
 HELD_OUT = 12  # one in so many composites is not trained on
 DROPPED = 0.15  # of the feature channels
-REFIT_RANK = 48  # of corrections: the finder's own and those of an eye that was trained on
+REFIT_RANK = 96  # of corrections: the finder's own and those of an eye that was trained on
 SURE = 0.8  # the probability at which precision and recall are measured
 
 
