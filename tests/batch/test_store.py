@@ -76,7 +76,8 @@ def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_photos_of_a_store_are_found_as_in_a_folder(memory: Any) -> None:
-    for name in ("b.JPG", "a.heic", "notes.txt", ".hidden.jpg", "day 1/c.png", ".batch/d.jpg", "out/e.png"):
+    hidden = (".hidden.jpg", ".batch/d.jpg", "@eaDir/b.JPG/thumb.jpg", "out/e.png")
+    for name in ("b.JPG", "b.nef", "a.heic", "notes.txt", "day 1/c.png", *hidden):
         memory.pipe_file(f"/in/{name}", b"x")
     tasks = tasks_of(Store("memory://in"), Store("memory://in/out"), ".webm", COMMON)
     assert [(str(task.photo), task.output) for task in tasks] == [
@@ -84,7 +85,7 @@ def test_photos_of_a_store_are_found_as_in_a_folder(memory: Any) -> None:
         ("memory://in/b.JPG", "b.webm"),
         ("memory://in/day 1/c.png", "day 1/c.webm"),
     ]
-    assert skipped_in(Store("memory://in"), Store("memory://in/out"), None) == ["notes.txt"]
+    assert skipped_in(Store("memory://in"), Store("memory://in/out"), None) == ["b.nef", "notes.txt"]
     with pytest.raises(PhotoError, match="no photos in 'memory://empty'"):
         tasks_of(Store("memory://empty"), Store("memory://out"), ".mp4", COMMON)
     with pytest.raises(OutputError, match=r"'memory://in/b\.JPG' is an input of the batch"):

@@ -5,7 +5,9 @@ import json
 import os
 import re
 import sys
+import time
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -129,3 +131,31 @@ def test_without_its_package_the_command_says_what_to_install(
     monkeypatch.delitem(sys.modules, "stylecine.server.agent", raising=False)
     monkeypatch.setitem(sys.modules, "mcp", None)
     assert main(["mcp"]) == 2 and "pip install 'stylecine[mcp]'" in capsys.readouterr().err
+
+
+def test_a_call_waits_for_one_that_was_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whose work stops at its next progress, and may be about to write."""
+    running, most = [], []
+
+    def run(request: dict[str, Any], model: str, progress: Any) -> dict[str, Any]:
+        running.append(1)
+        most.append(len(running))
+        for _ in range(20):
+            time.sleep(0.02)
+            if not progress("plate", 0, 1) and len(most) == 1:
+                time.sleep(0.1)
+                break
+        running.pop()
+        return {"output": "done"}
+
+    tool = replace(agent.TOOLS["render"], run=run)
+    monkeypatch.setitem(agent.TOOLS, "render", tool)
+    arguments = {"scene": "a.cine", "output": "a.gif"}
+
+    async def calls(one: Any) -> Any:
+        first = asyncio.ensure_future(one.call_tool("render", arguments))
+        await asyncio.sleep(0.1)
+        first.cancel()
+        return await one.call_tool("render", arguments)
+
+    assert not calling(agent.agent_server(), calls).is_error and max(most) == 1 and len(most) == 2
