@@ -23,9 +23,9 @@ from pydantic import BaseModel, Field, ValidationError, create_model
 
 from stylecine.errors import OptionError, OutputError, StylecineError, StylecineWarning
 from stylecine.machine.progress import EXPLANATION, FILE, LOOP, SCENE, Progress, Share
-from stylecine.options import FILE_OPTIONS, OPTIONS, PHOTO_OPTIONS, PRESETS, parse_size
+from stylecine.options import CLASSES, FILE_OPTIONS, OPTIONS, PHOTO_OPTIONS, PRESETS, FileOptions, parse_size
 from stylecine.output.formats import check_format, check_writable, describe_endings, files_of, format_of
-from stylecine.server.schemas import Duration, _Request, loop_options, typed
+from stylecine.server.schemas import Duration, StrictRequest, loop_options, typed
 from stylecine.version import __version__
 
 INSTRUCTIONS = (
@@ -51,15 +51,14 @@ _PHOTO = _field(str, "path of the photo")
 _SIZE = _field(str | int, f"{PHOTO_OPTIONS['size']['help']}; such as 1024, 1080x1920 or own", 1024)
 _FILE = typed(FILE_OPTIONS, duration=Duration)
 _PRESET = _field(str | None, f"other defaults for a purpose: {', '.join(PRESETS)}", None)
+_SCENE, _OUTPUT = _field(str, "path of a .cine file"), _field(str, OUTPUT)
 Animate = create_model(
-    "Animate", __base__=_Request, photo=_PHOTO, output=_field(str, OUTPUT), size=_SIZE, preset=_PRESET, **_LOOP, **_FILE
+    "Animate", __base__=StrictRequest, photo=_PHOTO, output=_OUTPUT, size=_SIZE, preset=_PRESET, **_LOOP, **_FILE
 )
-Render = create_model(
-    "Render", __base__=_Request, scene=_field(str, "path of a .cine file"), output=_field(str, OUTPUT), **_LOOP, **_FILE
-)
+Render = create_model("Render", __base__=StrictRequest, scene=_SCENE, output=_OUTPUT, **_LOOP, **_FILE)
 Explain = create_model(
     "Explain",
-    __base__=_Request,
+    __base__=StrictRequest,
     photo=_field(str, "path of the photo, or of a .cine file"),
     output=_field(str, "where to write the page, .html"),
     size=_SIZE,
@@ -119,8 +118,6 @@ def _explain(request: dict[str, Any], model: str, progress: Progress) -> dict[st
 
 def _check_output(request: dict[str, Any]) -> None:
     """Before minutes of work."""
-    from stylecine.options import FileOptions
-
     output = request["output"]
     for name in ("photo", "scene", "mask", "style"):
         given = request.get(name)
@@ -133,19 +130,12 @@ def _check_output(request: dict[str, Any]) -> None:
 
 def _saved(loop: Any, request: dict[str, Any]) -> dict[str, Any]:
     info = loop.save(request["output"], **_given(request, FILE_OPTIONS))
-    moves = {name: round(float(share), 4) for name, share in _shares(loop).items()}
+    shares = zip(CLASSES, loop.layers.mean((1, 2)).tolist(), strict=True)
     return {
         "output": str(Path(request["output"]).resolve()), "bytes": info.bytes, "width": info.width,
-        "height": info.height, "frames": info.frames, "fps": info.fps, "moving": moves,
-        "warning": loop.warning or None,
+        "height": info.height, "frames": info.frames, "fps": info.fps,
+        "moving": {name: round(share, 4) for name, share in shares}, "warning": loop.warning or None,
     }  # fmt: skip
-
-
-def _shares(loop: Any) -> dict[str, Any]:
-    """How much of the picture moves, by class."""
-    from stylecine.options import CLASSES
-
-    return dict(zip(CLASSES, loop.layers.mean((1, 2)).tolist(), strict=True))
 
 
 TOOLS = {

@@ -50,13 +50,13 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Radius = Annotated[FiniteFloat, Field(gt=0, le=1, description="a fraction of the short side")]
 
 
-class _Request(BaseModel):
+class StrictRequest(BaseModel):
     """Strict: "4" is not a number, and an unknown field is an error."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
-class _Edit(_Request):
+class _Edit(StrictRequest):
     id: Annotated[int, Field(ge=0), WHOLE] | None = None
 
 
@@ -101,7 +101,7 @@ class PhotoStyleEdit(StyleEdit):
     picture: Annotated[str, Field(min_length=1, max_length=MAX_PICTURES)]
 
 
-class KnownEdit(_Request):
+class KnownEdit(StrictRequest):
     """An edit that the scene already has."""
 
     id: Annotated[int, Field(ge=0), WHOLE]
@@ -122,7 +122,7 @@ KIND = Discriminator(
 )
 
 
-class Edits(_Request):
+class Edits(StrictRequest):
     """All edits of a scene, in order."""
 
     edits: Annotated[list[Annotated[Any, CheckedAs(Annotated[REQUESTED, KIND])]], Field(max_length=MAX_EDITS)]
@@ -249,7 +249,7 @@ def loop_options(wind: Any) -> dict[str, Any]:
 WindPair = Annotated[list[FiniteFloat], Field(min_length=2, max_length=2)]
 Duration = FiniteFloat | Annotated[str, Field(max_length=32)]
 OPTIONS_OF_FILES: Any = create_model(
-    "Options", __base__=_Request, **loop_options(WindPair), **typed(FILE_OPTIONS, duration=Duration)
+    "Options", __base__=StrictRequest, **loop_options(WindPair), **typed(FILE_OPTIONS, duration=Duration)
 )
 
 
