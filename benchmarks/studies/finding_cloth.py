@@ -19,7 +19,6 @@ from benchmarks.machine import machine
 from benchmarks.photos import Photo, find_photos, read_label
 from benchmarks.tables import command_line, save, table
 from stylecine import Animator
-from stylecine.ops.image import to_tensor
 from stylecine.picture.photo import load_photo
 
 SHORT_SIDE = 512
@@ -68,7 +67,7 @@ def find(photo: Photo, animator: Animator, *, labelled: bool = True) -> Row:
     """One row; `cloth`, `found` and `right`, which is both, are shares of the photo."""
     picture = load_photo(photo.path, SHORT_SIDE)
     start = perf_counter()
-    found = animator.find_cloth(to_tensor(picture).to(animator.device))
+    found = animator.cloth_in(picture)
     row: Row = {"photo": photo.name, "seconds": perf_counter() - start, "found": 0.0, "cloth": 0.0, "right": 0.0}
     mask = np.zeros(picture.shape[:2], bool) if found is None else found.mask.cpu().numpy() > 0.5
     row["found"] = float(mask.mean())
@@ -87,7 +86,7 @@ def _draw(rows: list[Row], animator: Animator, options: argparse.Namespace) -> N
     page = Image.new("RGB", (COLUMNS * TILE[0], -(-len(rows) // COLUMNS) * TILE[1]))
     for i, row in enumerate(rows):
         picture = load_photo(paths[row["photo"]], SHORT_SIDE)
-        found = animator.find_cloth(to_tensor(picture).to(animator.device))
+        found = animator.cloth_in(picture)
         if found is not None:
             tint = 0.6 * found.mask.cpu().numpy()[..., None]
             picture = (picture * (1 - tint) + tint * np.array((255, 0, 255))).astype(np.uint8)

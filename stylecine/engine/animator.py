@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from stylecine.cloth.animate import animate_cloth
-from stylecine.cloth.find import FoundCloth, find_cloth
 from stylecine.cloth.rest_shape import RestShape, estimate_rest_shape
 from stylecine.edits.apply import damp_at_anchors
 from stylecine.edits.model import Style
@@ -20,7 +19,7 @@ from stylecine.engine.framing import framed, is_around_motion
 from stylecine.engine.landscape import move_landscape
 from stylecine.engine.loop_warnings import cloth_warning, is_surely_known, mask_warning
 from stylecine.engine.model_networks import Networks
-from stylecine.engine.resolve import MovingParts, look_for_cloth, resolve, resolve_style
+from stylecine.engine.resolve import MovingParts, resolve, resolve_style
 from stylecine.engine.scene import Latents, PendingLatents, Scene
 from stylecine.errors import NothingMoves, SceneError, StylecineWarning, WeightsNotFound
 from stylecine.machine.defaults import with_usual_defaults
@@ -197,11 +196,9 @@ class Animator(Networks):
         *,
         short: int | None = None,
         quick: bool = False,
-        found: FoundCloth | None = None,
         progress: Progress | None = None,
     ) -> Cinemagraph:
-        """`render` with all options in one value. short: the loop's size; quick: it is a `preview`. found: what
-        `find_cloth` found before."""
+        """`render` with all options in one value. short: the loop's size; quick: it is a `preview`."""
         if not isinstance(scene, Scene):
             raise SceneError(f"A loop is made of a scene, as invert() or Scene.load() returns it, not of {scene!r}.")
         self._check_model(scene, options.warp)
@@ -209,8 +206,7 @@ class Animator(Networks):
         stages.timings.update(scene.timings)
         style = resolve_style(options, scene.edits)
         with stages.stage("motion"):
-            found = look_for_cloth(scene, options, found, self)
-            parts = resolve(scene, options, found, self, short, quick)
+            parts = resolve(scene, options, self, short, quick)
         cloth, still = self._move_cloth(parts, options, stages)
         landscape = move_landscape(parts, cloth, options, self, stages)
         overlays = tuple(overlay for overlay in (landscape.plants, cloth) if overlay is not None)
@@ -225,13 +221,13 @@ class Animator(Networks):
             motion=landscape.flow,
             period=options.period,
             fps=options.fps,
-            settings=options.describe() | ({} if found is None else {"mask": "found"}),
+            settings=options.describe() | ({} if parts.found is None else {"mask": "found"}),
             timings=stages.timings,
             progress=progress,
             edits=scene.edits,
             overlays=overlays,
             mask_warning=mask_warning(parts, landscape.moves, options, self),
-            cloth_warning=still or cloth_warning(scene, options, found, self, preview=quick),
+            cloth_warning=still or cloth_warning(scene, options, parts.found, self, preview=quick),
         )
         if style is not None:
             with stages.stage("style"):
@@ -256,11 +252,6 @@ class Animator(Networks):
                 if options.subject == CLOTH or not (parts.scenery.layers.any() or parts.plants is not None):
                     raise
                 return None, f"Only the landscape moves. {error}"
-
-    @with_usual_defaults
-    def find_cloth(self, photo: Tensor) -> FoundCloth | None:
-        """Flags, banners and hung cloth in a photo [3,H,W] in [-1,1]; None where the model finds none for sure."""
-        return find_cloth(photo, self.finder)
 
     @torch.no_grad()
     @with_usual_defaults

@@ -10,10 +10,9 @@ from stylecine.movement.displacement import moving_points
 from stylecine.movement.motion import predict_motion
 from stylecine.ops.image import to_tensor
 from stylecine.options import MOVING, Size
-from stylecine.output.crop import Crop
-from stylecine.output.window import crop_window
 from stylecine.perception.layers import moving
 from stylecine.perception.look import look
+from stylecine.picture.crop import Crop, crop_window
 from stylecine.picture.photo import Source, load_photo, read_photo
 
 LOOK_SIDE = 512  # pixels: short side at which is judged what moves

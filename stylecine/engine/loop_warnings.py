@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stylecine.cloth.find import FoundCloth, find_cloth
+from stylecine.cloth.find import FoundCloth
 from stylecine.edits.model import Paint
 from stylecine.engine.model_networks import Networks
 from stylecine.engine.resolve import MovingParts, is_cloth_marked
@@ -137,5 +137,5 @@ def cloth_warning(
         return found.warning
     if options.subject != AUTO or preview or is_cloth_marked(options, scene.edits):
         return ""
-    still = find_cloth(to_tensor(scene.photo).to(nets.device), nets.finder)
+    still = nets.cloth_in(scene.photo)
     return "" if still is None else still.still_warning

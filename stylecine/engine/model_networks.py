@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from stylecine.cloth.find import FoundCloth, find_cloth
 from stylecine.cloth.rest_shape import ClothNets
 from stylecine.machine.defaults import with_usual_defaults
 from stylecine.machine.memory import reuse_freed
@@ -117,6 +118,11 @@ class Networks:
         """
         net = self.plant_net
         return None if net is None else self._kept("_plants", photo, lambda image: predict_plants(image, net))
+
+    def cloth_in(self, photo: np.ndarray) -> FoundCloth | None:
+        """Flags, banners and hung cloth in a photo uint8 [H,W,3]; None where the model finds none for sure. That of the
+        last photo is kept, by identity."""
+        return self._kept("_cloth", photo, lambda image: find_cloth(image, self.finder))
 
     def seen(self, photo: np.ndarray, scenery: Scenery | None) -> Seen:
         """What the eye sees in a photo uint8 [H,W,3]: what it saw before, or else sees now.

@@ -14,15 +14,13 @@ import torch
 from stylecine.engine.animator import Animator
 from stylecine.engine.cinemagraph import Cinemagraph
 from stylecine.engine.framing import framed, is_around_motion
-from stylecine.engine.resolve import cloth_not_marked, resolve_style
+from stylecine.engine.resolve import resolve_style
 from stylecine.errors import StylecineWarning
 from stylecine.machine.defaults import with_usual_defaults
-from stylecine.machine.memory import check_memory, release_freed
+from stylecine.machine.memory import release_freed
 from stylecine.machine.progress import Progress, Stages
 from stylecine.movement.motion import read_motion
-from stylecine.ops.image import to_tensor
 from stylecine.options import (
-    CLOTH,
     OPTIONS,
     UNSTYLED,
     Arrow,
@@ -44,7 +42,6 @@ from stylecine.options import (
 )
 from stylecine.picture.given_mask import read_mask
 from stylecine.picture.photo import Source, cropped_alike, read_photo
-from stylecine.picture.transparency import split_alpha
 
 
 @with_preset
@@ -133,21 +130,14 @@ def animate(
     if is_around_motion(size) and mask is None and motion is None and not options.arrows:
         with stages.stage("mask"):
             picture, size = framed(photo if source is None else source.content, size, animator)
-    found = None
-    if subject == CLOTH and mask is None:  # before the inversion, which is slow and would be in vain
-        check_memory(picture.shape[1], picture.shape[0], place)
-        with stages.stage("mask"):
-            found = animator.find_cloth(to_tensor(split_alpha(picture)[0]).to(place))
-        if found is None:
-            raise cloth_not_marked()
     inversion: dict[str, Any] = {"size": None, "refine": refine, "seed": seed, "progress": progress}
     scene = animator.scene_for(options, picture, **inversion)
     scene = replace(scene, source=source, settings={**scene.settings, "size": format_size(size)})
-    loop = animator.render_with(options, scene, found=found, progress=progress)
+    loop = animator.render_with(options, scene, progress=progress)
     del animator
     release_freed()  # what the networks took is for the encoder
     timings = stages.timings | loop.timings
-    for name in stages.timings.keys() & loop.timings.keys():  # reading the file, finding cloth
+    for name in stages.timings.keys() & loop.timings.keys():  # reading the file
         timings[name] += stages.timings[name]
     loop = replace(loop, timings=timings, preset=preset)
     if loop.warning:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stylecine.cloth.find import FoundCloth, find_cloth
+from stylecine.cloth.find import FoundCloth
 from stylecine.edits.apply import active_arrows, damp_at_anchors, edited_cloth, edited_flow
 from stylecine.edits.model import Anchor, Edit, Paint, Speed, Style
 from stylecine.engine.model_networks import Networks
@@ -37,7 +37,8 @@ class MovingParts:
     scene: of that size; quick: a preview, smaller than the photo, into which nothing is painted. painted: bool [H,W],
     as of the scene. photo [3,H,W] in [-1,1]. scenery: of the landscape, as the user has corrected it; flow: of it,
     [2,h,w], before `options.speed`. cloth: and what is frozen, [2,H,W]; None if no cloth is to move. plants: how much
-    each place sways in the wind, and what is frozen or anchored, [2,H,W]; None if none does.
+    each place sways in the wind, and what is frozen or anchored, [2,H,W]; None if none does. found: the cloth that
+    nobody marked and that is to move, if any.
     """
 
     scene: Scene
@@ -49,19 +50,16 @@ class MovingParts:
     flow: Tensor
     cloth: Tensor | None
     plants: Tensor | None
+    found: FoundCloth | None
 
 
 def resolve(
-    scene: Scene,
-    options: RenderOptions,
-    found: FoundCloth | None,
-    nets: Networks,
-    short: int | None = None,
-    quick: bool = False,
+    scene: Scene, options: RenderOptions, nets: Networks, short: int | None = None, quick: bool = False
 ) -> MovingParts:
-    """What moves, and how: in the whole scene, then shrunk to a `short` side. found: as of `look_for_cloth`. quick: a
-    preview."""
+    """What moves, and how: in the whole scene, then shrunk to a `short` side. quick: a preview."""
     photo = to_tensor(scene.photo).to(nets.device)
+    looks = options.subject == CLOTH and not is_cloth_marked(options, scene.edits)
+    found = nets.cloth_in(scene.photo) if looks else None
     cloth = resolve_cloth(scene, options, nets.device, None if found is None else found.mask)
     plants = resolve_plants(scene, options, nets)
     try:
@@ -69,12 +67,12 @@ def resolve(
         scenery, flow = resolve_landscape(scene, photo, options, nets, optional=optional)
     except NothingMoves as error:
         marked = short is not None or is_cloth_marked(options, scene.edits)
-        if still := None if marked else find_cloth(photo, nets.finder):
+        if still := None if marked else nets.cloth_in(scene.photo):
             raise NothingMoves(f"{error} {still.still_warning}") from None
         raise
     if cloth is not None or not is_predicted(options, scene.edits):
         scenery = replace(scenery, beach=None)  # surf runs up where nobody has said what moves
-    parts = MovingParts(scene, quick, scene.painted, photo, scene.edits, scenery, flow, cloth, plants)
+    parts = MovingParts(scene, quick, scene.painted, photo, scene.edits, scenery, flow, cloth, plants, found)
     return parts if short is None else _shrink(parts, short, options)
 
 
@@ -95,13 +93,6 @@ def resolve_plants(scene: Scene, options: RenderOptions, nets: Networks) -> Tens
     return torch.stack((plants, 1 - mobile)) if float((plants > 0.5).float().mean()) >= MIN_PLANTS else None
 
 
-def look_for_cloth(scene: Scene, options: RenderOptions, found: FoundCloth | None, nets: Networks) -> FoundCloth | None:
-    """What was found before, or is found now; None where nobody asks for it, or has said where it is."""
-    if options.subject != CLOTH or is_cloth_marked(options, scene.edits):
-        return None
-    return found or find_cloth(to_tensor(scene.photo).to(nets.device), nets.finder)
-
-
 def is_cloth_marked(options: RenderOptions, edits: Sequence[Edit]) -> bool:
     """Whether a mask or paint says where cloth is."""
     painted = any(isinstance(edit, Paint) and edit.mode == "add" and edit.what == CLOTH for edit in edits)
@@ -113,7 +104,7 @@ def resolve_cloth(
 ) -> Tensor | None:
     """Cloth and what is frozen, [2,H,W] in [0,1]; None where no cloth is to move.
 
-    found: [H,W] in [0,1], the cloth of `Animator.find_cloth`, if it is needed.
+    found: [H,W] in [0,1], the cloth of `Networks.cloth_in`, if it is needed.
 
     Raises MaskError if the subject is cloth and nothing says where it is, NothingMoves if all of it is frozen or
     erased.
@@ -134,11 +125,7 @@ def resolve_cloth(
         return None
     if found is not None or is_cloth_marked(options, scene.edits):
         raise NothingMoves("All that cloth is frozen or erased, so nothing would move; undo that.")
-    raise cloth_not_marked()
-
-
-def cloth_not_marked() -> MaskError:
-    return MaskError(
+    raise MaskError(
         "No cloth was found with certainty; give a mask that is white where the cloth is, or paint it:"
         " scene.paint('cloth', stroke), or stylecine edit --add cloth:STROKE."
     )

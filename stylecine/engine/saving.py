@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -20,15 +20,14 @@ from stylecine.options import CLASSES, MOVING_LAYER, FileOptions
 from stylecine.output import VideoInfo
 from stylecine.output.audio import encode_flac, write_sound
 from stylecine.output.c2pa import Credentials, signer_for
-from stylecine.output.crop import check_crop
 from stylecine.output.encoding import check_length, count_loops
 from stylecine.output.formats import Page, Sound, check_size, format_of
 from stylecine.output.html import QUALITY, write_page
 from stylecine.output.layer import moving_layer
 from stylecine.output.origin import Origin, read_origin
 from stylecine.output.silence import add_silence
-from stylecine.output.window import CroppedFrames, Window, crop_window
 from stylecine.output.writing import check_output, write_output
+from stylecine.picture.crop import Window, check_crop, crop_window
 from stylecine.picture.transparency import UNDER_NAME, flattened, with_alpha
 from stylecine.sound.track import check_seconds
 
@@ -87,6 +86,37 @@ def save(
             )
     loop.timings["video"] = stages.timings["video"]
     return replace(info, window=window)
+
+
+class CroppedFrames(Sequence[np.ndarray]):
+    """The frames of a Cinemagraph at some times, in a window; iteration reports progress. shown: what is written of a
+    frame. fine: whether it has 16 bits."""
+
+    def __init__(
+        self,
+        loop: Any,
+        times: Sequence[float],
+        window: Window | None,
+        step: Callable[[int, int], None],
+        shown: Callable[[np.ndarray], np.ndarray] = lambda frame: frame,
+        fine: bool = False,
+    ) -> None:
+        self.times, self.step, self.shown = times, step, shown
+        self.frames = loop.fine_frames if fine else loop.frames
+        left, top, width, height = window or (0, 0, loop.width, loop.height)
+        self.box = slice(top, top + height), slice(left, left + width)
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    def __getitem__(self, k: Any) -> Any:
+        (whole,) = self.frames([self.times[k]])
+        return np.ascontiguousarray(self.shown(whole)[self.box])
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        for k, whole in enumerate(self.frames(self.times)):
+            yield np.ascontiguousarray(self.shown(whole)[self.box])
+            self.step(k + 1, len(self))
 
 
 def _facts(loop: Cinemagraph) -> dict[str, Any]:

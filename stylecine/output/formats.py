@@ -16,8 +16,8 @@ from stylecine.machine.atomic import PathLike, check_destination, check_path
 from stylecine.options import DEPTHS, LAYERS, MOVING_LAYER, FileOptions, check_int, check_live, check_number
 from stylecine.output.codecs import CODECS, MOVIE, MOVIE_CODEC, Codec, Container, codec_for
 from stylecine.output.codecs import MAX_SIDE as VIDEO_SIDE
-from stylecine.output.crop import check_crop, crop_sides
 from stylecine.output.encoding import check_encoding, check_length
+from stylecine.picture.crop import check_crop, crop_sides
 from stylecine.picture.size import MIN_SIDE
 
 ONE_LOOP = (None, 1, None, "first")  # codec, repeat, duration and keyframes, where they make no sense

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from stylecine.errors import OptionError
-from stylecine.output.crop import Crop, check_crop
-from stylecine.output.window import crop_window
+from stylecine.picture.crop import Crop, check_crop, crop_window
 
 NOTHING = np.zeros((8, 8))  # moves
 
