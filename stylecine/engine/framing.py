@@ -12,8 +12,9 @@ from stylecine.ops.image import to_tensor
 from stylecine.options import MOVING, Size
 from stylecine.perception.layers import moving
 from stylecine.perception.look import look
-from stylecine.picture.crop import Crop, crop_window
+from stylecine.picture.crop import Crop
 from stylecine.picture.photo import Source, load_photo, read_photo
+from stylecine.picture.window import crop_window
 
 LOOK_SIDE = 512  # pixels: short side at which is judged what moves
 MAX_ENLARGED = 2.0  # times: a photo that is too small for the size gets a smaller one of that shape

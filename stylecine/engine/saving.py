@@ -27,8 +27,9 @@ from stylecine.output.layer import moving_layer
 from stylecine.output.origin import Origin, read_origin
 from stylecine.output.silence import add_silence
 from stylecine.output.writing import check_output, write_output
-from stylecine.picture.crop import Window, check_crop, crop_window
+from stylecine.picture.crop import check_crop
 from stylecine.picture.transparency import UNDER_NAME, flattened, with_alpha
+from stylecine.picture.window import Window, crop_window
 from stylecine.sound.track import check_seconds
 
 Cinemagraph: TypeAlias = Any  # whose module imports this one

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from stylecine.errors import OptionError
-from stylecine.picture.crop import Crop, check_crop, crop_window
+from stylecine.picture.crop import Crop, check_crop
+from stylecine.picture.window import crop_window
 
 NOTHING = np.zeros((8, 8))  # moves
 
