@@ -1,6 +1,6 @@
 """Small things before water and sky: how much of them moves, and how much of what moves around them stands still.
 
-    python -m benchmarks.studies.things PHOTOS --lists val val2 val3 val4
+    python -m benchmarks.studies.things PHOTOS --lists val val2 val3 val4 val5
 
 PHOTOS is as lay_out_photos.py of the recipes makes it. Outlines are those of recipes/photos/things, drawn by hand in
 crops of 256 pixels by outline_things.py; only crops of photos in these lists are measured, and only where the photo's
@@ -36,7 +36,7 @@ Row = dict[str, Any]
 def main() -> None:
     parser = command_line(__doc__, "things")
     parser.add_argument("photos", type=Path)
-    parser.add_argument("--lists", nargs="+", default=["val", "val2", "val3", "val4"], metavar="LIST")
+    parser.add_argument("--lists", nargs="+", default=["val", "val2", "val3", "val4", "val5"], metavar="LIST")
     options = parser.parse_args()
     networks, settings = load_networks("default")
     listed = {name for one in options.lists for name in (options.photos / f"{one}.txt").read_text().split()}

@@ -49,7 +49,7 @@ from stylecine.networks.eye import CLASSES, FOAM, KINDS
 from stylecine.ops.image import to_tensor
 from stylecine.perception.thin import thin_static
 
-LISTS = ("train", "val", "val2", "val3", "val4", "stills", "stills-val")
+LISTS = ("train", "val", "val2", "val3", "val4", "val5", "stills", "stills-val")
 LONG_SIDE = 768  # of the photos in memory
 SHAPES = ((352, 512), (512, 352))  # of views, for level and upright photos
 CELL = 8  # pixels of a view per cell of what is predicted coarsely

@@ -16,7 +16,7 @@ from pathlib import Path
 
 FOLDS = 5
 VALIDATION = "val"
-VALIDATION_LISTS = ("val", "val2", "val3", "val4", "stills-val")
+VALIDATION_LISTS = ("val", "val2", "val3", "val4", "val5", "stills-val")
 CHOICES = (*map(str, range(FOLDS)), VALIDATION)
 FALLS_SHARE = 0.01  # of a photo: fewer are not counted as a photo with falls
 
