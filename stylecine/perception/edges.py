@@ -30,6 +30,8 @@ BAND = 0.03  # of the short side: how far what is like static things reaches bey
 OPEN_SKY = 0.03  # of the short side: this far from static things the sky is nothing but sky
 SUN_WHITE = 0.85  # of [-1, 1]: darkest channel of the whitest place in the sky; below, there is no sun
 SUN_CONTRAST = 0.35  # of [-1, 1]: how far below that the surroundings of a sun stay on average
+SUN_EDGE, SUN_RIM = 0.45, 0.97  # by how much, and for which share, the rim of a sun is darker; a cloud's is whiter
+OVEREXPOSED, LEAST_ROUND_SUN = 0.975, 0.001  # of [-1, 1], of the photo: a round sun, as white and large, may have rays
 MAX_SMALL_SUN = 0.005  # of the photo: area of a sun of any shape, where at most MAX_SMALL_PARTS are as white
 MAX_SMALL_PARTS = 12
 MAX_ROUND_SUN = 0.02  # of the photo: area of a larger, overexposed sun, which must be round
@@ -134,16 +136,22 @@ def _piece_at(places: Tensor, point: tuple[float, float]) -> Tensor:
 def _bright_in_sky(photo: Tensor, sky: Tensor, open_sky: Tensor) -> Tensor:
     """bool [H,W]: sun, moon and stars, which clouds pass, and which would be seen twice in the middle of a loop.
 
-    A disc is white, as bright as anything in the sky, small or round, and much whiter than the sky around it, whatever
-    its own class. Stars are points in a dark sky, brighter than an even ring around them.
+    A disc is white, as bright as anything in the sky, small or round, and much whiter than the sky around it, on all
+    sides unless it is round and overexposed, whatever its own class. Stars are points in a dark sky, brighter than an
+    even ring around them.
     """
     bright, white = torch.zeros_like(open_sky), photo.amin(0)
     near_sky = dilate(sky, round(OPEN_SKY * min(sky.shape)))
     whitest = float(white[near_sky].max())
     if whitest > SUN_WHITE:
-        for disc in _discs(near_sky & (white > whitest - 0.15)):
-            around = dilate(disc, 3 + round(1.5 * math.sqrt(float(disc.sum()) / math.pi))) & ~disc
-            if float(sky[around].float().mean()) > 0.5 and float(white[around].mean()) < whitest - SUN_CONTRAST:
+        for disc, is_round in _discs(near_sky & (white > whitest - 0.15)):
+            radius = math.sqrt(float(disc.sum()) / math.pi)
+            wide = dilate(disc, 3 + round(1.5 * radius))
+            around, rim = wide & ~disc, wide & ~dilate(disc, 2 + round(radius))
+            alone = float((white[rim] < whitest - SUN_EDGE).float().mean()) > SUN_RIM
+            overexposed = is_round and whitest > OVEREXPOSED and float(disc.float().mean()) > LEAST_ROUND_SUN
+            contrasts = float(white[around].mean()) < whitest - SUN_CONTRAST
+            if (alone or overexposed) and contrasts and float(sky[around].float().mean()) > 0.5:
                 bright |= dilate(disc, 2)
     grey = photo.mean(0)
     night = float(grey[open_sky][:: max(1, int(open_sky.sum()) // 20_000)].median()) < 0
@@ -177,11 +185,15 @@ def _stars(grey: Tensor, sky: Tensor) -> Tensor:
     return found & sky
 
 
-def _discs(places: Tensor) -> list[Tensor]:
-    """Connected parts of bool [H,W] that are round, or small unless there are over MAX_SMALL_PARTS of all sizes."""
+def _discs(places: Tensor) -> list[tuple[Tensor, bool]]:
+    """Connected parts of bool [H,W] that are round, or small unless there are over MAX_SMALL_PARTS of all sizes; and
+    whether each is round."""
     parts = connected(places.cpu().numpy(), corners=False)
     size, circle = parts.size, math.pi / 4 * parts.extent.max(1) ** 2
+    is_round = size > MIN_ROUNDNESS * circle
     small = size <= MAX_SMALL_SUN * places.numel()
-    large_disc = ~small & (size <= MAX_ROUND_SUN * places.numel()) & (size > MIN_ROUNDNESS * circle)
+    large_disc = ~small & (size <= MAX_ROUND_SUN * places.numel()) & is_round
     chosen = large_disc | small if parts.count <= MAX_SMALL_PARTS else large_disc
-    return [torch.from_numpy(disc).to(places.device) for disc in parts.masks(chosen)]
+    chosen[0] = False  # that is no part
+    found = (torch.from_numpy(disc).to(places.device) for disc in parts.masks(chosen))
+    return list(zip(found, is_round[chosen].tolist(), strict=True))
