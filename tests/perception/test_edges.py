@@ -108,6 +108,15 @@ def test_a_large_white_cloud_is_not_the_sun() -> None:
     assert (erode(layers, photo).moves[:290] == 1).all()
 
 
+@pytest.mark.parametrize(("white", "stands"), [(0.95, False), (1.0, True)])
+def test_a_bright_patch_of_a_cloud_is_no_sun_unless_it_is_round_and_overexposed(white: float, stands: bool) -> None:
+    photo, layers = sky_over_ground([])
+    photo[:, :300] = -0.2
+    photo[:, disc(60) & (torch.arange(400) > 200)] = 0.75  # the cloud's other half
+    photo[:, disc(20)] = white
+    assert bool((erode(layers, photo).moves[disc(20)] == 0).all()) == stands
+
+
 @pytest.mark.parametrize(("sky", "stands"), [(-0.6, True), (0.4, False)])
 def test_stars_are_static(sky: float, stands: bool) -> None:
     photo, layers = sky_over_ground([])
