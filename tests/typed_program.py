@@ -1,5 +1,5 @@
-"""A user's program for `mypy --strict`: what is right passes, and each ignored line is a mistake that mypy finds. It is
-an error not to find it, since then nothing is ignored there."""
+"""A user's program for mypy: what is right passes, also with `--strict`, and each ignored line is a mistake that mypy
+finds. It is an error not to find it, since then nothing is ignored there."""
 
 from pathlib import Path
 
