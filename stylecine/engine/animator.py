@@ -19,7 +19,7 @@ from stylecine.engine.framing import framed, is_around_motion
 from stylecine.engine.landscape import move_landscape
 from stylecine.engine.loop_warnings import cloth_warning, is_surely_known, mask_warning
 from stylecine.engine.model_networks import Networks
-from stylecine.engine.resolve import MovingParts, resolve, resolve_style
+from stylecine.engine.resolve import MovingParts, looks_for_cloth, resolve, resolve_style
 from stylecine.engine.scene import Latents, PendingLatents, Scene
 from stylecine.errors import NothingMoves, SceneError, StylecineWarning, WeightsNotFound
 from stylecine.machine.defaults import with_usual_defaults
@@ -96,7 +96,9 @@ class Animator(Networks):
 
     def scene_for(self, options: RenderOptions, photo: Source, **inversion: Any) -> Scene:
         """For a loop of these options: with latents only if they need them, or if a warning may. inversion: of
-        `invert`."""
+        `invert`. Of cloth that is not found nothing is made, so its latents can wait."""
+        if options.subject == CLOTH:
+            return self.begin(photo, **inversion)
         if inversion["refine"] or options.warp == "dfw" or options.detail < 1:
             return self.invert(photo, **inversion)
         return self.begin(photo, needs_latents=lambda picture: not is_surely_known(picture, self), **inversion)
@@ -205,6 +207,9 @@ class Animator(Networks):
         stages = Stages(progress, self.device)
         stages.timings.update(scene.timings)
         style = resolve_style(options, scene.edits)
+        if looks_for_cloth(scene, options):
+            with stages.stage("mask"):
+                self.cloth_in(scene.photo)
         with stages.stage("motion"):
             parts = resolve(scene, options, self, short, quick)
         cloth, still = self._move_cloth(parts, options, stages)

@@ -137,7 +137,7 @@ def animate(
     del animator
     release_freed()  # what the networks took is for the encoder
     timings = stages.timings | loop.timings
-    for name in stages.timings.keys() & loop.timings.keys():  # reading the file
+    for name in stages.timings.keys() & loop.timings.keys():  # reading the file, framing
         timings[name] += stages.timings[name]
     loop = replace(loop, timings=timings, preset=preset)
     if loop.warning:

@@ -58,8 +58,7 @@ def resolve(
 ) -> MovingParts:
     """What moves, and how: in the whole scene, then shrunk to a `short` side. quick: a preview."""
     photo = to_tensor(scene.photo).to(nets.device)
-    looks = options.subject == CLOTH and not is_cloth_marked(options, scene.edits)
-    found = nets.cloth_in(scene.photo) if looks else None
+    found = nets.cloth_in(scene.photo) if looks_for_cloth(scene, options) else None
     cloth = resolve_cloth(scene, options, nets.device, None if found is None else found.mask)
     plants = resolve_plants(scene, options, nets)
     try:
@@ -91,6 +90,11 @@ def resolve_plants(scene: Scene, options: RenderOptions, nets: Networks) -> Tens
     mobile = mobile.to(plants.device)
     plants = plants * mobile
     return torch.stack((plants, 1 - mobile)) if float((plants > 0.5).float().mean()) >= MIN_PLANTS else None
+
+
+def looks_for_cloth(scene: Scene, options: RenderOptions) -> bool:
+    """Whether cloth is to move, and nobody has said where it is."""
+    return options.subject == CLOTH and not is_cloth_marked(options, scene.edits)
 
 
 def is_cloth_marked(options: RenderOptions, edits: Sequence[Edit]) -> bool:

@@ -27,7 +27,6 @@ LEAST_DEVIATION = 0.05  # of [-1, 1]: what plain sky is taken to vary by
 LEAST_CONTRAST = 0.1  # of [-1, 1]: between what moves and what stands around a place, if they are to be told apart
 TOWARDS = 0.12  # of the way from the colour of what moves to that of what stands: less is neither
 BAND = 0.03  # of the short side: how far what is like static things reaches beyond them
-HARDLY_SEEN = 0.05  # probability of something that stands: what looks like static things and has less is water or sky
 OPEN_SKY = 0.03  # of the short side: this far from static things the sky is nothing but sky
 SUN_WHITE = 0.85  # of [-1, 1]: darkest channel of the whitest place in the sky; below, there is no sun
 SUN_CONTRAST = 0.35  # of [-1, 1]: how far below that the surroundings of a sun stay on average
@@ -66,8 +65,8 @@ def erode(
     with all that stands there in one piece.
 
     Masks are never quite at the edge; a ridge's outermost pixels would be torn off and drift into the sky. So a thin
-    rim is removed; what is joined to static things and has their colours, if the eye sees a little of it; and thin
-    static things before what moves, the sun and stars.
+    rim is removed; what is joined to static things and has their colours; and thin static things before what moves, the
+    sun and stars.
     """
     mask = moving(layers)
     short = min(mask.shape)
@@ -84,10 +83,7 @@ def erode(
     thin &= stands
     rim = max(1, round(RIM * short))
     still = dilate(static | stands, rim)
-    alike = _alike(photo, static, still)
-    if occluder is not None:
-        alike &= resize(occluder[None], alike.shape)[0] > HARDLY_SEEN
-    alike = dilate(alike, rim)
+    alike = dilate(_alike(photo, static, still), rim)
     if forced is not None:
         alike &= ~forced
     return Eroded(torch.where(still | alike, 0.0, mask), thin)

@@ -411,8 +411,10 @@ def test_a_preview_is_small(animator: Animator, flag: Scene) -> None:
 def test_cloth_that_is_neither_marked_nor_found_is_refused(animator: Animator, flag: Scene, small_model: Path) -> None:
     with pytest.raises(MaskError, match="paint it"):
         animator.render(flag, **CLOTH)
+    stages: list[str] = []
     with pytest.raises(MaskError, match="paint it"):
-        animate(flag_photo(), subject="cloth", model=small_model)
+        animate(flag_photo(), subject="cloth", model=small_model, refine=1, progress=lambda *at: stages.append(at[0]))
+    assert "inversion" not in stages, "it is slow, and would be in vain"
 
 
 @pytest.mark.parametrize(

@@ -178,9 +178,33 @@ def test_animate_looks_for_cloth_only_where_the_photo_fits_into_memory(
         animate(flag_photo(), model=small_model, **CLOTH)
 
 
-def test_looking_for_cloth_is_reported_and_can_be_cancelled(small_model: Path) -> None:
+def test_looking_for_cloth_is_reported_and_can_be_cancelled(small_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked = counted(monkeypatch)
     with pytest.raises(Cancelled, match="while finding what moves"):
-        animate(flag_photo(), model=small_model, progress=lambda stage, *_: stage != "mask", **CLOTH)
+        animate(flag_photo(), model=small_model, progress=lambda stage, *_: not (looked and stage == "mask"), **CLOTH)
+
+
+def test_cloth_is_looked_for_once_per_photo(animator: Animator, flag: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked = counted(monkeypatch)
+    monkeypatch.setattr(Animator, "cloth_nets", property(lambda _: STAND_INS))
+    scene = replace(flag, photo=flag.photo.copy())  # of which nothing is known yet
+    first = animator.render(scene, **CLOTH)
+    frozen = animator.render(scene.paint(None, [(0.5, 0.5)], "freeze", radius=0.1), **CLOTH)
+    assert len(looked) == 2, "the photo and its mirror image"
+    assert not np.array_equal(first[5], frozen[5])
+
+
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[Tensor]:
+    """What a finder that takes red for cloth was asked about, at the first of its sizes."""
+    looked: list[Tensor] = []
+
+    def finder(photos: Tensor) -> Tensor:
+        if not looked or looked[0].shape == photos.shape:
+            looked.append(photos)
+        return red_is_cloth(photos)
+
+    monkeypatch.setattr(Animator, "finder", property(lambda _: finder))
+    return looked
 
 
 def test_animate_warns_that_nobody_marked_the_cloth(small_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:

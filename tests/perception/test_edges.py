@@ -74,9 +74,10 @@ def disc(radius: float) -> torch.Tensor:
     return (y - 120) ** 2 + (x - 200) ** 2 <= radius**2
 
 
-def test_the_sun_is_static_and_its_glow_is_not() -> None:
+@pytest.mark.parametrize("white", [0.95, 1.0])
+def test_the_sun_is_static_and_its_glow_is_not(white: float) -> None:
     photo, layers = sky_over_ground([])
-    photo[:, disc(9)] = 1.0
+    photo[:, disc(9)] = white
     moves = erode(layers, photo).moves
     assert (moves[disc(9)] == 0).all()
     assert (moves[:290][~disc(24)[:290]] == 1).all()
@@ -108,13 +109,15 @@ def test_a_large_white_cloud_is_not_the_sun() -> None:
     assert (erode(layers, photo).moves[:290] == 1).all()
 
 
-@pytest.mark.parametrize(("white", "stands"), [(0.95, False), (1.0, True)])
-def test_a_bright_patch_of_a_cloud_is_no_sun_unless_it_is_round_and_overexposed(white: float, stands: bool) -> None:
+@pytest.mark.parametrize(("white", "radius", "stands"), [(0.95, 20, False), (1.0, 5, False), (1.0, 20, True)])
+def test_a_bright_patch_of_a_cloud_is_no_sun_unless_it_is_round_and_overexposed(
+    white: float, radius: int, stands: bool
+) -> None:
     photo, layers = sky_over_ground([])
     photo[:, :300] = -0.2
     photo[:, disc(60) & (torch.arange(400) > 200)] = 0.75  # the cloud's other half
-    photo[:, disc(20)] = white
-    assert bool((erode(layers, photo).moves[disc(20)] == 0).all()) == stands
+    photo[:, disc(radius)] = white
+    assert bool((erode(layers, photo).moves[disc(radius)] == 0).all()) == stands
 
 
 @pytest.mark.parametrize(("sky", "stands"), [(-0.6, True), (0.4, False)])
