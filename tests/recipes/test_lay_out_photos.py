@@ -4,6 +4,7 @@ import csv
 import importlib
 import io
 import json
+import re
 import subprocess
 from pathlib import Path
 
@@ -72,3 +73,14 @@ def test_every_labelled_photo_has_its_label_and_credit(recipe) -> None:  # type:
         assert row["repository"].count("/") == 1 and row["path"] and row["author"] and row["licence"], row["id"]
         assert (recipe.PHOTOS / "labels" / f"{row['id']}.png").exists(), row["id"]
         assert (recipe.PHOTOS / "hints" / f"{row['id']}.json").exists(), row["id"]
+
+
+def test_no_photo_that_is_held_out_is_trained_on_under_another_name() -> None:
+    """By the numbers that Unsplash and Pexels give their photos, which stay in the names of copies."""
+    lists: dict[str, set[str]] = {}
+    with (RECIPES / "photos/photos.csv").open(newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            if number := re.search(r"([\w-]{11})-unsplash\.|pexels.*?(\d{5,})", row["path"]):
+                lists.setdefault(number[1] or number[2], set()).add(row["list"])
+    mixed = [number for number, where in lists.items() if len(where) > 1 and any(one.startswith("val") for one in where)]
+    assert len(lists) > 300 and not mixed
