@@ -13,6 +13,7 @@ from stylecine.networks.eye import FOAM, KINDS, Eye
 from stylecine.networks.generator import Generator
 from stylecine.networks.lpips import LPIPS
 from stylecine.networks.normalnet import NormalNet
+from stylecine.networks.refiner import Refiner
 
 
 def write_small_model(folder: Path) -> Path:
@@ -29,10 +30,14 @@ def write_small_model(folder: Path) -> Path:
     for layer in (eye.water.fine, eye.water.coarse):  # all water lies open, without foam
         nn.init.zeros_(layer.weight)
         layer.bias = nn.Parameter(torch.tensor([9.0 * (name in ("open", "none")) for name in (*KINDS, *FOAM)]))
+    refiner = Refiner((8, 8))
+    for parameter in refiner.leave.parameters():  # it corrects nothing
+        nn.init.zeros_(parameter)
     networks: dict[str, nn.Module] = {
         "generator": Generator(channels, "b64.conv1", mapping_layers=2),
         "encoder": Encoder(16, 14, stride=4, width=16, context=16),
         "eye": eye,
+        "refiner": refiner,
         "lpips": LPIPS(),
         "normals": NormalNet((8, 8, 8)),
         "cloth": ClothNet((8, 8, 8), embedding=8),

@@ -25,12 +25,13 @@ if TYPE_CHECKING:
     from torch import Tensor  # reading tensors imports it: records do without
 
 EYE = "eye"  # sees what moves, what stands, and which way it goes
+REFINER = "refiner"  # corrects what the eye says stands, at the photo's own pixels
 FINDER = "finder"  # of cloth; models with an eye of their own may lack it
 PLANTS = "plants"  # which of them sway: a decoder of the finder's features, so models may lack it too
-ROLES = ("generator", "encoder", EYE, "lpips", "normals", "cloth", FINDER, PLANTS, "styles")
+ROLES = ("generator", "encoder", EYE, REFINER, "lpips", "normals", "cloth", FINDER, PLANTS, "styles")
 CLOTH = ("normals", "cloth", FINDER)  # used only when cloth moves: no scene depends on them
 STYLES = "styles"  # w+ of appearances by name; no scene depends on them either
-BORROWED = (EYE, "lpips", *CLOTH, PLANTS)
+BORROWED = (EYE, REFINER, "lpips", *CLOTH, PLANTS)
 OF_EYE = (FINDER, PLANTS)  # they correct its backbone, and would find anything in another's
 CONSENT = "STYLECINE_ACCEPT_LICENCE"
 FOLDER = "STYLECINE_MODELS"

@@ -50,7 +50,7 @@ def measure(photo: Photo, networks: Networks) -> Row:
     picture = load_photo(photo.path, 1024)
     image, size = to_tensor(picture), (picture.shape[0], picture.shape[1])
     assert photo.label is not None
-    seen = see(image, networks.eye)
+    seen = see(image, networks.eye, networks.refiner)
     layers = segment(image, seen)
     doubts = doubtful_regions(seen.classes, moving(layers), np.zeros(size, bool))
     moves, should = moving(layers).numpy() > 0.5, read_label(photo.label, size) > 0

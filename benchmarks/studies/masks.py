@@ -49,7 +49,7 @@ def measure(photo: Photo, precise: Path | None, networks: Networks) -> Row:
     size = (picture.shape[0], picture.shape[1])
     start = perf_counter()
     image = to_tensor(picture)
-    layers = segment(image, see(image, networks.eye))
+    layers = segment(image, see(image, networks.eye, networks.refiner))
     seconds = perf_counter() - start
     assert photo.label is not None
     label, mask = read_label(photo.label, size), moving(layers)

@@ -32,7 +32,6 @@ from benchmarks.tables import command_line, save, table
 from stylecine.engine.model_networks import Networks
 from stylecine.movement.displacement import integrate, margin_for, to_canvas
 from stylecine.movement.motion import predict_motion
-from stylecine.networks.eye import Eye
 from stylecine.ops.image import to_tensor
 from stylecine.options import CLASSES, FALLS, SKY, WATER
 from stylecine.perception.edges import erode
@@ -87,7 +86,7 @@ def main() -> None:
     constants = constant_angles(find_photos(options.folder, options.constants or options.folder / "train.txt"))
     names = " + ".join(split.name for split in options.split or ()) or None
     settings = {"split": names, "model": networks.model.name, "eye": networks.model.files["eye"].sha256}
-    measured = measure(photos[: options.limit], prediction_by(networks.eye), constants)
+    measured = measure(photos[: options.limit], prediction_by(networks), constants)
     report = {"machine": machine(), "settings": settings} | measured
     save(options.out, report, markdown(report))
 
@@ -103,12 +102,12 @@ def measure(
     }
 
 
-def prediction_by(eye: Eye) -> Predict:
+def prediction_by(networks: Networks) -> Predict:
     last: list[tuple[Tensor, Seen]] = []  # photo, and what is seen in it
 
     def predict(photo: Tensor, layers: Tensor | None, arrows: Sequence[Sequence[float]] = ()) -> Tensor:
         if not last or last[0][0] is not photo:
-            last[:] = [(photo, see(photo, eye))]
+            last[:] = [(photo, see(photo, networks.eye, networks.refiner))]
         seen = last[0][1]
         layers = segment(photo, seen) if layers is None else layers
         return predict_motion(perceive(photo, layers, seen, arrows=arrows))

@@ -27,10 +27,10 @@ from benchmarks.mask_measures import false_positive_area, mask_iou, stretch_reca
 from benchmarks.photos import Photo, find_photos, load_networks, photo_parser, read_label
 from benchmarks.tables import save, table
 from stylecine.networks.eye import Eye
-from stylecine.ops.image import resize, to_tensor
+from stylecine.networks.refiner import Refiner
+from stylecine.ops.image import to_tensor
 from stylecine.options import CLASSES
 from stylecine.perception import layers
-from stylecine.perception.refine import crf_refine
 from stylecine.perception.see import see
 from stylecine.picture.photo import load_photo
 from stylecine.weights import read_tensors
@@ -41,17 +41,13 @@ FALSE = 0.01  # of a photo in which nothing moves: more is an error
 BAD = 0.7  # IoU below which a mask is bad
 
 # What takes the place of each rule's name or names in `perception`.
-SHIPPED, FIELD = "as shipped", "random field"
-NO_EDGES = {"follow_edges": lambda soft, photo: resize(soft, photo.shape[-2:])[0]}
-HALVES = (0.3, 0.4, 0.5, 0.65)
+SHIPPED, BY_EYE = "as shipped", "without the refiner"
+HALVES = (0.3, 0.4, 0.5, 0.6, 0.7)
 VARIANTS: dict[str, dict[str, Any]] = {
     SHIPPED: {},
-    "without the photo's edges": NO_EDGES,
+    BY_EYE: {},
     "without sky above water": {"_put_sky_above_water": lambda classes, moves: classes},
-    "without occluders": {"OCCLUDER": 2.0},
-    "without any": {**NO_EDGES, "OCCLUDER": 2.0},
     **{f"half at {half}": {"HALF_MOVES": half} for half in HALVES if half != layers.HALF_MOVES},
-    **{f"{FIELD}, half at {half}": {"HALF_MOVES": half} for half in HALVES},
 }
 STILL = "static"
 KINDS = (STILL, *CLASSES[:4])
@@ -74,9 +70,10 @@ def main() -> None:
         networks, settings = load_networks(options.model)
         photos = [(photo, networks.eye) for names in options.lists for photo in find_photos(options.folder, names)]
         photos = photos[: options.limit]
-    rows = [measure(photo, eye) for photo, eye in tqdm(photos, desc="rules", disable=None)]
+    refiner = load_networks(options.model)[0].refiner
+    rows = [measure(photo, eye, refiner) for photo, eye in tqdm(photos, desc="rules", disable=None)]
     variants = [{"variant": name, **summary(rows, name)} for name in VARIANTS]
-    kinds = [row for kind in KINDS for name in (SHIPPED, "without any") if (row := of_kind(rows, kind, name))]
+    kinds = [row for kind in KINDS for name in (SHIPPED, BY_EYE) if (row := of_kind(rows, kind, name))]
     result = {"machine": machine(), "settings": settings, "photos": len(rows), "variants": variants, "kinds": kinds}
     tables = table(variants, ("variant", *FIGURES)), table(kinds, tuple(kinds[0]))
     save(options.out, result, "\n\n".join(tables))
@@ -92,19 +89,19 @@ def by_fold(folder: Path, eyes: Path, most: int | None) -> list[tuple[Photo, Eye
 
 
 @torch.inference_mode()
-def measure(photo: Photo, eye: Eye) -> Row:
+def measure(photo: Photo, eye: Eye, refiner: Refiner) -> Row:
     """The measures of a photo's masks, by variant."""
     picture = to_tensor(load_photo(photo.path, SHORT_SIDE))
     assert photo.label is not None
     label = read_label(photo.label, (picture.shape[1], picture.shape[2]))
-    plain = see(picture, eye)
-    refined = replace(plain, classes=crf_refine(plain.classes, picture))
+    seen = see(picture, eye, refiner)
+    by_eye = replace(seen, stands=seen.classes[0])
     masks = {}
     for name, changes in VARIANTS.items():
         with ExitStack() as patches:
             for attribute, value in changes.items():
                 patches.enter_context(patch.object(layers, attribute, value))
-            masks[name] = _measures(layers.segment(picture, refined if FIELD in name else plain), label)
+            masks[name] = _measures(layers.segment(picture, by_eye if name == BY_EYE else seen), label)
     shares = np.bincount(label.ravel(), minlength=len(KINDS))[: len(KINDS)] / label.size
     moves = bool(1 - shares[0] >= MOVES)
     kinds = [k for k, share in zip(KINDS, shares, strict=True) if share >= MOVES and k != STILL] if moves else [STILL]

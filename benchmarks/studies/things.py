@@ -58,7 +58,7 @@ def measure(name: str, outlines: Sequence[Path], folder: Path, networks: Network
     picture = load_photo(folder / "images" / f"{name}.jpg")
     size = picture.shape[0], picture.shape[1]
     photo = to_tensor(picture)
-    scenery = look(photo, networks.eye)
+    scenery = look(photo, networks.eye, networks.refiner)
     seen, moves = moving(scenery.layers).numpy() > 0.5, scenery.eroded.moves.numpy() > 0.5
     label = read_label(folder / "labels" / f"{name}.png", size) > 0
     rows = []

@@ -25,13 +25,14 @@ from tqdm import tqdm
 from benchmarks.machine import machine
 from benchmarks.photos import Photo, load_networks, photo_parser, read_label, selected_photos
 from benchmarks.tables import save, table
+from stylecine.engine.model_networks import Networks
 from stylecine.ops.image import to_tensor
 from stylecine.options import CLASSES, SKY
 from stylecine.perception.doubt import SMALLEST_TORN, torn_regions
 from stylecine.perception.edges import erode
 from stylecine.perception.layers import HALF_MOVES
 from stylecine.perception.refine import follow_edges, soft_threshold
-from stylecine.perception.see import EyeNetwork, see
+from stylecine.perception.see import see
 from stylecine.picture.photo import load_photo
 
 PIECES = Path(__file__).with_suffix(".csv")
@@ -47,7 +48,7 @@ def main() -> None:
     networks, settings = load_networks(options.model)
     pieces = read_pieces(PIECES)
     photos = tqdm(selected_photos(options), desc="torn", disable=None)
-    rows = [measure(photo, pieces.get(photo.name, []), networks.eye) for photo in photos]
+    rows = [measure(photo, pieces.get(photo.name, []), networks) for photo in photos]
     found = {"machine": machine(), "settings": settings, "photos": len(rows), **summary(rows), "rows": rows}
     columns = ("kind", "pieces", "still", "torn_sky", "found_sky", "torn_other")
     save(options.out, found, table(found["kinds"], columns))
@@ -62,16 +63,16 @@ def read_pieces(path: Path) -> dict[str, list[tuple[str, Box]]]:
     return pieces
 
 
-def measure(photo: Photo, pieces: list[tuple[str, Box]], eye: EyeNetwork) -> Row:
+def measure(photo: Photo, pieces: list[tuple[str, Box]], networks: Networks) -> Row:
     picture = load_photo(photo.path, SHORT_SIDE)
     image = to_tensor(picture)
     assert photo.label is not None
     label = read_label(photo.label, (picture.shape[0], picture.shape[1]))
-    probabilities = see(image, eye).classes
+    seen = see(image, networks.eye, networks.refiner)
     spoilt, ellipses = spoil(label, [box for _, box in pieces])
     layers, spoilt_layers = layers_of(image, label), layers_of(image, spoilt)
-    right, wrong = erode(layers, image).moves, erode(spoilt_layers, image).moves
-    places, alarms = torn_regions(probabilities, spoilt_layers, wrong), torn_regions(probabilities, layers, right)
+    right, wrong = (erode(each, image, stands=seen.stands).moves for each in (layers, spoilt_layers))
+    places, alarms = torn_regions(seen.classes, spoilt_layers, wrong), torn_regions(seen.classes, layers, right)
     cover = np.any([place.mask for place in places] + [np.zeros(label.shape, bool)], axis=0)
     torn = (wrong > 0.5).numpy() & (right <= 0.5).numpy()
     found = []

@@ -77,7 +77,7 @@ def read_labels() -> dict[str, list[dict[str, str]]]:
 
 def measure(photo: Photo, labels: list[dict[str, str]], networks: Networks) -> list[Row]:
     """Of each labelled stretch that the program takes for water: what its rules find."""
-    scenery = look(to_tensor(load_photo(photo.path, SHORT_SIDE)), networks.eye)
+    scenery = look(to_tensor(load_photo(photo.path, SHORT_SIDE)), networks.eye, networks.refiner)
     parts = connected(scenery.owner == WATER)
     rows = []
     for number, label in enumerate(labels):

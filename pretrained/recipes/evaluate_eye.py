@@ -29,6 +29,7 @@ from torch import Tensor
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from benchmarks.mask_measures import stretch_recalls
+from stylecine.engine.model_networks import Networks
 from stylecine.networks.eye import CLASSES, Eye
 from stylecine.ops.image import to_tensor
 from stylecine.perception.see import Seen, see
@@ -49,8 +50,8 @@ Look = Callable[[Tensor], Seen]  # at a photo [3,H,W] in [-1,1]
 
 
 def look_with(path: Path) -> Look:
-    eye = Eye.from_tensors(read_tensors(path))
-    return lambda photo: see(photo, eye)
+    eye, networks = Eye.from_tensors(read_tensors(path)), Networks.from_pretrained(device="cpu", lazily=True)
+    return lambda photo: see(photo, eye, networks.refiner)
 
 
 def direction(seen: Seen) -> Tensor:

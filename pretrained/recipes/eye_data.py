@@ -42,12 +42,12 @@ from occluders.composites import Scene, composite
 from outline_things import crop_on, outlines_by_photo
 from PIL import Image
 from scipy import ndimage
+from thin import thin_static
 from torch import Tensor
 from torch.utils.data import IterableDataset
 
 from stylecine.networks.eye import CLASSES, FOAM, KINDS
 from stylecine.ops.image import to_tensor
-from stylecine.perception.thin import thin_static
 
 LISTS = ("train", "val", "val2", "val3", "val4", "val5", "stills", "stills-val")
 LONG_SIDE = 768  # of the photos in memory
@@ -304,7 +304,7 @@ class Views(IterableDataset[Examples]):
         image = tinted(self.rng, made.image) if self.rng.random() < TINTED else made.image
         example = _example(photometric(self.rng, image), torch.where(known, label, UNKNOWN), None)
         weighed = torch.stack([made.static * made.weight, made.weight, made.doubtful.float()])
-        weighed[2] *= _may_hide_something(scene.label)
+        weighed[2] *= may_hide_something(scene.label)
         static, weight, doubtful = F.avg_pool2d(weighed, 2)
         return example._replace(still=static / weight.clamp_min(1e-3), still_weight=weight, doubtful=doubtful)
 
@@ -328,7 +328,7 @@ class Views(IterableDataset[Examples]):
         return random_view(self.rng, self.size, closest, whole=0, around=around)
 
 
-def _may_hide_something(label: Tensor) -> Tensor:
+def may_hide_something(label: Tensor) -> Tensor:
     """Bool [H,W]: where a label may have something thin as moving that nobody drew: twigs before the sky, stones and
     reeds along the borders of water. In the middle of water it is trusted."""
     water = np.isin(label.numpy(), (WATER, FALLS))

@@ -110,6 +110,7 @@ def commands(at: Path) -> list[list[Any]]:
     finder = ("cloth/train_cloth_finder.py", "--backbone", backbone, "--eye", eye_weights, "--out", at / "finder")
     plants = ("train_plants.py", "--eye", eye_weights, "--finder", model / "finder.safetensors", "--out", at / "plants")
     eye, eye_pack = ("train_eye.py", "--out", at / "eye"), at / "eye.npz"
+    refiner = ("train_refiner.py", "--out", at / "refiner")
     return [
         ["data.py", photos, "--out", pack],
         ["data.py", photos, "--out", at / "val.npz", "--split", "val.txt"],
@@ -123,6 +124,9 @@ def commands(at: Path) -> list[list[Any]]:
         ["eye_data.py", photos, "--out", eye_pack],
         [*eye, "--photos", eye_pack, "--fold", "val", "--backbone", backbone, *FEW, "--workers", 1],
         [*eye, "--export", eye_weights],
+        ["refiner_data.py", photos, "--out", at / "views", "--views", 3],
+        [*refiner, "--photos", at / "views", *FEW],
+        [*refiner, "--export", model / "refiner.safetensors"],
         ["evaluate_eye.py", eye_weights, "--photos", photos],
         ["cloth/simulate.py", "--out", at / "simulated", "--clips", 2, "--shards", 1, "--kinds", "banner"],
         ["cloth/train_cloth_normals.py", "--clips", clips, *FEW, "--out", at / "normals"],

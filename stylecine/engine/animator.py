@@ -66,7 +66,7 @@ class Animator(Networks):
         stages = Stages(progress, self.device)
         scene, image = self._empty_scene(photo, size, refine, seed, stages)
         with another_thread(self.device, "stylecine-look") as submit:  # much of it uses one core; inversion uses all
-            ahead = submit(lambda: look(image, self.eye))
+            ahead = submit(lambda: look(image, self.eye, self.refiner))
             return self._with_what_moves(self._with_latents(scene, image, stages), ahead.result, stages)
 
     @torch.no_grad()
@@ -92,7 +92,7 @@ class Animator(Networks):
             with stages.stage("inversion"):
                 doubtful = needs_latents(scene.photo)
             scene = self._with_latents(scene, image, stages) if doubtful else scene
-        return self._with_what_moves(scene, lambda: look(image, self.eye), stages)
+        return self._with_what_moves(scene, lambda: look(image, self.eye, self.refiner), stages)
 
     def scene_for(self, options: RenderOptions, photo: Source, **inversion: Any) -> Scene:
         """For a loop of these options: with latents only if they need them, or if a warning may. inversion: of

@@ -54,7 +54,7 @@ def framed(photo: Source, size: Size, networks: Networks) -> tuple[np.ndarray, S
 
 def _moves(photo: np.ndarray, networks: Networks) -> np.ndarray:
     """How much moves in a photo uint8 [H,W,3], and how fast, [h,w]."""
-    scenery = look(to_tensor(photo).to(networks.device), networks.eye)
+    scenery = look(to_tensor(photo).to(networks.device), networks.eye, networks.refiner)
     motion = predict_motion(scenery)
     moves = moving_points(moving(scenery.layers), motion) * motion.norm(dim=0)
     return np.asarray(moves.cpu().numpy())

@@ -25,13 +25,14 @@ from stylecine.networks.eye import Eye
 from stylecine.networks.generator import Generator
 from stylecine.networks.normalnet import NormalNet
 from stylecine.networks.plantnet import PlantNet
+from stylecine.networks.refiner import Refiner
 from stylecine.ops.image import to_tensor
 from stylecine.options import check_device
 from stylecine.perception.plants import predict_plants
 from stylecine.perception.scenery import Scenery
 from stylecine.perception.see import Seen, see
 from stylecine.picture.style import StyleNets
-from stylecine.weights import EYE, FINDER, PLANTS, STYLES, ModelRecord, find_model, role_tensors
+from stylecine.weights import EYE, FINDER, PLANTS, REFINER, STYLES, ModelRecord, find_model, role_tensors
 
 # The interpreter would look through half a million objects of PyTorch's several times before it exits.
 atexit.register(gc.freeze)
@@ -73,6 +74,11 @@ class Networks:
     @torch.inference_mode(False)
     def eye(self) -> Eye:
         return Eye.from_tensors(role_tensors(self.model, EYE)).to(self.device)
+
+    @cached_property
+    @torch.inference_mode(False)
+    def refiner(self) -> Refiner:
+        return Refiner.from_tensors(role_tensors(self.model, REFINER)).to(self.device)
 
     @cached_property
     @torch.inference_mode(False)  # its gradients may be wanted
@@ -131,7 +137,7 @@ class Networks:
         """
         if scenery is not None and scenery.seen is not None:
             return scenery.seen
-        return self._kept("_seen", photo, lambda image: see(image, self.eye))
+        return self._kept("_seen", photo, lambda image: see(image, self.eye, self.refiner))
 
     def _kept(self, name: str, photo: np.ndarray, make: Callable[[Tensor], Any]) -> Any:
         """What `make` makes of a photo as a tensor, or made of it last time under this name."""

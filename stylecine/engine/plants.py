@@ -13,7 +13,7 @@ from stylecine.ops.drape import TILE
 from stylecine.ops.image import dilate, to_uint8
 from stylecine.options import PLANTS, Wind
 from stylecine.perception.backdrop import Backdrop, find_backdrop
-from stylecine.perception.thin import upright_static
+from stylecine.perception.uprights import upright_static
 from stylecine.picture.overlay import Overlay
 
 GAP_CLOSING = 0.006  # of the short side: gaps between plants and the sky or water behind them belong to these

@@ -13,13 +13,12 @@ from torch import Tensor
 from stylecine.errors import NothingMoves
 from stylecine.ops.image import box_means, fit_short_side, nearest, resize
 from stylecine.ops.regions import Parts, connected
-from stylecine.options import CLASSES, FALLS, SKY, SMOKE, WATER
+from stylecine.options import CLASSES, SKY, SMOKE, WATER
 from stylecine.perception.refine import follow_edges, soft_threshold
 from stylecine.perception.see import Seen
 
 MIN_COLOUR_RANGE = 4 / 127.5  # of [-1, 1]: a photo whose channels all span less, four levels, shows nothing
 HALF_MOVES = 0.5  # probability of moving at which a place moves by half: pretrained/cards/eye.md has others
-OCCLUDER = 0.55  # probability from which on something stands before what moves
 MIN_MOVING = 0.005  # of the photo: if less moves, there is nothing to animate
 CLASS_SMOOTHING = 0.03  # of the short side: radius of the neighbourhood whose class a place takes
 CLASS_REACH = 0.1  # of the short side: how far a predicted class extends to places that the user added
@@ -35,8 +34,8 @@ def segment(photo: Tensor, seen: Seen) -> Tensor:
     """What moves in a photo [3,H,W] in [-1,1] in which this is seen: layers [4,H,W] in [0,1], in the order of CLASSES.
 
     Each place belongs to the likeliest class of its neighbourhood alone, so `moving` of the result is the value of that
-    layer. It follows the photo's own edges at full size; low probabilities become exactly 0. What is seen before water
-    and sky stands still.
+    layer. It follows the photo's own edges at full size; low probabilities become exactly 0. What is seen to stand there,
+    however thin, does.
     """
     probabilities = seen.classes
     smooth = box_means(probabilities[1:], max(1, round(CLASS_SMOOTHING * min(probabilities.shape[1:]))))
@@ -44,10 +43,13 @@ def segment(photo: Tensor, seen: Seen) -> Tensor:
     classes = likeliest(resize(part[None], photo.shape[-2:])[0] for part in smooth)
     mask = soft_threshold(follow_edges(1 - probabilities[:1], photo), HALF_MOVES)
     if bool((mask > 0).any()):
-        occluder = seen.occluder[None]
-        sharp = torch.maximum(resize(occluder, photo.shape[-2:])[0], follow_edges(occluder, photo))
-        mask = torch.where((sharp > OCCLUDER) & (classes != FALLS), 0.0, mask)  # dark strands of a fall move
+        mask = torch.minimum(mask, soft_threshold(1 - at_pixels(seen.stands, photo), HALF_MOVES))
     return _split_by_class(mask, classes)
+
+
+def at_pixels(stands: Tensor, photo: Tensor) -> Tensor:
+    """`Seen.stands` at the pixels of its photo [3,H,W], along whose edges it is enlarged."""
+    return stands if stands.shape == photo.shape[-2:] else follow_edges(stands[None], photo)
 
 
 def moving(layers: Tensor) -> Tensor:

@@ -22,7 +22,7 @@ from stylecine.perception.foam import foam
 from stylecine.perception.glow import sun_glow
 from stylecine.perception.layers import segment, shows_nothing
 from stylecine.perception.scenery import Scenery, Still
-from stylecine.perception.see import EyeNetwork, Seen, see
+from stylecine.perception.see import EyeNetwork, RefinerNetwork, Seen, see
 from stylecine.perception.stream import find_streams, sense_odds
 from stylecine.perception.water import MIRRORS, RUNS, SURF, judge_water
 
@@ -30,11 +30,11 @@ TRACE = 0.05  # of a layer: with less it does not own a place of the grid
 
 
 @torch.inference_mode()
-def look(photo: Tensor, eye: EyeNetwork) -> Scenery:
+def look(photo: Tensor, eye: EyeNetwork, refiner: RefinerNetwork) -> Scenery:
     """What a photo [3,H,W] in [-1,1] shows."""
     if shows_nothing(photo):
         return perceive(photo, photo.new_zeros((len(CLASSES), *photo.shape[-2:])), None)
-    seen = see(photo, eye)
+    seen = see(photo, eye, refiner)
     return perceive(photo, segment(photo, seen), seen)
 
 
@@ -58,9 +58,9 @@ def perceive(
     grid = fit_short_side(photo.shape[-2:], GRID)
     placed = place_arrows(layers, arrows, grid)
     starts = [((arrow.column + 0.5) / grid[1], (arrow.row + 0.5) / grid[0]) for arrow in placed]
-    occluder = None if seen is None else seen.occluder
+    stands = None if seen is None else seen.stands
     with another_thread(photo.device, "stylecine-edges") as submit:
-        eroded = submit(lambda: erode(layers, photo, forced, starts, occluder))
+        eroded = submit(lambda: erode(layers, photo, forced, starts, stands))
         directions, disagreement = predict_directions(seen, layers, grid)
         owner, grey = _class_map(layers, grid), _grey_on(photo, grid)
         water, falls, in_sky = (owner == k for k in (WATER, FALLS, SKY))

@@ -1,4 +1,4 @@
-"""What the eye says of a photo, from the photo and its mirror image at two sizes."""
+"""What the eye says of a photo, from the photo and its mirror image at two sizes; and at its own pixels what stands."""
 
 from __future__ import annotations
 
@@ -6,17 +6,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from stylecine.machine.threads import another_thread
 from stylecine.networks.eye import Sight
-from stylecine.ops.image import fast_dtype, network_size, resize
+from stylecine.networks.refiner import CELL
+from stylecine.ops.image import fast_dtype, fit_short_side, network_size, resize
 
 # Pixels on the short sides of the copies that the eye sees. What it says of the two is less alike if they differ, so
 # their mean is better than that of two large ones, for less than three quarters of the work.
 SHORT_SIDE, MIRRORED_SHORT_SIDE = 640, 416
+REFINED_SHORT_SIDE = 1024  # of the copy in which thin things are found, at most
 
 EyeNetwork = Callable[[Tensor], Sight]  # photos [N,3,H,W] in [-1,1], as `networks.eye.Eye`
+RefinerNetwork = Callable[[Tensor, Tensor], Tensor]  # as `networks.refiner.Refiner`
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,22 +28,44 @@ class Seen:
     """What the eye sees in a photo, maps at a half to a sixteenth of the larger copy.
 
     classes: [5,h,w], probabilities of static and of CLASSES, which sum to 1.
-    occluder: [h,w], probability that something stands there, before water or sky at that.
+    stands: [h,w], probability that a place stands, thin things before water and sky included; as large as the photo,
+        or with a short side of about REFINED_SHORT_SIDE.
     water: [7,h,w], logits of KINDS of water and of how much FOAM is on it, which count on average over a stretch.
     directions, mirrored: [2,h,w], which way matter flows, x right, y down, as seen in the photo and in its mirror
         image. They are shorter than 1 where that is uncertain, and a guess where they contradict each other.
     """
 
     classes: Tensor
-    occluder: Tensor
+    stands: Tensor
     water: Tensor
     directions: Tensor
     mirrored: Tensor
 
 
 @torch.inference_mode()
-def see(photo: Tensor, eye: EyeNetwork) -> Seen:
+def see(photo: Tensor, eye: EyeNetwork, refiner: RefinerNetwork) -> Seen:
     """photo [3,H,W] in [-1,1]."""
+    straight, mirrored = _look(photo, eye)
+    maps = _maps(straight, mirrored)
+    sides = torch.tensor([-1.0, 1.0], device=photo.device)[:, None, None]
+    return Seen(
+        classes=maps[:-1],
+        stands=_refined(photo, maps, refiner),
+        water=_mean(straight.water, mirrored.water),
+        directions=straight.direction[0].float(),
+        mirrored=_mirrored_back(mirrored.direction, straight.direction) * sides,
+    )
+
+
+@torch.inference_mode()
+def eye_maps(photo: Tensor, eye: EyeNetwork) -> Tensor:
+    """What a refiner is given of a photo [3,H,W] in [-1,1]: [6,h,w], probabilities of static, of CLASSES, and that
+    something stands before water or sky."""
+    return _maps(*_look(photo, eye))
+
+
+def _look(photo: Tensor, eye: EyeNetwork) -> tuple[Sight, Sight]:
+    """What the eye says of a photo, and of its smaller mirror image."""
     dtype = fast_dtype(photo.device)
 
     def sight(image: Tensor, short: int) -> Sight:
@@ -49,15 +75,24 @@ def see(photo: Tensor, eye: EyeNetwork) -> Seen:
 
     with another_thread(photo.device, "stylecine-mirror") as submit:  # no network keeps all cores busy by itself
         ahead = submit(lambda: sight(photo.flip(2), MIRRORED_SHORT_SIDE))
-        straight, mirrored = sight(photo, SHORT_SIDE), ahead.result()
-    sides = torch.tensor([-1.0, 1.0], device=photo.device)[:, None, None]
-    return Seen(
-        classes=_mean(straight.classes.float().exp(), mirrored.classes.float().exp()),
-        occluder=_mean(straight.occluder, mirrored.occluder)[0].sigmoid(),
-        water=_mean(straight.water, mirrored.water),
-        directions=straight.direction[0].float(),
-        mirrored=_mirrored_back(mirrored.direction, straight.direction) * sides,
-    )
+        return sight(photo, SHORT_SIDE), ahead.result()
+
+
+def _maps(straight: Sight, mirrored: Sight) -> Tensor:
+    """[6,h,w], as `eye_maps`."""
+    classes = _mean(straight.classes.float().exp(), mirrored.classes.float().exp())
+    return torch.cat((classes, _mean(straight.occluder, mirrored.occluder).sigmoid()))
+
+
+def _refined(photo: Tensor, maps: Tensor, refiner: RefinerNetwork) -> Tensor:
+    """`Seen.stands`. maps: [6,h,w], those of `eye_maps`."""
+    size = fit_short_side(photo.shape[-2:], REFINED_SHORT_SIDE)
+    h, w = (-(-n // CELL) * CELL for n in size)
+    halves = F.interpolate(maps[None], (h // 2, w // 2), mode="bilinear", align_corners=False)
+    dtype = fast_dtype(photo.device)
+    with torch.autocast(photo.device.type, dtype, enabled=dtype != torch.float32):
+        logits = refiner(resize(photo, (h, w))[None], halves)[0]
+    return resize(logits.float(), size)[0].sigmoid()
 
 
 def _mean(straight: Tensor, mirrored: Tensor) -> Tensor:

@@ -49,11 +49,11 @@ def still(beach: Scene) -> Scene:
     return with_layers(beach, torch.zeros_like(beach.layers))
 
 
-def with_layers(scene: Scene, layers: Tensor, occluder: float = 0.0) -> Scene:
-    """occluder: probability with which the eye sees that something stands before what moves, everywhere."""
+def with_layers(scene: Scene, layers: Tensor, stands: Tensor | None = None) -> Scene:
+    """stands: bool [H,W], what is seen to stand, whatever the layers say."""
     photo, surf = to_tensor(scene.photo), Everywhere(1, 0, "surf", "much")
     says = saying(torch.full((5, HEIGHT // 2, WIDTH // 2), 0.2), surf)
-    says = replace(says, occluder=torch.full_like(says.occluder, occluder))
+    says = replace(says, stands=torch.zeros(HEIGHT, WIDTH) if stands is None else stands.float())
     scenery = perceive(photo, layers, says if layers.any() else None)
     return replace(scene, layers=layers, mask=layers.amax(0), scenery=scenery)
 
@@ -173,7 +173,7 @@ def test_a_stroke_and_an_arrow_outvote_what_seems_to_stand(animator: Animator) -
     photo[np.hypot(y - 50, x - 180) < 6] = 255
     layers = torch.zeros(4, HEIGHT, WIDTH)
     layers[SKY, :150] = 1
-    scene = with_layers(animator.begin(photo), layers, occluder=0.1)
+    scene = with_layers(animator.begin(photo), layers, torch.from_numpy(photo[..., 0] == 20))
     mast, moon = (slice(20, 120), 101), (50, 180)
 
     def moves(scene: Scene, **options: Any) -> Tensor:

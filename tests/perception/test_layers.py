@@ -30,9 +30,9 @@ def blue_is_sky(photo: Tensor, water: tuple[float, float] = (0, 0)) -> Tensor:
     return logits.softmax(0)
 
 
-def layers_of(photo: Tensor, occluder: Tensor | None = None, water: tuple[float, float] = (0, 0)) -> Tensor:
+def layers_of(photo: Tensor, stands: Tensor | None = None, water: tuple[float, float] = (0, 0)) -> Tensor:
     says = saying(blue_is_sky(photo, water), Everywhere(1, 0))
-    return segment(photo, says if occluder is None else replace(says, occluder=occluder))
+    return segment(photo, says if stands is None else replace(says, stands=stands))
 
 
 def landscape() -> tuple[Tensor, Tensor]:
@@ -80,25 +80,12 @@ def test_a_white_sky_moves_as_any_other() -> None:
     assert moving(layers_of(photo))[sky].mean() > 0.9
 
 
-def test_what_is_found_before_the_sky_stands_still() -> None:
-    photo, _ = landscape()
-    photo[:, 20:60, 50:54] = torch.tensor([0.0, 0.45, 0.9])[:, None, None]  # a post as blue as the sky
-
-    post = torch.zeros(H // 2, W // 2)
-    post[10:30, 25:27] = 0.99
-    moves = moving(layers_of(photo, post))
-    assert moving(layers_of(photo))[25:55, 51:53].min() > 0.9, "where nothing is seen it moves"
-    assert moves[25:55, 51:53].max() == 0 and moves[25:55, 60:].min() > 0.9
-
-
-def test_what_is_found_before_a_fall_is_a_dark_strand_of_it() -> None:
-    photo, _ = landscape()
-    says = saying(blue_is_sky(photo), Everywhere(1, 0))
-    falls = says.classes[[0, 3, 2, 1, 4]]  # what is blue falls
-    strand = torch.zeros(H // 2, W // 2)
-    strand[10:30, 25:27] = 0.99
-    moves = moving(segment(photo, replace(says, classes=falls, occluder=strand)))
-    assert moves[25:55, 51:53].min() > 0.9
+def test_what_is_seen_to_stand_at_the_photos_own_pixels_does_to_the_pixel() -> None:
+    photo, sky = landscape()
+    post = torch.zeros(H, W, dtype=torch.bool)
+    post[20:60, 50:52] = True  # as blue as the sky
+    moves = moving(layers_of(photo, (~sky | post).float()))
+    assert torch.equal(moves == 0, ~sky | post)
 
 
 def test_no_water_lies_over_the_sky() -> None:

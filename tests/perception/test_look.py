@@ -55,8 +55,8 @@ def look_at(name: str) -> Scenery:
         if outline:
             ImageDraw.Draw(area).polygon([(x * area.width, y * area.height) for x, y in outline], fill=1)
         layers[moving_class] = torch.from_numpy(np.asarray(area).astype(np.float32))
-    image = to_tensor(photo)
-    return perceive(image, layers, see(image, Networks.from_pretrained(lazily=True).eye))
+    image, networks = to_tensor(photo), Networks.from_pretrained(lazily=True)
+    return perceive(image, layers, see(image, networks.eye, networks.refiner))
 
 
 def share(values: np.ndarray, scenery: Scenery) -> float:

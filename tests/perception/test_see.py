@@ -6,7 +6,8 @@ from torch import Tensor
 from stylecine.networks.eye import Sight
 from stylecine.options import CLASSES
 from stylecine.perception import see as seeing
-from stylecine.perception.see import see
+from stylecine.perception.see import eye_maps, see
+from tests.seen import as_the_eye
 
 
 def sees_the_left(photos: Tensor) -> Sight:
@@ -24,18 +25,18 @@ def picture() -> Tensor:
 
 
 def test_probabilities_sum_to_one() -> None:
-    seen = see(picture(), sees_the_left)
+    seen = see(picture(), sees_the_left, as_the_eye)
     assert seen.classes.shape[0] == 1 + len(CLASSES)
     assert torch.allclose(seen.classes.sum(0), torch.ones(seen.classes.shape[1:]), atol=1e-4)
 
 
 def test_a_prejudice_about_sides_is_gone_from_the_mean() -> None:
-    occluder = see(picture(), sees_the_left).occluder
-    assert torch.allclose(occluder, torch.full_like(occluder, 0.5), atol=0.03)
+    stands = see(picture(), sees_the_left, as_the_eye).stands
+    assert torch.allclose(stands, torch.full_like(stands, 0.5), atol=0.03)
 
 
 def test_what_is_said_of_the_mirror_image_is_mirrored_back() -> None:
-    seen = see(picture(), sees_the_left)
+    seen = see(picture(), sees_the_left, as_the_eye)
     left, right = slice(0, 3), slice(-3, None)
     assert seen.directions[0, :, left].min() > 0 and seen.directions[0, :, right].max() == 0
     assert seen.mirrored[0, :, right].max() < 0 and seen.mirrored[0, :, left].abs().max() == 0
@@ -48,5 +49,24 @@ def test_the_eye_sees_two_copies_of_known_sizes() -> None:
         shapes.append(tuple(photos.shape))
         return sees_the_left(photos)
 
-    see(picture(), remembers)
+    see(picture(), remembers, as_the_eye)
     assert sorted(min(shape[2:]) for shape in shapes) == [seeing.MIRRORED_SHORT_SIDE, seeing.SHORT_SIDE]
+
+
+def test_the_refiner_sees_the_photo_at_its_own_size_in_whole_cells() -> None:
+    given = []
+
+    def remembers(photo: Tensor, maps: Tensor) -> Tensor:
+        given.append((photo.shape, maps.shape))
+        return as_the_eye(photo, maps)
+
+    assert see(picture()[:, :50, :70], sees_the_left, remembers).stands.shape == (50, 70)
+    assert given == [((1, 3, 64, 80), (1, 6, 32, 40))]
+    large = see(torch.zeros(3, 1100, 1200), sees_the_left, remembers).stands
+    assert large.shape == (1024, 1117), "not larger than it was trained for"
+
+
+def test_the_maps_are_probabilities_of_classes_and_of_what_stands_before_them() -> None:
+    maps = eye_maps(picture(), sees_the_left)
+    seen = see(picture(), sees_the_left, as_the_eye)
+    assert torch.equal(maps[:-1], seen.classes) and torch.allclose(maps[-1], torch.tensor(0.5), atol=0.03)

@@ -238,7 +238,7 @@ def test_in_the_middle_of_water_its_label_is_trusted(recipe) -> None:  # type: i
     data = recipe("eye_data")
     label = torch.zeros(80, 120, dtype=torch.uint8)
     label[:20], label[40:] = 1, 2
-    hides = data._may_hide_something(label)
+    hides = data.may_hide_something(label)
     assert hides[:48].all() and not hides[50:, 10:-10].any()
 
 

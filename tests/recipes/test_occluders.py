@@ -58,5 +58,6 @@ def test_everything_before_a_plain_sky_is_keyed(composites: ModuleType) -> None:
     base.image[:, 20:60, 70:72] = 0.1  # a mast that the label has as sky
     sky = np.zeros((H, W), bool)
     sky[:50, :60] = True
-    key = composites._keyed(base, sky)
-    assert key[57:59, 70:72].min() == 1 and key[:50, :60].max() == 0
+    keyed = composites.key_sky(base, sky)
+    assert keyed.opacity[57:59, 70:72].min() == 1 and keyed.opacity[:50, :60].max() == 0 and keyed.noise < 0.01
+    assert composites.key_sky(base, sky & False) is None

@@ -22,6 +22,7 @@ STATIC, SKY = 0, 1
 COLOURS = (5, 9)  # clusters of a source's colours, from which pieces with natural outlines are made
 PIECE = (0.0004, 0.04)  # of the view: the size of pieces
 KEY_NOISE, KEY_RANGE = 5.0, 0.10  # a keyed thing differs from the sky by so many deviations, then by this for sure
+LEAST_SKY = 0.03  # of a view
 PLAIN = 0.05  # of [0, 1]: the deviation of a sky that is plain enough to be keyed
 COVERED = 0.45  # of a view, at most, is what a keyed foreground covers
 OVERSAMPLED = 3  # what is drawn
@@ -168,12 +169,10 @@ def _blob(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
 def _foreground(rng: np.random.Generator, scene: Scene, source: Scene) -> Layer | None:
     """All that stands before a plain sky in the source, keyed, moved until it covers less than half of the view."""
     sky = ndimage.binary_erosion((source.label == SKY).numpy(), iterations=12)
-    if sky.mean() < 0.05:
+    keyed = key_sky(source, sky)
+    if keyed is None or keyed.noise > PLAIN:
         return None
-    key = _keyed(source, sky)
-    if key is None:
-        return None
-    image = source.image
+    key, image = keyed.opacity, source.image
     if rng.random() < 0.35:  # hanging from above
         key, image = key.flip(0), image.flip(1)
     shift = 0
@@ -187,9 +186,22 @@ def _foreground(rng: np.random.Generator, scene: Scene, source: Scene) -> Layer 
     return Layer(image, key) if 0.002 < float(key.mean()) < 0.8 else None
 
 
-def _keyed(source: Scene, sky: np.ndarray) -> Tensor | None:
-    """Opacity [h,w]: by how much a place differs from a quadratic fit of the sky's colours; None if that is uneven."""
+@dataclass(frozen=True)
+class Keyed:
+    """opacity [h,w] of what stands before a sky; difference [h,w] from that sky's colours; noise: what three quarters
+    of the sky differ by at most."""
+
+    opacity: Tensor
+    difference: np.ndarray
+    noise: float
+
+
+def key_sky(source: Scene, sky: np.ndarray) -> Keyed | None:
+    """What stands before a sky, by how much a place differs from a quadratic fit of its colours; None if there is
+    hardly any. sky: bool [h,w], what surely is."""
     h, w = sky.shape
+    if sky.mean() < LEAST_SKY:
+        return None
     y, x = np.mgrid[0:h, 0:w] / max(h, w)
     terms = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y]).reshape(6, -1)
     places = np.flatnonzero(sky)[:: max(1, int(sky.sum()) // 4000)]
@@ -197,13 +209,11 @@ def _keyed(source: Scene, sky: np.ndarray) -> Tensor | None:
     fit, *_ = np.linalg.lstsq(terms[:, places].T, colours[:, places].T, rcond=None)
     difference = np.abs(colours - (terms.T @ fit).T).max(0).reshape(h, w)
     noise = float(np.quantile(difference[sky], 0.75))
-    if noise > PLAIN:
-        return None
     opacity = ((difference - KEY_NOISE * noise) / KEY_RANGE).clip(0, 1)
     far = ndimage.distance_transform_edt(source.label.numpy() != STATIC)
     opacity[far > 0.06 * min(h, w)] = 0  # clouds, birds
     inner = ndimage.binary_erosion((source.label == STATIC).numpy(), iterations=5, border_value=1)
-    return torch.from_numpy(np.maximum(opacity, inner).astype(np.float32))
+    return Keyed(torch.from_numpy(np.maximum(opacity, inner).astype(np.float32)), difference, noise)
 
 
 # --- drawn

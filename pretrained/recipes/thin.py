@@ -1,9 +1,8 @@
 """Thin static things before what moves: posts, masts, railings, wires, rigging, reeds, twigs, branches.
 
-The eye sees the photo at a short side of 640 and misses many of them; what it misses is torn off and drifts
-along. They are found by structure instead: thin, unlike what moves on both sides of them (the top-hats of mathematical
-morphology), with sharp edges, and fastened to something static. Among plants that sway, trunks and posts are found by
-their long edges.
+Labels leave them out. They are found by structure: thin, unlike what moves on both sides of them (the top-hats of
+mathematical morphology), with sharp edges, and fastened to something static; or joined to it and of its colours. What
+learns from labels is shown these as well, or not told what they are.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ import torch.nn.functional as F
 from scipy import ndimage
 from torch import Tensor
 
-from stylecine.ops.image import dilate, fit_short_side, nearest, resize
+from stylecine.ops.image import box_means, dilate, fit_short_side, nearest, resize
 from stylecine.ops.regions import connected
 
 SHORT_SIDE = 1024  # of the copy that is looked at, at most
@@ -38,13 +37,31 @@ POST_GAP = 0.005  # of the short side: gaps in posts that are taken for parts of
 CROWN_SHARE = 0.2  # of the surroundings that is thin things: more is the crown of a tree
 CROWN_REACH = 0.03  # of the short side: radius of these surroundings
 CROWN_GAP = 0.01  # of the short side: half the width of the gaps of a crown that stand still with it
-# Trunks and posts among plants:
-UPRIGHT_SIDE = 512  # short side of the copy in which they are looked for
-UPRIGHT_LENGTH = 0.06  # of the short side: as far up and down an edge is straight
-UPRIGHT_DEGREES = 7  # from the upright, at most
-UPRIGHT_STEP = 0.1  # of [-1, 1], across three pixels: mean step at an edge
-UPRIGHT_SHARE = 0.88  # of the steps along an edge: the mean with signs over that without; among leaves signs change
-UPRIGHT_EXTENT = 0.08  # of the short side: height of the whole edge
+
+# What is joined to static things and has their colours:
+GRID = 256  # short side of the copy on which local colours are judged
+NEIGHBOURHOOD = 0.05  # of the short side: how far around a place they are
+MIXED = 0.012  # of the short side: this near to what stands, colours are not those of what moves
+UNLIKE = 2.5  # standard deviations from the colours of what moves around a place: more is something else
+LEAST_DEVIATION = 0.05  # of [-1, 1]: what plain sky is taken to vary by
+LEAST_CONTRAST = 0.1  # of [-1, 1]: between what moves and what stands around a place, if they are to be told apart
+TOWARDS = 0.12  # of the way from the colour of what moves to that of what stands: less is neither
+BAND = 0.03  # of the short side: how far what is like static things reaches beyond them
+SHARP_RADIUS, SHARP_REACH = 2, 16  # pixels: half the width of what is sharp; how far from static things it may be
+SHARP_CONTRAST, SHARP_STEP = 0.2, 0.5  # of [-1, 1]; of that contrast, across two pixels
+
+
+def find_thin_before_sky(photo: Tensor, sky: Tensor, static: Tensor, occluder: Tensor) -> Tensor:
+    """Bool [H,W]: what stands before the sky near static things, or is part of them: what is thin and runs straight,
+    has their colours, or is thin with sharp edges. sky, static: bool [H,W], by a label that leaves such things out;
+    occluder: [H,W], as in `thin_static`."""
+    if not bool(sky.any()) or not bool(static.any()):
+        return torch.zeros_like(sky)
+    thin = thin_static(photo, sky, torch.zeros_like(sky), occluder)
+    low, high = top_hats(photo.mean(0), SHARP_RADIUS)
+    contrast, step = torch.maximum(low, high), dilate(step_across(photo.mean(0)), 1)
+    sharp = dilate(static, SHARP_REACH) & (contrast > SHARP_CONTRAST) & (step > SHARP_STEP * contrast)
+    return sky & (thin | like_static(photo, static, static | thin) | sharp)
 
 
 def thin_static(photo: Tensor, sky: Tensor, water: Tensor, occluder: Tensor | None = None) -> Tensor:
@@ -74,34 +91,38 @@ def thin_static(photo: Tensor, sky: Tensor, water: Tensor, occluder: Tensor | No
     return resize(found[None].float(), photo.shape[1:])[0] > 0.25
 
 
-def upright_static(photo: Tensor, plants: Tensor) -> Tensor:
-    """Trunks and posts among plants, photo [3,H,W] in [-1,1], plants bool [H,W] -> bool [H,W].
+def like_static(photo: Tensor, static: Tensor, still: Tensor) -> Tensor:
+    """Bool [H,W]: what is joined to places that are `still` and differs from what moves around it as `static` things
+    do: their outlines, where a mask misses them, haloes of what is out of focus, treetops in haze."""
+    short = min(still.shape)
+    grid = fit_short_side(still.shape, GRID)
+    small, radius = resize(photo, grid), max(1, round(NEIGHBOURHOOD * min(grid)))
 
-    Their edges are long, straight and upright, and lighter on the same side all along; among leaves and blades the
-    sides change.
-    """
-    size = fit_short_side(plants.shape, UPRIGHT_SIDE)
-    grey, among = resize(photo, size).mean(0), resize(plants[None].float(), size)[0]
-    among = ~dilate(among < 0.5, 2)  # the plants' own outline is no edge of this kind
-    h, w = size
-    wide = F.pad(grey[None], (2, 2, 0, 0), mode="replicate")[0]
-    step = (wide[:, 3:-1] - wide[:, 1:-3]) / 2 + (wide[:, 4:] - wide[:, :-4]) / 4
-    reach = max(3, round(UPRIGHT_LENGTH * min(size)))
-    steps = F.pad(torch.stack((step, step.abs())), (reach,) * 4)
-    edges = torch.zeros_like(among)
-    for degrees in range(-UPRIGHT_DEGREES, UPRIGHT_DEGREES + 1):
-        slope = math.tan(math.radians(degrees))
-        columns = [reach + round(at * slope) for at in range(-reach, reach + 1)]
-        total = torch.zeros_like(steps[:, :h, :w])
-        for row, column in enumerate(columns):
-            total += steps[:, row : row + h, column : column + w]
-        signed, length = total.abs() / len(columns)
-        edges |= (signed > UPRIGHT_STEP) & (signed > UPRIGHT_SHARE * length)
-    edges = dilate(edges & among, 1)
-    parts = connected(edges.cpu().numpy())
-    high = parts.keep(parts.extent[:, 0] >= UPRIGHT_EXTENT * min(size))
-    found = torch.from_numpy(high).to(plants.device)
-    return resize(found[None].float(), plants.shape)[0] > 0.25
+    def colours(places: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Share of cells [1,h,w] within reach that lie in these places, mean of their colours, variance."""
+        whole = (F.adaptive_avg_pool2d(places.float()[None], grid) > 0.99).float()
+        share = box_means(whole, radius)
+        mean, square = (box_means(x * whole, radius) / share.clamp_min(1e-4) for x in (small, small**2))
+        return share, mean, (square - mean**2).clamp_min(0)
+
+    some, moving, variance = colours(~dilate(still, max(1, round(MIXED * short))))
+    others, standing, _ = colours(static)
+    contrast = (standing - moving).square().sum(0)
+    told_apart = (some > 0.02)[0] & (others > 0.01)[0] & (contrast > LEAST_CONTRAST**2)
+    if not bool(told_apart.any()):
+        return torch.zeros_like(still)
+    moving, variance, towards = (
+        resize(x, still.shape) for x in (moving, variance, (standing - moving) / contrast.clamp_min(1e-4))
+    )
+    difference = photo - moving
+    unlike = (difference.square() / (variance + LEAST_DEVIATION**2)).mean(0) > UNLIKE**2
+    alike = (
+        unlike & ((difference * towards).sum(0) > TOWARDS) & (resize(told_apart[None].float(), still.shape)[0] > 0.99)
+    )
+    alike &= dilate(still, max(1, round(BAND * short))) & ~still
+    parts = connected(alike.cpu().numpy())
+    joined = np.isin(parts.numbers, parts.numbers[(dilate(still, 2) & alike).cpu().numpy()])
+    return alike & torch.from_numpy(joined).to(alike.device)
 
 
 def _contrasts(photo: Tensor, moves: Tensor) -> tuple[Tensor, Tensor, Tensor]:
