@@ -42,12 +42,12 @@ from occluders.composites import Scene, composite
 from outline_things import crop_on, outlines_by_photo
 from PIL import Image
 from scipy import ndimage
-from thin import thin_static
 from torch import Tensor
 from torch.utils.data import IterableDataset
 
 from stylecine.networks.eye import CLASSES, FOAM, KINDS
 from stylecine.ops.image import to_tensor
+from stylecine.perception.thin import thin_before_sky
 
 LISTS = ("train", "val", "val2", "val3", "val4", "val5", "stills", "stills-val")
 LONG_SIDE = 768  # of the photos in memory
@@ -191,13 +191,11 @@ def _outlined(crops: list[Path], label: bytes) -> np.ndarray:
 
 
 def mark_thin(sample: Sample, things: Tensor | None = None) -> None:
-    """Makes its label UNKNOWN where something thin stands in what it has as moving; where things are outlined, static
-    in them, and as it is around them."""
+    """Makes its label UNKNOWN where something thin stands before the sky; where things are outlined, static in them,
+    and as it is around them."""
     before = sample.label.clone()
-    sky, water = (torch.isin(sample.label, torch.tensor(kinds)) for kinds in ((SKY, SMOKE), (WATER, FALLS)))
-    if bool((sky | water).any()):
-        pixels = sample.photo.permute(1, 2, 0).numpy()
-        sample.label[thin_static(to_tensor(pixels), sky, water)] = UNKNOWN
+    sky = torch.isin(sample.label, torch.tensor((SKY, SMOKE)))
+    sample.label[thin_before_sky(to_tensor(sample.photo.permute(1, 2, 0).numpy()), sky)] = UNKNOWN
     if things is not None:
         thing, outlined = things > OUTLINED
         sample.label[outlined] = before[outlined]

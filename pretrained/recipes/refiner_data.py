@@ -5,8 +5,9 @@
 PHOTOS is as lay_out_photos.py makes it. Half of the views are composites (occluders/composites.py), whose outlines are
 exact. Of the others the label counts, but near static things, where it leaves out what is thin. There counts,
 in this order: an outline drawn by hand (outline_things.py); the difference from the sky's colours, where these are
-plain; and what has a sharp edge before the sky, runs straight or has the colours of what stands beside it (thin.py).
-Elsewhere near static things a label of movement is doubtful. Several runs with other seeds may write at once.
+plain; and what the program takes for thin before the sky or for a part of static things by its colours
+(`stylecine.perception.thin` and `edges`), or what is a few pixels wide with sharp edges. Elsewhere near static things a
+label of movement is doubtful. Several runs with other seeds may write at once.
 """
 
 from __future__ import annotations
@@ -25,14 +26,15 @@ from labelled import View, look, photometric, relit, tinted
 from occluders.composites import Scene, composite, key_sky
 from outline_things import crop_on, outlines_by_photo
 from scipy import ndimage
-from thin import find_thin_before_sky
 from torch import Tensor
 
 from stylecine.engine.model_networks import Networks
 from stylecine.networks.eye import CLASSES
 from stylecine.ops.image import dilate
 from stylecine.perception import see as seeing
+from stylecine.perception.edges import like_static
 from stylecine.perception.see import eye_maps
+from stylecine.perception.thin import step_across, thin_before_sky, top_hats
 
 SIDE = 640  # pixels of a view
 EYE_SIDES = (416, 416, 416, 512, 640)  # at which the eye sees it: mostly as it sees a photo of 1024 pixels
@@ -44,6 +46,8 @@ BAND = 4  # pixels along the borders of labels, where these say nothing
 NEAR = 80  # pixels from static things, within which a label may leave out something thin
 KEYED = 0.06  # of a side: as far from static things a plain sky is keyed
 PLAIN, PLAIN_FAR = 0.03, 0.04  # of [0,1]: deviations of a plain sky's colours in three quarters of it, and in all
+SHARP_RADIUS, SHARP_REACH = 2, 16  # pixels: half the width of what is sharp; how far from static things it may be
+SHARP_CONTRAST, SHARP_STEP = 0.2, 0.5  # of [-1, 1]; of that contrast, across two pixels
 STATIC_WEIGHT, KNOWN_WEIGHT, THIN_WEIGHT = 0.5, 4.0, 3.0
 
 
@@ -181,8 +185,20 @@ def with_thin(known: Known, maps: Tensor) -> Known:
     [6,h,w], what the eye says of it."""
     _, sky, water, falls, smoke, occluder = maps
     stands = known.static > 0.5
-    found = find_thin_before_sky(known.image * 2 - 1, ~stands & (sky + smoke > water + falls), stands, occluder)
+    found = thin_things(known.image * 2 - 1, ~stands & (sky + smoke > water + falls), stands, occluder)
     return _with(known, found & (known.doubtful | (known.weight == 0)), torch.ones(()), THIN_WEIGHT)
+
+
+def thin_things(photo: Tensor, sky: Tensor, static: Tensor, seen: Tensor) -> Tensor:
+    """Bool [h,w]: what stands before the sky near static things, or is part of them. sky, static: bool [h,w], by a
+    label that leaves such things out; seen: [h,w], as in `thin_before_sky`."""
+    if not bool(sky.any()) or not bool(static.any()):
+        return torch.zeros_like(sky)
+    thin = thin_before_sky(photo, sky, seen)
+    low, high = top_hats(photo.mean(0), SHARP_RADIUS)
+    contrast, step = torch.maximum(low, high), dilate(step_across(photo.mean(0)), 1)
+    sharp = dilate(static, SHARP_REACH) & (contrast > SHARP_CONTRAST) & (step > SHARP_STEP * contrast)
+    return sky & (thin | like_static(photo, static, static | thin) | sharp)
 
 
 def main() -> None:

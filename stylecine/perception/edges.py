@@ -6,19 +6,29 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from stylecine.machine.threads import one_thread
-from stylecine.ops.image import dilate
+from stylecine.ops.image import box_means, dilate, fit_short_side, resize
 from stylecine.ops.regions import connected
 from stylecine.options import SKY
 from stylecine.perception.layers import at_pixels, likeliest, moving
+from stylecine.perception.thin import thin_before_sky
 
 RIM = 0.0015  # of the short side: this far inside what moves its border stands still
 STANDS = 0.5  # probability from which what is thin is seen to stand
 THIN = 0.009  # of the short side: half the width of posts, masts, ropes and twigs, at most
+GRID = 256  # short side of the copy on which local colours are judged
+NEIGHBOURHOOD = 0.05  # of the short side: how far around a place they are
+MIXED = 0.012  # of the short side: this near to what stands, colours are not those of what moves
+UNLIKE = 2.5  # standard deviations from the colours of what moves around a place: more is something else
+LEAST_DEVIATION = 0.05  # of [-1, 1]: what plain sky is taken to vary by
+LEAST_CONTRAST = 0.1  # of [-1, 1]: between what moves and what stands around a place, if they are to be told apart
+TOWARDS = 0.12  # of the way from the colour of what moves to that of what stands: less is neither
+BAND = 0.03  # of the short side: how far what is like static things reaches beyond them
 OPEN_SKY = 0.03  # of the short side: this far from static things the sky is nothing but sky
 SUN_WHITE = 0.85  # of [-1, 1]: darkest channel of the whitest place in the sky; below, there is no sun
 SUN_CONTRAST = 0.35  # of [-1, 1]: how far below that the surroundings of a sun stay on average
@@ -56,24 +66,30 @@ def erode(
     forced: bool [H,W], where nothing stands. starts: places (x, y), in fractions, of which the same is true, together
     with all that stands there in one piece.
 
-    Layers that somebody has given are never quite at the edge, and leave out what is thin; a ridge's outermost pixels
-    would be torn off and drift into the sky. So what is narrow of them and seen to stand does stand, the sun and stars,
-    and a thin rim along all that.
+    Masks are never quite at the edge; a ridge's outermost pixels would be torn off and drift into the sky. So a thin
+    rim is removed; what is narrow of given layers and seen to stand; thin static things before the sky, and what is
+    joined to static things there and has their colours; the sun and stars.
     """
     mask = moving(layers)
     short = min(mask.shape)
     classes = likeliest(layers)
     sky = (mask > 0) & (classes == SKY)
     open_sky = sky & ~dilate(mask == 0, round(OPEN_SKY * short))
-    thin = torch.zeros_like(sky) if stands is None else _thin(at_pixels(stands, photo) > STANDS, mask > 0)
+    thin = thin_before_sky(photo, sky, stands)
+    if stands is not None:
+        thin |= _thin(at_pixels(stands, photo) > STANDS, mask > 0)
     still = thin | _bright_in_sky(photo, sky, open_sky) if bool(open_sky.any()) else thin
     if forced is not None:
         still &= ~forced
     for start in starts:
         still &= ~_piece_at(still, start)
     thin &= still
-    rim = dilate((mask == 0) | still, max(1, round(RIM * short)))
-    return Eroded(torch.where(rim, 0.0, mask), thin)
+    rim = max(1, round(RIM * short))
+    around = dilate((mask == 0) | still, rim)
+    alike = dilate(like_static(photo, mask == 0, around) & sky, rim)
+    if forced is not None:
+        alike &= ~forced
+    return Eroded(torch.where(around | alike, 0.0, mask), thin)
 
 
 def _thin(stands: Tensor, moves: Tensor) -> Tensor:
@@ -86,6 +102,40 @@ def _thin(stands: Tensor, moves: Tensor) -> Tensor:
 def _opened(places: Tensor, radius: int) -> Tensor:
     """Bool [H,W] without what is narrower than 2·radius."""
     return dilate(~dilate(~places, radius), radius)
+
+
+def like_static(photo: Tensor, static: Tensor, still: Tensor) -> Tensor:
+    """Bool [H,W]: what is joined to places that are `still` and differs from what moves around it as `static` things
+    do: their outlines, where a mask misses them, haloes of what is out of focus, treetops in haze."""
+    short = min(still.shape)
+    grid = fit_short_side(still.shape, GRID)
+    small, radius = resize(photo, grid), max(1, round(NEIGHBOURHOOD * min(grid)))
+
+    def colours(places: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Share of cells [1,h,w] within reach that lie in these places, mean of their colours, variance."""
+        whole = (F.adaptive_avg_pool2d(places.float()[None], grid) > 0.99).float()
+        share = box_means(whole, radius)
+        mean, square = (box_means(x * whole, radius) / share.clamp_min(1e-4) for x in (small, small**2))
+        return share, mean, (square - mean**2).clamp_min(0)
+
+    some, moving, variance = colours(~dilate(still, max(1, round(MIXED * short))))
+    others, standing, _ = colours(static)
+    contrast = (standing - moving).square().sum(0)
+    told_apart = (some > 0.02)[0] & (others > 0.01)[0] & (contrast > LEAST_CONTRAST**2)
+    if not bool(told_apart.any()):
+        return torch.zeros_like(still)
+    moving, variance, towards = (
+        resize(x, still.shape) for x in (moving, variance, (standing - moving) / contrast.clamp_min(1e-4))
+    )
+    difference = photo - moving
+    unlike = (difference.square() / (variance + LEAST_DEVIATION**2)).mean(0) > UNLIKE**2
+    alike = (
+        unlike & ((difference * towards).sum(0) > TOWARDS) & (resize(told_apart[None].float(), still.shape)[0] > 0.99)
+    )
+    alike &= dilate(still, max(1, round(BAND * short))) & ~still
+    parts = connected(alike.cpu().numpy())
+    joined = np.isin(parts.numbers, parts.numbers[(dilate(still, 2) & alike).cpu().numpy()])
+    return alike & torch.from_numpy(joined).to(alike.device)
 
 
 def _piece_at(places: Tensor, point: tuple[float, float]) -> Tensor:

@@ -34,8 +34,8 @@ def segment(photo: Tensor, seen: Seen) -> Tensor:
     """What moves in a photo [3,H,W] in [-1,1] in which this is seen: layers [4,H,W] in [0,1], in the order of CLASSES.
 
     Each place belongs to the likeliest class of its neighbourhood alone, so `moving` of the result is the value of that
-    layer. It follows the photo's own edges at full size; low probabilities become exactly 0. What is seen to stand there,
-    however thin, does.
+    layer. It follows the photo's own edges at full size; low probabilities become exactly 0. However thin, what is seen
+    to stand does.
     """
     probabilities = seen.classes
     smooth = box_means(probabilities[1:], max(1, round(CLASS_SMOOTHING * min(probabilities.shape[1:]))))

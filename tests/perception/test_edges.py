@@ -22,10 +22,40 @@ LINES = json.loads((MARKED / "lines.json").read_text())
 MISSED = {"bare-tree": 0.14, "jetty-dusk": 0.21, "rope-pier": 0.5, "pole-saltlake": 0.15, "wires-fog": 0.5}
 
 
-def test_a_thin_rim_along_what_stands_does_not_move() -> None:
-    photo, layers = sky_over_ground([])
+def test_static_objects_keep_their_edges() -> None:
+    """The mask reaches four pixels too far over a dark ridge; what moves ends at the ridge's own edge."""
+    photo = torch.full((3, 400, 400), 0.5)
+    photo[:, 200:] = -0.5
+    layers = torch.zeros(4, 400, 400)
+    layers[0, :204] = 1
     still = erode(layers, photo).moves == 0
-    assert still[299:].all() and not still[:298].any()
+    assert still[199:].all()
+    assert not still[:198].any()
+
+
+def test_the_halo_of_what_is_out_of_focus_is_static() -> None:
+    """The mask ends in the middle of a blurred edge; what has any of the ridge's colour stands."""
+    photo = (0.5 - torch.sigmoid((torch.arange(400.0) - 200) / 4)).expand(3, 400, 400).mT.clone()
+    layers = torch.zeros(4, 400, 400)
+    layers[0, :200] = 1
+    still = erode(layers, photo).moves == 0
+    assert still[194:].all()
+    assert not still[:185].any()
+
+
+def test_the_top_of_a_tree_that_the_mask_misses_is_static() -> None:
+    tree = (slice(290, 300), slice(195, 205))
+    photo, layers = sky_over_ground([tree])
+    moves = erode(layers, photo).moves
+    assert (moves[tree] == 0).all()
+    assert (moves[:285] == 1).all()
+
+
+def test_a_cloud_over_a_ridge_is_not_part_of_it() -> None:
+    """It is less like the ground than the sky is."""
+    photo, layers = sky_over_ground([])
+    photo[:, 290:300, 100:300] = 0.9
+    assert (erode(layers, photo).moves[:297] == 1).all()
 
 
 def test_a_given_mask_that_reaches_over_a_ridge_ends_at_its_edge() -> None:
@@ -49,6 +79,21 @@ def sky_over_ground(things: list[tuple[slice, slice]]) -> tuple[torch.Tensor, to
     layers = torch.zeros(4, 400, 400)
     layers[0, :300] = 1
     return photo, layers
+
+
+def test_a_mast_in_the_sky_is_static() -> None:
+    mast = (slice(100, 300), slice(200, 203))
+    photo, layers = sky_over_ground([mast])
+    moves = erode(layers, photo).moves
+    assert (moves[mast] == 0).all()
+    assert (moves[:290, :190] == 1).all()
+    assert (moves[:290, 212:] == 1).all()
+
+
+def test_a_bird_moves_with_the_sky() -> None:
+    bird = (slice(100, 103), slice(200, 206))
+    photo, layers = sky_over_ground([bird])
+    assert (erode(layers, photo).moves[:290] == 1).all()
 
 
 def seen_to_stand(photo: torch.Tensor) -> torch.Tensor:
@@ -138,6 +183,15 @@ def test_streaks_and_edges_of_clouds_at_night_are_no_stars() -> None:
     photo[:, :300] = -0.6
     photo[:, 100:103, 50:200] = photo[:, 150:250, 250:350] = -0.1
     assert (erode(layers, photo).moves[:290] == 1).all()
+
+
+def test_texture_is_not_an_edge() -> None:
+    """Rough water keeps moving up to a thin rim along its border."""
+    torch.manual_seed(0)
+    photo = torch.rand(3, 400, 400) - 0.5
+    layers = torch.zeros(4, 400, 400)
+    layers[1, :200] = 1
+    assert (erode(layers, photo).moves[:196] == 1).all()
 
 
 @pytest.fixture(scope="module")
