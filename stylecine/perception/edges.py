@@ -15,11 +15,10 @@ from stylecine.machine.threads import one_thread
 from stylecine.ops.image import box_means, dilate, fit_short_side, resize
 from stylecine.ops.regions import connected
 from stylecine.options import SKY
-from stylecine.perception.layers import at_pixels, likeliest, moving
-from stylecine.perception.thin import thin_before_sky
+from stylecine.perception.layers import STANDS, at_pixels, likeliest, moving
+from stylecine.perception.thin import gaps_of_crowns, thin_before_sky
 
 RIM = 0.0015  # of the short side: this far inside what moves its border stands still
-STANDS = 0.5  # probability from which what is thin is seen to stand
 THIN = 0.009  # of the short side: half the width of posts, masts, ropes and twigs, at most
 GRID = 256  # short side of the copy on which local colours are judged
 NEIGHBOURHOOD = 0.05  # of the short side: how far around a place they are
@@ -78,6 +77,7 @@ def erode(
     thin = thin_before_sky(photo, sky, stands)
     if stands is not None:
         thin |= _thin(at_pixels(stands, photo) > STANDS, mask > 0)
+    thin |= gaps_of_crowns(thin, mask == 0, sky)
     still = thin | _bright_in_sky(photo, sky, open_sky) if bool(open_sky.any()) else thin
     if forced is not None:
         still &= ~forced

@@ -19,6 +19,7 @@ from stylecine.perception.see import Seen
 
 MIN_COLOUR_RANGE = 4 / 127.5  # of [-1, 1]: a photo whose channels all span less, four levels, shows nothing
 HALF_MOVES = 0.5  # probability of moving at which a place moves by half: pretrained/cards/eye.md has others
+STANDS = 0.5  # probability from which something stands at a photo's own pixels
 MIN_MOVING = 0.005  # of the photo: if less moves, there is nothing to animate
 CLASS_SMOOTHING = 0.03  # of the short side: radius of the neighbourhood whose class a place takes
 CLASS_REACH = 0.1  # of the short side: how far a predicted class extends to places that the user added
@@ -43,7 +44,7 @@ def segment(photo: Tensor, seen: Seen) -> Tensor:
     classes = likeliest(resize(part[None], photo.shape[-2:])[0] for part in smooth)
     mask = soft_threshold(follow_edges(1 - probabilities[:1], photo), HALF_MOVES)
     if bool((mask > 0).any()):
-        mask = torch.minimum(mask, soft_threshold(1 - at_pixels(seen.stands, photo), HALF_MOVES))
+        mask = torch.where(at_pixels(seen.stands, photo) > STANDS, 0.0, mask)
     return _split_by_class(mask, classes)
 
 

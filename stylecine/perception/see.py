@@ -85,14 +85,21 @@ def _maps(straight: Sight, mirrored: Sight) -> Tensor:
 
 
 def _refined(photo: Tensor, maps: Tensor, refiner: RefinerNetwork) -> Tensor:
-    """`Seen.stands`. maps: [6,h,w], those of `eye_maps`."""
+    """`Seen.stands`. maps: [6,h,w], those of `eye_maps`.
+
+    Before the sky what the eye alone sees stands as well: it sees twigs broader than they are, and the plain sky beside
+    them is not missed. Before water it holds too much.
+    """
     size = fit_short_side(photo.shape[-2:], REFINED_SHORT_SIDE)
     h, w = (-(-n // CELL) * CELL for n in size)
     halves = F.interpolate(maps[None], (h // 2, w // 2), mode="bilinear", align_corners=False)
     dtype = fast_dtype(photo.device)
     with torch.autocast(photo.device.type, dtype, enabled=dtype != torch.float32):
         logits = refiner(resize(photo, (h, w))[None], halves)[0]
-    return resize(logits.float(), size)[0].sigmoid()
+    stands = resize(logits.float(), size)[0].sigmoid()
+    _, sky, water, falls, smoke, occluder = maps
+    before_sky = torch.where(sky + smoke > water + falls, occluder, 0.0)
+    return torch.maximum(stands, resize(before_sky[None], size)[0])
 
 
 def _mean(straight: Tensor, mirrored: Tensor) -> Tensor:

@@ -59,7 +59,6 @@ def thin_before_sky(photo: Tensor, sky: Tensor, seen: Tensor | None = None) -> T
     found |= _attached(wires, wires, static | _frame(static), 2 * length)
     if seen is not None:
         found = _seen(found, resize(seen[None], size)[0])
-    found |= _gaps_of_crowns(found, static, sky)
     return resize(found[None].float(), photo.shape[1:])[0] > 0.25
 
 
@@ -158,8 +157,9 @@ def _attached(weak: Tensor, strong: Tensor, static: Tensor, least: float = 0.0) 
     return weak & torch.from_numpy(kept).to(weak.device)
 
 
-def _gaps_of_crowns(thin: Tensor, static: Tensor, sky: Tensor) -> Tensor:
-    """The sky between the branches of a crown: where they are dense all of it stands still."""
+def gaps_of_crowns(thin: Tensor, static: Tensor, sky: Tensor) -> Tensor:
+    """The sky between the branches of a crown, bool [H,W]: where they are dense all of it stands still. thin: branches
+    and the like, static: all that stands, and sky: what moves, bool [H,W] each."""
     short = min(sky.shape)
     reach, gap = round(CROWN_REACH * short), max(1, round(CROWN_GAP * short))
     share = ndimage.uniform_filter(thin.cpu().numpy().astype(np.float32), 2 * reach + 1, mode="nearest")
