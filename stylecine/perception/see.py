@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -17,7 +18,8 @@ from stylecine.ops.image import fast_dtype, fit_short_side, network_size, resize
 # Pixels on the short sides of the copies that the eye sees. What it says of the two is less alike if they differ, so
 # their mean is better than that of two large ones, for less than three quarters of the work.
 SHORT_SIDE, MIRRORED_SHORT_SIDE = 640, 416
-REFINED_SHORT_SIDE = 1024  # of the copy in which thin things are found, at most
+REFINED_SHORT_SIDE = 1024  # of the copy that the refiner sees, at most,
+LEAST_REFINED_SIDE = 512  # and at least: small photos are enlarged, as they are for the eye
 
 EyeNetwork = Callable[[Tensor], Sight]  # photos [N,3,H,W] in [-1,1], as `networks.eye.Eye`
 RefinerNetwork = Callable[[Tensor, Tensor], Tensor]  # as `networks.refiner.Refiner`
@@ -91,7 +93,8 @@ def _refined(photo: Tensor, maps: Tensor, refiner: RefinerNetwork) -> Tensor:
     them is not missed. Before water it holds too much.
     """
     size = fit_short_side(photo.shape[-2:], REFINED_SHORT_SIDE)
-    h, w = (-(-n // CELL) * CELL for n in size)
+    enlarged = max(1.0, LEAST_REFINED_SIDE / min(size))
+    h, w = (math.ceil(n * enlarged / CELL) * CELL for n in size)
     halves = F.interpolate(maps[None], (h // 2, w // 2), mode="bilinear", align_corners=False)
     dtype = fast_dtype(photo.device)
     with torch.autocast(photo.device.type, dtype, enabled=dtype != torch.float32):

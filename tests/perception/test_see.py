@@ -53,7 +53,7 @@ def test_the_eye_sees_two_copies_of_known_sizes() -> None:
     assert sorted(min(shape[2:]) for shape in shapes) == [seeing.MIRRORED_SHORT_SIDE, seeing.SHORT_SIDE]
 
 
-def test_the_refiner_sees_the_photo_at_its_own_size_in_whole_cells() -> None:
+def test_the_refiner_sees_the_photo_in_whole_cells() -> None:
     given = []
 
     def remembers(photo: Tensor, maps: Tensor) -> Tensor:
@@ -61,7 +61,7 @@ def test_the_refiner_sees_the_photo_at_its_own_size_in_whole_cells() -> None:
         return as_the_eye(photo, maps)
 
     assert see(picture()[:, :50, :70], sees_the_left, remembers).stands.shape == (50, 70)
-    assert given == [((1, 3, 64, 80), (1, 6, 32, 40))]
+    assert given == [((1, 3, 512, 720), (1, 6, 256, 360))], "enlarged as for the eye"
     large = see(torch.zeros(3, 1100, 1200), sees_the_left, remembers).stands
     assert large.shape == (1024, 1117), "not larger than it was trained for"
 
