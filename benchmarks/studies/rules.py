@@ -4,9 +4,9 @@
     python -m benchmarks.studies.rules PHOTOS --folds DIR --out rules-folds.json
 
 For each fold NAME.txt of the photos DIR has an eye NAME.safetensors that was not trained on it (`folds.py` of the
-recipes writes the lists): then nobody has trained on what is measured. A rule stays only if masks are better with it on
-photos that it was not made on. The eye looks at each photo once; differences are paired, photo by photo, with standard
-errors. Measured on a copy of the photo, as most errors of a mask are larger than its pixels.
+recipes writes the lists); the refiner that ships was trained on some of them. A rule stays only if masks are better with
+it on photos that it was not made on. The eye looks at each photo once; differences are paired, photo by photo, with
+standard errors. Measured on a copy of the photo, as most errors of a mask are larger than its pixels.
 """
 
 import math
@@ -63,15 +63,13 @@ def main() -> None:
     photos_of.add_argument("--lists", type=Path, nargs="+", help="text files with names of photos")
     photos_of.add_argument("--folds", type=Path, metavar="DIR", help="eyes by the fold that they have not seen")
     options = parser.parse_args()
-    settings: dict[str, Any] = {}
+    networks, settings = load_networks(options.model)
     if options.folds:
         photos = by_fold(options.folder, options.folds, options.limit)
     else:
-        networks, settings = load_networks(options.model)
         photos = [(photo, networks.eye) for names in options.lists for photo in find_photos(options.folder, names)]
         photos = photos[: options.limit]
-    refiner = load_networks(options.model)[0].refiner
-    rows = [measure(photo, eye, refiner) for photo, eye in tqdm(photos, desc="rules", disable=None)]
+    rows = [measure(photo, eye, networks.refiner) for photo, eye in tqdm(photos, desc="rules", disable=None)]
     variants = [{"variant": name, **summary(rows, name)} for name in VARIANTS]
     kinds = [row for kind in KINDS for name in (SHIPPED, BY_EYE) if (row := of_kind(rows, kind, name))]
     result = {"machine": machine(), "settings": settings, "photos": len(rows), "variants": variants, "kinds": kinds}

@@ -195,7 +195,7 @@ def mark_thin(sample: Sample, things: Tensor | None = None) -> None:
     and as it is around them."""
     before = sample.label.clone()
     sky = torch.isin(sample.label, torch.tensor((SKY, SMOKE)))
-    sample.label[thin_before_sky(to_tensor(sample.photo.permute(1, 2, 0).numpy()), sky)] = UNKNOWN
+    sample.label[thin_before_sky(to_tensor(sample.photo.permute(1, 2, 0).numpy()), sky, sample.label == 0)] = UNKNOWN
     if things is not None:
         thing, outlined = things > OUTLINED
         sample.label[outlined] = before[outlined]

@@ -194,7 +194,7 @@ def thin_things(photo: Tensor, sky: Tensor, static: Tensor, seen: Tensor) -> Ten
     label that leaves such things out; seen: [h,w], as in `thin_before_sky`."""
     if not bool(sky.any()) or not bool(static.any()):
         return torch.zeros_like(sky)
-    thin = thin_before_sky(photo, sky, seen)
+    thin = thin_before_sky(photo, sky, static, seen)
     low, high = top_hats(photo.mean(0), SHARP_RADIUS)
     contrast, step = torch.maximum(low, high), dilate(step_across(photo.mean(0)), 1)
     sharp = dilate(static, SHARP_REACH) & (contrast > SHARP_CONTRAST) & (step > SHARP_STEP * contrast)

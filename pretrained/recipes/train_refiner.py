@@ -4,8 +4,8 @@
     python pretrained/recipes/train_refiner.py --photos .pack/views --minutes 60
     python pretrained/recipes/train_refiner.py --export pretrained/refiner.safetensors
 
-The loss is cross-entropy, bounded where only a label says that a place moves (Zhang and Sabuncu 2018), and soft Dice of
-what is surely known. One view in HELD_OUT measures it.
+The loss is cross-entropy, bounded where only a label says that a place moves (Zhang and Sabuncu 2018), and soft Dice.
+One view in HELD_OUT measures it: others may show the same photo, so that figures that count are those of the product.
 """
 
 from __future__ import annotations

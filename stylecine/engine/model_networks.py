@@ -59,7 +59,7 @@ class Networks:
         lazily: the generator and its encoder are read when something needs them, and their errors are raised then.
         """
         nets = cls.from_record(find_model(model), check_device(device))
-        _ = nets.eye
+        _ = nets.eye, nets.refiner
         if not lazily:
             _ = nets.generator, nets.encoder
         return nets

@@ -1,8 +1,8 @@
 """From what the eye sees at a reduced size to what stands still at a photo's own pixels.
 
-A small U-Net beside the eye. It sees the photo at full resolution, of which it looks at two by two pixels as channels
-(Shi et al. 2016), and the eye's maps, and corrects the odds that something stands, as CascadePSP (Cheng et al. 2020)
-corrects a segmentation: tips of twigs, ropes and blades that are narrower than a pixel of what the eye sees.
+A small U-Net beside the eye. It sees the photo at a short side of up to 1024, two by two pixels as channels (Shi et al.
+2016), and the eye's maps, and corrects the odds that something stands, as CascadePSP (Cheng et al. 2020) corrects a
+segmentation: tips of twigs, ropes and blades that are narrower than a pixel of what the eye sees.
 """
 
 from __future__ import annotations

@@ -16,10 +16,9 @@ from stylecine.ops.image import box_means, dilate, fit_short_side, resize
 from stylecine.ops.regions import connected
 from stylecine.options import SKY
 from stylecine.perception.layers import STANDS, at_pixels, likeliest, moving
-from stylecine.perception.thin import gaps_of_crowns, thin_before_sky
+from stylecine.perception.thin import MAX_RADIUS, gaps_of_crowns, thin_before_sky
 
 RIM = 0.0015  # of the short side: this far inside what moves its border stands still
-THIN = 0.009  # of the short side: half the width of posts, masts, ropes and twigs, at most
 GRID = 256  # short side of the copy on which local colours are judged
 NEIGHBOURHOOD = 0.05  # of the short side: how far around a place they are
 MIXED = 0.012  # of the short side: this near to what stands, colours are not those of what moves
@@ -74,10 +73,11 @@ def erode(
     classes = likeliest(layers)
     sky = (mask > 0) & (classes == SKY)
     open_sky = sky & ~dilate(mask == 0, round(OPEN_SKY * short))
-    thin = thin_before_sky(photo, sky, stands)
+    thin = thin_before_sky(photo, sky, mask == 0, stands)
     if stands is not None:
         thin |= _thin(at_pixels(stands, photo) > STANDS, mask > 0)
-    thin |= gaps_of_crowns(thin, mask == 0, sky)
+    if bool((thin & sky).any()):
+        thin |= gaps_of_crowns(thin, mask == 0, sky)
     still = thin | _bright_in_sky(photo, sky, open_sky) if bool(open_sky.any()) else thin
     if forced is not None:
         still &= ~forced
@@ -94,9 +94,10 @@ def erode(
 
 def _thin(stands: Tensor, moves: Tensor) -> Tensor:
     """Bool [H,W]: what `stands`, of itself or of what `moves`, and is narrow, before or beside what moves."""
-    radius = max(1, round(THIN * min(moves.shape)))
+    radius = max(1, round(MAX_RADIUS * min(moves.shape)))
     torn = stands & moves
-    return (torn & ~_opened(torn, radius)) | (stands & ~_opened(stands, radius) & dilate(moves, radius))
+    in_wide = torn & ~_opened(torn, radius) & _opened(moves, radius)  # a narrow mask is meant as it is
+    return in_wide | (stands & ~_opened(stands, radius) & dilate(moves, radius) & ~moves)
 
 
 def _opened(places: Tensor, radius: int) -> Tensor:

@@ -49,8 +49,11 @@ def segment(photo: Tensor, seen: Seen) -> Tensor:
 
 
 def at_pixels(stands: Tensor, photo: Tensor) -> Tensor:
-    """`Seen.stands` at the pixels of its photo [3,H,W], along whose edges it is enlarged."""
-    return stands if stands.shape == photo.shape[-2:] else follow_edges(stands[None], photo)
+    """`Seen.stands` at the pixels of its photo [3,H,W], along whose edges it is enlarged; what has the colours of its
+    surroundings has no edges, and is enlarged as it is."""
+    if stands.shape == photo.shape[-2:]:
+        return stands
+    return torch.maximum(resize(stands[None], photo.shape[-2:])[0], follow_edges(stands[None], photo))
 
 
 def moving(layers: Tensor) -> Tensor:

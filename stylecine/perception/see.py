@@ -20,6 +20,7 @@ from stylecine.ops.image import fast_dtype, fit_short_side, network_size, resize
 SHORT_SIDE, MIRRORED_SHORT_SIDE = 640, 416
 REFINED_SHORT_SIDE = 1024  # of the copy that the refiner sees, at most,
 LEAST_REFINED_SIDE = 512  # and at least: small photos are enlarged, as they are for the eye
+MOST_REFINED = 4_000_000  # pixels of it: panoramas are shrunk
 
 EyeNetwork = Callable[[Tensor], Sight]  # photos [N,3,H,W] in [-1,1], as `networks.eye.Eye`
 RefinerNetwork = Callable[[Tensor, Tensor], Tensor]  # as `networks.refiner.Refiner`
@@ -27,7 +28,7 @@ RefinerNetwork = Callable[[Tensor, Tensor], Tensor]  # as `networks.refiner.Refi
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """What the eye sees in a photo, maps at a half to a sixteenth of the larger copy.
+    """What the eye sees in a photo, maps at a half to a sixteenth of the larger copy but for `stands`.
 
     classes: [5,h,w], probabilities of static and of CLASSES, which sum to 1.
     stands: [h,w], probability that a place stands, thin things before water and sky included; as large as the photo,
@@ -89,12 +90,12 @@ def _maps(straight: Sight, mirrored: Sight) -> Tensor:
 def _refined(photo: Tensor, maps: Tensor, refiner: RefinerNetwork) -> Tensor:
     """`Seen.stands`. maps: [6,h,w], those of `eye_maps`.
 
-    Before the sky what the eye alone sees stands as well: it sees twigs broader than they are, and the plain sky beside
-    them is not missed. Before water it holds too much.
+    Before the sky what the eye alone sees stands as well: it sees twigs broader than they are, and holding some plain
+    sky beside them does no harm. Before water it would hold too much.
     """
     size = fit_short_side(photo.shape[-2:], REFINED_SHORT_SIDE)
-    enlarged = max(1.0, LEAST_REFINED_SIDE / min(size))
-    h, w = (math.ceil(n * enlarged / CELL) * CELL for n in size)
+    wanted, most = max(1.0, LEAST_REFINED_SIDE / min(size)), math.sqrt(MOST_REFINED / (size[0] * size[1]))
+    h, w = (math.ceil(n * min(wanted, most) / CELL) * CELL for n in size)
     halves = F.interpolate(maps[None], (h // 2, w // 2), mode="bilinear", align_corners=False)
     dtype = fast_dtype(photo.device)
     with torch.autocast(photo.device.type, dtype, enabled=dtype != torch.float32):

@@ -38,25 +38,25 @@ CROWN_REACH = 0.03  # of the short side: radius of these surroundings
 CROWN_GAP = 0.01  # of the short side: half the width of the gaps of a crown that stand still with it
 
 
-def thin_before_sky(photo: Tensor, sky: Tensor, seen: Tensor | None = None) -> Tensor:
-    """photo [3,H,W] in [-1,1], sky bool [H,W], where it moves -> bool [H,W]: thin static things in it.
+def thin_before_sky(photo: Tensor, sky: Tensor, static: Tensor, seen: Tensor | None = None) -> Tensor:
+    """photo [3,H,W] in [-1,1] -> bool [H,W]: thin static things in the sky. sky, static: bool [H,W], where it moves,
+    and what they may be fastened to.
 
     seen: [h,w], the probability with which something is seen to stand, if known: where there is none of it, it is a
     cloud.
     """
     size = fit_short_side(sky.shape, SHORT_SIDE)
     small = resize(photo, size)
-    sky = resize(sky[None].float(), size)[0] > 0.5
-    static = ~sky
-    if bool(static.all()) or not bool(static.any()):
+    sky, static = (resize(part[None].float(), size)[0] > 0.5 for part in (sky, static))
+    if not bool(sky.any()) or not bool(static.any()):
         return torch.zeros(photo.shape[1:], dtype=torch.bool, device=photo.device)
-    darker, brighter, bluer = _contrasts(small, sky)
+    darker, brighter, bluer = _contrasts(small, ~static)
     length = LINE_LENGTH * min(size)
     bright = _straight(brighter, sky)
-    found = _attached(bright, bright, static, length)
+    found = _attached(bright, static, length)
     gap = (small[2] - small[0] > GAP_BLUE) & (bluer > GAP_BLUER * darker)
     wires = _straight_before_sky(torch.where(gap, 0.0, darker), sky)
-    found |= _attached(wires, wires, static | _frame(static), 2 * length)
+    found |= _attached(wires, static | _frame(static), 2 * length)
     if seen is not None:
         found = _seen(found, resize(seen[None], size)[0])
     return resize(found[None].float(), photo.shape[1:])[0] > 0.25
@@ -66,7 +66,7 @@ def _contrasts(photo: Tensor, moves: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """photo [3,H,W], moves bool [H,W] -> by how much thin things with sharp edges differ from both their sides: darker
     or bluer, and brighter or warmer; and how much bluer anything thin is, [H,W] each.
 
-    Wood and leaves before blue water are often no darker, but warmer.
+    Wood and leaves before a deep blue are often no darker, but warmer.
     """
     radius = max(2, round(MAX_RADIUS * min(moves.shape)))
     _, rows, columns = nearest(moves)  # what is static is to cast no shadow on what moves
@@ -148,13 +148,12 @@ def _halved(image: Tensor) -> Tensor:
     return torch.cat((halved, rows[:, -1:]), 1) if image.shape[1] % 2 else halved
 
 
-def _attached(weak: Tensor, strong: Tensor, static: Tensor, least: float = 0.0) -> Tensor:
-    """The connected parts of `weak` that contain some of `strong`, touch what is static and extend over `least` pixels
-    or more."""
-    parts = connected(dilate(weak, 1).cpu().numpy())
-    attached = parts.touch(dilate(static, 2).cpu().numpy()) & parts.touch(strong.cpu().numpy())
+def _attached(found: Tensor, static: Tensor, least: float) -> Tensor:
+    """The connected parts of `found` that touch what is static and extend over `least` pixels or more."""
+    parts = connected(dilate(found, 1).cpu().numpy())
+    attached = parts.touch(dilate(static, 2).cpu().numpy())
     kept = parts.keep(attached & (np.hypot(*parts.extent.T) >= least))
-    return weak & torch.from_numpy(kept).to(weak.device)
+    return found & torch.from_numpy(kept).to(found.device)
 
 
 def gaps_of_crowns(thin: Tensor, static: Tensor, sky: Tensor) -> Tensor:

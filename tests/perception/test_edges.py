@@ -109,6 +109,13 @@ def test_a_mast_that_a_given_mask_leaves_out_stands_and_is_thin() -> None:
     assert (eroded.moves[:290, :190] == 1).all() and (eroded.moves[:290, 212:] == 1).all()
 
 
+def test_a_given_mask_that_is_narrow_itself_is_meant_as_it_is() -> None:
+    photo, layers = sky_over_ground([])
+    layers.zero_()
+    layers[CLASSES.index("falls"), 310:380, 200:205] = 1
+    assert erode(layers, photo, stands=seen_to_stand(photo)).moves[315:375, 202].min() == 1
+
+
 def test_posts_that_the_layers_leave_out_are_thin_too_and_the_ground_is_not() -> None:
     mast = (slice(100, 300), slice(200, 203))
     photo, layers = sky_over_ground([mast])

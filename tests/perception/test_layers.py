@@ -88,6 +88,20 @@ def test_what_is_seen_to_stand_at_the_photos_own_pixels_does_to_the_pixel() -> N
     assert torch.equal(moves == 0, ~sky | post)
 
 
+@pytest.mark.parametrize(("probability", "moves"), [(0.55, True), (0.65, False)])
+def test_what_stands_for_sure_enough_does_not_move(probability: float, moves: bool) -> None:
+    photo, sky = landscape()
+    stands = torch.where(sky, probability, 1.0)
+    assert bool((moving(layers_of(photo, stands))[:60] > 0).all()) == moves
+
+
+def test_a_rope_of_the_waters_colour_is_enlarged_whole() -> None:
+    photo, sky = landscape()
+    stands = torch.zeros(H // 2, W // 2)
+    stands[20, :] = 1
+    assert (moving(layers_of(photo, stands))[40:42, 20:-20] == 0).all()
+
+
 def test_no_water_lies_over_the_sky() -> None:
     """Clouds seen from above look like the sea, and a lake with clouds in it like the sky."""
     blue = torch.tensor([0.0, 0.4, 0.9])[:, None, None] + 0.1 * torch.rand(3, H, W)

@@ -1,5 +1,6 @@
 """What the eye says of a photo: the mean of it and of its smaller mirror image."""
 
+import pytest
 import torch
 from torch import Tensor
 
@@ -70,3 +71,28 @@ def test_the_maps_are_probabilities_of_classes_and_of_what_stands_before_them() 
     maps = eye_maps(picture(), sees_the_left)
     seen = see(picture(), sees_the_left, as_the_eye)
     assert torch.equal(maps[:-1], seen.classes) and torch.allclose(maps[-1], torch.tensor(0.5), atol=0.03)
+
+
+@pytest.mark.parametrize(("kind", "stands"), [("sky", 0.9), ("smoke", 0.9), ("water", 0.1), ("falls", 0.1)])
+def test_what_the_eye_sees_stand_before_the_sky_does_whatever_the_refiner_says(kind: str, stands: float) -> None:
+    def eye(photos: Tensor) -> Sight:
+        n, _, h, w = photos.shape
+        classes = torch.full((n, 5, h // 2, w // 2), -9.0)
+        classes[:, 1 + CLASSES.index(kind)] = 9.0
+        occluder = torch.full((n, 1, h // 2, w // 2), 0.9).logit()
+        return Sight(classes.log_softmax(1), occluder, torch.zeros(n, 2, h // 8, w // 8),
+                     torch.zeros(n, 7, h // 16, w // 16), torch.zeros(n, 4))
+
+    seen = see(picture(), eye, lambda photo, maps: torch.full_like(photo[:, :1], 0.1).logit())
+    assert torch.allclose(seen.stands, torch.tensor(stands), atol=0.02)
+
+
+def test_a_panorama_is_shrunk_for_the_refiner() -> None:
+    given = []
+
+    def remembers(photo: Tensor, maps: Tensor) -> Tensor:
+        given.append(photo.shape[-2:].numel())
+        return as_the_eye(photo, maps)
+
+    assert see(torch.zeros(3, 64, 4000), sees_the_left, remembers).stands.shape == (64, 4000)
+    assert given[0] < 1.1 * seeing.MOST_REFINED

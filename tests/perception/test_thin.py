@@ -21,7 +21,7 @@ def shore(texture: float = 0.0) -> tuple[Tensor, Tensor]:
 def test_a_post_is_found_dark_or_bright(value: float) -> None:
     photo, moves = shore(0.05)
     photo[:, 120:260, 200:203] = value
-    found = thin_before_sky(photo, moves)
+    found = thin_before_sky(photo, moves, ~moves)
     assert found[125:250, 201].all()
     assert found.float().mean() < 0.02
 
@@ -31,7 +31,7 @@ def test_a_twig_that_branches_is_found_whole() -> None:
     for step in range(80):
         photo[:, 250 - step, 200 + step // 2 : 202 + step // 2] = -0.4
         photo[:, 210 - step, 218 - step : 220 - step] = -0.4
-    found = thin_before_sky(photo, moves)
+    found = thin_before_sky(photo, moves, ~moves)
     assert found[211, 219] and found[140, 149] and found[172, 240]
 
 
@@ -39,7 +39,7 @@ def test_a_faint_wire_that_hangs_from_masts_outside_is_found() -> None:
     photo, moves = shore()
     for column in range(200):
         photo[:, 200 - column : 202 - column, column] -= 0.08
-    found = thin_before_sky(photo, moves)
+    found = thin_before_sky(photo, moves, ~moves)
     assert all(found[200 - column, column] for column in range(10, 190))
     assert found.float().mean() < 0.02
 
@@ -49,7 +49,7 @@ def test_a_post_before_a_sky_as_blue_as_it_is_found_but_a_bluer_gap_between_clou
     photo[:, :250] = torch.tensor([-0.2, 0.2, 0.6])[:, None, None]
     photo[:, 120:250, 100:103] -= 0.3
     photo[:, 120:250, 300:303] += torch.tensor([-0.6, -0.3, 0.1])[:, None, None]
-    found = thin_before_sky(photo, moves)
+    found = thin_before_sky(photo, moves, ~moves)
     assert found[125:245, 101].all() and not found[:240, 290:312].any()
 
 
@@ -57,7 +57,7 @@ def test_a_post_before_a_sky_as_blue_as_it_is_found_but_a_bluer_gap_between_clou
 def test_what_is_not_seen_at_all_is_a_cloud(probability: float, kept: bool) -> None:
     photo, moves = shore()
     photo[:, 120:260, 200:203] = 0.7
-    assert bool(thin_before_sky(photo, moves, torch.full((30, 40), probability)).any()) == kept
+    assert bool(thin_before_sky(photo, moves, ~moves, torch.full((30, 40), probability)).any()) == kept
 
 
 @pytest.mark.parametrize("thing", ["a bird", "a soft cloud", "a level streak", "a wide tower"])
@@ -72,18 +72,25 @@ def test_other_things_are_left_alone(thing: str) -> None:
         photo[:, 247:249, 100:300] = 0.6
     else:  # thicker than what is looked for; the eye finds it
         photo[:, 100:260, 180:240] = -0.4
-    assert not thin_before_sky(photo, moves).any()
+    assert not thin_before_sky(photo, moves, ~moves).any()
 
 
 def test_the_sky_in_a_dense_crown_stands_still_with_its_branches() -> None:
     photo, moves = shore()
     photo[:, 100:251, 150:250:5] = -0.5
     photo[:, 100:251, 151:250:5] = -0.5
-    found = thin_before_sky(photo, moves)
+    found = thin_before_sky(photo, moves, ~moves)
     assert not found[130:230, 178].any(), "between two of them"
     gaps = gaps_of_crowns(found, ~moves, moves)
     assert (found | gaps)[130:230, 175:225].all()
     assert not gaps[:90].any()
+
+
+def test_a_streak_that_touches_only_moving_water_is_none() -> None:
+    photo, moves = shore()
+    photo[:, 120:200, 200:203] = 0.7
+    sky = moves & (torch.arange(H)[:, None] < 200)
+    assert not thin_before_sky(photo, sky, ~moves).any()
 
 
 def test_top_hats_are_the_contrast_of_what_is_thin() -> None:

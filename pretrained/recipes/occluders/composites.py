@@ -22,7 +22,7 @@ STATIC, SKY = 0, 1
 COLOURS = (5, 9)  # clusters of a source's colours, from which pieces with natural outlines are made
 PIECE = (0.0004, 0.04)  # of the view: the size of pieces
 KEY_NOISE, KEY_RANGE = 5.0, 0.10  # a keyed thing differs from the sky by so many deviations, then by this for sure
-LEAST_SKY = 0.03  # of a view
+LEAST_SKY, LEAST_KEYED = 0.03, 0.05  # of a view: with less, its colours are not known; nothing is cut out
 PLAIN = 0.05  # of [0, 1]: the deviation of a sky that is plain enough to be keyed
 COVERED = 0.45  # of a view, at most, is what a keyed foreground covers
 OVERSAMPLED = 3  # what is drawn
@@ -170,7 +170,7 @@ def _foreground(rng: np.random.Generator, scene: Scene, source: Scene) -> Layer 
     """All that stands before a plain sky in the source, keyed, moved until it covers less than half of the view."""
     sky = ndimage.binary_erosion((source.label == SKY).numpy(), iterations=12)
     keyed = key_sky(source, sky)
-    if keyed is None or keyed.noise > PLAIN:
+    if keyed is None or keyed.noise > PLAIN or sky.mean() < LEAST_KEYED:
         return None
     key, image = keyed.opacity, source.image
     if rng.random() < 0.35:  # hanging from above
