@@ -96,7 +96,7 @@ def test_what_stands_for_sure_enough_does_not_move(probability: float, moves: bo
 
 
 def test_a_rope_of_the_waters_colour_is_enlarged_whole() -> None:
-    photo, sky = landscape()
+    photo, _ = landscape()
     stands = torch.zeros(H // 2, W // 2)
     stands[20, :] = 1
     assert (moving(layers_of(photo, stands))[40:42, 20:-20] == 0).all()
