@@ -5,8 +5,8 @@
 
 For each fold NAME.txt of the photos DIR has an eye NAME.safetensors that was not trained on it (`folds.py` of the
 recipes writes the lists); the refiner that ships was trained on some of them. A rule stays only if masks are better
-with it on photos that it was not made on. The eye looks at each photo once; differences are paired, photo by photo, with
-standard errors. Measured on a copy of the photo, as most errors of a mask are larger than its pixels.
+with it on photos that it was not made on. The eye looks at each photo once; differences are paired, photo by photo,
+with standard errors. Measured on a copy of the photo, as most errors of a mask are larger than its pixels.
 """
 
 import math

@@ -19,7 +19,7 @@ from stylecine.picture.photo import load_photo
 MARKED = Path(__file__).parents[1] / "data/thin"
 LINES = json.loads((MARKED / "lines.json").read_text())
 # of the marked points, at most: level ropes, reeds and rails like the water, and wires in fog are found in part
-MISSED = {"bare-tree": 0.14, "jetty-dusk": 0.21, "rope-pier": 0.5, "pole-saltlake": 0.15, "wires-fog": 0.5}
+MISSED = {"boat-posts": 0.08, "jetty-dusk": 0.2, "reeds-pond": 0.08, "rope-pier": 0.8, "wires-fog": 0.3}
 
 
 def test_static_objects_keep_their_edges() -> None:
