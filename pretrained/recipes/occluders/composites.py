@@ -1,13 +1,14 @@
 """Static things pasted before water and sky, and water and sky pasted in the same way, over views of landscapes.
 
 What is pasted has a natural outline (parts of one colour of stones, bushes, animals, roofs), a keyed one (all that
-stands before a plain sky), a drawn one (posts, piers, railings, wires, twigs, boats) or none in particular (stones).
+stands before a plain sky), a drawn one (posts, piers, ropes, reeds, twigs, boats) or none in particular (stones).
 Pieces of clouds, foam and glitter are pasted too, and do not count: otherwise a pasted edge would give things away.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -59,17 +60,21 @@ class Layer:
     opacity: Tensor
 
 
+Drawn = Callable[[np.random.Generator, Scene, Scene], Layer | None]
+
+
 def add_static(rng: np.random.Generator, scene: Scene, source: Scene) -> Layer | None:
     """Something static of the source, to be pasted over what moves in the scene; None if nothing could be made."""
-    kind = rng.choice(5, p=(0.32, 0.22, 0.16, 0.16, 0.14))
+    kind = rng.choice(7, p=(0.26, 0.24, 0.11, 0.14, 0.08, 0.08, 0.09))
     if kind == 0:
         return _placed(rng, scene, source.image, _natural_piece(rng, source, moving=False))
     if kind == 1:
         return _foreground(rng, scene, source)
     if kind == 2:
         return _posts(rng, scene, source)
-    if kind == 3:
-        return _twigs(rng, scene, source)
+    if kind in (3, 4, 5):
+        drawn: tuple[Drawn, ...] = (_twigs, _ropes, _reeds)
+        return drawn[kind - 3](rng, scene, source)
     if rng.random() < 0.5:
         return _stones(rng, scene, source)
     return _placed(rng, scene, _texture(rng, source), _blob(rng, scene.label.shape))
@@ -300,27 +305,59 @@ def _sagging(points: np.ndarray, sag: float) -> np.ndarray:
     return np.concatenate([a + along * (b - a) + hung for a, b in pairwise(points)])
 
 
+def _ropes(rng: np.random.Generator, scene: Scene, source: Scene) -> Layer | None:
+    """Ropes, chains and wires that sag, one or some from the same place; thin, and twisted ones in two colours."""
+    h, w = scene.label.shape
+    spot = _spot(rng, scene, water=rng.random() < 0.75)
+    if spot is None:
+        return None
+    picture, draw = _canvas((h, w))
+    middle, width = np.array(spot[::-1]), math.exp(rng.uniform(math.log(0.6), math.log(3.5)))
+    half = np.array([w, h]) * rng.uniform(0.05, 0.8) * (1, rng.normal(0, 0.35)) * rng.choice([-1, 1])
+    first, sag = middle - half, rng.uniform(0, 0.25) * abs(float(half[0]))
+    for _ in range(int(rng.integers(1, 4))):
+        last = middle + half + rng.normal(0, 0.06, 2) * (w, h)
+        _line(draw, _sagging(np.array([first, last]), sag), width)
+        first = first + rng.normal(0, 0.02, 2) * (w, h) if rng.random() < 0.6 else first
+    layer = _dyed(rng, Layer(_texture(rng, source), _opacity(picture)))
+    if rng.random() < 0.4:
+        pace = rng.uniform(3, 9)
+        turns = torch.from_numpy(np.sin(np.add.outer(np.arange(h), np.arange(w)) * 2 * math.pi / pace)).float()
+        layer = Layer((layer.image * (1 + rng.uniform(0.1, 0.5) * turns)).clamp(0, 1), layer.opacity)
+    return layer
+
+
+def _reeds(rng: np.random.Generator, scene: Scene, source: Scene) -> Layer | None:
+    """Grass or reeds in one or some clumps, some with ears."""
+    h, w = scene.label.shape
+    spot = _spot(rng, scene, water=rng.random() < 0.75)
+    if spot is None:
+        return None
+    picture, draw = _canvas((h, w))
+    length = h * math.exp(rng.uniform(math.log(0.03), math.log(0.4)))
+    width, eared = math.exp(rng.uniform(math.log(0.6), math.log(3.0))), rng.random() < 0.3
+    spread = np.array([w * rng.uniform(0.01, 0.12), length * 0.15])
+    along = np.linspace(0, 1, 6)[:, None]
+    for _ in range(int(rng.integers(1, 5))):
+        clump, wind = np.array(spot[::-1]) + rng.normal(0, 0.08, 2) * (w, h * 0.3), rng.normal(0, 0.25)
+        for _ in range(int(rng.integers(3, 50))):
+            tall, lean = length * math.exp(rng.normal(0, 0.3)), wind + rng.normal(0, 0.2)
+            blade = clump + rng.normal(0, 1, 2) * spread + along * np.array([0, -tall])
+            blade = blade + along**2 * np.array([lean * tall, 0.3 * abs(lean) * tall])
+            _line(draw, blade, width)
+            if eared:
+                _line(draw, blade[-2:], width * rng.uniform(1.5, 4))
+    return _dyed(rng, Layer(_texture(rng, source), _opacity(picture)))
+
+
 def _twigs(rng: np.random.Generator, scene: Scene, source: Scene) -> Layer | None:
-    """Branches that divide, with or without leaves; grass; or a wire."""
+    """Branches that divide, with or without leaves."""
     h, w = scene.label.shape
     spot = _spot(rng, scene, water=rng.random() < 0.6)
     if spot is None:
         return None
     picture, draw = _canvas((h, w))
-    end, kind = np.array(spot[::-1]), rng.random()
-    if kind < 0.15:  # a wire
-        start = end + np.array([rng.choice([-1, 1]) * w, rng.uniform(-0.5, 0.5) * h])
-        other = end - (start - end) * rng.uniform(0.2, 1)
-        _line(draw, _sagging(np.array([start, other]), rng.uniform(0, 0.1) * h), rng.uniform(0.6, 1.8))
-        return _dyed(rng, Layer(_texture(rng, source), _opacity(picture)))
-    if kind < 0.35:  # grass, reeds
-        for _ in range(int(rng.integers(3, 40))):
-            root = end + rng.normal(0, 0.05, 2) * (w, h * 0.2)
-            length, lean = h * rng.uniform(0.03, 0.2), rng.normal(0, 0.3)
-            along = np.linspace(0, 1, 6)[:, None]
-            blade = root + along * np.array([0, -length]) + along**2 * np.array([lean * length, 0])
-            _line(draw, blade, rng.uniform(0.7, 2.5))
-        return _dyed(rng, Layer(_texture(rng, source), _opacity(picture)))
+    end = np.array(spot[::-1])
     leafy, budget = rng.random() < 0.6, 220
     length = h * math.exp(rng.uniform(math.log(0.08), math.log(0.5)))
     angle = rng.uniform(0, 2 * math.pi)
@@ -391,15 +428,18 @@ def _texture(rng: np.random.Generator, source: Scene) -> Tensor:
 
 
 def _dyed(rng: np.random.Generator, layer: Layer) -> Layer:
-    """In one colour, to some degree, with one side in the light, as thin things are; some are silhouettes."""
+    """In one colour, to some degree, with one side in the light, as thin things are; some dark, some sunlit."""
     inside = layer.opacity > 0.5
     if not bool(inside.any()):
         return layer
     mean = layer.image[:, inside].mean(1)[:, None, None]
     flat = rng.uniform(0, 1) ** 0.5
     image = layer.image + flat * (mean - layer.image)
-    if rng.random() < 0.3:
+    shade = rng.random()
+    if shade < 0.3:
         image = image * rng.uniform(0.05, 0.5)
+    elif shade < 0.5:  # in the sun
+        image = image * rng.uniform(1.2, 2.4) + torch.tensor((0.1, 0.05, 0.0))[:, None, None] * rng.uniform(0, 1)
     side = layer.opacity - _moved(layer.opacity[None], 0, int(rng.choice([-2, -1, 1, 2])))[0]
     return Layer((image * (1 + rng.uniform(0, 0.5) * side)).clamp(0, 1), layer.opacity)
 
