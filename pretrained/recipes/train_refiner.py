@@ -4,8 +4,9 @@
     python pretrained/recipes/train_refiner.py --photos .pack/views --minutes 60
     python pretrained/recipes/train_refiner.py --export pretrained/refiner.safetensors
 
-The loss is cross-entropy, bounded where only a label says that a place moves (Zhang and Sabuncu 2018), and soft Dice.
-One view in HELD_OUT measures it: others may show the same photo, so that figures that count are those of the product.
+It begins as the eye, or goes on from a refiner (`--start`). The loss is cross-entropy, bounded where only a label says
+that a place moves (Zhang and Sabuncu 2018), and soft Dice. One view in HELD_OUT measures it: others may show the same
+photo, so that figures that count are those of the product.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from common import Run, Training, arguments, averaged, save_weights
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from stylecine.networks.refiner import Refiner
@@ -78,7 +80,7 @@ def refining_loss(logits: Tensor, static: Tensor, weight: Tensor, doubtful: Tens
     entropy = F.binary_cross_entropy_with_logits(logits, static, reduction="none")
     bounded = (1 - torch.sigmoid(-logits).clamp_min(1e-6) ** TRUST) / TRUST
     weight = torch.where((static > 0.5) & (weight > SURE), THIN_FACTOR * weight, weight)
-    clear, found = weight * (weight > SURE), logits.sigmoid()
+    clear, found = weight * ((weight > SURE) & ~doubtful), logits.sigmoid()
     both, either = (clear * found * static).sum((1, 2)), (clear * (found + static)).sum((1, 2))
     dice = 1 - (2 * both + 50) / (either + 50)
     return (torch.where(doubtful, bounded, entropy) * weight).sum() / weight.sum().clamp_min(1) + 0.5 * dice.mean()
@@ -99,15 +101,20 @@ def mistakes(network: Refiner, views: list[dict[str, np.ndarray]]) -> dict[str, 
 
 
 def main() -> None:
-    options = arguments(__doc__, ".runs/refiner", export=True, batch=8).parse_args()
+    parser = arguments(__doc__, ".runs/refiner", export=True, batch=8)
+    parser.add_argument("--start", type=Path, help="weights to go on from")
+    options = parser.parse_args()
     if options.export:
         save_weights(averaged(options.out / "state.pt"), options.export, Refiner)
         return
     run, rng = Run(options), np.random.default_rng(options.seed)
     views = Views(options.photos, rng)
-    network = Refiner().to(run.device)
+    network = Refiner()
     nn.init.zeros_(network.leave.weight)  # it begins as the eye
-    training = Training(run, network, rate=2e-3, weight_decay=1e-4, half_life=100)
+    if options.start:
+        network.load_state_dict(load_file(options.start))
+    network.to(run.device)
+    training = Training(run, network, rate=2e-3, weight_decay=1e-4, half_life=300)
     run.restart_clock()
 
     def loss() -> Tensor:
