@@ -18,7 +18,6 @@ from stylecine.perception import see
 # What takes long for pictures of any size: as it is shipped, and in most tests.
 QUICK = {
     (see, "SHORT_SIDE"): (see.SHORT_SIDE, 96),
-    (see, "MIRRORED_SHORT_SIDE"): (see.MIRRORED_SHORT_SIDE, 64),
     (gif, "CELL"): (gif.CELL, 16),
 }
 HEIGHT, WIDTH = 72, 96

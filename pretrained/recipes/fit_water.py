@@ -25,7 +25,7 @@ from torch import Tensor
 
 from stylecine.networks.eye import FOAM, KINDS, Eye
 from stylecine.ops.image import network_size, resize
-from stylecine.perception.see import MIRRORED_SHORT_SIDE, SHORT_SIDE
+from stylecine.perception.see import MIRRORED, SHORT_SIDE
 
 LONG_SIDE = 1024  # of the photos
 RIDGE = 0.03  # weight of the squared coefficients, in units of the features' standard deviations
@@ -50,7 +50,7 @@ def stretches_of(photos: list[EyePhoto], eye: Eye) -> list[Stretch]:
         image = photo.sample.photo.float() / 127.5 - 1
         with autocast(image.device):
             views = [eye.backbone(resize(view, network_size(view.shape[1:], short))[None])[-2:]
-                     for view, short in ((image, SHORT_SIDE), (image.flip(2), MIRRORED_SHORT_SIDE))]
+                     for view, short in ((image, SHORT_SIDE), (image.flip(2), MIRRORED * SHORT_SIDE))]
         for kind, foam, place in photo.stretches:
             means = torch.stack([mean_over(where, view) for view, where in
                                  zip(views, (place, place.flip(1)), strict=True)])

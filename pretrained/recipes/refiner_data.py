@@ -31,14 +31,13 @@ from torch import Tensor
 from stylecine.engine.model_networks import Networks
 from stylecine.networks.eye import CLASSES
 from stylecine.ops.image import dilate
-from stylecine.perception import see as seeing
 from stylecine.perception.edges import like_static
-from stylecine.perception.see import eye_maps
+from stylecine.perception.see import SHORT_SIDE, eye_maps
 from stylecine.perception.thin import step_across, thin_before_sky, top_hats
 
 SIDE = 640  # pixels of a view
 EYE_SIDES = (416, 416, 416, 512, 640)  # at which the eye sees it: mostly as it sees a photo of 1024 pixels
-COMPOSITE, OUTLINED, STILL = 0.5, 0.2, 0.15  # of the views; of the others, near outlined things and of stills
+COMPOSITE, OUTLINED, STILL = 0.5, 0.3, 0.15  # of the views; of the others, near outlined things and of stills
 RELIT, TINTED, WORSE = 0.15, 0.2, 0.7
 STATICS, MOVINGS, STILL_SOURCES = (2, 7), (0, 3), 0.3
 LEAST_MOVING = 0.12  # of what things are pasted into
@@ -218,9 +217,7 @@ def main() -> None:
         known = photos.composite() if rng.random() < COMPOSITE else photos.photo()
         image = photometric(rng, known.image) if rng.random() < WORSE else known.image
         known = replace(known, image=(image.clamp(0, 1) * 255).round() / 255)
-        seeing.SHORT_SIDE = int(rng.choice(EYE_SIDES))
-        seeing.MIRRORED_SHORT_SIDE = int(seeing.SHORT_SIDE * 0.65) // 32 * 32
-        maps = eye_maps(known.image * 2 - 1, eye)[None]
+        maps = eye_maps(known.image * 2 - 1, eye, rng.choice(EYE_SIDES) / SHORT_SIDE)[None]
         known = with_thin(known, F.interpolate(maps, (SIDE, SIDE), mode="bilinear", align_corners=False)[0])
         maps = F.interpolate(maps, (SIDE // 2, SIDE // 2), mode="bilinear", align_corners=False)[0]
         np.savez(

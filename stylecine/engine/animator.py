@@ -17,7 +17,7 @@ from stylecine.edits.model import Style
 from stylecine.engine.cinemagraph import Cinemagraph
 from stylecine.engine.framing import framed, is_around_motion
 from stylecine.engine.landscape import move_landscape
-from stylecine.engine.loop_warnings import cloth_warning, is_surely_known, mask_warning
+from stylecine.engine.loop_warnings import cloth_warning, mask_warning
 from stylecine.engine.model_networks import Networks
 from stylecine.engine.resolve import MovingParts, looks_for_cloth, resolve, resolve_style
 from stylecine.engine.scene import Latents, PendingLatents, Scene
@@ -41,6 +41,7 @@ from stylecine.options import (
 from stylecine.perception.layers import moving
 from stylecine.perception.look import look
 from stylecine.perception.scenery import Scenery, moving_in
+from stylecine.perception.see import QUICK
 from stylecine.picture.inversion import ProgressCallback, invert, refinement_steps
 from stylecine.picture.overlay import Overlay
 from stylecine.picture.photo import Source, read_photo
@@ -78,30 +79,26 @@ class Animator(Networks):
         size: Size = 1024,
         refine: int = 0,
         seed: int = 0,
-        needs_latents: Callable[[np.ndarray], bool] | None = None,
+        quick: bool = False,
         progress: Progress | None = None,
     ) -> Scene:
-        """As `invert`, in about two thirds of the time: the latents are found by `complete`, or when something needs
-        them, as `save` does and loops with warp dfw or a detail below 1.
+        """As `invert`, in about two thirds of the time: the latents are found when something needs them, as `save` does
+        and loops with warp dfw or a detail below 1.
 
-        needs_latents: asked about the photo uint8 [H,W,3]; where it says so, the latents are found at once.
+        quick: what moves is looked for in smaller copies of the photo, for a first impression.
         """
         stages = Stages(progress, self.device)
         scene, image = self._empty_scene(photo, size, refine, seed, stages)
-        if needs_latents is not None:
-            with stages.stage("inversion"):
-                doubtful = needs_latents(scene.photo)
-            scene = self._with_latents(scene, image, stages) if doubtful else scene
-        return self._with_what_moves(scene, lambda: look(image, self.eye, self.refiner), stages)
+        scale = QUICK if quick else 1.0
+        return self._with_what_moves(scene, lambda: look(image, self.eye, self.refiner, scale), stages)
 
     def scene_for(self, options: RenderOptions, photo: Source, **inversion: Any) -> Scene:
-        """For a loop of these options: with latents only if they need them, or if a warning may. inversion: of
-        `invert`. Of cloth that is not found nothing is made, so its latents can wait."""
-        if options.subject == CLOTH:
-            return self.begin(photo, **inversion)
-        if inversion["refine"] or options.warp == "dfw" or options.detail < 1:
-            return self.invert(photo, **inversion)
-        return self.begin(photo, needs_latents=lambda picture: not is_surely_known(picture, self), **inversion)
+        """For a loop of these options: with latents only if they need them. inversion: of `invert`.
+
+        Of cloth that is not found nothing is made, so its latents can wait.
+        """
+        generated = inversion["refine"] or options.warp == "dfw" or options.detail < 1
+        return (self.invert if generated and options.subject != CLOTH else self.begin)(photo, **inversion)
 
     def _with_what_moves(self, scene: Scene, find: Callable[[], Scenery], stages: Stages) -> Scene:
         with stages.stage("mask"):
@@ -110,19 +107,6 @@ class Animator(Networks):
             motion = predict_motion(scenery)
         release_freed()
         return replace(scene, layers=scenery.layers, mask=moving(scenery.layers), scenery=scenery, motion=motion)
-
-    @torch.no_grad()
-    @with_usual_defaults
-    def complete(self, scene: Scene, *, progress: Progress | None = None) -> Scene:
-        """A scene of `begin` as `invert` would have made it."""
-        if scene.is_inverted:
-            return scene
-        stages = Stages(progress, self.device)
-        stages.timings.update(scene.timings)
-        image = to_tensor(scene.photo).to(self.device)
-        scene = self._with_latents(scene, image, stages)
-        release_freed()
-        return scene
 
     def _empty_scene(self, photo: Source, size: Size, refine: int, seed: int, stages: Stages) -> tuple[Scene, Tensor]:
         """A scene in which nothing moves, without latents, and its photo [3,H,W] in [-1,1]."""

@@ -11,19 +11,14 @@ from stylecine.cloth.find import FoundCloth
 from stylecine.edits.model import Paint
 from stylecine.engine.model_networks import Networks
 from stylecine.engine.resolve import MovingParts, is_cloth_marked
-from stylecine.engine.scene import Scene, likeness
-from stylecine.ops.image import box_means, fast_dtype, fit_short_side, resize, to_tensor, to_uint8
+from stylecine.engine.scene import Scene
+from stylecine.ops.image import box_means, fit_short_side, resize
 from stylecine.ops.regions import Region
 from stylecine.options import AUTO, CLASSES, SKY, RenderOptions
 from stylecine.perception.doubt import doubtful_regions, left_out_regions, torn_regions
 from stylecine.perception.layers import moving
-from stylecine.picture.inversion import invert
 
-MIN_PHOTO_LIKENESS = 29.0  # dB: photos are above, text, noise and patterns below (docs/notes/networks.md)
 MIN_KNOWN_LIKENESS = 31.5  # dB: below it what the generator adds differs visibly from the photo
-# The likeness of six crops of a photo, side by side, is known in a tenth of a second. For 90 photos, noise, patterns
-# and text it was up to 6 dB higher than that of the whole.
-CROP, CROPS, MIN_CROPS_LIKENESS = 128, (2, 3), 35.0
 MIN_MOVING_SHARE = 0.01  # of the frame: landscapes have 0.16 or more of sky and water
 # Levels of 255 by which moving pixels differ from their surroundings, in the mean; over how many pixels, at a short
 # side of 512. Clear and white skies have less.
@@ -48,28 +43,9 @@ def quality_warning(
         return "What moves is nearly plain, such as a clear sky, so hardly any motion is seen; try another photo."
     if predicted and changing is not None and changing() < MIN_SEEN_SHARE:
         return "What moves hardly changes, so hardly any motion is seen; try the pace lively, or another photo."
-    # A scene without latents is one that `is_surely_known`, or that says so when it has them.
-    if predicted and scene.is_inverted and scene.likeness < MIN_PHOTO_LIKENESS:
-        return "This may not be a photo of a landscape, so the wrong parts may move; give a mask, or paint what should."
     if generated and scene.likeness < MIN_KNOWN_LIKENESS:
         return "The model does not know pictures like this, so what it adds may look wrong; try detail 1 and msdfw."
     return ""
-
-
-@torch.no_grad()
-def is_surely_known(photo: np.ndarray, nets: Networks) -> bool:
-    """Whether a photo uint8 [H,W,3] would raise no likeness warning by `quality_warning`, told without its latents."""
-    height, width = photo.shape[:2]
-    rows, columns = CROPS if width >= height else reversed(CROPS)
-    if height < rows * CROP or width < columns * CROP:
-        return False
-    tops, lefts = (
-        [(side - CROP) * (2 * i + 1) // (2 * n) for i in range(n)] for side, n in ((height, rows), (width, columns))
-    )
-    crops = np.vstack([np.hstack([photo[y : y + CROP, x : x + CROP] for x in lefts]) for y in tops])
-    image = to_tensor(crops).to(nets.device)
-    made = invert(image, nets.generator, nets.encoder, dtype=fast_dtype(nets.device)).reconstruction
-    return likeness(to_uint8(made).cpu().numpy(), crops) >= MIN_CROPS_LIKENESS
 
 
 def changing_share(frames: Iterable[np.ndarray], photo: np.ndarray) -> float:

@@ -37,7 +37,7 @@ def fit_short_side(size: Sequence[int], short: int) -> tuple[int, int]:
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
-def network_size(size: Sequence[int], short: int) -> tuple[int, int]:
+def network_size(size: Sequence[int], short: float) -> tuple[int, int]:
     """(H, W) for a network trained at that short side: multiples of 32; panoramas beyond 4:1 are squeezed."""
     scale = short / min(size)
     h, w = (max(32, round(min(n * scale, MAX_ASPECT * short) / 32) * 32) for n in size)

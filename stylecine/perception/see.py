@@ -15,9 +15,11 @@ from stylecine.networks.eye import Sight
 from stylecine.networks.refiner import CELL
 from stylecine.ops.image import fast_dtype, fit_short_side, network_size, resize
 
-# Pixels on the short sides of the copies that the eye sees. What it says of the two is less alike if they differ, so
-# their mean is better than that of two large ones, for less than three quarters of the work.
-SHORT_SIDE, MIRRORED_SHORT_SIDE = 640, 416
+SHORT_SIDE = 640  # pixels of the copy that the eye sees
+QUICK = 0.5  # of that, for a first impression
+# And of it, the mirror image's. What the eye says of the two is less alike if they differ, so their mean is better than
+# that of two large ones, for less than three quarters of the work.
+MIRRORED = 0.65
 REFINED_SHORT_SIDE = 1024  # of the copy that the refiner sees, at most,
 LEAST_REFINED_SIDE = 512  # and at least: small photos are enlarged, as they are for the eye
 MOST_REFINED = 4_000_000  # pixels of it: panoramas are shrunk
@@ -46,9 +48,9 @@ class Seen:
 
 
 @torch.inference_mode()
-def see(photo: Tensor, eye: EyeNetwork, refiner: RefinerNetwork) -> Seen:
-    """photo [3,H,W] in [-1,1]."""
-    straight, mirrored = _look(photo, eye)
+def see(photo: Tensor, eye: EyeNetwork, refiner: RefinerNetwork, scale: float = 1.0) -> Seen:
+    """photo [3,H,W] in [-1,1]. scale: of the copies that the eye sees."""
+    straight, mirrored = _look(photo, eye, scale)
     maps = _maps(straight, mirrored)
     sides = torch.tensor([-1.0, 1.0], device=photo.device)[:, None, None]
     return Seen(
@@ -61,24 +63,24 @@ def see(photo: Tensor, eye: EyeNetwork, refiner: RefinerNetwork) -> Seen:
 
 
 @torch.inference_mode()
-def eye_maps(photo: Tensor, eye: EyeNetwork) -> Tensor:
+def eye_maps(photo: Tensor, eye: EyeNetwork, scale: float = 1.0) -> Tensor:
     """What a refiner is given of a photo [3,H,W] in [-1,1]: [6,h,w], probabilities of static, of CLASSES, and that
     something stands before water or sky."""
-    return _maps(*_look(photo, eye))
+    return _maps(*_look(photo, eye, scale))
 
 
-def _look(photo: Tensor, eye: EyeNetwork) -> tuple[Sight, Sight]:
+def _look(photo: Tensor, eye: EyeNetwork, scale: float) -> tuple[Sight, Sight]:
     """What the eye says of a photo, and of its smaller mirror image."""
     dtype = fast_dtype(photo.device)
 
-    def sight(image: Tensor, short: int) -> Sight:
+    def sight(image: Tensor, short: float) -> Sight:
         small = resize(image, network_size(image.shape[-2:], short))
         with torch.inference_mode(), torch.autocast(photo.device.type, dtype, enabled=dtype != torch.float32):
             return eye(small[None])
 
     with another_thread(photo.device, "stylecine-mirror") as submit:  # no network keeps all cores busy by itself
-        ahead = submit(lambda: sight(photo.flip(2), MIRRORED_SHORT_SIDE))
-        return sight(photo, SHORT_SIDE), ahead.result()
+        ahead = submit(lambda: sight(photo.flip(2), MIRRORED * scale * SHORT_SIDE))
+        return sight(photo, scale * SHORT_SIDE), ahead.result()
 
 
 def _maps(straight: Sight, mirrored: Sight) -> Tensor:

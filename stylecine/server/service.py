@@ -180,9 +180,9 @@ class Service:
         second of another photo."""
         id = row["id"]
         upload, cine = self.store.upload(id), self.store.cine(id)
-        request = {"task": "scene", "scene": id, "upload": str(upload), "cine": str(cine)}
+        request = {"task": "scene", "scene": id, "upload": str(upload), "cine": str(cine), "first": first}
         request |= {"max_size": self.settings.size} | {name: row[name] for name in ("name", "size", "refine")}
-        if first is not None and not await self._begin_scene(id, request | {"task": "begin", "first": first}):
+        if first is not None and not await self._begin_scene(id, request | {"task": "begin"}):
             return
         job = self._new_scene_job(id, request, delay=NEW_SCENE_DELAY)
         with self._unfinished(id, job):
@@ -192,7 +192,7 @@ class Service:
             await self._end_scene(id, changes)
 
     async def _begin_scene(self, id: str, request: dict[str, Any]) -> bool:
-        """Finds what moves in a photo, and makes the loop that can be read before the rest; whether to go on."""
+        """Makes the loop that can be read before the scene; whether to go on."""
         output = self.store.temporary(".pack")
         job = self._new_scene_job(id, request | {"output": str(output)}, interrupts=True)
         with self._unfinished(id, job):

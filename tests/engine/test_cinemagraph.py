@@ -372,16 +372,6 @@ def shown_as(picture: np.ndarray, scene: Scene) -> Scene:
     return replace(scene, inversion=replace(scene.latents, reconstruction=picture))
 
 
-def test_a_predicted_mask_on_a_non_photo_gets_a_warning(loop: Cinemagraph) -> None:
-    predicted = replace(loop, settings={**loop.settings, "mask": "found"})
-    assert predicted.warning.startswith("This may not be a photo of a landscape") and "\n" not in predicted.warning
-    known = replace(predicted, scene=shown_as(loop.scene.photo, loop.scene))
-    assert known.warning == "" and known.report()["warning"] is None
-    known.scene.__dict__["likeness"] = 30.1  # dB: a river between houses, under clouds
-    assert known.warning == ""
-    assert loop.warning == "", "a given mask says what moves"
-
-
 def test_a_plain_sky_gets_a_warning(loop: Cinemagraph) -> None:
     found = replace(loop, settings={**loop.settings, "mask": "found"})
     plain = np.full_like(loop.scene.photo, 250)

@@ -253,28 +253,20 @@ def test_progress_reports_every_stage_and_timings_contain_it(
     loop = animate(photo, model=small_model, progress=lambda *news: told.append(news), **given)
     stages = list(dict.fromkeys(stage for stage, _, _ in told))
     assert stages == list(loop.timings)
-    assert stages == ["photo", "weights", "inversion", "mask", "motion", "plate", "loop"]
+    assert stages == ["photo", "weights", "mask", "motion", "plate", "loop"]
     assert all((stage, 1, 1) in told for stage in stages)
     assert all(seconds >= 0 for seconds in loop.timings.values())
 
 
 def test_only_what_needs_latents_waits_for_them(
-    photo: np.ndarray,
-    small_model: Path,
-    animator: Animator,
-    scene: Scene,
-    given: Given,
-    monkeypatch: pytest.MonkeyPatch,
+    photo: np.ndarray, small_model: Path, animator: Animator, scene: Scene, given: Given
 ) -> None:
-    """Of a photo that the generator surely knows. The frames are those of an inverted scene."""
-    monkeypatch.setattr("stylecine.engine.animator.is_surely_known", lambda *_: True)
+    """The frames are those of an inverted scene."""
     loop, whole = animate(photo, model=small_model, **given), animator.render(scene, **given)
     assert not loop.scene.is_inverted and whole.scene.is_inverted
     assert all(map(np.array_equal, loop, whole))
     assert np.array_equal(loop.scene.reconstruction, whole.scene.reconstruction)
     assert animate(photo, model=small_model, **given, detail=0.5).scene.is_inverted
-    monkeypatch.undo()
-    assert animate(photo, model=small_model, **given).scene.is_inverted, "random weights know no picture"
 
 
 def test_timings_have_the_reading_of_the_photo(

@@ -51,7 +51,8 @@ def test_the_eye_sees_two_copies_of_known_sizes() -> None:
         return sees_the_left(photos)
 
     see(picture(), remembers, as_the_eye)
-    assert sorted(min(shape[2:]) for shape in shapes) == [seeing.MIRRORED_SHORT_SIDE, seeing.SHORT_SIDE]
+    mirrored, straight = sorted(min(shape[2:]) for shape in shapes)
+    assert straight == seeing.SHORT_SIDE and 0.6 < mirrored / straight < 0.7
 
 
 def test_the_refiner_sees_the_photo_in_whole_cells() -> None:

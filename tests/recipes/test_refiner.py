@@ -68,8 +68,6 @@ def test_views_are_made_and_trained_on(recipe, tmp_path: Path, monkeypatch: pyte
     smoke = recipe("smoke")
     smoke.make_photos(tmp_path / "photos", [RECIPES.parents[1] / f"examples/{name}.jpg" for name in ("sea", "lake")])
     data, train = recipe("refiner_data"), recipe("train_refiner")
-    for name in ("SHORT_SIDE", "MIRRORED_SHORT_SIDE"):  # they are put back afterwards
-        monkeypatch.setattr(data.seeing, name, getattr(data.seeing, name))
     monkeypatch.setattr("sys.argv", ["", str(tmp_path / "photos"), "--out", str(tmp_path / "views"), "--views", "3"])
     data.main()
     with np.load(tmp_path / "views/0-00002.npz") as view:
