@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Unpack
@@ -13,18 +12,10 @@ from stylecine.engine.animator import Animator
 from stylecine.engine.scene import Scene
 from stylecine.explanation.evidence import gather
 from stylecine.explanation.page import explanation_html
-from stylecine.explanation.shell import Source as Named
 from stylecine.machine.atomic import atomic_write, check_destination, translate_os_errors
 from stylecine.machine.defaults import with_usual_defaults
 from stylecine.machine.progress import Progress
-from stylecine.options import (
-    RenderArguments,
-    RenderOptions,
-    Size,
-    check_device,
-    check_inversion_options,
-    format_size,
-)
+from stylecine.options import RenderArguments, RenderOptions, Size, check_device, check_inversion_options
 from stylecine.picture.photo import Source
 
 
@@ -42,7 +33,7 @@ def explain(
     **options: Unpack[RenderArguments],
 ) -> Path:
     """Writes a self-contained HTML page on a photo's loop: what was predicted and how surely, what was measured, and
-    what to do about it, with commands to copy. Returns its path.
+    what to do about it, with options to copy. Returns its path.
 
     photo: as in `animate`; or a Scene, or the path of a .cine file, whose edits count, and which size, refine and seed
     do not concern. options: those of the loop, as in `animate`. Where `animate` raises NothingMoves, the page says what
@@ -61,9 +52,8 @@ def explain(
         name = (scene.source.name if scene.source else None) or cine
     else:
         scene = animator.invert(loaded, size=size, refine=refine, seed=seed, progress=progress)
-        scene = replace(scene, settings={**scene.settings, "size": format_size(size)})
         name = name or (scene.source.name if scene.source else None) or "photo.jpg"
-    page = explanation_html(gather(animator, scene, chosen, progress), Named(name, cine), fspath(model))
+    page = explanation_html(gather(animator, scene, chosen, progress), name, cine)
     with atomic_write(target) as part, translate_os_errors(target):
         part.write_text(page, encoding="utf-8", newline="\n")
     return Path(path)

@@ -39,8 +39,8 @@ STAGES = {  # all that the engine reports, in the order of a piece of work that 
     "style": Stage(0.3, "Finding the style"),
     "weather": Stage(0.2, "Making the weather"),
     "evidence": Stage(1.0, "Comparing predictions"),
-    "video": Stage(6.0, "Rendering frames"),
     "measures": Stage(5.0, "Measuring the loop"),
+    "video": Stage(6.0, "Rendering frames"),
     "saving": Stage(0.5, "Saving the scene"),
 }
 
@@ -61,7 +61,7 @@ def _seconds(*names: str) -> dict[str, float]:
 SCENE = _seconds("photo", "weights", "inversion", "mask", "motion")
 LOOP = _seconds("motion", "cloth", "plate", "loop", "plants", "style", "weather")
 FILE = _seconds("video")
-EXPLANATION = _seconds("evidence", "video", "measures")
+EXPLANATION = _seconds("evidence", "measures")
 MEASURES = _seconds("measures")
 
 

@@ -24,7 +24,6 @@ from stylecine.quality.blockmatch import Blocks, blur, track
 from stylecine.quality.opticalflow import optical_flow
 
 GOALS: dict[str, tuple[float, float]] = {
-    "left_out": (0.0, 0.1),
     "moved_error": (0.0, 0.25),
     "travel": (0.02, math.inf),
     "vividness_moving": (0.85, 1.0),

@@ -26,7 +26,6 @@ from stylecine.engine.wind_dial import WindDial
 from stylecine.errors import NothingMoves, PhotoError, TooLarge, printable
 from stylecine.explanation.evidence import gather
 from stylecine.explanation.page import explanation_html
-from stylecine.explanation.shell import Source
 from stylecine.machine.atomic import atomic_write
 from stylecine.machine.progress import Progress
 from stylecine.machine.threads import one_thread
@@ -255,7 +254,7 @@ class Worker:
         options = self._options(request)
         scene, name = self._edited(request), request["name"]
         evidence = gather(self.animator, scene, options, progress, short=min(request["size"], *scene.photo.shape[:2]))
-        page = explanation_html(evidence, Source(name, f"{Path(name).stem}.cine"))
+        page = explanation_html(evidence, name, f"{Path(name).stem}.cine")
         Path(request["output"]).write_text(page, encoding="utf-8", newline="\n")
         return {}
 
