@@ -12,10 +12,16 @@ import torch.nn.functional as F
 from scipy import ndimage
 from torch import Tensor
 
+from stylecine.ops.image import dilate
+from stylecine.perception.thin import step_across, top_hats
 from stylecine.quality.measures import without_margin
 
+SKY_LABEL = 1
 WATER_LABELS = (2, 3)  # water and falls
 LEAST_STRETCH = 0.003  # of a photo: a smaller stretch of water is not counted
+BY_STATIC, LEAST_SKY = 0.025, 500  # of the short side: where ghosts are looked for; pixels of sky, or there are none
+GHOST_RADIUS = 0.003  # of the short side: half the width of a twig
+GHOST_CONTRAST, GHOST_STEP = 0.2, 0.5  # of [-1, 1]: from the sky on both sides; of that, across two pixels
 
 
 def static_kept(mask: Tensor, label: np.ndarray) -> float:
@@ -43,6 +49,25 @@ def stretch_recalls(moves: np.ndarray, label: np.ndarray) -> list[float]:
     sizes, kept = (np.bincount(numbers[place], minlength=numbers.max() + 1) for place in (numbers > 0, moves))
     lower = np.setdiff1d(np.nonzero(sizes >= max(1, LEAST_STRETCH * label.size))[0], numbers[0])
     return [float(kept[n] / sizes[n]) for n in lower]
+
+
+def ghosts(moves: Tensor, photo: Tensor, label: np.ndarray) -> float:
+    """Of the sky close to what is labelled static, the share that moves, bool [H,W], and is thin, sharp and unlike both
+    sides: tips of twigs that labels leave out, and that would drift off. NaN where there is hardly any such sky.
+
+    photo: [3,H,W] in [-1,1].
+    """
+    short = min(label.shape)
+    static, sky = torch.from_numpy(label == 0), torch.from_numpy(label == SKY_LABEL)
+    close = dilate(static, max(2, round(BY_STATIC * short)))
+    pixels = int((close & sky).sum())
+    if pixels < LEAST_SKY:
+        return math.nan
+    grey = photo.mean(0)
+    contrast = torch.maximum(*top_hats(grey, max(2, round(GHOST_RADIUS * short))))
+    sharp = dilate(step_across(grey), 1) > GHOST_STEP * contrast
+    found = close & dilate(sky, 2) & moves & sharp & (contrast > GHOST_CONTRAST)
+    return int(found.sum()) / pixels
 
 
 def boundary_f(mask: Tensor, label: np.ndarray, tolerance: float = 4.0) -> float:

@@ -1,4 +1,4 @@
-"""The predicted mask against labels: areas, borders, classes.
+"""What moves in a loop by default, against labels: areas, stretches of water, borders, classes, ghosts of twigs.
 
     python -m benchmarks.studies.masks PHOTOS --split PHOTOS/val.txt --precise PHOTOS/labels_precise
 
@@ -16,17 +16,17 @@ import torch
 from tqdm import tqdm
 
 from benchmarks.machine import machine
-from benchmarks.mask_measures import boundary_f, false_positive_area, mask_iou
+from benchmarks.mask_measures import boundary_f, false_positive_area, ghosts, mask_iou, stretch_recalls
 from benchmarks.photos import Photo, load_networks, photo_parser, read_label, selected_photos
 from benchmarks.tables import save, table
 from stylecine.engine.model_networks import Networks
 from stylecine.ops.image import to_tensor
-from stylecine.perception.layers import moving, segment
-from stylecine.perception.see import see
+from stylecine.perception.layers import moving
+from stylecine.perception.look import look
 from stylecine.picture.photo import load_photo
 
 NOTHING_LABELLED = 0.01  # of the photo: with less, nothing counts as moving
-FIGURES = ("iou", "iou_precise", "boundary_f", "classes", "false_area", "seconds")
+FIGURES = ("iou", "recall", "iou_precise", "boundary_f", "classes", "ghosts", "false_area", "seconds")
 
 Row = dict[str, Any]
 
@@ -49,14 +49,18 @@ def measure(photo: Photo, precise: Path | None, networks: Networks) -> Row:
     size = (picture.shape[0], picture.shape[1])
     start = perf_counter()
     image = to_tensor(picture)
-    layers = segment(image, see(image, networks.eye, networks.refiner))
+    scenery = look(image, networks.eye, networks.refiner)
     seconds = perf_counter() - start
     assert photo.label is not None
-    label, mask = read_label(photo.label, size), moving(layers)
+    label, mask = read_label(photo.label, size), scenery.eroded.moves
     row: Row = {"photo": photo.name, "false_area": false_positive_area(mask, label), "seconds": seconds}
     if (label > 0).mean() < NOTHING_LABELLED:
         return row
-    row |= {"iou": mask_iou(mask, label), "classes": _right_class(layers, label)}
+    row |= {"iou": mask_iou(mask, label), "classes": _right_class(scenery.layers, label)}
+    if recalls := stretch_recalls(mask.numpy() > 0.5, label):
+        row |= {"recall": float(np.mean(recalls)), "stretches": len(recalls)}
+    if not math.isnan(share := ghosts(mask > 0.5, image, label)):
+        row |= {"ghosts": share}
     path = precise / f"{photo.name}.png" if precise else None
     if path is not None and path.is_file():
         close = read_label(path, size)

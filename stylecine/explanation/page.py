@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 from scipy import ndimage
 from torch import Tensor
 
-from stylecine.engine.loop_warnings import MIN_PHOTO_LIKENESS
+from stylecine.engine.loop_warnings import MIN_KNOWN_LIKENESS
 from stylecine.errors import printable
 from stylecine.explanation.advice import LETTERS, Finding, advise, freeze_option, heading
 from stylecine.explanation.evidence import Evidence
@@ -51,7 +51,7 @@ MEASURES = {  # and their meanings
     "psnr": "how close its pixels are (peak signal-to-noise ratio), dB; more is closer",
     "likeness": "the same for coarse shapes alone, dB",
 }
-PAGE_GOALS = GOALS | {"likeness": (MIN_PHOTO_LIKENESS, math.inf)}
+PAGE_GOALS = GOALS | {"likeness": (MIN_KNOWN_LIKENESS, math.inf)}
 REGION = ("region", "class", "of the photo", "px/s, median", "direction", "contradiction", "seen to move", "smooth")
 
 

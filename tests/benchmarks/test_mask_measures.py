@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.mask_measures import boundary_f, false_positive_area, mask_iou, static_kept, stretch_recalls
+from benchmarks.mask_measures import boundary_f, false_positive_area, ghosts, mask_iou, static_kept, stretch_recalls
 
 
 def test_mask_figures() -> None:
@@ -56,3 +56,18 @@ def test_each_stretch_of_water_counts_alike_and_none_that_is_sky() -> None:
     assert len(stretch_recalls(moves, label)) == 2
     label[:30, :50] = 2
     assert len(stretch_recalls(moves, label)) == 1
+
+
+def test_a_twig_that_moves_with_the_sky_is_a_ghost_and_a_soft_cloud_is_none() -> None:
+    label = np.ones((400, 400), np.uint8)
+    label[300:] = 0
+    photo, moves = torch.full((3, 400, 400), 0.8), torch.from_numpy(label == 1)
+    photo[:, 300:] = -0.8
+    assert ghosts(moves, photo, label) == 0
+    photo[:, 290:300, 100:102] = -0.8  # the tip of a twig, 2 of 400 columns
+    assert ghosts(moves, photo, label) == pytest.approx(2 / 400, rel=0.3)
+    moves[290:300, 99:103] = False
+    assert ghosts(moves, photo, label) == 0, "it stands"
+    photo[:, 280:300, 200:260] -= 0.4 * torch.hann_window(60)
+    assert ghosts(moves, photo, label) == 0
+    assert math.isnan(ghosts(moves, photo, np.ones_like(label)))

@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -200,12 +199,16 @@ def test_a_scene_that_has_only_begun_moves_as_the_whole_one(photo: np.ndarray, l
     assert not begun.is_inverted and whole.is_inverted and begun.settings == whole.settings
 
 
-def test_a_first_impression_looks_at_smaller_copies(photo: np.ndarray, animator: Animator) -> None:
-    asked: list[tuple[int, ...]] = []
+def test_a_first_impression_looks_at_smaller_copies(
+    photo: np.ndarray, animator: Animator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stylecine.perception.see.SHORT_SIDE", 192)
+    monkeypatch.setattr("stylecine.engine.animator.QUICK", 0.5)
+    asked: list[int] = []
     eye = animator.eye
-    with patch.object(Animator, "eye", lambda image: asked.append(tuple(image.shape[-2:])) or eye(image)):
-        moves = [animator.begin(photo, quick=quick).mask for quick in (True, False)]
-    assert sorted(min(size) for size in asked) == [32, 32, 64, 96] or sorted(min(s) for s in asked)==1
+    monkeypatch.setitem(vars(animator), "eye", lambda image: asked.append(min(image.shape[-2:])) or eye(image))
+    moves = [animator.begin(photo, quick=quick).mask for quick in (True, False)]
+    assert sorted(asked[:2]) == [64, 96] and sorted(asked[2:]) == [128, 192]
     assert float((moves[0] - moves[1]).abs().mean()) < 0.2
 
 
