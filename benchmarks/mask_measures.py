@@ -5,6 +5,7 @@ label: uint8 [H,W], hand-labelled classes; 0 is static.
 """
 
 import math
+import sys
 
 import numpy as np
 import torch
@@ -12,9 +13,13 @@ import torch.nn.functional as F
 from scipy import ndimage
 from torch import Tensor
 
+from benchmarks.machine import ROOT
 from stylecine.ops.image import dilate
-from stylecine.perception.thin import step_across, top_hats
 from stylecine.quality.measures import without_margin
+
+sys.path.insert(0, str(ROOT / "pretrained" / "recipes"))
+
+from occluders.thin import step_across, top_hats
 
 SKY_LABEL = 1
 WATER_LABELS = (2, 3)  # water and falls

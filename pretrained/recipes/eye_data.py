@@ -39,6 +39,7 @@ from labelled import (
     unfocused,
 )
 from occluders.composites import Scene, composite
+from occluders.thin import thin_before_sky
 from outline_things import crop_on, outlines_by_photo
 from PIL import Image
 from scipy import ndimage
@@ -47,7 +48,6 @@ from torch.utils.data import IterableDataset
 
 from stylecine.networks.eye import CLASSES, FOAM, KINDS
 from stylecine.ops.image import to_tensor
-from stylecine.perception.thin import thin_before_sky
 
 LISTS = ("train", "val", "val2", "val3", "val4", "val5", "stills", "stills-val")
 LONG_SIDE = 768  # of the photos in memory

@@ -24,6 +24,7 @@ from data import Sample, decode, label_of
 from eye_data import may_hide_something
 from labelled import View, look, photometric, relit, tinted
 from occluders.composites import Scene, composite, key_sky
+from occluders.thin import step_across, thin_before_sky, top_hats
 from outline_things import crop_on, outlines_by_photo
 from scipy import ndimage
 from torch import Tensor
@@ -33,7 +34,6 @@ from stylecine.networks.eye import CLASSES
 from stylecine.ops.image import dilate
 from stylecine.perception.edges import like_static
 from stylecine.perception.see import SHORT_SIDE, eye_maps
-from stylecine.perception.thin import step_across, thin_before_sky, top_hats
 
 SIDE = 640  # pixels of a view
 EYE_SIDES = (416, 416, 416, 512, 640)  # at which the eye sees it: mostly as it sees a photo of 1024 pixels

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
+from scipy import ndimage
 from torch import Tensor
 
 from stylecine.machine.threads import one_thread
@@ -16,9 +17,12 @@ from stylecine.ops.image import box_means, dilate, fit_short_side, resize
 from stylecine.ops.regions import connected
 from stylecine.options import SKY
 from stylecine.perception.layers import STANDS, at_pixels, likeliest, moving
-from stylecine.perception.thin import MAX_RADIUS, gaps_of_crowns, thin_before_sky
 
 RIM = 0.0015  # of the short side: this far inside what moves its border stands still
+MAX_RADIUS = 0.009  # of the short side: half the width of posts, masts, ropes and twigs, at most
+CROWN_SHARE = 0.2  # of the surroundings that is thin things: more is the crown of a tree
+CROWN_REACH = 0.03  # of the short side: radius of these surroundings
+CROWN_GAP = 0.01  # of the short side: half the width of the gaps of a crown that stand still with it
 GRID = 256  # short side of the copy on which local colours are judged
 NEIGHBOURHOOD = 0.05  # of the short side: how far around a place they are
 MIXED = 0.012  # of the short side: this near to what stands, colours are not those of what moves
@@ -65,19 +69,19 @@ def erode(
     with all that stands there in one piece.
 
     Masks are never quite at the edge; a ridge's outermost pixels would be torn off and drift into the sky. So a thin
-    rim is removed; what is narrow of given layers and seen to stand; thin static things before the sky, and what is
-    joined to static things there and has their colours; the sun and stars.
+    rim is removed; what is narrow of given layers and seen to stand; the sky between the branches of a crown, and what
+    is joined to static things there and has their colours; the sun and stars.
     """
     mask = moving(layers)
     short = min(mask.shape)
     classes = likeliest(layers)
     sky = (mask > 0) & (classes == SKY)
     open_sky = sky & ~dilate(mask == 0, round(OPEN_SKY * short))
-    thin = thin_before_sky(photo, sky, mask == 0, stands)
+    thin = torch.zeros_like(sky)
     if stands is not None:
-        thin |= _thin(at_pixels(stands, photo) > STANDS, mask > 0)
-    if bool((thin & sky).any()):
-        thin |= gaps_of_crowns(thin, mask == 0, sky)
+        thin = _thin(at_pixels(stands, photo) > STANDS, mask > 0)
+    if bool(thin.any()) and bool(sky.any()):
+        thin |= _gaps_of_crowns(thin, mask == 0, sky)
     still = thin | _bright_in_sky(photo, sky, open_sky) if bool(open_sky.any()) else thin
     if forced is not None:
         still &= ~forced
@@ -103,6 +107,17 @@ def _thin(stands: Tensor, moves: Tensor) -> Tensor:
 def _opened(places: Tensor, radius: int) -> Tensor:
     """Bool [H,W] without what is narrower than 2·radius."""
     return dilate(~dilate(~places, radius), radius)
+
+
+def _gaps_of_crowns(thin: Tensor, static: Tensor, sky: Tensor) -> Tensor:
+    """The sky between the branches of a crown, bool [H,W]: where they are dense all of it stands still. thin: branches
+    and the like, static: all that stands, and sky: what moves, bool [H,W] each."""
+    short = min(sky.shape)
+    reach, gap = round(CROWN_REACH * short), max(1, round(CROWN_GAP * short))
+    share = ndimage.uniform_filter(thin.cpu().numpy().astype(np.float32), 2 * reach + 1, mode="nearest")
+    crown = torch.from_numpy(share > CROWN_SHARE).to(thin.device)
+    closed = ~dilate(~dilate(thin | static, gap), gap)
+    return sky & crown & closed
 
 
 def like_static(photo: Tensor, static: Tensor, still: Tensor) -> Tensor:

@@ -31,7 +31,6 @@ from stylecine.machine.progress import Progress
 from stylecine.machine.threads import one_thread
 from stylecine.ops.recolour import recolour
 from stylecine.options import (
-    AUTO,
     CLASSES,
     CLOTH,
     FILE_OPTIONS,
@@ -137,7 +136,7 @@ class Worker:
             return {}
         scene = self.animator.begin(upload, size=IMPRESSION, quick=True, progress=progress)
         with suppress(NothingMoves):
-            loop = self.animator.preview(scene, size=request["first"], subject=AUTO, progress=progress)
+            loop = self.animator.preview(scene, size=request["first"], subject="auto", progress=progress)
             Path(request["output"]).write_bytes(loop.live())
         width, height = photo_size(upload, request["size"])
         return _facts(scene) | {"width": width, "height": height}

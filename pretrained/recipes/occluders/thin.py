@@ -1,4 +1,4 @@
-"""Thin static things before the sky: posts, masts, wires, rigging, twigs, branches.
+"""Thin static things before the sky, found by rules: posts, masts, wires, rigging, twigs, branches. A teacher.
 
 Tips of twigs that the networks miss would be torn off and drift along. Before the sky they are found by structure as
 well: thin, unlike the sky on both sides of them (the top-hats of mathematical morphology), with sharp edges, and
@@ -12,7 +12,6 @@ import math
 import numpy as np
 import torch
 import torch.nn.functional as F
-from scipy import ndimage
 from torch import Tensor
 
 from stylecine.ops.image import dilate, fit_short_side, nearest, resize
@@ -33,9 +32,7 @@ GAP_BLUER = 0.1  # if it is bluer than both its sides by this share of its contr
 LINE_LENGTH = 0.045  # of the short side: over this distance to both sides straight things run straight
 LINE_DIRECTIONS = 16  # in half a turn
 MIN_DEGREES = 20.0  # from the level: what runs more level may be a streak of cloud
-CROWN_SHARE = 0.2  # of the surroundings that is thin things: more is the crown of a tree
-CROWN_REACH = 0.03  # of the short side: radius of these surroundings
-CROWN_GAP = 0.01  # of the short side: half the width of the gaps of a crown that stand still with it
+MARGIN = 0.01  # of the short side: from the photo's border, where wires may hang from masts outside
 
 
 def thin_before_sky(photo: Tensor, sky: Tensor, static: Tensor, seen: Tensor | None = None) -> Tensor:
@@ -106,7 +103,7 @@ def _seen(found: Tensor, seen: Tensor) -> Tensor:
 
 def _frame(places: Tensor) -> Tensor:
     """The margin of [H,W], bool: wires may hang from masts outside. They are found up to a little before their ends."""
-    frame, width = torch.ones_like(places), max(1, round(CROWN_GAP * min(places.shape)))
+    frame, width = torch.ones_like(places), max(1, round(MARGIN * min(places.shape)))
     frame[width:-width, width:-width] = False
     return frame
 
@@ -154,17 +151,6 @@ def _attached(found: Tensor, static: Tensor, least: float) -> Tensor:
     attached = parts.touch(dilate(static, 2).cpu().numpy())
     kept = parts.keep(attached & (np.hypot(*parts.extent.T) >= least))
     return found & torch.from_numpy(kept).to(found.device)
-
-
-def gaps_of_crowns(thin: Tensor, static: Tensor, sky: Tensor) -> Tensor:
-    """The sky between the branches of a crown, bool [H,W]: where they are dense all of it stands still. thin: branches
-    and the like, static: all that stands, and sky: what moves, bool [H,W] each."""
-    short = min(sky.shape)
-    reach, gap = round(CROWN_REACH * short), max(1, round(CROWN_GAP * short))
-    share = ndimage.uniform_filter(thin.cpu().numpy().astype(np.float32), 2 * reach + 1, mode="nearest")
-    crown = torch.from_numpy(share > CROWN_SHARE).to(thin.device)
-    closed = ~dilate(~dilate(thin | static, gap), gap)
-    return sky & crown & closed
 
 
 def _quantile(values: Tensor, q: float) -> float:
