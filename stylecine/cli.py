@@ -36,7 +36,7 @@ from stylecine.commands import (
 )
 from stylecine.commands.arguments import Parser, Usage, with_flags, with_preset
 from stylecine.commands.console import Unprinted, complain, leave, open_closed_streams
-from stylecine.errors import StylecineError
+from stylecine.errors import StylecineError, first_line
 from stylecine.machine.interrupts import Interrupts
 from stylecine.machine.memory import available_bytes
 from stylecine.version import __version__
@@ -99,8 +99,8 @@ def _report(error: BaseException) -> int:
         traceback.print_exception(error)
     if _ran_out_of_memory(error):
         return complain("Memory ran out; ask for a smaller --size, free some memory, or raise its limit.", 2)
-    first = (str(error).splitlines() or [""])[0]
-    return complain(f"Internal error: {type(error).__name__}: {first} (STYLECINE_DEBUG=1 shows where)", 1)
+    says = f"{type(error).__name__}: {first_line(error)}"
+    return complain(f"Internal error: {says} (STYLECINE_DEBUG=1 shows where)", 1)
 
 
 def _ran_out_of_memory(error: BaseException) -> bool:

@@ -132,6 +132,11 @@ def instead_of(name: str, known: Collection[str], more: str = "") -> str:
     return f"did you mean {near[0]}?" if near else f"use {', '.join(known) + more if more else either(known)}."
 
 
+def first_line(error: object) -> str:
+    """Of what an error of another library says; "" if it says nothing."""
+    return next(iter(str(error).splitlines()), "")
+
+
 def as_utf8(text: str) -> str:
     """Text that can be encoded: of names that are not UTF-8, as Linux allows, the bytes that are not are escaped."""
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

@@ -8,23 +8,20 @@ import threading
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
 from stylecine.batch.journal import Record
 from stylecine.batch.tasks import Task, failed
-from stylecine.errors import OptionError, StylecineError
+from stylecine.errors import OptionError, StylecineError, first_line
 from stylecine.machine.atomic import atomic_write, translate_os_errors
-from stylecine.machine.cluster import PLACEMENT_TIMEOUT, check_version, connect
+from stylecine.machine.cluster import PLACEMENT_TIMEOUT, Actor, check_version, connect, gpus
 from stylecine.machine.workers import ATTEMPTS, Job, PoolClosed, WorkerLost
 from stylecine.output.formats import ending_of
-from stylecine.version import __version__
 
 ACTORS_PER_GPU = 4  # while some encode on the CPU, others use the GPU
 MAX_LOAD_FAILURES = 3  # consecutive actors that die while loading the model, after which no more are started
 POLL = 1.0  # seconds
-LOADED = "loaded"
 
 
 class RayPool:
@@ -39,11 +36,10 @@ class RayPool:
     ) -> None:
         self._ray = connect(address)
         self._folder = folder
-        gpus = 0 if device == "cpu" else int(self._ray.cluster_resources().get("GPU", 0))
-        cores = int(self._ray.cluster_resources().get("CPU", 1))
-        self.count = max(1, min(len(tasks), count or (ACTORS_PER_GPU * gpus if gpus else cores)))
-        actor = self._ray.remote(num_cpus=1, num_gpus=min(1.0, gpus / self.count), max_restarts=0)(_Actor)
-        self._new_actor = lambda: actor.remote(model, device)
+        cores, cards = int(self._ray.cluster_resources().get("CPU", 1)), gpus(self._ray, device)
+        self.count = max(1, min(len(tasks), count or ACTORS_PER_GPU * cards or cores))
+        actor = self._ray.remote(num_cpus=1, num_gpus=min(1.0, cards / self.count), max_restarts=0)(_Actor)
+        self._new_actor, self._model = actor.remote, (model, device)
         self._lock = threading.Lock()
         self._waiting: deque[Job] = deque()
         self._error: Exception | None = None  # which all further jobs raise
@@ -109,11 +105,11 @@ class RayPool:
             return
         if work == "place":
             check_version(reply)
-            self._pending[actor.load.remote()] = actor, "load"
+            self._pending[actor.load.remote("stylecine.batch.worker:load_model", self._model)] = actor, "load"
             return
         if isinstance(work, Job):
             self._complete(work, reply)
-        elif reply != LOADED:
+        elif reply is not None:
             raise reply
         self._load_failures = 0
         self._ready.append(actor)
@@ -142,10 +138,9 @@ class RayPool:
         if isinstance(work, Job) or self._load_failures < MAX_LOAD_FAILURES:
             self._start_actor()
         elif not self._pending and not self._ready:
-            first_line = (str(error).splitlines() or [""])[0]
             raise OptionError(
-                f"Actors die while they load the model ({first_line}), as happens where memory runs out; look at the"
-                " nodes."
+                f"Actors die while they load the model ({first_line(error)}), as happens where memory runs out; look at"
+                " the nodes."
             )
 
     def _complete(self, job: Job, reply: tuple[Record, bytes]) -> None:
@@ -165,46 +160,15 @@ class RayPool:
         return record
 
 
-class _Actor:
-    """Methods are called in this order, `animate` any number of times. None runs before the actor is on a node."""
-
-    def __init__(self, model: str, device: str | None) -> None:
-        self.model, self.device = model, device
-
-    def version(self) -> str:
-        """The node's version of stylecine."""
-        return __version__
-
-    def load(self) -> StylecineError | str:
-        """Loads the networks; LOADED, or the error."""
-        import torch
-
-        from stylecine.engine.animator import Animator
-
-        torch.set_num_threads(1)
-        try:
-            self.animator = Animator.from_pretrained(self.model, self.device)
-        except StylecineError as error:
-            return error
-        return LOADED
-
+class _Actor(Actor):
     def animate(self, task: Task, files: Mapping[str, bytes]) -> tuple[Record, bytes]:
         """The record, and the content of the loop's file; the task's files are written to a temporary folder first."""
-        from stylecine.batch.worker import animate_task
-
         with tempfile.TemporaryDirectory(prefix="stylecine-") as name:
-            folder = Path(name)
+            folder, copies = Path(name), dict[str, Path]()
+            for kind, content in files.items():
+                copies[kind] = folder / kind / task.files[kind].name
+                copies[kind].parent.mkdir()
+                copies[kind].write_bytes(content)
             path = folder / ("loop" + ending_of(task.output))
-            record = animate_task(self.animator, _with_files(task, files, folder), path, self.model)
+            record = self.handler(task.with_files(copies), path)
             return record, path.read_bytes() if record["state"] == "done" else b""
-
-
-def _with_files(task: Task, files: Mapping[str, bytes], folder: Path) -> Task:
-    """The task with its files in `folder`, each in a folder of its own, so that they keep their names."""
-    paths = {}
-    for kind, content in files.items():
-        paths[kind] = folder / kind / task.files[kind].name
-        paths[kind].parent.mkdir()
-        paths[kind].write_bytes(content)
-    photo = paths.pop("photo", task.photo)
-    return replace(task, photo=photo, options=task.options | {kind: str(path) for kind, path in paths.items()})

@@ -6,7 +6,6 @@ Its workers see local copies only, so that those on other machines need neither 
 import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
@@ -57,7 +56,8 @@ class StagedPool:
     def _animate(self, job: Job, folder: Path) -> Record:
         task = job.request
         try:
-            local = _fetched(task, folder)
+            stored = {name: file for name, file in task.files.items() if isinstance(file, StoredFile)}
+            local = task.with_files({name: file.fetch(folder / name) for name, file in stored.items()})
         except StylecineError as error:
             return failed(type(error).__name__, str(error))
         animated = self._pool.submit(local)
@@ -76,10 +76,3 @@ class StagedPool:
             finally:
                 loop.unlink()
         return record | {"digest": digest_of(task, self._model)}
-
-
-def _fetched(task: Task, folder: Path) -> Task:
-    """The task with local copies of its files, each in a folder of its own, so that they keep their names."""
-    paths = {name: str(file.fetch(folder / name)) for name, file in task.files.items() if isinstance(file, StoredFile)}
-    photo = paths.pop("photo", None)
-    return replace(task, photo=task.photo if photo is None else Path(photo), options=task.options | paths)

@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from stylecine.errors import OptionError, OutputError, PhotoError, StylecineError, printable
+from stylecine.errors import OptionError, OutputError, PhotoError, StylecineError, first_line, printable
 
 VERSIONS = ("ETag", "etag", "md5Hash", "crc32c", "content_md5")  # what stores call a checksum of the content
 SYSTEM_FOLDERS = {  # of Synology, QNAP, Windows, macOS and Linux
@@ -42,9 +42,8 @@ def _translated(url: str, error: type[StylecineError] = OutputError) -> Iterator
     except ImportError as missing:
         raise OptionError(f"'{without_secrets(url)}' needs another library: {missing}.") from None
     except Exception as reason:
-        first_line = printable((str(reason).splitlines() or [""])[0]) or type(reason).__name__
-        shown = without_secrets(url)
-        message = f"'{shown}' cannot be used ({without_secrets(first_line)}); check address, credentials and network."
+        says = without_secrets(printable(first_line(reason)) or type(reason).__name__)
+        message = f"'{without_secrets(url)}' cannot be used ({says}); check address, credentials and network."
         raise error(message) from None
 
 

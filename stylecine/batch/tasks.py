@@ -3,8 +3,8 @@
 import hashlib
 import json
 import queue
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -44,6 +44,11 @@ class Task:
         return {"photo": self.photo} | {
             name: StoredFile(path) if is_url(path) else Path(path) for name, path in files.items()
         }
+
+    def with_files(self, copies: Mapping[str, Path]) -> Self:
+        """The same with other paths for some of `files`: copies, each in a folder of its own, to keep its name."""
+        others = {name: str(path) for name, path in copies.items() if name != "photo"}
+        return replace(self, photo=copies.get("photo", self.photo), options=self.options | others)
 
     @property
     def special_file(self) -> Path | None:

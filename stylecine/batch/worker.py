@@ -16,7 +16,7 @@ from stylecine.batch.journal import Record
 from stylecine.batch.tasks import Task, digest_of, failed, weights_of
 from stylecine.engine.animator import Animator
 from stylecine.engine.cinemagraph import Cinemagraph
-from stylecine.errors import DiskFull, StylecineError
+from stylecine.errors import DiskFull, StylecineError, first_line
 from stylecine.options import FILE_OPTIONS, OPTIONS, PHOTO_OPTIONS, RenderOptions
 from stylecine.output.embed import shrunk, webp
 from stylecine.output.formats import check_size
@@ -31,9 +31,15 @@ MAX_THUMBNAIL = 240, 240  # pixels
 
 def load(folder: Path, model: str, device: str) -> Callable[[Task, object], Record]:
     """A worker process's handler: writes a task's loop below `folder` and returns its record."""
+    animate = load_model(model, device)
+    return lambda task, _: animate(task, folder / task.output)
+
+
+def load_model(model: str, device: str | None) -> Callable[[Task, Path], Record]:
+    """A function that writes a task's loop to a path and returns its record, on one thread."""
     torch.set_num_threads(1)
     animator = Animator.from_pretrained(model, device)
-    return lambda task, _: animate_task(animator, task, folder / task.output, model)
+    return lambda task, path: animate_task(animator, task, path, model)
 
 
 def animate_task(animator: Animator, task: Task, path: Path, model: str) -> Record:
@@ -60,8 +66,7 @@ def animate_task(animator: Animator, task: Task, path: Path, model: str) -> Reco
     except StylecineError as error:
         return failed(type(error).__name__, str(error))
     except Exception as error:  # must not stop the other photos
-        first_line = (str(error).splitlines() or [""])[0]
-        return failed("internal", f"Internal error: {type(error).__name__}: {first_line}")
+        return failed("internal", f"Internal error: {type(error).__name__}: {first_line(error)}")
     seconds |= {"total": perf_counter() - start}
     return {
         "state": "done",

@@ -95,13 +95,7 @@ def _in_manifest(source: Path, base: Path | str, ending: str, options: Mapping[s
 def _in_store(source: Store, folder: Path | Store, ending: str, options: Mapping[str, Any]) -> list[Task]:
     visible = source.visible(excluded=folder.url if isinstance(folder, Store) else "")
     found = [(PurePosixPath(name), file) for name, file in visible if _is_photo(name)]
-    raw = _beside_others([name for name, _ in found])
-    photos = [(name, file) for name, file in found if name not in raw]
-    names = _outputs([name for name, _ in photos], ending, folder)
-    tasks = [Task(file, name, dict(options)) for (_, file), name in zip(photos, names, strict=True)]
-    if not tasks:
-        raise PhotoError(f"There are no photos in '{source}' ({', '.join(PHOTOS)}); name another folder.")
-    return tasks
+    return _of_photos(found, source, folder, ending, options)
 
 
 def _in_folder(source: Path, folder: Path | Store, ending: str, options: Mapping[str, Any]) -> list[Task]:
@@ -116,10 +110,21 @@ def _in_folder(source: Path, folder: Path | Store, ending: str, options: Mapping
     if Path(f"loop{ending}").suffix.lower() in PHOTOS and output == source.resolve():
         raise OutputError(f"Loops in '{folder}' would be among its photos; name another output folder.")
     found = sorted(filter(_is_regular, filter(_is_photo, _visible(source, output, unreadable))))
-    raw = _beside_others(found)
-    photos = [photo for photo in found if photo not in raw]
-    names = _outputs([photo.relative_to(source) for photo in photos], ending, folder)
-    tasks = [Task(photo, name, dict(options)) for photo, name in zip(photos, names, strict=True)]
+    return _of_photos([(photo.relative_to(source), photo) for photo in found], source, folder, ending, options)
+
+
+def _of_photos(
+    found: Sequence[tuple[PurePath, Path | StoredFile]],
+    source: Path | Store,
+    folder: Path | Store,
+    ending: str,
+    options: Mapping[str, Any],
+) -> list[Task]:
+    """found: the photos' names below the source, and their files."""
+    raw = _beside_others([name for name, _ in found])
+    photos = [(name, file) for name, file in found if name not in raw]
+    names = _outputs([name for name, _ in photos], ending, folder)
+    tasks = [Task(file, name, dict(options)) for (_, file), name in zip(photos, names, strict=True)]
     if not tasks:
         raise PhotoError(f"There are no photos in '{source}' ({', '.join(PHOTOS)}); name another folder.")
     return tasks
@@ -168,7 +173,7 @@ def skipped_in(source: Path | Store, folder: Path | Store, gallery: Path | None)
     return sorted([*names, *(f"{path.relative_to(source).as_posix()}/" for path in kept)])
 
 
-def _beside_others(files: Iterable[AnyPath]) -> set[AnyPath]:
+def _beside_others(files: Sequence[AnyPath]) -> set[AnyPath]:
     """Raw files of which the camera has written a photo as well."""
     photos = {file.with_suffix("") for file in files if _is_photo(file) and file.suffix.lower() not in RAW}
     return {file for file in files if file.suffix.lower() in RAW and file.with_suffix("") in photos}

@@ -64,7 +64,7 @@ def explanation_html(evidence: Evidence, name: str, cine: str = "") -> str:
         f"<header><h1>{title}</h1><p>{width} × {height} pixels · stylecine {__version__}</p></header>",
         *("<main>", _summary(evidence, findings)),
         *("<h2>What to do</h2>", _findings(findings, name, cine)),
-        *("<h2>What moves</h2>", _regions(evidence)),
+        *("<h2>What moves</h2>", _regions(evidence, f"{PurePath(name).stem}-mask.png")),
         *("<h2>Measures</h2>", _measures(evidence)),
         *("<h2>Pictures</h2><div class=figures>", *(_figure(*picture) for picture in _pictures(evidence)), "</div>"),
     ]
@@ -115,7 +115,8 @@ def _finding(finding: Finding) -> str:
     )
 
 
-def _regions(evidence: Evidence) -> str:
+def _regions(evidence: Evidence, mask_name: str) -> str:
+    """mask_name: of the file that is saved."""
     rows, stops = [], ""
     for n, region in enumerate(evidence.regions, 1):
         name = CLASSES[region.moving_class]
@@ -123,11 +124,11 @@ def _regions(evidence: Evidence) -> str:
         shares = f"{region.disagreement:.0f}°", f"{region.vivid:.0%}", f"{region.smooth:.0%}"
         rows.append((str(n), name, f"{region.share:.1%}", f"{region.speed:.0f}", way, *shares))
         stops += _details(f"Region {n}, {name}, should stand still", freeze_option(region))
+    found = f"{_table(REGION, rows)}<p>A network can be sure and wrong.</p>{stops}" if rows else ""
     mask = encode_png(np.rint(255 * moving(evidence.layers).numpy()).astype(np.uint8))
-    link = f'<a href="{data_url("image/png", mask)}" download="mask.png">Save the mask</a>'
-    return (
-        _table(REGION, rows) + f"<p>A network can be sure and wrong.</p>{stops}" if rows else ""
-    ) + f"<p>{link} to correct it in any image editor, white where it moves, then add</p>{_code('--mask mask.png')}"
+    link = f'<a href="{data_url("image/png", mask)}" download="{escaped(mask_name)}">Save the mask</a>'
+    then = f"{link} to correct it in any image editor, white where it moves, then add"
+    return f"{found}<p>{then}</p>{_code(f'--mask {_typed(mask_name)}')}"
 
 
 def _measures(evidence: Evidence) -> str:

@@ -1,5 +1,6 @@
 """Connects to a Ray cluster, for batches and the service."""
 
+import importlib
 import logging
 import os
 import signal
@@ -7,7 +8,7 @@ import socket
 from contextlib import suppress
 from typing import Any
 
-from stylecine.errors import OptionError
+from stylecine.errors import OptionError, StylecineError, first_line
 from stylecine.version import __version__
 
 PLACEMENT_TIMEOUT = 120.0  # seconds without an actor on any node after which the cluster counts as full
@@ -30,12 +31,34 @@ def connect(address: str) -> Any:
         _check_listening(address)
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, configure_logging=False)
     except Exception as error:
-        reason = (str(error).splitlines() or [""])[0]
+        reason = first_line(error)
         raise OptionError(f"There is no Ray cluster at '{address}' ({reason}); start one, or correct --ray.") from None
     finally:
         with suppress(ValueError):  # only the main thread may set handlers
             signal.signal(signal.SIGTERM, handler)  # Ray has replaced it
     return ray
+
+
+def gpus(ray: Any, device: str | None) -> int:
+    """How many GPUs of the cluster work on that device takes, None being any."""
+    return 0 if device == "cpu" else int(ray.cluster_resources().get("GPU", 0))
+
+
+class Actor:
+    """On a node. `version` comes first, and runs no sooner than there is room for it; then `load`."""
+
+    def version(self) -> str:
+        """The node's version of stylecine."""
+        return __version__
+
+    def load(self, factory: str, arguments: tuple[Any, ...]) -> StylecineError | None:
+        """Makes `handler` what a factory, "module:function", returns, unless it raises the error that is returned."""
+        module, _, function = factory.partition(":")
+        try:
+            self.handler = getattr(importlib.import_module(module), function)(*arguments)
+        except StylecineError as error:
+            return error
+        return None
 
 
 def check_version(version: str) -> None:

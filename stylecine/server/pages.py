@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import APIRouter, FastAPI
 from starlette.responses import HTMLResponse
 
-from stylecine.output.embed import csp_hash
+from stylecine.output.embed import html_page
 
 METHODS = ("get", "post", "patch", "delete")
 TYPES = {"string": "text", "integer": "whole number", "boolean": "true or false"}
@@ -37,12 +37,8 @@ def routes(app: FastAPI, *, studio: bool) -> APIRouter:
 
 
 def _page(body: str) -> HTMLResponse:
-    policy = f"default-src 'none'; style-src '{csp_hash(STYLE)}'; base-uri 'none'; form-action 'none';"
-    return HTMLResponse(
-        "<!doctype html><html lang=en><head><meta charset=utf-8><title>stylecine</title><meta name=viewport"
-        f' content="width=device-width, initial-scale=1"><style>{STYLE}</style></head><body>{body}</body></html>',
-        headers={"Content-Security-Policy": f"{policy} frame-ancestors 'none'"},
-    )
+    headers = {"Content-Security-Policy": "frame-ancestors 'none'"}  # the page has the rest of its policy
+    return HTMLResponse(html_page("stylecine", body, STYLE), headers=headers)
 
 
 def _docs(schema: Mapping[str, Any], start: str) -> str:
@@ -128,12 +124,11 @@ def _text(value: Any) -> str:
 
 
 STYLE = """
-:root { color-scheme: light dark; }
-body { margin: 0 auto; padding: 1.5rem; max-width: 60rem; font: 1rem/1.5 system-ui, sans-serif; }
-h1 { font-size: 1.5rem; } h2 { margin-top: 2.5rem; } h3 { margin: 2rem 0 0.3rem; font-size: 1rem; }
+body { margin: 0 auto; padding: 1.5rem; max-width: 60rem; }
+h2 { margin-top: 2.5rem; } h3 { margin: 2rem 0 0.3rem; font-size: 1rem; }
 p { margin: 0.3rem 0; } code { font: 0.95em ui-monospace, monospace; }
-table { border-collapse: collapse; } th { font-weight: 500; white-space: nowrap; }
+th { font-weight: 500; white-space: nowrap; }
 th, td { padding: 0.2rem 1rem 0.2rem 0; text-align: left; vertical-align: top; overflow-wrap: anywhere; }
-tr { border-bottom: 1px solid color-mix(in srgb, currentColor 16%, transparent); }
+tr { border-bottom: 1px solid var(--line); }
 :target { outline: 2px solid; outline-offset: 0.5rem; }
 """

@@ -5,7 +5,6 @@ job, and Ray ends the actor when the process ends. Nodes need stylecine and Ray 
 request names are sent to the actor, and those that it writes come back.
 """
 
-import importlib
 import os
 import sys
 import tempfile
@@ -15,12 +14,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stylecine.errors import OptionError, StylecineError
+from stylecine.errors import OptionError, StylecineError, first_line
 from stylecine.machine.atomic import atomic_write, translate_os_errors
-from stylecine.machine.cluster import PLACEMENT_TIMEOUT, check_version, connect
+from stylecine.machine.cluster import PLACEMENT_TIMEOUT, Actor, check_version, connect, gpus
 from stylecine.machine.workers import Handler
 from stylecine.server.store import hidden_paths
-from stylecine.version import __version__
 
 if TYPE_CHECKING:
     from stylecine.machine.progress import Progress
@@ -39,8 +37,7 @@ def load(address: str, workers: int, factory: str, model: str, device: str | Non
     Raises OptionError if there is no cluster or no room in it, and the factory's errors.
     """
     ray = connect(address)
-    gpus = 0 if device == "cpu" else int(ray.cluster_resources().get("GPU", 0))
-    options = {"num_cpus": 1, "num_gpus": min(1.0, gpus / workers), "max_restarts": 0}
+    options = {"num_cpus": 1, "num_gpus": min(1.0, gpus(ray, device) / workers), "max_restarts": 0}
     actor = ray.remote(**options, concurrency_groups={BESIDE: 2})(_Actor).remote()
     try:
         check_version(ray.get(actor.version.remote(), timeout=PLACEMENT_TIMEOUT))
@@ -48,8 +45,8 @@ def load(address: str, workers: int, factory: str, model: str, device: str | Non
     except ray.exceptions.GetTimeoutError:
         raise OptionError("The Ray cluster has no room for another actor of one core; add nodes.") from None
     except ray.exceptions.RayActorError as died:
-        first_line = (str(died).splitlines() or [""])[0]
-        raise OptionError(f"An actor died while it loaded the model ({first_line}); look at the nodes.") from None
+        reason = first_line(died)
+        raise OptionError(f"An actor died while it loaded the model ({reason}); look at the nodes.") from None
     if error is not None:
         raise error
     live, report = (method.options(concurrency_group=BESIDE) for method in (actor.live, actor.report))
@@ -101,24 +98,12 @@ def _write(request: Request, files: Files) -> None:
             part.write_bytes(content)
 
 
-class _Actor:
-    """On a node. `report` and `live` run beside the other methods, which run one after the other."""
+class _Actor(Actor):
+    """`report` and `live` run beside the other methods, which run one after the other."""
 
     def __init__(self) -> None:
         self._stage: tuple[str, int, int] | None = None
         self._going_on = True
-
-    def version(self) -> str:
-        """The node's version of stylecine."""
-        return __version__
-
-    def load(self, factory: str, arguments: tuple[Any, ...]) -> StylecineError | None:
-        module, _, function = factory.partition(":")
-        try:
-            self._handle = getattr(importlib.import_module(module), function)(*arguments)
-        except StylecineError as error:
-            return error
-        return None
 
     def handle(self, request: Request, files: Mapping[str, bytes]) -> StylecineError | tuple[Result, Files]:
         """The result, and the files that were written."""
@@ -131,7 +116,7 @@ class _Actor:
                 if name in files:
                     path.write_bytes(files[name])
             try:
-                result = self._handle(request | {name: str(path) for name, path in paths.items()}, self._progress)
+                result = self.handler(request | {name: str(path) for name, path in paths.items()}, self._progress)
             except StylecineError as error:
                 return error
             new = {name: path for name, path in paths.items() if name not in files and path.exists()}
