@@ -108,7 +108,7 @@ def mask_warning(parts: MovingParts, moves: Tensor, options: RenderOptions, nets
         return _left_out_warning(parts)
     if not (added or options.mask is not None) or not parts.scenery.layers[SKY].any():
         return ""
-    torn = torn_regions(nets.seen(parts.scene.photo, parts.scenery).classes, parts.scenery.layers, moves)
+    torn = torn_regions(nets.seen(parts.scene, parts.scenery).classes, parts.scenery.layers, moves)
     if not torn:
         return ""
     return f"Something static seems to drift with the sky around {_places(torn)}; freeze it, or correct the mask there."

@@ -112,8 +112,8 @@ def gather(
     scenery = scene.scenery if loop is None else loop.scenery
     with stages.stage("evidence"):
         if scenery is None:
-            scenery = perceive(photo, layers, animator.seen(scene.photo, None))
-        probabilities = animator.seen(scene.photo, scenery).classes
+            scenery = perceive(photo, layers, animator.seen(scene, None))
+        probabilities = animator.seen(scene, scenery).classes
     grid = scenery.grid
     small, video, measures, vivid = list[np.ndarray](), b"", dict[str, float](), None
     if loop is not None:

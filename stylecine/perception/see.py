@@ -13,7 +13,7 @@ from torch import Tensor
 from stylecine.machine.threads import another_thread
 from stylecine.networks.eye import Sight
 from stylecine.networks.refiner import CELL
-from stylecine.ops.image import fast_dtype, fit_short_side, network_size, resize
+from stylecine.ops.image import fast_dtype, fit_short_side, network_size, resize, wrapped
 
 # Pixels on the short sides of the copies that the eye sees. What it says of the two is less alike if they differ, so
 # their mean is better than that of two large ones, for less than three quarters of the work.
@@ -46,14 +46,14 @@ class Seen:
 
 
 @torch.inference_mode()
-def see(photo: Tensor, eye: EyeNetwork, refiner: RefinerNetwork) -> Seen:
-    """photo [3,H,W] in [-1,1]."""
-    straight, mirrored = _look(photo, eye)
+def see(photo: Tensor, eye: EyeNetwork, refiner: RefinerNetwork, wraps: bool = False) -> Seen:
+    """photo [3,H,W] in [-1,1]. wraps: whether its left and right edges meet; the networks look across."""
+    straight, mirrored = _look(photo, eye, wraps)
     maps = _maps(straight, mirrored)
     sides = torch.tensor([-1.0, 1.0], device=photo.device)[:, None, None]
     return Seen(
         classes=maps[:-1],
-        stands=_refined(photo, maps, refiner),
+        stands=_refined(photo, maps, refiner, wraps),
         water=_mean(straight.water, mirrored.water),
         directions=straight.direction[0].float(),
         mirrored=_mirrored_back(mirrored.direction, straight.direction) * sides,
@@ -67,14 +67,16 @@ def eye_maps(photo: Tensor, eye: EyeNetwork) -> Tensor:
     return _maps(*_look(photo, eye))
 
 
-def _look(photo: Tensor, eye: EyeNetwork) -> tuple[Sight, Sight]:
+def _look(photo: Tensor, eye: EyeNetwork, wraps: bool = False) -> tuple[Sight, Sight]:
     """What the eye says of a photo, and of its smaller mirror image."""
     dtype = fast_dtype(photo.device)
 
     def sight(image: Tensor, short: int) -> Sight:
         small = resize(image, network_size(image.shape[-2:], short))
+        beyond = _beyond(small) if wraps else 0
         with torch.inference_mode(), torch.autocast(photo.device.type, dtype, enabled=dtype != torch.float32):
-            return eye(small[None])
+            seen = eye(wrapped(small, beyond)[None])
+        return Sight(*(_within(maps, beyond, small.shape[2]) for maps in seen[:-1]), seen.presence)
 
     with another_thread(photo.device, "stylecine-mirror") as submit:  # no network keeps all cores busy by itself
         ahead = submit(lambda: sight(photo.flip(2), MIRRORED_SHORT_SIDE))
@@ -87,7 +89,19 @@ def _maps(straight: Sight, mirrored: Sight) -> Tensor:
     return torch.cat((classes, _mean(straight.occluder, mirrored.occluder).sigmoid()))
 
 
-def _refined(photo: Tensor, maps: Tensor, refiner: RefinerNetwork) -> Tensor:
+def _beyond(image: Tensor) -> int:
+    """Columns that a network sees of an image [C,h,w] past where its edges meet: an eighth of the width, whole cells of
+    all networks."""
+    return round(image.shape[2] / 8 / 32) * 32
+
+
+def _within(maps: Tensor, beyond: int, width: int) -> Tensor:
+    """Of maps [N,C,h,w] of what is `beyond` columns wider, on either side, the `width` between."""
+    scale = maps.shape[3] / (width + 2 * beyond)
+    return maps[..., round(beyond * scale) : round((beyond + width) * scale)]
+
+
+def _refined(photo: Tensor, maps: Tensor, refiner: RefinerNetwork, wraps: bool) -> Tensor:
     """`Seen.stands`. maps: [6,h,w], those of `eye_maps`.
 
     Before the sky what the eye alone sees stands as well: it sees twigs broader than they are, and holding some plain
@@ -99,7 +113,10 @@ def _refined(photo: Tensor, maps: Tensor, refiner: RefinerNetwork) -> Tensor:
     halves = F.interpolate(maps[None], (h // 2, w // 2), mode="bilinear", align_corners=False)
     dtype = fast_dtype(photo.device)
     with torch.autocast(photo.device.type, dtype, enabled=dtype != torch.float32):
-        logits = refiner(resize(photo, (h, w))[None], halves)[0]
+        image = resize(photo, (h, w))
+        beyond = _beyond(image) if wraps else 0
+        logits = refiner(wrapped(image, beyond)[None], wrapped(halves, beyond // 2))
+        logits = _within(logits, beyond, w)[0]
     stands = resize(logits.float(), size)[0].sigmoid()
     _, sky, water, falls, smoke, occluder = maps
     before_sky = torch.where(sky + smoke > water + falls, occluder, 0.0)
