@@ -32,6 +32,7 @@ MIN_RELIEF, RELIEF_REACH = 1.0, 12
 # the photo that does, and when: none of up to four sub-cycles is near its beginning at both times.
 SEEN_CHANGE, MIN_SEEN_SHARE, SEEN_TIMES = 8, 0.01, (0.236, 0.618)
 MAX_PLACES = 3  # that a warning names
+WEATHER_EDGE = "This is a 360° photo, whose weather has an edge where left and right meet; crop it, or omit weather."
 
 
 def quality_warning(

@@ -50,6 +50,7 @@ SHAPE_SIDE = 128  # short side of a copy that only tells a photo's shape
 OTHER_SHAPE = 0.03  # of its width: a map that differs by more was made for another picture
 MAX_LOST = 0.1  # of the rows of a photo that is cut short; with more missing, it is refused
 EQUIRECTANGULAR = re.compile(rb"ProjectionType(?:=[\"']|>)equirectangular")
+XMP_KEYWORD = "XML:com.adobe.xmp"  # of the text in a PNG that is XMP
 PNG_LEVEL = 3  # of zlib; 9 took five times as long and saved nothing
 
 # Formats that photos come in. Pillow reads more, and starts other programs for some of them (EPS).
@@ -557,15 +558,18 @@ class _Checked(io.BytesIO):
         return super().write(content)
 
 
-def encode_png(pixels: np.ndarray, comment: str = "", check: Callable[[], object] = lambda: None) -> bytes:
-    """Pixels, uint8 [H,W,3] or [H,W,4], as PNG, marked as sRGB; a comment, in Unicode, is an iTXt chunk.
+def encode_png(
+    pixels: np.ndarray, comment: str = "", check: Callable[[], object] = lambda: None, xmp: str = ""
+) -> bytes:
+    """Pixels, uint8 [H,W,3] or [H,W,4], as PNG, marked as sRGB; a comment and XMP, in Unicode, are iTXt chunks.
 
     check: called again and again, to raise Cancelled.
     """
     notes = PngInfo()
     notes.add(b"sRGB", b"\0")  # 0: perceptual
-    if comment:
-        notes.add_itxt("Comment", comment)
+    for keyword, text in (("Comment", comment), (XMP_KEYWORD, xmp)):
+        if text:
+            notes.add_itxt(keyword, text)
     file = _Checked(check)
     Image.fromarray(pixels).save(file, "PNG", pnginfo=notes, compress_level=PNG_LEVEL)
     return file.getvalue()
