@@ -76,7 +76,8 @@ def _look(photo: Tensor, eye: EyeNetwork, wraps: bool = False) -> tuple[Sight, S
         beyond = _beyond(small) if wraps else 0
         with torch.inference_mode(), torch.autocast(photo.device.type, dtype, enabled=dtype != torch.float32):
             seen = eye(wrapped(small, beyond)[None])
-        return Sight(*(_within(maps, beyond, small.shape[2]) for maps in seen[:-1]), seen.presence)
+        maps = (_within(each, beyond, small.shape[2]) for each in seen[:-1])
+        return Sight._make((*maps, seen.presence))
 
     with another_thread(photo.device, "stylecine-mirror") as submit:  # no network keeps all cores busy by itself
         ahead = submit(lambda: sight(photo.flip(2), MIRRORED_SHORT_SIDE))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -168,7 +169,7 @@ def _light(low_pass: Level, moving: Tensor, displacement: Displacement) -> Tenso
         region = 0, 0, min(gh * cell, size[0] + 2 * margin), min(gw * cell, size[1] + 2 * margin)
         calm = 1 - on_level(displacement.standing[None], cell=cell, scale=low_pass.scale, region=region)[0]
     seen = _on_canvas(moving, low_pass, displacement) * calm
-    place = {"scale": low_pass.scale, "margin": margin, "size": size, "wraps": displacement.wraps}
+    place: Any = {"scale": low_pass.scale, "margin": margin, "size": size, "wraps": displacement.wraps}
     return standing_light(low_pass.image, seen, **place) * calm[..., None]
 
 

@@ -146,7 +146,7 @@ def test_an_mp4_says_that_it_shows_all_directions(
 @pytest.mark.parametrize("name", ["loop.png", "loop.webp", "loop.apng", "loop.MP.jpg"])
 def test_images_keep_the_tag(loop: Cinemagraph, tmp_path: Path, name: str) -> None:
     content = loop.save(tmp_path / name).path.read_bytes()
-    assert rb'GPano:FullPanoWidthPixels="192"' in content 
+    assert rb'GPano:FullPanoWidthPixels="192"' in content
     assert load_photo(tmp_path / name, None).shape == (H, W, 3)
     if name == "loop.MP.jpg":
         length = re.search(rb'Semantic="MotionPhoto"\s+Item:Length="(\d+)"', content)
