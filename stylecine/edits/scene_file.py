@@ -83,7 +83,7 @@ class Cine(Editable):
     w_plus: Array
     feature: Array
     model: Mapping[str, Any]  # name, resolution, injection, licence, source, weights {role: sha256 or None}
-    source: Mapping[str, Any] | None  # name, sha256, and a warning if there is one
+    source: Mapping[str, Any] | None  # name, sha256; and a warning, and "wraps" of a 360° photo, if so
     settings: Mapping[str, Any]  # size, refine, seed
     edits: tuple[Edit, ...] = ()
     alpha: Array | None = None
@@ -468,7 +468,7 @@ def _are_weights(value: Any) -> bool:
 
 
 def _is_source(value: Any) -> bool:
-    return isinstance(value, dict) and _has({"warning": ""} | value, SOURCE)
+    return isinstance(value, dict) and _has({"warning": "", "wraps": False} | value, SOURCE)
 
 
 COUNT = _int_within(0, (1 << 63) - 1)
@@ -477,7 +477,12 @@ MODEL: dict[str, Check] = {
     "resolution": _int_within(4, 1 << 16),
     "weights": _are_weights,
 }
-SOURCE: dict[str, Check] = {"name": _or_null(_is_text), "sha256": _is_digest, "warning": _is_text}
+SOURCE: dict[str, Check] = {
+    "name": _or_null(_is_text),
+    "sha256": _is_digest,
+    "warning": _is_text,
+    "wraps": lambda value: isinstance(value, bool),
+}
 SETTINGS: dict[str, Check] = {"size": _is_size, "refine": COUNT, "seed": COUNT}
 FIELDS: dict[str, Check] = {
     **dict.fromkeys(("version", "height", "width", "edits"), lambda _: True),  # checked where they are read

@@ -44,7 +44,7 @@ from stylecine.perception.scenery import Scenery, moving_in
 from stylecine.perception.see import QUICK
 from stylecine.picture.inversion import ProgressCallback, invert, refinement_steps
 from stylecine.picture.overlay import Overlay
-from stylecine.picture.photo import Source, read_photo
+from stylecine.picture.photo import ReadPhoto, Source, read_photo
 from stylecine.picture.size import check_preview_size
 from stylecine.picture.transparency import split_alpha
 from stylecine.weights import ModelRecord
@@ -61,20 +61,26 @@ class Animator(Networks):
     @torch.no_grad()
     @with_usual_defaults
     def invert(
-        self, photo: Source, *, size: Size = 1024, refine: int = 0, seed: int = 0, progress: Progress | None = None
+        self,
+        photo: "Source | ReadPhoto",
+        *,
+        size: Size = 1024,
+        refine: int = 0,
+        seed: int = 0,
+        progress: Progress | None = None,
     ) -> Scene:
         """The expensive part, once per photo: its latents, what moves in it and how. Parameters as in `animate`."""
         stages = Stages(progress, self.device)
         scene, image = self._empty_scene(photo, size, refine, seed, stages)
         with another_thread(self.device, "stylecine-look") as submit:  # much of it uses one core; inversion uses all
-            ahead = submit(lambda: look(image, self.eye, self.refiner))
+            ahead = submit(lambda: look(image, self.eye, self.refiner, wraps=scene.wraps))
             return self._with_what_moves(self._with_latents(scene, image, stages), ahead.result, stages)
 
     @torch.no_grad()
     @with_usual_defaults
     def begin(
         self,
-        photo: Source,
+        photo: "Source | ReadPhoto",
         *,
         size: Size = 1024,
         refine: int = 0,
@@ -90,9 +96,9 @@ class Animator(Networks):
         stages = Stages(progress, self.device)
         scene, image = self._empty_scene(photo, size, refine, seed, stages)
         scale = QUICK if quick else 1.0
-        return self._with_what_moves(scene, lambda: look(image, self.eye, self.refiner, scale), stages)
+        return self._with_what_moves(scene, lambda: look(image, self.eye, self.refiner, scale, scene.wraps), stages)
 
-    def scene_for(self, options: RenderOptions, photo: Source, **inversion: Any) -> Scene:
+    def scene_for(self, options: RenderOptions, photo: "Source | ReadPhoto", **inversion: Any) -> Scene:
         """For a loop of these options: with latents only if they need them. inversion: of `invert`.
 
         Of cloth that is not found nothing is made, so its latents can wait.
@@ -108,13 +114,15 @@ class Animator(Networks):
         release_freed()
         return replace(scene, layers=scenery.layers, mask=moving(scenery.layers), scenery=scenery, motion=motion)
 
-    def _empty_scene(self, photo: Source, size: Size, refine: int, seed: int, stages: Stages) -> tuple[Scene, Tensor]:
+    def _empty_scene(
+        self, photo: "Source | ReadPhoto", size: Size, refine: int, seed: int, stages: Stages
+    ) -> tuple[Scene, Tensor]:
         """A scene in which nothing moves, without latents, and its photo [3,H,W] in [-1,1]."""
         check_inversion_options(refine, seed)
         refine = refinement_steps(self.has_encoder, refine)
         with stages.stage("photo"):
-            picture, source = read_photo(photo, size)
-            if is_around_motion(size):
+            picture, source = photo if isinstance(photo, tuple) else read_photo(photo, size)
+            if is_around_motion(size) and not isinstance(photo, tuple):
                 picture, size = framed(photo if source is None else source.content, size, self)
             picture, alpha = split_alpha(picture)
             check_memory(picture.shape[1], picture.shape[0], self.device)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from stylecine.edits.model import Edit, Paint, to_option
-from stylecine.engine.loop_warnings import SEEN_TIMES, changing_share, quality_warning
+from stylecine.engine.loop_warnings import SEEN_TIMES, WEATHER_EDGE, changing_share, quality_warning
 from stylecine.engine.saving import save
 from stylecine.engine.scene import Scene
 from stylecine.machine.atomic import check_path
@@ -293,9 +293,10 @@ class Cinemagraph:
         """One line with every reason why this loop may disappoint; "" if there is none.
 
         The worst comes first: what is missing of the photo, then what frames show torn, then what is wrong with the
-        landscape as a whole, then cloth.
+        landscape as a whole, then cloth, then the edge of the weather in a 360° photo.
         """
-        reasons = (self.scene.photo_warning, self.mask_warning, self._quality_warning, self.cloth_warning)
+        edge = WEATHER_EDGE if self.scene.wraps and self.weather else ""
+        reasons = (self.scene.photo_warning, self.mask_warning, self._quality_warning, self.cloth_warning, edge)
         return " ".join(filter(None, reasons))
 
     @cached_property

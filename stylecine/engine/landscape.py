@@ -17,7 +17,7 @@ from stylecine.movement.standing import predict_standing
 from stylecine.movement.swash import Swash, predict_swash
 from stylecine.movement.sway import Sway
 from stylecine.movement.swell import predict_swell
-from stylecine.ops.image import fast_dtype, to_tensor, to_uint8
+from stylecine.ops.image import fast_dtype, still_across, to_tensor, to_uint8
 from stylecine.options import SKY, RenderOptions
 from stylecine.perception.scenery import Scenery, moving_in
 from stylecine.picture.inversion import SLACK, invert
@@ -51,6 +51,8 @@ def move_landscape(
         moves, flow = swash.widen(moves), swash.slow(flow)
     if parts.scene.transparent is not None:
         moves *= torch.from_numpy(~parts.scene.transparent).to(moves)
+    if parts.scene.wraps:
+        moves = still_across(moves)
     landscape, plate = MovingLandscape(scenery, moves, flow), None
     # Plants need one core, and the loop not always all others.
     with another_thread(nets.device, "stylecine-plants") as submit:
@@ -106,10 +108,10 @@ def _make_loop(
     layers, moves, flow = landscape.scenery.layers, landscape.moves, landscape.flow
     refine = scene.settings["refine"] if options.warp == "dfw" and not nets.has_encoder else 0
     sky = moves * (layers[SKY] > 0) > 0
-    margin = margin_for(flow, moves, options.period, options.fps, sky)
+    margin = margin_for(flow, moves, options.period, options.fps, sky, scene.wraps)
     # The displacement uses one core, and the plate not always all others.
     with another_thread(nets.device, "stylecine-displacement") as submit:
-        displaced = submit(lambda: _displace(landscape, swash, options, margin, sky))
+        displaced = submit(lambda: _displace(landscape, swash, options, margin, sky, scene.wraps))
         with stages.stage("plate", max(1, refine)) as step:
             shown = photo
             if options.detail < 1 and options.warp != "pixel":
@@ -140,7 +142,7 @@ def _make_loop(
 
 @torch.no_grad()
 def _displace(
-    landscape: MovingLandscape, swash: Swash | None, options: RenderOptions, margin: int, sky: Tensor
+    landscape: MovingLandscape, swash: Swash | None, options: RenderOptions, margin: int, sky: Tensor, wraps: bool
 ) -> Displacement:
     scenery, given = landscape.scenery, options.motion is not None
     swells = [] if given else predict_swell(scenery, landscape.flow / options.speed, options.wind)
@@ -156,6 +158,7 @@ def _displace(
         swells=swells,
         speed=options.speed,
         standing=None if given else predict_standing(scenery),
+        wraps=wraps,
     )
 
 
@@ -170,8 +173,9 @@ def _make_plate(
     progress: Callable[[int, int], None],
 ) -> Plate:
     """The moving part of `shown` [3,H,W], continued behind static things and past the frame."""
-    wide, visible = canvas(parts.photo, moves, margin)
-    shown = wide if shown is parts.photo else canvas(shown, moves, margin)[0]
+    wraps = parts.scene.wraps
+    wide, visible = canvas(parts.photo, moves, margin, wraps)
+    shown = wide if shown is parts.photo else canvas(shown, moves, margin, wraps)[0]
     if options.warp != "dfw":
         generates = options.warp == "msdfw" and not parts.quick
         return plain_plate(shown, visible, _continue(wide, visible, nets) if generates else None)

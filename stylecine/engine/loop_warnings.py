@@ -27,6 +27,7 @@ MIN_RELIEF, RELIEF_REACH = 1.0, 12
 # the photo that does, and when: none of up to four sub-cycles is near its beginning at both times.
 SEEN_CHANGE, MIN_SEEN_SHARE, SEEN_TIMES = 8, 0.01, (0.236, 0.618)
 MAX_PLACES = 3  # that a warning names
+WEATHER_EDGE = "This is a 360° photo, whose weather has an edge where left and right meet; crop it, or omit weather."
 
 
 def quality_warning(
@@ -84,7 +85,7 @@ def mask_warning(parts: MovingParts, moves: Tensor, options: RenderOptions, nets
         return _left_out_warning(parts)
     if not (added or options.mask is not None) or not parts.scenery.layers[SKY].any():
         return ""
-    torn = torn_regions(nets.seen(parts.scene.photo, parts.scenery).classes, parts.scenery.layers, moves)
+    torn = torn_regions(nets.seen(parts.scene, parts.scenery).classes, parts.scenery.layers, moves)
     if not torn:
         return ""
     return f"Something static seems to drift with the sky around {_places(torn)}; freeze it, or correct the mask there."

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from stylecine.cloth.find import FoundCloth, find_cloth
 from stylecine.cloth.rest_shape import ClothNets
+from stylecine.engine.scene import Scene
 from stylecine.machine.defaults import with_usual_defaults
 from stylecine.machine.memory import reuse_freed
 from stylecine.machine.threads import share_cores
@@ -130,14 +131,14 @@ class Networks:
         last photo is kept, by identity."""
         return self._kept("_cloth", photo, lambda image: find_cloth(image, self.finder))
 
-    def seen(self, photo: np.ndarray, scenery: Scenery | None) -> Seen:
-        """What the eye sees in a photo uint8 [H,W,3]: what it saw before, or else sees now.
+    def seen(self, scene: Scene, scenery: Scenery | None) -> Seen:
+        """What the eye sees in a scene's photo: what it saw before, or else sees now.
 
         That of the last photo is kept, by identity.
         """
         if scenery is not None and scenery.seen is not None:
             return scenery.seen
-        return self._kept("_seen", photo, lambda image: see(image, self.eye, self.refiner))
+        return self._kept("_seen", scene.photo, lambda image: see(image, self.eye, self.refiner, wraps=scene.wraps))
 
     def _kept(self, name: str, photo: np.ndarray, make: Callable[[Tensor], Any]) -> Any:
         """What `make` makes of a photo as a tensor, or made of it last time under this name."""

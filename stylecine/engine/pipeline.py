@@ -37,7 +37,6 @@ from stylecine.options import (
     Wind,
     check_device,
     check_inversion_options,
-    format_size,
     with_preset,
 )
 from stylecine.picture.given_mask import read_mask
@@ -130,9 +129,8 @@ def animate(
     if is_around_motion(size) and mask is None and motion is None and not options.arrows:
         with stages.stage("mask"):
             picture, size = framed(photo if source is None else source.content, size, animator)
-    inversion: dict[str, Any] = {"size": None, "refine": refine, "seed": seed, "progress": progress}
-    scene = animator.scene_for(options, picture, **inversion)
-    scene = replace(scene, source=source, settings={**scene.settings, "size": format_size(size)})
+    inversion: dict[str, Any] = {"size": size, "refine": refine, "seed": seed, "progress": progress}
+    scene = animator.scene_for(options, (picture, source), **inversion)
     loop = animator.render_with(options, scene, progress=progress)
     del animator
     release_freed()  # what the networks took is for the encoder

@@ -17,7 +17,7 @@ from stylecine.errors import MaskError, NothingMoves
 from stylecine.movement.displacement import moving_points
 from stylecine.movement.motion import predict_motion, read_motion
 from stylecine.movement.sway import MIN_PLANTS
-from stylecine.ops.image import resize, to_tensor
+from stylecine.ops.image import ACROSS, from_left, resize, to_tensor
 from stylecine.options import CLOTH, MIN_LAYER_ALPHA, OPTIONS, SKY, Arrow, RenderOptions, Wind, format_size
 from stylecine.perception.layers import apply_mask, moving, require_motion
 from stylecine.perception.look import perceive
@@ -71,8 +71,18 @@ def resolve(
         raise
     if cloth is not None or not is_predicted(options, scene.edits):
         scenery = replace(scenery, beach=None)  # surf runs up where nobody has said what moves
+    if scene.wraps:
+        cloth, plants = (None if maps is None else _held_at_edges(maps) for maps in (cloth, plants))
     parts = MovingParts(scene, quick, scene.painted, photo, scene.edits, scenery, flow, cloth, plants, found)
     return parts if short is None else _shrink(parts, short, options)
+
+
+def _held_at_edges(maps: Tensor) -> Tensor:
+    """What sways or flutters, and what is held, [2,H,W], still at the left and right edges, across which overlays do
+    not reach."""
+    free = from_left(maps, ACROSS)
+    free = free.minimum(free.flip(0))
+    return torch.stack((maps[0] * free, maps[1].maximum(1 - free)))
 
 
 def resolve_plants(scene: Scene, options: RenderOptions, nets: Networks) -> Tensor | None:
@@ -172,7 +182,7 @@ def corrected(
     found = perceive(
         photo,
         layers,
-        nets.seen(scene.photo, seen) if layers.any() else None,
+        nets.seen(scene, seen) if layers.any() else None,
         arrows=arrows,
         frozen=None if frozen is None else frozen.to(photo.device),
         forced=forced,

@@ -25,6 +25,7 @@ from stylecine.output.formats import Page, Sound, check_size, format_of
 from stylecine.output.html import QUALITY, write_page
 from stylecine.output.layer import moving_layer
 from stylecine.output.origin import Origin, read_origin
+from stylecine.output.panorama import mark_spherical
 from stylecine.output.silence import add_silence
 from stylecine.output.writing import check_output, write_output
 from stylecine.picture.crop import check_crop
@@ -52,12 +53,12 @@ def save(
     origin = _origin(loop) if options.keep_metadata else None
     signer = signer_for(path, c2pa) if c2pa else None
     report = loop.report() if options.embed_report or signer else {}
-    silent = options.silence and not options.sound
-    finish: Finish | None = add_silence if silent else None
+    sphere = loop.scene.wraps and window is None
+    steps: list[Finish] = [add_silence] * (options.silence and not options.sound)
+    steps += [mark_spherical] * (sphere and form.ending == ".mp4")
     if signer:
         photo: Any = {"source": loop.scene.source, "pixels": loop.scene.photo}
-        sign = partial(signer.sign, path=path, report=report, **photo, **_facts(loop))
-        finish = partial(_in_turn, add_silence, sign) if silent else sign
+        steps.append(partial(signer.sign, path=path, report=report, **photo, **_facts(loop)))
     if not isinstance(form, Sound):
         _say_what_is_lost(loop, path, options)
     stages = Stages(progress)
@@ -81,7 +82,8 @@ def save(
                 comment=json.dumps(report, allow_nan=False) if options.embed_report else "",
                 origin=origin,
                 track=loop.track if options.sound else None,
-                finish=finish,
+                finish=partial(_in_turn, steps) if steps else None,
+                sphere=sphere,
                 alpha=options.layer == MOVING_LAYER
                 or (loop.scene.alpha is not None and form.keeps_alpha(path, options)),
             )
@@ -187,10 +189,11 @@ def _save_page(loop: Cinemagraph, path: PathLike, options: FileOptions, finish: 
         alt=", ".join(["Photo in motion", *moving]),
         quality=quality,
         sound=encode_flac(loop.track(loops)) if options.sound else None,
+        wraps=loop.scene.wraps,
         finish=finish,
     )
 
 
-def _in_turn(first: Finish, second: Finish, path: Path) -> None:
-    first(path)
-    second(path)
+def _in_turn(steps: Sequence[Finish], path: Path) -> None:
+    for step in steps:
+        step(path)

@@ -153,6 +153,11 @@ class Scene(Editable):
         """What is missing of the photo; "" if nothing is."""
         return self.source.warning if self.source else ""
 
+    @property
+    def wraps(self) -> bool:
+        """Whether it is a whole 360° photo, whose left and right edges meet."""
+        return self.source is not None and self.source.wraps
+
     @cached_property
     def score(self) -> dict[str, float]:
         """How close `reconstruction` is to `photo`: {"lpips" (0 is equal), "psnr" (dB)}; computed on first use."""
@@ -256,12 +261,13 @@ def likeness(reconstruction: np.ndarray, photo: np.ndarray) -> float:
 
 def _source_facts(source: PhotoFile) -> dict[str, Any]:
     """What a .cine file keeps of the photo's own file."""
-    facts = {"name": source.name, "sha256": source.sha256}
-    return facts | ({"warning": source.warning} if source.warning else {})
+    facts: dict[str, Any] = {"name": source.name, "sha256": source.sha256}
+    facts |= {"warning": source.warning} if source.warning else {}
+    return facts | ({"wraps": True} if source.wraps else {})
 
 
 def _source(facts: Mapping[str, Any]) -> PhotoFile:
-    return PhotoFile(facts["name"], b"", facts["sha256"], facts.get("warning", ""))
+    return PhotoFile(facts["name"], b"", facts["sha256"], facts.get("warning", ""), facts.get("wraps", False))
 
 
 def _facts(model: ModelRecord) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -79,7 +80,7 @@ class WindDial:
         if swash is not None and displacement.swell is not None:
             swells.append(swash.swell)
         grid = displacement.sub_cycle.shape
-        place = {"cell": displacement.cell, "margin": displacement.margin}
+        place: Any = {"cell": displacement.cell, "margin": displacement.margin, "wraps": displacement.wraps}
         velocity = velocity_on(grid, flow * speed, size, **place, fps=loop.fps)
         seconds = displacement.period / loop.fps * speed
         return velocity, swell_on(grid, swells, displacement.swell_cycles, seconds, size, **place)

@@ -87,7 +87,7 @@ def gather(
     layers, scenery = (scene.edited_layers, scene.scenery) if loop is None else (loop.layers, loop.scenery)
     stages = Stages(progress, animator.device)
     with stages.stage("evidence"):
-        probabilities = animator.seen(scene.photo, scenery).classes
+        probabilities = animator.seen(scene, scenery).classes
         doubtful = list[Doubt]()
         if loop is not None and loop.loop is not None:  # what of the landscape moves, as in the loop's own warning
             doubtful = torn_regions(probabilities, loop.layers, loop.loop.moving)

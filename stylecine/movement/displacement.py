@@ -15,6 +15,7 @@ from torch import Tensor
 from stylecine.movement.swell import Swell
 from stylecine.ops import integrate as ops
 from stylecine.ops.displacement import Displacement
+from stylecine.ops.image import meeting, wrapped
 from stylecine.ops.regions import connected
 
 KNOT_TRAVEL = 4.0  # points of the grid that matter may move between two knots of its path,
@@ -47,28 +48,30 @@ def integrate(
     swells: Sequence[Swell] = (),
     speed: float = 1.0,
     standing: Tensor | None = None,
+    wraps: bool = False,
 ) -> Displacement:
     """Displacement over a photo with `margin` pixels around it, for a loop of `period` frames at `fps`.
 
     flow: [2,h,w] over the photo, in pixels of its own grid per 1/30 s, of any grid size; replicated past the border.
     moving: [H,W] in [0,1], what moves of the photo. sky: bool [H,W], what of that is sky. standing: [h,w] in [0,1] on
     the flow's grid; see movement.standing. swells: on that grid, each in whole cycles of about its seconds over
-    `speed`, which the flow has already; loops of less than a second have none.
+    `speed`, which the flow has already; loops of less than a second have none. wraps: whether the photo's left and
+    right edges meet.
     The grid of the result has a short side of at most 256.
     """
     size = moving.shape[0], moving.shape[1]
     cell = int(2 ** max(0, math.ceil(math.log2(min(size) / GRID))))
     grid = math.ceil((size[0] + 2 * margin) / cell), math.ceil((size[1] + 2 * margin) / cell)
-    velocity = velocity_on(grid, flow, size, cell=cell, margin=margin, fps=fps)
-    sub_cycles = count_sub_cycles(flow, moving, period, fps, sky)
+    velocity = velocity_on(grid, flow, size, cell=cell, margin=margin, fps=fps, wraps=wraps)
+    sub_cycles = count_sub_cycles(flow, moving, period, fps, sky, wraps)
     counts = tuple(int(k) for k in sub_cycles.unique())
-    sub_cycles = to_canvas(sub_cycles[None].float(), grid, cell, size, margin, "nearest")[0].round().long()
+    sub_cycles = to_canvas(sub_cycles[None].float(), grid, cell, size, margin, "nearest", wraps)[0].round().long()
     stride = choose_stride(velocity)
     knots = max(2, math.ceil(period / counts[0] / stride) + 1)
     positions, rates = ops.integrate(torch.stack((velocity, -velocity)), knots, stride, stride // STEP_FRAMES)
-    stagger = make_stagger(sub_cycles, min(size) / cell)
+    stagger = make_stagger(sub_cycles, min(size) / cell, round(size[1] / cell) if wraps else None)
     if standing is not None:
-        standing = to_canvas(standing[None], grid, cell, size, margin)[0]
+        standing = to_canvas(standing[None], grid, cell, size, margin, wraps=wraps)[0]
     if period / fps * max(speed, 1) < MIN_SWELL_LOOP:
         swells = ()
     seconds, most = period / fps * speed, period // MIN_CYCLE_FRAMES
@@ -84,17 +87,18 @@ def integrate(
         stagger,
         stride,
         standing,
-        swell=swell_on(grid, swells, clocks, seconds, size, cell=cell, margin=margin),
+        swell=swell_on(grid, swells, clocks, seconds, size, cell=cell, margin=margin, wraps=wraps),
         swell_cycles=clocks,
         min_ramp=MIN_RAMP * fps,
+        wraps=wraps,
     )
 
 
 def velocity_on(
-    grid: tuple[int, int], flow: Tensor, size: tuple[int, int], *, cell: int, margin: int, fps: float
+    grid: tuple[int, int], flow: Tensor, size: tuple[int, int], *, cell: int, margin: int, fps: float, wraps: bool
 ) -> Tensor:
     """A flow over a photo of `size` on the canvas's grid: [2,gh,gw], points of it per frame."""
-    return to_canvas(in_photo_pixels(flow, size), grid, cell, size, margin) * (30 / fps / cell)
+    return to_canvas(in_photo_pixels(flow, size), grid, cell, size, margin, wraps=wraps) * (30 / fps / cell)
 
 
 def swell_on(
@@ -106,6 +110,7 @@ def swell_on(
     *,
     cell: int,
     margin: int,
+    wraps: bool = False,
 ) -> Tensor | None:
     """`Displacement.swell` of swells on a flow's grid, each added to the clock that is nearest to its own; None without
     swells. clocks: `Displacement.swell_cycles` of a loop that lasts `seconds` at speed 1."""
@@ -116,7 +121,9 @@ def swell_on(
         nearest = np.abs(np.subtract(clocks, round(seconds / swell.seconds))).argmin()
         total[nearest] += swell.parts
     parts = total.flatten(0, 1)
-    return torch.stack([to_canvas(in_photo_pixels(part, size), grid, cell, size, margin) for part in parts])
+    return torch.stack(
+        [to_canvas(in_photo_pixels(part, size), grid, cell, size, margin, wraps=wraps) for part in parts]
+    )
 
 
 def choose_stride(velocity: Tensor) -> int:
@@ -126,23 +133,27 @@ def choose_stride(velocity: Tensor) -> int:
     return int(STEP_FRAMES * (min(max(frames, MIN_STRIDE), MAX_STRIDE) // STEP_FRAMES))
 
 
-def make_stagger(sub_cycles: Tensor, short: float) -> Tensor | None:
+def make_stagger(sub_cycles: Tensor, short: float, around: int | None = None) -> Tensor | None:
     """How many sub-cycles each place is ahead of the others: [h,w], smooth noise; None where nothing repeats.
 
     Places that repeat within the loop would otherwise all show the photo at once each time: a whole fall would throb,
     a whole sky start again. All phases are as frequent, and matter is stretched by little where they differ. short: the
-    photo's short side in points of the grid.
+    photo's short side in points of the grid. around: after how many of them a photo wraps.
     """
     if int(sub_cycles.max()) < 2:
         return None
-    noise = np.random.default_rng(0).standard_normal(tuple(sub_cycles.shape))
-    smooth = ndimage.gaussian_filter(noise, STAGGER_SCALE * short)
+    rows, columns = sub_cycles.shape
+    noise = np.random.default_rng(0).standard_normal((rows, around or columns))
+    smooth = ndimage.gaussian_filter(noise, STAGGER_SCALE * short, mode=("reflect", "wrap" if around else "reflect"))
     even = 2 * ndtr(smooth / smooth.std()) - 1  # uniform in [-1, 1]
+    even = even[:, np.arange(columns) % even.shape[1]]
     stagger = torch.from_numpy((MAX_STAGGER * even).astype(np.float32)).to(sub_cycles.device)
     return torch.where(sub_cycles > 1, stagger, 0.0)
 
 
-def count_sub_cycles(flow: Tensor, moving: Tensor, period: int, fps: float, sky: Tensor | None = None) -> Tensor:
+def count_sub_cycles(
+    flow: Tensor, moving: Tensor, period: int, fps: float, sky: Tensor | None = None, wraps: bool = False
+) -> Tensor:
     """How many times each place repeats within the loop: int64 [h,w] on the flow's grid, 1 to 8.
 
     Constant over a connected region of `moving` [H,W] > 0 (static places take that of the nearest region), so that
@@ -154,13 +165,15 @@ def count_sub_cycles(flow: Tensor, moving: Tensor, period: int, fps: float, sky:
     speed, short = np.hypot(*velocity), min(moving.shape)
     support = moving_points(moving, flow).cpu().numpy()
     # Two grid points of clearance: displacements of different ages must not be interpolated where it moves.
-    parts = connected(ndimage.binary_dilation(support, iterations=2))
+    parts = connected(ndimage.binary_dilation(support, iterations=2), wraps=wraps)
     most = max(1, min(MAX_SUB_CYCLES, int(SUB_CYCLES_PER_SECOND * period / fps)))
     point = moving.shape[0] / flow.shape[1] / short, moving.shape[1] / flow.shape[2] / short  # its height and width
     count = np.ones(parts.count + 1, dtype=np.int64)
     is_sky = np.zeros_like(support) if sky is None else moving_points(sky, flow).cpu().numpy()
     for number in range(1, parts.count + 1):
         here = (parts.numbers == number) & support
+        if not here.any():  # it was joined to another
+            continue
         travel = np.percentile(speed[here], 90) * period * 30 / fps / short
         if is_sky[here].mean() > 0.5:
             least = max(travel / SKY_TRAVEL, period / fps / SKY_SECONDS)
@@ -182,14 +195,18 @@ def _extent(here: np.ndarray, velocity: np.ndarray, point: tuple[float, float]) 
     return float((x * across + y * down) / max(math.hypot(x, y), 1e-9))
 
 
-def margin_for(flow: Tensor, moving: Tensor, period: int, fps: float, sky: Tensor | None = None) -> int:
+def margin_for(
+    flow: Tensor, moving: Tensor, period: int, fps: float, sky: Tensor | None = None, wraps: bool = False
+) -> int:
     """Pixels that the plate needs around the photo: what the longest sub-cycle brings in over the border.
 
-    A multiple of 16, at least 32; at most a quarter of the short side, beyond which the border is replicated.
+    A multiple of 16, at least 32; at most a quarter of the short side, beyond which the border is replicated. For a
+    photo that wraps, at least an eighth: what is near its edges is judged by what lies beyond them.
     """
     speed = in_photo_pixels(flow, (moving.shape[0], moving.shape[1])).norm(dim=0) * moving_points(moving, flow)
-    travel = float((speed / count_sub_cycles(flow, moving, period, fps, sky)).max()) * period * 30 / fps
-    return 16 * math.ceil(min(max(travel, 16), min(moving.shape) / 4) / 16) + 16
+    travel = float((speed / count_sub_cycles(flow, moving, period, fps, sky, wraps)).max()) * period * 30 / fps
+    least = max(16, min(moving.shape) / 8) if wraps else 16
+    return 16 * math.ceil(min(max(travel, least), min(moving.shape) / 4) / 16) + 16
 
 
 def in_photo_pixels(flow: Tensor, size: tuple[int, int]) -> Tensor:
@@ -210,9 +227,16 @@ def to_canvas(
     size: tuple[int, int],
     margin: int,
     mode: str = "bilinear",
+    wraps: bool = False,
 ) -> Tensor:
-    """A field [C,h,w] over a photo of `size`, sampled at a canvas grid's cell centres; values are not scaled."""
+    """A field [C,h,w] over a photo of `size`, sampled at a canvas grid's cell centres; values are not scaled. If the
+    photo wraps, so does the field, brought together at its edges unless the mode is "nearest"."""
     x = ((torch.arange(grid[1], device=field.device) + 0.5) * cell - margin) / size[1] * 2 - 1
     y = ((torch.arange(grid[0], device=field.device) + 0.5) * cell - margin) / size[0] * 2 - 1
+    if wraps:
+        width = field.shape[2]
+        beyond = math.ceil((margin + cell) / size[1] * width)
+        field = wrapped(field if mode == "nearest" else meeting(field), beyond)
+        x = x * (width / field.shape[2])
     points = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1)[None]
     return F.grid_sample(field[None], points, mode=mode, padding_mode="border", align_corners=False)[0]

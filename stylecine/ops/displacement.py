@@ -46,6 +46,7 @@ class Displacement:
     swell: Tensor | None = None  # [2K,2,h,w]: cosine and sine part of each of K clocks, (x, y), canvas pixels
     swell_cycles: tuple[int, ...] = ()  # of these clocks, in a period
     min_ramp: float = 0.0  # frames, see `ramps`
+    wraps: bool = False  # whether the left and right edges of the photo meet
 
     @cached_property
     def sub_cycle(self) -> Tensor:

@@ -13,6 +13,8 @@ from torch import Tensor
 
 LUMA = (0.299, 0.587, 0.114)  # Rec. 601
 MAX_ASPECT = 4.0  # of what a network sees
+ACROSS = 1 / 64  # of the width, at either edge of a photo that wraps: over so much motion sets in
+MEETING = 1 / 16  # of the width, at either edge of a photo that wraps: over so much its fields are brought together
 
 
 def to_tensor(photo: np.ndarray) -> Tensor:
@@ -126,6 +128,30 @@ def mirrored(image: Tensor, before: int, after: int, axis: int) -> Tensor:
         return image.index_select(axis, torch.minimum(place, 2 * size - 1 - place))
     start, end = image.narrow(axis, 0, before), image.narrow(axis, size - after, after)
     return torch.cat((start.flip(axis), image, end.flip(axis)), dim=axis)
+
+
+def wrapped(image: Tensor, columns: int) -> Tensor:
+    """The image [...,W] of all directions, continued to the left and to the right past where its edges meet."""
+    return torch.cat((image[..., image.shape[-1] - columns :], image, image[..., :columns]), -1)
+
+
+def meeting(field: Tensor) -> Tensor:
+    """A field [...,W] whose left and right edges are brought together, from both sides, over a part of its width."""
+    fade = 1 - from_left(field, MEETING)
+    half = (field[..., -1:] - field[..., :1]) / 2
+    return field + half * (fade - fade.flip(0))
+
+
+def still_across(moves: Tensor) -> Tensor:
+    """How much moves, [H,W] in [0,1], no more at either edge than at the other, where the two meet."""
+    away = from_left(moves, ACROSS)
+    return moves.minimum(moves[:, -1:] + away).minimum(moves[:, :1] + away.flip(0))
+
+
+def from_left(image: Tensor, share: float) -> Tensor:
+    """[W]: 0 at the left edge of an image [...,W], 1 from a share of its width on."""
+    width = image.shape[-1]
+    return (torch.arange(width, device=image.device) / (share * width)).clamp(max=1)
 
 
 def push_pull(image: Tensor, visible: Tensor) -> Tensor:

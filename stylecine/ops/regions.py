@@ -80,9 +80,14 @@ class Parts:
         return [self.numbers == n for n in np.flatnonzero(chosen) if n]
 
 
-def connected(places: np.ndarray, *, corners: bool = True) -> Parts:
-    """The connected parts of bool [h,w]; with `corners`, places that only meet at a corner are connected as well."""
-    return Parts(*ndimage.label(places, np.ones((3, 3)) if corners else None))
+def connected(places: np.ndarray, *, corners: bool = True, wraps: bool = False) -> Parts:
+    """The connected parts of bool [h,w]; with `corners`, places that only meet at a corner are connected as well.
+    wraps: so are those at the left and the right end of a row, and some numbers have no places."""
+    parts = Parts(*ndimage.label(places, np.ones((3, 3)) if corners else None))
+    for row in parts.numbers if wraps else ():
+        if row[0] and row[-1] and row[0] != row[-1]:
+            parts.numbers[parts.numbers == row[-1]] = row[0]
+    return parts
 
 
 @dataclass(frozen=True, eq=False)

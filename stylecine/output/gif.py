@@ -24,8 +24,10 @@ TILE = 64  # side of the blue noise, in pixels
 RETURN_SHARE = 0.25  # of the loop, at its end, in which pixels return to the colours of the first frame
 
 
-def encode_gif(frames: Sequence[np.ndarray], file: BinaryIO, durations: list[int], quality: int, comment: str) -> None:
-    """Frames, uint8 [H,W,3] sRGB, into an open file; durations in 1/100 s.
+def encode_gif(
+    frames: Sequence[np.ndarray], file: BinaryIO, durations: list[int], quality: int, comment: str, xmp: str = ""
+) -> None:
+    """Frames, uint8 [H,W,3] sRGB, into an open file; durations in 1/100 s. XMP has no place in it.
 
     quality: 100 stores every change; below, a pixel is kept until it is more than (100 − quality) / 5 levels off.
     """

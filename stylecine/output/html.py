@@ -41,13 +41,15 @@ def write_page(
     alt: str,
     quality: int | None = None,
     sound: bytes | None = None,
+    wraps: bool = False,
     finish: Finish | None = None,
 ) -> VideoInfo:
     """Writes a loop as an HTML file: its pack, of `web_pack.pack`, its first frame uint8 [H,W,3] as an image, which alt
     describes, and the player.
 
     Its content security policy allows only its own content, and no requests. A pack without a photo plays over the
-    image. sound: an audio file that a button plays. quality: of the image, 0 to 100 (best); default 90. finish: called
+    image. sound: an audio file that a button plays. wraps: whether the loop is of a
+    whole 360° photo, which is turned by dragging. quality: of the image, 0 to 100 (best); default 90. finish: called
     with the complete temporary file. Raises OutputError if the file cannot be written.
     """
     quality = QUALITY if quality is None else quality
@@ -61,6 +63,7 @@ def write_page(
         "alt": html.escape(alt),
         "width": str(width),
         "height": str(height),
+        "wraps": " data-wraps" if wraps else "",
         "style": style,
         "script": script,
         "image": data_url("image/webp", encode_image(frame, quality)),

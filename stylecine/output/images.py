@@ -26,11 +26,12 @@ from stylecine.output import VideoInfo
 from stylecine.output.encoders import check_pillow
 from stylecine.output.formats import FORMATS, IMAGE_SIDE, MIN_FPS, Picture, Still, find_format, frame_ticks
 from stylecine.output.gif import changed_box, encode_gif
-from stylecine.picture.photo import encode_png
+from stylecine.output.panorama import sphere_xmp
+from stylecine.picture.photo import XMP_KEYWORD, encode_png
 
 Frames: TypeAlias = Sequence[np.ndarray]
-# frames, an open file, the duration of each in ticks, none of a still, quality, comment
-Encode: TypeAlias = Callable[[Frames, BinaryIO, list[int], int, str], None]
+# frames, an open file, the duration of each in ticks, none of a still, quality, comment, XMP
+Encode: TypeAlias = Callable[[Frames, BinaryIO, list[int], int, str, str], None]
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -50,6 +51,7 @@ def write_image(
     quality: int | None = None,
     comment: str = "",
     finish: Finish | None = None,
+    sphere: bool = False,
 ) -> VideoInfo:
     """Writes frames, uint8 [H,W,3] sRGB of one shape, as an image that plays endlessly, .gif, .webp, .apng or .avif; or
     one frame as a still, .png. They may be [H,W,4], with a straight alpha, except of a .gif; an .avif of frames without
@@ -59,7 +61,7 @@ def write_image(
     fps: 0.02 to 50 for .gif, to 90 for the others. Times are rounded to 1/100 s in a .gif, else to 1/1000 s.
     quality: 0 to 100 (best); default 80; 0 (best) to 63 of an .avif, default 28; an .apng or .png is lossless and has
         none.
-    comment, finish: as for a video.
+    comment, finish: as for a video. sphere: whether frames show all directions, which a .webp, an .apng and a .png say.
 
     Raises OptionError for an invalid option or frame, OutputError if the file cannot be written,
     WriterUnavailable without an encoder.
@@ -77,8 +79,10 @@ def write_image(
     checked = _Checked(frames, None if still else IMAGE_SIDE, form.alpha)
     target = check_destination(path)
     with atomic_write(target, finish) as part, translate_os_errors(target), part.open("wb") as file:
-        default = form.qualities[1] if form.qualities else 0
-        ENCODERS[form.ending](checked, file, durations, default if quality is None else quality, comment)
+        if quality is None:
+            quality = form.qualities[1] if form.qualities else 0
+        xmp = sphere_xmp(frames[0].shape[1], frames[0].shape[0]) if sphere else ""
+        ENCODERS[form.ending](checked, file, durations, quality, comment, xmp)
     height, width = checked.shape
     rate = 0.0 if still else form.clock * len(frames) / ticks[-1]
     size = target.stat().st_size
@@ -178,7 +182,7 @@ def _save_frames(
     Image.fromarray(first).save(file, save_all=True, append_images=others, **options)
 
 
-def _encode_webp(frames: Frames, file: BinaryIO, durations: list[int], quality: int, comment: str) -> None:
+def _encode_webp(frames: Frames, file: BinaryIO, durations: list[int], quality: int, comment: str, xmp: str) -> None:
     remaining = iter(frames)
     first = next(remaining)
     # Key frames would make static parts flicker, and only help seeking; but libwebp draws what is transparent in part
@@ -198,10 +202,11 @@ def _encode_webp(frames: Frames, file: BinaryIO, durations: list[int], quality: 
         kmin=distance,
         kmax=1 if translucent else distance + 1,
         exif=_exif(comment),
+        xmp=xmp.encode(),
     )
 
 
-def _encode_avif(frames: Frames, file: BinaryIO, durations: list[int], quality: int, comment: str) -> None:
+def _encode_avif(frames: Frames, file: BinaryIO, durations: list[int], quality: int, comment: str, xmp: str) -> None:
     """With libavif, whose animations have a second track for the alpha, which FFmpeg writes only of an encoder that
     knows pictures without colours."""
     remaining = iter(frames)
@@ -226,7 +231,7 @@ def _exif(comment: str) -> bytes:
     return tags.tobytes() if comment else b""
 
 
-def _encode_apng(frames: Frames, file: BinaryIO, durations: list[int], quality: int, comment: str) -> None:
+def _encode_apng(frames: Frames, file: BinaryIO, durations: list[int], quality: int, comment: str, xmp: str) -> None:
     """Lossless: the rectangle of each frame that changes, with transparent pixels where nothing changes, unless what
     changes is transparent itself."""
     number = 0
@@ -246,8 +251,9 @@ def _encode_apng(frames: Frames, file: BinaryIO, durations: list[int], quality: 
             file.write(b"\x89PNG\r\n\x1a\n")
             write(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 6, 0, 0, 0))  # 8 bits, RGBA
             write(b"sRGB", b"\0")
-            if comment:
-                write(b"iTXt", b"Comment\0\0\0\0\0", comment.encode())
+            for keyword, text in ((b"Comment", comment), (XMP_KEYWORD.encode(), xmp)):
+                if text:
+                    write(b"iTXt", keyword, bytes(5), text.encode())
             write(b"acTL", struct.pack(">II", len(durations), 0))  # 0: endlessly
         # 0: not disposed of; blend 1: over the previous frame, 0: instead of it
         write(b"fcTL", next_number(), struct.pack(">IIIIHHBB", width, height, left, top, duration, 1000, 0, blend))
@@ -288,8 +294,8 @@ def _compress(change: tuple[int, int, int, np.ndarray]) -> tuple[int, int, int, 
     return left, top, pixels.shape[1], pixels.shape[0], blend, data
 
 
-def _encode_png(frames: Frames, file: BinaryIO, durations: list[int], quality: int, comment: str) -> None:
-    file.write(encode_png(frames[0], comment))
+def _encode_png(frames: Frames, file: BinaryIO, durations: list[int], quality: int, comment: str, xmp: str) -> None:
+    file.write(encode_png(frames[0], comment, xmp=xmp))
 
 
 ENCODERS: dict[str, Encode] = {

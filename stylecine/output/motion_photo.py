@@ -23,13 +23,14 @@ PACKET = f"""<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
  Item:Padding="0"/></rdf:li>
 <rdf:li rdf:parseType="Resource"><Container:Item Item:Mime="video/mp4" Item:Semantic="MotionPhoto"
  Item:Length="{{length}}" Item:Padding="0"/></rdf:li>
-</rdf:Seq></Container:Directory></rdf:Description></rdf:RDF></x:xmpmeta>
+</rdf:Seq></Container:Directory></rdf:Description>{{described}}</rdf:RDF></x:xmpmeta>
 <?xpacket end="w"?>"""
 
 
-def motion_photo_xmp(length: int) -> str:
-    """The XMP of a JPEG that is followed by a video of `length` bytes and begins with its first frame."""
-    return PACKET.format(length=length)
+def motion_photo_xmp(length: int, described: str = "") -> str:
+    """The XMP of a JPEG that is followed by a video of `length` bytes and begins with its first frame. described: a
+    further description."""
+    return PACKET.format(length=length, described=described)
 
 
 def motion_photo_video(path: Path) -> bytes | None:

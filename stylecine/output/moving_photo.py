@@ -26,6 +26,7 @@ from stylecine.output.jpeg import encode_jpeg
 from stylecine.output.live_photo import MEMBERS, live_photo_exif
 from stylecine.output.motion_photo import motion_photo_xmp
 from stylecine.output.origin import Origin
+from stylecine.output.panorama import mark_spherical, sphere_description
 from stylecine.output.quicktime import mark_live_photo
 from stylecine.output.video import encode, log_changes, video_tags
 
@@ -44,13 +45,15 @@ def write_moving_photo(
     comment: str = "",
     origin: Origin | None = None,
     sound: MakeTrack | None = None,
+    sphere: bool = False,
 ) -> VideoInfo:
     """Writes frames, uint8 [H,W,3] sRGB, one period of a loop, as a Live Photo or a Motion Photo.
 
     path: ends in .livephoto, for a JPEG and a movie beside each other, of which either both or none are written; in
         .livephoto.zip, for an archive of the two; or in .MP.jpg, for a JPEG with an MP4 in it.
     fps, quality, comment: of the movie, as for a video. It contains as many loops as come closest to 3 s.
-    origin: of the photo, for both. sound: makes the track of so many loops.
+    origin: of the photo, for both. sound: makes the track of so many loops. sphere: whether frames show all directions,
+        which a Motion Photo says.
 
     Raises OptionError for an invalid option or frame, OutputError if a file cannot be written, WriterUnavailable
     without an encoder.
@@ -60,7 +63,7 @@ def write_moving_photo(
     targets = [check_destination(file) for file in files_of(path)]
     with atomic_write_all(targets) as parts:
         if ending == MOTION_PHOTO:
-            info = _write_motion_photo(frames, parts[0], encoding, comment, origin, sound)
+            info = _write_motion_photo(frames, parts[0], encoding, comment, origin, sound, sphere)
         else:
             files = [parts[0].with_name(name) for name in MEMBERS] if ending == LIVE_ARCHIVE else parts
             info = _write_pair(frames, files, encoding, comment, origin, sound)
@@ -81,12 +84,21 @@ def _encoding(name: str, frames: Frames, fps: float, quality: int | None) -> Enc
 
 
 def _write_motion_photo(
-    frames: Frames, part: Path, encoding: Encoding, comment: str, origin: Origin | None, sound: MakeTrack | None
+    frames: Frames,
+    part: Path,
+    encoding: Encoding,
+    comment: str,
+    origin: Origin | None,
+    sound: MakeTrack | None,
+    sphere: bool,
 ) -> VideoInfo:
     movie = part.with_name(MOVIE)
     info = encode(frames, movie, encoding, comment, video_tags(origin), sound)
-    exif = jpeg_exif(info.width, info.height, origin) if origin else b""
-    photo = encode_jpeg(_still(frames, info), exif, motion_photo_xmp(info.bytes))
+    exif, described = jpeg_exif(info.width, info.height, origin) if origin else b"", ""
+    if sphere:
+        mark_spherical(movie)
+        described = sphere_description(info.width, info.height)
+    photo = encode_jpeg(_still(frames, info), exif, motion_photo_xmp(movie.stat().st_size, described))
     with translate_os_errors(part), part.open("wb") as file, movie.open("rb") as video:
         file.write(photo)
         shutil.copyfileobj(video, file)

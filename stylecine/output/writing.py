@@ -40,19 +40,21 @@ def write_output(
     track: MakeTrack | None = None,
     finish: Finish | None = None,
     alpha: bool = False,
+    sphere: bool = False,
 ) -> VideoInfo:
     """Writes frames, at the times of `Format.shown`, with the writer for the ending of `path`; options as there.
 
-    track: makes the sound of so many loops. alpha: whether frames are [H,W,4].
+    track: makes the sound of so many loops. alpha: whether frames are [H,W,4]. sphere: whether they show all
+    directions; the video of an .mp4 is marked by `finish`.
     """
     form = format_of(path)
     described: Any = {"quality": options.quality, "comment": comment}
     if isinstance(form, MovingPhoto):
-        return write_moving_photo(frames, path, fps, origin=origin, sound=track, **described)
+        return write_moving_photo(frames, path, fps, origin=origin, sound=track, sphere=sphere, **described)
     if isinstance(form, Folder):
         return write_folder(frames, path, fps)
     if isinstance(form, Picture) and not (form.has_codec and not alpha):
-        return write_image(frames, path, fps, finish=finish, **described)
+        return write_image(frames, path, fps, finish=finish, sphere=sphere, **described)
     repeat, duration, keyframes = options.length
     video: Any = {"codec": options.codec, "repeat": repeat, "duration": duration, "keyframes": keyframes}
     return write_video(frames, path, fps, origin=origin, sound=track, finish=finish, **described, **video)

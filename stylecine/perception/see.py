@@ -13,7 +13,7 @@ from torch import Tensor
 from stylecine.machine.threads import another_thread
 from stylecine.networks.eye import Sight
 from stylecine.networks.refiner import CELL
-from stylecine.ops.image import fast_dtype, fit_short_side, network_size, resize
+from stylecine.ops.image import fast_dtype, fit_short_side, network_size, resize, wrapped
 
 SHORT_SIDE = 640  # pixels of the copy that the eye sees
 QUICK = 0.5  # of that, for a first impression
@@ -48,14 +48,17 @@ class Seen:
 
 
 @torch.inference_mode()
-def see(photo: Tensor, eye: EyeNetwork, refiner: RefinerNetwork, scale: float = 1.0) -> Seen:
-    """photo [3,H,W] in [-1,1]. scale: of the copies that the eye sees."""
-    straight, mirrored = _look(photo, eye, scale)
+def see(
+    photo: Tensor, eye: EyeNetwork, refiner: RefinerNetwork, scale: float = 1.0, wraps: bool = False
+) -> Seen:
+    """photo [3,H,W] in [-1,1]. scale: of the copies that the eye sees. wraps: whether the photo's left and right edges
+    meet; the networks look across."""
+    straight, mirrored = _look(photo, eye, scale, wraps)
     maps = _maps(straight, mirrored)
     sides = torch.tensor([-1.0, 1.0], device=photo.device)[:, None, None]
     return Seen(
         classes=maps[:-1],
-        stands=_refined(photo, maps, refiner),
+        stands=_refined(photo, maps, refiner, wraps),
         water=_mean(straight.water, mirrored.water),
         directions=straight.direction[0].float(),
         mirrored=_mirrored_back(mirrored.direction, straight.direction) * sides,
@@ -69,14 +72,17 @@ def eye_maps(photo: Tensor, eye: EyeNetwork, scale: float = 1.0) -> Tensor:
     return _maps(*_look(photo, eye, scale))
 
 
-def _look(photo: Tensor, eye: EyeNetwork, scale: float) -> tuple[Sight, Sight]:
+def _look(photo: Tensor, eye: EyeNetwork, scale: float, wraps: bool = False) -> tuple[Sight, Sight]:
     """What the eye says of a photo, and of its smaller mirror image."""
     dtype = fast_dtype(photo.device)
 
     def sight(image: Tensor, short: float) -> Sight:
         small = resize(image, network_size(image.shape[-2:], short))
+        beyond = _beyond(small) if wraps else 0
         with torch.inference_mode(), torch.autocast(photo.device.type, dtype, enabled=dtype != torch.float32):
-            return eye(small[None])
+            seen = eye(wrapped(small, beyond)[None])
+        maps = (_within(each, beyond, small.shape[2]) for each in seen[:-1])
+        return Sight._make((*maps, seen.presence))
 
     with another_thread(photo.device, "stylecine-mirror") as submit:  # no network keeps all cores busy by itself
         ahead = submit(lambda: sight(photo.flip(2), MIRRORED * scale * SHORT_SIDE))
@@ -89,7 +95,19 @@ def _maps(straight: Sight, mirrored: Sight) -> Tensor:
     return torch.cat((classes, _mean(straight.occluder, mirrored.occluder).sigmoid()))
 
 
-def _refined(photo: Tensor, maps: Tensor, refiner: RefinerNetwork) -> Tensor:
+def _beyond(image: Tensor) -> int:
+    """Columns that a network sees of an image [C,h,w] past where its edges meet: an eighth of the width, whole cells of
+    all networks."""
+    return round(image.shape[2] / 8 / 32) * 32
+
+
+def _within(maps: Tensor, beyond: int, width: int) -> Tensor:
+    """Of maps [N,C,h,w] of what is `beyond` columns wider, on either side, the `width` between."""
+    scale = maps.shape[3] / (width + 2 * beyond)
+    return maps[..., round(beyond * scale) : round((beyond + width) * scale)]
+
+
+def _refined(photo: Tensor, maps: Tensor, refiner: RefinerNetwork, wraps: bool) -> Tensor:
     """`Seen.stands`. maps: [6,h,w], those of `eye_maps`.
 
     Before the sky what the eye alone sees stands as well: it sees twigs broader than they are, and holding some plain
@@ -101,7 +119,10 @@ def _refined(photo: Tensor, maps: Tensor, refiner: RefinerNetwork) -> Tensor:
     halves = F.interpolate(maps[None], (h // 2, w // 2), mode="bilinear", align_corners=False)
     dtype = fast_dtype(photo.device)
     with torch.autocast(photo.device.type, dtype, enabled=dtype != torch.float32):
-        logits = refiner(resize(photo, (h, w))[None], halves)[0]
+        image = resize(photo, (h, w))
+        beyond = _beyond(image) if wraps else 0
+        logits = refiner(wrapped(image, beyond)[None], wrapped(halves, beyond // 2))
+        logits = _within(logits, beyond, w)[0]
     stands = resize(logits.float(), size)[0].sigmoid()
     _, sky, water, falls, smoke, occluder = maps
     before_sky = torch.where(sky + smoke > water + falls, occluder, 0.0)

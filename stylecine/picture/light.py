@@ -7,6 +7,8 @@ smoothing scatterplots", 1979), unlike a mean, also follows light that falls off
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 from scipy import ndimage
@@ -16,18 +18,28 @@ WIDTH = 0.12  # of the short side: standard deviation of the window that is smoo
 FEW, FLAT = 1e-3, 0.02  # against noise: weight of a light of 0, and of one without a slope, beside 1 of all places
 
 
-def standing_light(low_pass: Tensor, weight: Tensor, *, scale: int, margin: int, size: tuple[int, int]) -> Tensor:
+def standing_light(
+    low_pass: Tensor, weight: Tensor, *, scale: int, margin: int, size: tuple[int, int], wraps: bool = False
+) -> Tensor:
     """The light of a low-pass [3,h,w] of a canvas, whose pixels are `scale` wide: [h,w,4], the last channel 0.
 
     weight: [h,w] in [0,1], what is seen in that light. The canvas has `margin` pixels around a photo of `size`, which
-    is mirrored there; so is the light, which is 0 far from all that is seen in it.
+    is mirrored there, or goes on at its other side if it `wraps`; so does the light, which is 0 far from all that is
+    seen in it.
     """
     inside = [(np.arange(n) + 0.5) * scale - margin for n in weight.shape]
     within = [(at > 0) & (at < n) for at, n in zip(inside, size, strict=True)]
     weights = weight.cpu().numpy().astype(np.float64) * np.outer(*within)
     image = low_pass.cpu().numpy().astype(np.float64)
-    smooth = _regression(image, weights, WIDTH * min(size) / scale)
+    sigma, width = WIDTH * min(size) / scale, weight.shape[1]
+    beyond = math.ceil(4 * sigma) if wraps else 0  # as far as a window of SciPy's reaches
+    read = np.arange(-beyond, width + beyond)
+    if wraps:
+        read = (read - margin // scale) % round(size[1] / scale) + margin // scale
+    smooth = _regression(image[..., read], weights[:, read], sigma)[..., beyond : beyond + width]
     mirror = [np.abs((at + n) % (2 * n) - n) for at, n in zip(inside, size, strict=True)]
+    if wraps:
+        mirror[1] = inside[1]
     rows, columns = ((at + margin) / scale - 0.5 for at in mirror)
     places = np.stack(np.meshgrid(rows, columns, indexing="ij"))
     light = [ndimage.map_coordinates(channel, places, order=1, mode="nearest") for channel in smooth]

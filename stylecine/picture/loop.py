@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,7 +22,7 @@ from stylecine.movement.standing import standing_share
 from stylecine.networks.modulated import REACH
 from stylecine.ops.compare import compare
 from stylecine.ops.displacement import Displacement, Moment, PhaseMap, swap
-from stylecine.ops.image import box_sums
+from stylecine.ops.image import box_sums, meeting, wrapped
 from stylecine.ops.mixing import PHASES, copy_b_share
 from stylecine.ops.pyramid import merge, split
 from stylecine.ops.recolour import Recolouring, recolour_
@@ -119,7 +120,7 @@ def make_loop(
     if light is not None:
         levels = [*levels[:-1], replace(levels[-1], image=levels[-1].image - light_planes(light))]
     splines = [_packed_spline(level) for level in levels]
-    weights = [_on_canvas(moving, level, displacement.margin) for level in levels]
+    weights = [_on_canvas(moving, level, displacement) for level in levels]
     phases = dict.fromkeys((*PHASES, *HALF_PHASES[0], *HALF_PHASES[1]))
     sources = {phase: displacement.sources(displacement.uniform(phase)) for phase in phases}
     moments = [_second_moments(*each, displacement, sources) for each in zip(levels, splines, weights, strict=True)]
@@ -128,10 +129,13 @@ def make_loop(
     difference = torch.stack([_difference(*compared, weights, displacement, half) for half in halves])
     difference *= 1 + INPAINTED_PENALTY * _inpainted_share(moving, displacement, sources)
     deviation = _deviation(compared[0], displacement, sources[0.5])
+    difference, deviation = (_joined(each, displacement, moving.shape[1]) for each in (difference, deviation))
     crossfade = crossfade_schedule(difference, displacement.sub_cycle, displacement.lengths, fps, deviation)
     energies = [_static_energy(*each, displacement) for each in zip(levels, weights, strict=True)]
     statistics = [_statistics(*each) for each in zip(levels, moments, energies, strict=True)]
-    angle, contrast_gain = map(torch.stack, zip(*statistics, strict=True))
+    angle, contrast_gain = (
+        _joined(torch.stack(each), displacement, moving.shape[1]) for each in zip(*statistics, strict=True)
+    )
     del sources, halves, moments, compared, weights, statistics  # frames that are rendered now need the memory
     gathers = sampling == "gather"
     loop = Loop(
@@ -164,8 +168,9 @@ def _light(low_pass: Level, moving: Tensor, displacement: Displacement) -> Tenso
         (gh, gw), cell = _grid(displacement), displacement.cell
         region = 0, 0, min(gh * cell, size[0] + 2 * margin), min(gw * cell, size[1] + 2 * margin)
         calm = 1 - on_level(displacement.standing[None], cell=cell, scale=low_pass.scale, region=region)[0]
-    seen = _on_canvas(moving, low_pass, margin) * calm
-    return standing_light(low_pass.image, seen, scale=low_pass.scale, margin=margin, size=size) * calm[..., None]
+    seen = _on_canvas(moving, low_pass, displacement) * calm
+    place: Any = {"scale": low_pass.scale, "margin": margin, "size": size, "wraps": displacement.wraps}
+    return standing_light(low_pass.image, seen, **place) * calm[..., None]
 
 
 def light_planes(light: Tensor) -> Tensor:
@@ -275,10 +280,27 @@ def _frames_at(
     )
 
 
-def _on_canvas(moving: Tensor, level: Level, margin: int) -> Tensor:
+def _on_canvas(moving: Tensor, level: Level, displacement: Displacement) -> Tensor:
     """How much moves at each pixel of a level; `moving` is replicated past the photo's border."""
-    padded = F.pad(moving[None, None], (margin,) * 4, mode="replicate")
+    padded = _extended(moving, displacement, "replicate")
     return F.interpolate(padded, size=tuple(level.image.shape[1:]), mode="area")[0, 0]
+
+
+def _extended(moving: Tensor, displacement: Displacement, beyond: str) -> Tensor:
+    """What moves in the photo [H,W] over the canvas, [1,1,Hc,Wc]. beyond: as F.pad's mode, unless the photo wraps."""
+    margin, side = displacement.margin, displacement.margin
+    if displacement.wraps:
+        moving, side = wrapped(moving, margin), 0
+    return F.pad(moving[None, None], (side, side, margin, margin), mode=beyond)
+
+
+def _joined(fields: Tensor, displacement: Displacement, width: int) -> Tensor:
+    """Fields [...,gh,gw] over the canvas of a photo so wide, periodic if that wraps."""
+    if not displacement.wraps:
+        return fields
+    first, around = displacement.margin // displacement.cell, round(width / displacement.cell)
+    columns = (torch.arange(fields.shape[-1], device=fields.device) - first) % around
+    return meeting(fields[..., first : first + around])[..., columns]
 
 
 def _grid(displacement: Displacement) -> tuple[int, int]:
@@ -379,7 +401,7 @@ def _inpainted_share(moving: Tensor, displacement: Displacement, sources: Mappin
     """How much of what a place would show is inpainted, from past the photo's border or behind static things:
     [2,gh,gw] in [0,1], of copy B if it crossfades in the first half of its sub-cycle, of copy A if in the second."""
     (gh, gw), cell = _grid(displacement), displacement.cell
-    seen = F.pad((moving > 0).float()[None, None], (displacement.margin,) * 4)
+    seen = _extended((moving > 0).float(), displacement, "constant")
     seen = F.pad(seen, (0, gw * cell - seen.shape[3], 0, gh * cell - seen.shape[2]))
     seen = F.avg_pool2d(seen, cell)[0, 0]
     genuine = torch.stack([_read_copies(seen, sources[phase], cell, "zeros") for phase in PHASES]).mean(0)
@@ -462,7 +484,7 @@ def splat_level(loop: Loop, level: Level, correlation: Tensor, targets: Tensor, 
     targets = _of_level(level, targets, displacement)
     fields = torch.cat((targets / level.scale, mixing, correlation))
     fields = on_level(fields, cell=displacement.cell, scale=level.scale, region=canvas)[:, :h, :w]
-    to, weights = fields[:4].view(2, 2, h, w), fields[4:6] * _on_canvas(loop.moving, level, displacement.margin)
+    to, weights = fields[:4].view(2, 2, h, w), fields[4:6] * _on_canvas(loop.moving, level, displacement)
     mixed, (a, b) = splat(level.image, to, weights, plate=PLATE_WEIGHT, deterministic=True)
     if not level.band:
         return mixed

@@ -50,9 +50,7 @@ SHAPE_SIDE = 128  # short side of a copy that only tells a photo's shape
 OTHER_SHAPE = 0.03  # of its width: a map that differs by more was made for another picture
 MAX_LOST = 0.1  # of the rows of a photo that is cut short; with more missing, it is refused
 EQUIRECTANGULAR = re.compile(rb"ProjectionType(?:=[\"']|>)equirectangular")
-WRAPS = (
-    "This is a 360° photo, and its loop has an edge where left and right meet; crop it, or show it as a flat picture."
-)
+XMP_KEYWORD = "XML:com.adobe.xmp"  # of the text in a PNG that is XMP
 PNG_LEVEL = 3  # of zlib; 9 took five times as long and saved nothing
 
 # Formats that photos come in. Pillow reads more, and starts other programs for some of them (EPS).
@@ -80,8 +78,8 @@ _warning_filters = threading.Lock()  # they are global
 
 @dataclass(frozen=True)
 class PhotoFile:
-    """The file of a photo; `name` is None if it was not read by name. warning: what of the photo is missing, or
-    will be seen in its loop.
+    """The file of a photo; `name` is None if it was not read by name. warning: what of the photo is missing. wraps:
+    whether it is shown as a whole 360° photo, whose left and right edges meet.
 
     A .cine file stores only the rest of it, the `digest` as a claim, and no `content`.
     """
@@ -90,6 +88,7 @@ class PhotoFile:
     content: bytes = field(repr=False)
     digest: str | None = None
     warning: str = ""
+    wraps: bool = False
 
     @cached_property
     def sha256(self) -> str:
@@ -101,12 +100,15 @@ class PhotoFile:
         return {"name": self.name, "sha256": self.sha256} | ({"claimed": True} if self.digest else {})
 
 
+ReadPhoto: TypeAlias = "tuple[np.ndarray, PhotoFile | None]"  # as `read_photo` gives it
+
+
 def load_photo(source: Source, size: Size = 1024) -> np.ndarray:
     """Only the colours, uint8 [H,W,3]; see `read_photo`."""
     return split_alpha(read_photo(source, size)[0])[0]
 
 
-def read_photo(source: Source, size: Size = 1024) -> tuple[np.ndarray, PhotoFile | None]:
+def read_photo(source: Source, size: Size = 1024) -> ReadPhoto:
     """The pixels of a photo, uint8 [H,W,3], or [H,W,4] if some are transparent, sRGB, upright; and its file, None if
     the source is pixels.
 
@@ -131,7 +133,7 @@ def read_photo(source: Source, size: Size = 1024) -> tuple[np.ndarray, PhotoFile
     else:
         file = _read_file(source, name)
         photo = _from_bytes(file.content, size, name)
-        file = replace(file, warning=photo.warning)
+        file = replace(file, warning=photo.warning, wraps=photo.wraps)
     # Colours are converted last, as this takes longest and commutes with resampling.
     image = _resized(photo.image, size)
     pixels, alpha = np.array(to_srgb(image, photo.colour)), image.info.get("alpha")
@@ -226,8 +228,7 @@ def _from_image(content: bytes, size: Size, name: str) -> _Decoded:
     content = _with_main_page(content, name)
     with open_image(io.BytesIO(content), name) as image:
         found = _decoded(image, content, size, name)
-        wraps = not isinstance(size, tuple) and _wraps_around(image, content)
-    return replace(found, warning=found.warning or (WRAPS if wraps else ""))
+        return replace(found, wraps=not isinstance(size, tuple) and _wraps_around(image, content))
 
 
 def _with_main_page(content: bytes, name: str) -> bytes:
@@ -313,11 +314,12 @@ def _too_many_pixels(name: str, limit: int) -> TooLarge:
 
 @dataclass(frozen=True)
 class _Decoded:
-    """An upright image of mode L, RGB or CMYK, not below the size that is asked for. warning: of `PhotoFile`."""
+    """An upright image of mode L, RGB or CMYK, not below the size that is asked for. warning, wraps: of `PhotoFile`."""
 
     image: Image.Image
     colour: Colour | None = None
     warning: str = ""
+    wraps: bool = False
 
 
 def _decoded(image: Image.Image, content: bytes, size: Size, name: str) -> _Decoded:
@@ -556,15 +558,18 @@ class _Checked(io.BytesIO):
         return super().write(content)
 
 
-def encode_png(pixels: np.ndarray, comment: str = "", check: Callable[[], object] = lambda: None) -> bytes:
-    """Pixels, uint8 [H,W,3] or [H,W,4], as PNG, marked as sRGB; a comment, in Unicode, is an iTXt chunk.
+def encode_png(
+    pixels: np.ndarray, comment: str = "", check: Callable[[], object] = lambda: None, xmp: str = ""
+) -> bytes:
+    """Pixels, uint8 [H,W,3] or [H,W,4], as PNG, marked as sRGB; a comment and XMP, in Unicode, are iTXt chunks.
 
     check: called again and again, to raise Cancelled.
     """
     notes = PngInfo()
     notes.add(b"sRGB", b"\0")  # 0: perceptual
-    if comment:
-        notes.add_itxt("Comment", comment)
+    for keyword, text in (("Comment", comment), (XMP_KEYWORD, xmp)):
+        if text:
+            notes.add_itxt(keyword, text)
     file = _Checked(check)
     Image.fromarray(pixels).save(file, "PNG", pnginfo=notes, compress_level=PNG_LEVEL)
     return file.getvalue()

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from stylecine.networks.generator import Generator
 from stylecine.networks.modulated import ModulatedSynthesis
-from stylecine.ops.image import fast_dtype, mirrored, push_pull
+from stylecine.ops.image import fast_dtype, mirrored, push_pull, wrapped
 from stylecine.ops.texture import copy_texture_
 
 DOWNSAMPLE = 2  # pixels of the canvas per generated one
@@ -35,16 +35,17 @@ class Plate:
     whole: Tensor | None = None
 
 
-def canvas(photo: Tensor, moving: Tensor, margin: int) -> tuple[Tensor, Tensor]:
+def canvas(photo: Tensor, moving: Tensor, margin: int, wraps: bool = False) -> tuple[Tensor, Tensor]:
     """The photo [3,H,W] mirrored at its borders, and which of its pixels move: [3,Hc,Wc], [Hc,Wc] in {0,1}.
 
     What flows in over the border is its mirror image, of the variants tried the one nearest to the real content
-    (benchmarks/studies/plate.py). Static things are hidden, mirrored or not.
+    (benchmarks/studies/plate.py). Static things are hidden, mirrored or not. wraps: beyond the left edge of a 360°
+    photo lies its right one.
     """
-    extended = [photo, (moving > 0).to(photo.dtype)[None]]
-    for axis in (1, 2):
-        extended = [mirrored(image, margin, margin, axis) for image in extended]
-    return extended[0], extended[1][0]
+    shown, moves = (mirrored(image, margin, margin, 1) for image in (photo, (moving > 0).to(photo.dtype)[None]))
+    if wraps:
+        return wrapped(shown, margin), wrapped(moves[0], margin)
+    return mirrored(shown, margin, margin, 2), mirrored(moves[0], margin, margin, 1)
 
 
 def inpaint(photo: Tensor, visible: Tensor, generated: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ import {Sound} from "./sound.js";
 
 const [canvas, image, button, note] = ["canvas", "img", "button", "p"].map(name => document.querySelector(name));
 const [soundButton, soundElement] = ["button.sound", "#sound"].map(name => document.querySelector(name));
+const CLICK = 4;  // pixels at most that the pointer moves in one
 const reducedMotion = matchMedia("(prefers-reduced-motion: reduce)");
 
 function decodeBase64(base64) { return Uint8Array.from(atob(base64), letter => letter.charCodeAt(0)); }
@@ -21,10 +22,40 @@ function imageBlob(url) {
 }
 
 function showError(error) {
-  canvas.hidden = button.hidden = true;
+  for (const element of [...document.querySelectorAll("canvas"), button]) element.hidden = true;
   if (soundButton) soundButton.hidden = true;
   image.hidden = false;
   note.textContent = error instanceof PlayerError ? error.message : "The photo cannot move in this browser.";
+}
+
+/** Shows the part of a 360° loop that fills the window; dragging turns it. Returns the canvas that is seen. */
+function addView(player) {
+  const view = document.createElement("canvas"), context = view.getContext("2d");
+  view.setAttribute("role", "img");
+  view.ariaLabel = canvas.ariaLabel;
+  canvas.before(view);
+  let left = 0, dragged = 0;
+  player.onframe = () => {
+    const {width, height} = canvas, shown = Math.min(width, Math.round(height * innerWidth / innerHeight));
+    if (view.width !== shown || view.height !== height) Object.assign(view, {width: shown, height});
+    left = (left % width + width) % width;
+    for (const x of [-left, width - left]) context.drawImage(canvas, x, 0);
+  };
+  const show = () => player.render(player.time);
+  addEventListener("resize", show);
+  view.addEventListener("pointerdown", event => {
+    view.setPointerCapture(event.pointerId);
+    dragged = 0;
+  });
+  view.addEventListener("pointermove", event => {
+    if (!event.buttons) return;
+    dragged += Math.abs(event.movementX);
+    left -= event.movementX * Math.max(view.width / view.clientWidth, view.height / view.clientHeight);
+    if (!player.playing) show();
+  });
+  view.addEventListener("click", event => { if (dragged > CLICK) event.stopImmediatePropagation(); });
+  show();
+  return view;
 }
 
 function setPlaying(player, playing) {
@@ -57,7 +88,8 @@ try {
   player.onerror = showError;
   await player.load(await readPackElement(document.getElementById("pack")), imageBlob(image.src));
   image.hidden = true;
-  canvas.hidden = button.hidden = false;
+  const wraps = "wraps" in canvas.dataset, view = wraps ? addView(player) : canvas;
+  view.hidden = button.hidden = false;
   const updateSound = soundElement && addSound(player);
   const play = playing => {
     setPlaying(player, playing);
@@ -65,7 +97,7 @@ try {
   };
   play(!reducedMotion.matches);
   reducedMotion.addEventListener("change", () => play(!reducedMotion.matches));
-  for (const element of [button, canvas]) element.addEventListener("click", () => play(!player.playing));
+  for (const element of [button, view]) element.addEventListener("click", () => play(!player.playing));
 } catch (error) {
   showError(error);
 }

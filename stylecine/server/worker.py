@@ -200,7 +200,7 @@ class Worker:
         """Where the mask may be wrong, but for what was painted, each with a stroke that covers it: what moves, then
         what stands still."""
         scene = self._edited(request)
-        seen = self.animator.seen(scene.photo, scene.scenery)
+        seen = self.animator.seen(scene, scene.scenery)
         found = doubtful_regions(seen.classes, moving(scene.edited_layers), scene.painted)
         frozen, offered = ([doubt for doubt in found if doubt.moving == moves] for moves in (True, False))
         doubts = []

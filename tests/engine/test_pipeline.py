@@ -176,7 +176,7 @@ def test_the_pace_is_that_of_predicted_motion_only(
     photo: np.ndarray, scene: Scene, animator: Animator, given: Given, small_model: Path
 ) -> None:
     layers = torch.zeros_like(scene.layers).index_fill_(0, torch.tensor(1), 1.0)
-    motion = predict_motion(perceive(to_tensor(photo), layers, animator.seen(photo, None)))
+    motion = predict_motion(perceive(to_tensor(photo), layers, animator.seen(scene, None)))
     scene = replace(scene, layers=layers, mask=layers[1], motion=motion)
     short: Given = {"seconds": 0.4, "fps": 10}
     calm, natural, lively = (animator.render(scene, pace=pace, **short).motion.norm(dim=0) for pace in options.PACES)

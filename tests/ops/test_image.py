@@ -11,12 +11,15 @@ from stylecine.ops.image import (
     box_sums,
     cell_means,
     dilate,
+    meeting,
     mirrored,
     nearest,
     push_pull,
+    still_across,
     to_tensor,
     to_uint8,
     unmix,
+    wrapped,
 )
 
 EVERY_BYTE = np.arange(256, dtype=np.uint8).reshape(16, 16, 1).repeat(3, axis=2)
@@ -151,3 +154,22 @@ def test_the_nearest_place_is_found() -> None:
     distance, rows, columns = nearest(known)
     assert distance[0, 2] == 2 and (rows[0, 2], columns[0, 2]) == (0, 0)
     assert distance[3, 5] == 0 and (rows[2, 4], columns[2, 4]) == (3, 5)
+
+
+def test_a_picture_that_wraps_goes_on_with_its_other_side() -> None:
+    assert wrapped(torch.arange(4.0)[None], 2).tolist() == [[2, 3, 0, 1, 2, 3, 0, 1]]
+
+
+def test_edges_that_meet_are_brought_together_from_both_sides() -> None:
+    field = torch.arange(64.0).expand(2, 3, 64)
+    closed = meeting(field)
+    assert (closed[..., 0] == 31.5).all() and (closed[..., -1] == 31.5).all()
+    assert torch.equal(closed[..., 4:-4], field[..., 4:-4])
+
+
+def test_what_stands_at_one_edge_stands_at_the_other() -> None:
+    moves = torch.ones(2, 640)
+    moves[0, :5] = 0
+    moved = still_across(moves)
+    assert moved[0, -1] == 0 and (moved[0, 5:-11] == 1).all() and (moved[0, -10:].diff() < 0).all()
+    assert (moved[1] == 1).all()

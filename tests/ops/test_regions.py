@@ -75,3 +75,11 @@ def test_the_centre_of_a_region_lies_in_it() -> None:
     row, column = Region(ring, 0).cell
     assert ring[row, column] and not ring[60, 90]
     assert Region(disc((100, 200), (50, 40), 20), 0).centre == pytest.approx((0.2, 0.5), abs=0.02)
+
+
+def test_parts_may_be_connected_across_the_edges() -> None:
+    places = np.zeros((5, 9), bool)
+    places[0, [0, 1, 8]] = places[2, :3] = places[4, 7:] = True
+    parts, wrapped = connected(places), connected(places, wraps=True)
+    assert parts.numbers[0, 0] != parts.numbers[0, 8]
+    assert wrapped.numbers[0, 0] == wrapped.numbers[0, 8] and sorted(wrapped.size[1:]) == [0, 2, 3, 3]

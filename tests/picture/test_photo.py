@@ -9,6 +9,7 @@ import warnings
 import zlib
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -569,11 +570,14 @@ def test_no_file_stays_open(tmp_path: Path) -> None:
     assert len(os.listdir("/proc/self/fd")) == before
 
 
-@pytest.mark.parametrize(("size", "warns"), [((256, 128), True), ((200, 128), False)])
-def test_a_360_degree_photo_is_said_to_have_an_edge(size: tuple[int, int], warns: bool) -> None:
-    """Part of one, as phones take panoramas, has none."""
+@pytest.mark.parametrize(
+    ("size", "asked", "wraps"),
+    [((256, 128), None, True), ((256, 128), 64, True), ((256, 128), (128, 64), False), ((200, 128), None, False)],
+)
+def test_a_whole_360_degree_photo_wraps(size: tuple[int, int], asked: Any, wraps: bool) -> None:
+    """Part of one, as phones take panoramas or as it is cropped, does not."""
     xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description GPano:ProjectionType="equirectangular"/></x:xmpmeta>'
     buffer = io.BytesIO()
     Image.new("RGB", size, (90, 140, 200)).save(buffer, "JPEG", xmp=xmp)
-    _, file = read_photo(buffer.getvalue(), None)
-    assert file is not None and ("360°" in file.warning) == warns
+    _, file = read_photo(buffer.getvalue(), asked)
+    assert file is not None and file.wraps == wraps and not file.warning
