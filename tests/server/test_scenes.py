@@ -418,5 +418,5 @@ def test_every_kind_of_file_is_made(real: Served, scene: str, form: str) -> None
 
 def test_a_photo_that_may_disappoint_has_a_warning(real: Served) -> None:
     sky = np.empty((72, 96, 3), np.uint8)
-    sky[:] = np.linspace((90, 140, 220), (170, 200, 240), 72)[:, None]
+    sky[:] = np.linspace((120, 160, 220), (130, 170, 230), 72)[:, None]
     assert "nearly plain, such as a clear sky" in real.scene(encode_png(sky))["warning"]
