@@ -197,8 +197,8 @@ def test_a_preset_changes_what_is_not_given(
 ) -> None:
     """A Live Photo contains the whole loops that come nearest to 3 s: at 60 frames per second, twice 1.5 s."""
     photo_and_model = given[: given.index("--seconds")]
-    assert main([*photo_and_model, *options.split(), "--size", "64x96", "-o", "my.livephoto"]) == 0
-    assert printed(capsys)[0].startswith("my.livephoto.jpg and my.livephoto.mov: 64x96, 180 frames, ")
+    assert main([*photo_and_model, *options.split(), "--size", "96x128", "-o", "my.livephoto"]) == 0
+    assert printed(capsys)[0].startswith("my.livephoto.jpg and my.livephoto.mov: 96x128, 180 frames, ")
 
 
 @pytest.mark.parametrize("name", ["loop.gif", "loop.webm", "loop.mov", "frames"])
