@@ -338,7 +338,7 @@ _UPLOAD = {"seconds": 5.0, "fps": 30, "codec": "h264", "silence": True}  # a key
 PRESETS: Mapping[str, Mapping[str, Any]] = {  # defaults for a purpose: docs/formats.md
     "story": {"size": _PORTRAIT, **_UPLOAD, "duration": 15.0},
     "post": {"size": _POST, **_UPLOAD, "duration": 10.0},
-    "wallpaper": {"size": _PORTRAIT, "seconds": 2.5, "fps": 60},  # what people report iPhones to accept
+    "wallpaper": {"size": _PORTRAIT, "seconds": 1.25, "fps": 60},  # two loops of it: output/wallpaper.py
 }
 ALL_OPTIONS = {**OPTIONS, **FILE_OPTIONS, **PHOTO_OPTIONS}
 

@@ -261,12 +261,11 @@ CONTAINERS = {
     ".mp4": Container("mp4", ("h264", "h265", "h265-10bit", "av1"), {"movflags": "+faststart"}),
     ".webm": Container("webm", ("vp9", "av1"), {}),
     # also the video of a Live Photo; its index stays last, where metadata can be added without moving the pictures
-    ".mov": Container("mov", ("prores4444", "prores422hq", "h265-10bit", "h264"), {}),
+    ".mov": Container("mov", ("prores4444", "prores422hq", "h265-10bit", "h265", "h264"), {}),
     # played endlessly; the file begins with a still image
     ".avif": Container("avif", ("av1",), {"loop": "0"}),
 }
 ALIASES = {"avc": "h264", "h.264": "h264", "hevc": "h265", "h.265": "h265"}  # other names of codecs
-MOVIE, MOVIE_CODEC = "photo.mov", "h264"  # of a photo that moves: what every phone plays
 VIDEOS = {ending: form for ending, form in CONTAINERS.items() if ending != ".avif"}
 
 

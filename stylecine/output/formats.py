@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 from stylecine.errors import OptionError, OutputError, TooLarge
 from stylecine.machine.atomic import PathLike, check_destination, check_path
 from stylecine.options import DEPTHS, LAYERS, MOVING_LAYER, FileOptions, check_int, check_live, check_number
-from stylecine.output.codecs import CODECS, MOVIE, MOVIE_CODEC, Codec, Container, codec_for
+from stylecine.output.codecs import CODECS, Codec, Container, codec_for
 from stylecine.output.codecs import MAX_SIDE as VIDEO_SIDE
 from stylecine.output.encoding import check_encoding, check_length
 from stylecine.picture.crop import check_crop, crop_sides
@@ -210,15 +210,21 @@ class MovingPhoto(Format):
     has_sound = has_codec = True
     max_side = VIDEO_SIDE
 
+    @property
+    def movie(self) -> tuple[str, str]:
+        """A name for the video, and its codec: as Apple's phones record it, or what every phone plays."""
+        return ("photo.mp4", "h264") if self.ending == MOTION_PHOTO else ("photo.mov", "h265")
+
     def coded(self, path: PathLike, codec: str | None) -> tuple[Container, Codec]:
-        return codec_for(MOVIE, MOVIE_CODEC)
+        return codec_for(*self.movie)
 
     def check_own(self, path: PathLike, options: FileOptions, fps: float) -> None:
         if (options.codec, *options.length) != ONE_LOOP:
             raise OptionError(
-                "Phones expect H.264 of about 3 s in a photo; omit codec, repeat, duration and keyframes."
+                "Phones expect one codec and about 3 s in a photo; omit codec, repeat, duration and keyframes."
             )
-        check_encoding(MOVIE, fps, options.quality, MOVIE_CODEC)
+        name, codec = self.movie
+        check_encoding(name, fps, options.quality, codec)
 
 
 class Sound(Format):

@@ -1,7 +1,7 @@
 """Frames -> photos that phones show as a photo and play when touched: Apple's Live Photo and Google's Motion Photo.
 
-The photo is the first frame. The video is H.264, which every phone plays, and contains whole loops, so that it ends
-where it began: at the photo.
+The photo is the first frame. The video contains whole loops, so that it ends where it began: at the photo. A wallpaper
+of iOS ends at its photo, so that of a Live Photo is where the loop in the middle begins.
 """
 
 import shutil
@@ -17,11 +17,11 @@ from stylecine.machine.atomic import PathLike, atomic_write_all, check_destinati
 from stylecine.output import VideoInfo
 from stylecine.output.archive import write_zip
 from stylecine.output.audio import MakeTrack
-from stylecine.output.codecs import MOVIE_CODEC
+from stylecine.output.codecs import CODECS
 from stylecine.output.encoders import check_encoder
 from stylecine.output.encoding import Encoding, check_encoding
 from stylecine.output.exif import jpeg_exif
-from stylecine.output.formats import LIVE_ARCHIVE, MOTION_PHOTO, ending_of, files_of
+from stylecine.output.formats import LIVE_ARCHIVE, MOTION_PHOTO, MovingPhoto, files_of, format_of
 from stylecine.output.jpeg import encode_jpeg
 from stylecine.output.live_photo import MEMBERS, live_photo_exif
 from stylecine.output.motion_photo import motion_photo_xmp
@@ -31,7 +31,6 @@ from stylecine.output.quicktime import mark_live_photo
 from stylecine.output.video import encode, log_changes, video_tags
 
 SECONDS = 3.0  # of the videos that phones record
-MOVIE = "motion-photo.mp4"  # while it is written
 
 Frames = Sequence[np.ndarray]
 
@@ -58,16 +57,17 @@ def write_moving_photo(
     Raises OptionError for an invalid option or frame, OutputError if a file cannot be written, WriterUnavailable
     without an encoder.
     """
-    ending = ending_of(path)
-    encoding = _encoding(MOVIE if ending == MOTION_PHOTO else MEMBERS[1], frames, fps, quality)
+    form = format_of(path)
+    assert isinstance(form, MovingPhoto)
+    encoding = _encoding(form, frames, fps, quality)
     targets = [check_destination(file) for file in files_of(path)]
     with atomic_write_all(targets) as parts:
-        if ending == MOTION_PHOTO:
+        if form.ending == MOTION_PHOTO:
             info = _write_motion_photo(frames, parts[0], encoding, comment, origin, sound, sphere)
         else:
-            files = [parts[0].with_name(name) for name in MEMBERS] if ending == LIVE_ARCHIVE else parts
+            files = [parts[0].with_name(name) for name in MEMBERS] if form.ending == LIVE_ARCHIVE else parts
             info = _write_pair(frames, files, encoding, comment, origin, sound)
-            if ending == LIVE_ARCHIVE:
+            if form.ending == LIVE_ARCHIVE:
                 with translate_os_errors(targets[0]):
                     write_zip(parts[0], files)
     info = replace(info, path=Path(path), bytes=sum(target.stat().st_size for target in targets))
@@ -75,11 +75,14 @@ def write_moving_photo(
     return info
 
 
-def _encoding(name: str, frames: Frames, fps: float, quality: int | None) -> Encoding:
-    encoding = check_encoding(name, fps, quality, MOVIE_CODEC)
-    check_encoder(encoding.form, encoding.codec)
+def _encoding(form: MovingPhoto, frames: Frames, fps: float, quality: int | None) -> Encoding:
     if len(frames) == 0:
         raise OptionError("There are no frames to write; give at least one.")
+    name, codec = form.movie
+    if min(frames[0].shape[:2]) < CODECS[codec].smallest:
+        codec = "h264"
+    encoding = check_encoding(name, fps, quality, codec)
+    check_encoder(encoding.form, encoding.codec)
     return replace(encoding, repeat=max(1, round(SECONDS * encoding.rate / len(frames))))
 
 
@@ -92,7 +95,7 @@ def _write_motion_photo(
     sound: MakeTrack | None,
     sphere: bool,
 ) -> VideoInfo:
-    movie = part.with_name(MOVIE)
+    movie = part.with_name("motion-photo.mp4")
     info = encode(frames, movie, encoding, comment, video_tags(origin), sound)
     exif, described = jpeg_exif(info.width, info.height, origin) if origin else b"", ""
     if sphere:
@@ -118,7 +121,8 @@ def _write_pair(
     info = encode(frames, movie, encoding, comment, tags, sound)
     identifier = str(uuid.uuid4()).upper()  # a random one: others contain the time
     with translate_os_errors(movie):
-        mark_live_photo(movie, identifier, 1 / info.fps, origin.quicktime if origin else None)
+        still = len(frames) * (encoding.repeat // 2)
+        mark_live_photo(movie, identifier, still, origin.quicktime if origin else None)
     with translate_os_errors(photo):
         exif = live_photo_exif(identifier, info.width, info.height, origin)
         photo.write_bytes(encode_jpeg(_still(frames, info), exif))

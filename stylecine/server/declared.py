@@ -57,7 +57,7 @@ def declared_js() -> str:
 def _format(form: Format) -> dict[str, Any]:
     names = CONTAINERS[form.ending].codecs if isinstance(form, Video) else ()
     codecs = [{"id": name, "name": CODECS[name].title, "qualities": CODECS[name].qualities} for name in names]
-    qualities = CODECS["h264"].qualities if isinstance(form, MovingPhoto) else form.qualities  # of the video in it
+    qualities = form.coded("", None)[1].qualities if isinstance(form, MovingPhoto) else form.qualities  # of its video
     kind = {"id": form.kind, "what": form.what, "group": form.group, "icon": form.icon}
     even = form.has_codec  # whether its sides are even
     made = {"kind": kind, "qualities": qualities, "codecs": codecs, "even": even, "sound": form.has_sound}

@@ -71,7 +71,7 @@ def test_a_live_photo_is_a_photo_and_a_movie_of_whole_loops(tmp_path: Path) -> N
     frames = clip(60)
     info = write_moving_photo(frames, tmp_path / "photo.livephoto", 30)
     assert sorted(os.listdir(tmp_path)) == ["photo.livephoto.jpg", "photo.livephoto.mov"]
-    assert info.path == tmp_path / "photo.livephoto" and info.codec == "h264"
+    assert info.path == tmp_path / "photo.livephoto" and info.codec == "h265"
     assert info.bytes == sum(path.stat().st_size for path in tmp_path.iterdir())
     photo, (movie, fps) = load_photo(tmp_path / "photo.livephoto.jpg"), read_video(tmp_path / "photo.livephoto.mov")
     assert len(movie) == info.frames == 120 and fps == 30  # two loops, as near to 3 s as one is
@@ -87,6 +87,11 @@ def test_a_movie_is_about_three_seconds_long_but_never_less_than_a_loop(
     assert write_moving_photo(clip(count, 64, 64), tmp_path / "a.livephoto", fps).frames == loops * count
 
 
+def test_a_picture_too_small_for_h265_is_h264(tmp_path: Path) -> None:
+    assert write_moving_photo(clip(3, 94, 128), tmp_path / "a.livephoto", 30).codec == "h264"
+    assert write_moving_photo(clip(3, 96, 128), tmp_path / "a.livephoto", 30).codec == "h265"
+
+
 def test_photo_and_movie_have_the_same_new_identifier(pair: Path) -> None:
     seen = set()
     for _ in range(2):
@@ -99,18 +104,18 @@ def test_photo_and_movie_have_the_same_new_identifier(pair: Path) -> None:
     assert len(seen) == 2
 
 
-def test_a_track_marks_the_first_frame(pair: Path) -> None:
+def test_a_track_marks_where_the_second_loop_begins(pair: Path) -> None:
     with av.open(f"{pair}.mov") as movie:
-        video, marks = movie.streams.video[0], movie.streams.data[0]
-        times = [(packet.pts * packet.time_base, bytes(packet)) for packet in movie.demux(marks) if packet.size]
-        assert times == [(0, b"\0\0\0\x09\0\0\0\x01\xff")]  # one value, -1, of the first key
-        movie.seek(0)
-        assert next(movie.decode(video)).pts == 0
-    found = atoms(Path(f"{pair}.mov").read_bytes())  # of two tracks the last one stays in the dict
-    description = found[b"/moov/trak/mdia/minf/stbl/stsd"]
-    assert b"mebx" in description and b"mdtacom.apple.quicktime.still-image-time" in description
-    assert int.from_bytes(found[b"/moov/trak/tref/cdsc"]) == 1  # it describes the video
-    assert int.from_bytes(found[b"/moov/mvhd"][-4:]) == 3  # the next track's number
+        packets = [packet for packet in movie.demux(movie.streams.data[0]) if packet.size]
+    assert [packet.pts * packet.time_base for packet in packets] == [2]  # of two loops of 60 frames at 30 fps
+    assert bytes(packets[0])[:9] == b"\0\0\0\x09\0\0\0\x01\xff"  # -1, the value of the first key
+    content = Path(f"{pair}.mov").read_bytes()
+    for key in (b"still-image-time", b"live-photo-still-image-transform", b"live-photo-info"):
+        assert content.count(b"mdtacom.apple.quicktime." + key) == 1
+    tracks = atoms(content)  # of several the last one stays in the dict
+    assert b"mebx" in tracks[b"/moov/trak/mdia/minf/stbl/stsd"]
+    assert int.from_bytes(tracks[b"/moov/trak/tref/cdsc"]) == 1  # it describes the video
+    assert int.from_bytes(tracks[b"/moov/mvhd"][-4:]) == 4  # the next track's number
 
 
 @EXIFTOOL
@@ -118,7 +123,7 @@ def test_exiftool_finds_the_pair(pair: Path) -> None:
     movie, photo = exiftool(Path(f"{pair}.mov")), exiftool(Path(f"{pair}.jpg"))
     identifier = movie["Keys:ContentIdentifier"]
     assert identifier in (photo.get("Apple:ContentIdentifier"), photo.get("Apple:MediaGroupUUID"))  # of old versions
-    assert (movie["Track2:StillImageTime"], movie["Track2:SampleTime"]) == (-1, 0)
+    assert (movie["Track2:StillImageTime"], movie["Track2:SampleTime"]) == (-1, 2)
     assert movie["Track2:SampleDuration"] == pytest.approx(1 / 30, abs=0.001)
     assert movie["File:MIMEType"] == "video/quicktime" and movie["UserData:Comment"] == REPORT
 

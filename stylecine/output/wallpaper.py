@@ -1,0 +1,59 @@
+"""What is known to keep iOS 17 and later from moving a Live Photo on the lock screen.
+
+Apple documents none of it: the limits are those of converters whose authors tried their files on phones, and of what
+others read in iOS itself (docs/formats.md#wallpapers). A file without a fault may be refused all the same.
+"""
+
+import io
+import math
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+from stylecine.errors import VideoError
+from stylecine.output.live_photo import archived_movie, is_live_photo, live_photo_movie
+from stylecine.output.quicktime import CAMERA, STILL_IMAGE_TIME, Track, read_tracks, video_track
+
+LONG_SIDE, SHORT_SIDE = 1920, 1440  # pixels
+MIN_FPS, MAX_SECONDS = 60, 3
+LEAD = 14  # frames before the photo, which iOS slows down until they settle in it
+SETTLED = 2 / 600  # s: a frame as near to the photo counts as the photo
+
+
+def wallpaper_faults(path: Path) -> list[str]:
+    """A sentence for each condition that a Live Photo breaks. path: of a pair, ending in .livephoto, or of an archive.
+
+    Raises VideoError for anything else, also for two files that do not belong together.
+    """
+    movie = live_photo_movie(path).read_bytes() if is_live_photo(path) else archived_movie(path)
+    try:
+        return [f"{fault}." for fault in _faults(read_tracks(io.BytesIO(movie)))]
+    except (ValueError, ZeroDivisionError, struct.error):
+        raise VideoError(f"The movie of '{path}' is damaged; write it again.") from None
+
+
+def _faults(tracks: list[Track]) -> Iterator[str]:
+    video = video_track(tracks)
+    still = next((track.start for track in tracks if track.has(STILL_IMAGE_TIME)), None)
+    rate = video.samples / video.seconds
+    if still is None:
+        yield "No track marks the time of the photo (still-image-time)"
+    elif (lead := max(0, math.ceil((still - SETTLED) * rate))) < LEAD:
+        yield f"{lead} frames come before the photo, and iOS shows {LEAD}; make the loop shorter, so that several fit"
+    if not any(track.has(CAMERA) and track.samples == video.samples for track in tracks):
+        yield "No track says for each frame how the camera moved (live-photo-info)"
+    if not _is_main(video.description):
+        yield "The video is not H.265 of 8 bits (hvc1), the only codec that most converters got accepted"
+    if rate < MIN_FPS - 0.5:
+        yield f"It has {rate:.4g} frames per second, and {MIN_FPS} were accepted where 30 were not"
+    width, height = video.size
+    if max(width, height) > LONG_SIDE or min(width, height) > SHORT_SIDE:
+        yield f"It has {width}x{height} pixels, and more than {SHORT_SIDE}x{LONG_SIDE} were refused"
+    if video.seconds > MAX_SECONDS + 0.05:
+        yield f"It lasts {video.seconds:.3g} s, and longer ones than {MAX_SECONDS} s are refused"
+
+
+def _is_main(description: bytes) -> bool:
+    """Whether a video's samples are H.265 of the profile Main, with its parameters apart."""
+    at = description.find(b"hvcC")
+    return description[4:8] == b"hvc1" and 0 <= at < len(description) - 6 and description[at + 5] & 31 == 1
