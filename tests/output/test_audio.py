@@ -172,7 +172,7 @@ def test_a_loop_is_heard_in_files_that_can_have_a_sound(loop: Cinemagraph, tmp_p
     if name == "a.livephoto":
         assert content_identifier(tmp_path / "a.livephoto.mov"), "the two files are a pair still"
         with av.open(str(tmp_path / "a.livephoto.mov")) as container:
-            assert [stream.type for stream in container.streams] == ["video", "audio", "data"]
+            assert [stream.type for stream in container.streams] == ["video", "audio", "data", "data"]
 
 
 def test_a_wav_needs_no_option_and_may_be_longer(loop: Cinemagraph, tmp_path: Path) -> None:
