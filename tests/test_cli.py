@@ -544,7 +544,7 @@ def test_the_loop_stands_though_nothing_can_be_printed(given: list[str], work: P
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="needs a limit of addresses")
-@pytest.mark.parametrize(("kilobytes", "says"), [(1_500_000, "free some memory"), (3_000_000, "use size=")])
+@pytest.mark.parametrize(("kilobytes", "says"), [(1_300_000, "free some memory"), (3_000_000, "use size=")])
 def test_a_loop_that_a_limit_leaves_no_room_for_is_refused(
     kilobytes: int, says: str, work: Path, small_model: Path
 ) -> None:
