@@ -5,8 +5,8 @@
 PHOTOS is as lay_out_photos.py makes it. Half of the views are composites (occluders/composites.py), whose outlines are
 exact. Of the others the label counts, but near static things, where it leaves out what is thin. There counts,
 in this order: an outline drawn by hand (outline_things.py); the difference from the sky's colours, where these are
-plain; and what the program takes for thin before the sky or for a part of static things by its colours
-(`stylecine.perception.thin` and `edges`), or what is a few pixels wide with sharp edges. Elsewhere near static things a
+plain; and what rules take for thin before the sky (occluders/thin.py) or, by its colours, for a part of static things
+(`stylecine.perception.edges`), or what is a few pixels wide with sharp edges. Elsewhere near static things a
 label of movement is doubtful. Several runs with other seeds may write at once.
 """
 

@@ -136,10 +136,11 @@ def wrapped(image: Tensor, columns: int) -> Tensor:
 
 
 def meeting(field: Tensor) -> Tensor:
-    """A field [...,W] whose left and right edges are brought together, from both sides, over a part of its width."""
+    """A field [...,W] whose left and right edges are brought together, from both sides, over a part of its width. It
+    stays within its range."""
     fade = 1 - from_left(field, MEETING)
-    half = (field[..., -1:] - field[..., :1]) / 2
-    return field + half * (fade - fade.flip(0))
+    mean = (field[..., -1:] + field[..., :1]) / 2
+    return field + (fade + fade.flip(0)) * (mean - field)
 
 
 def still_across(moves: Tensor) -> Tensor:

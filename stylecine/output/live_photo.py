@@ -1,7 +1,7 @@
 """Apple's Live Photo: a JPEG and a QuickTime movie that share an identifier, as two files or in one archive.
 
 The JPEG has it in Apple's maker note in EXIF, the movie in its metadata, with a track that marks the frame that is the
-photo: here the first. Photos pairs the two when they are imported together.
+photo: where the loop in the middle begins. Photos pairs the two when they are imported together.
 """
 
 import struct

@@ -49,6 +49,7 @@ DECODING = 10  # bytes a pixel that decoders take at most: of a progressive JPEG
 SHAPE_SIDE = 128  # short side of a copy that only tells a photo's shape
 OTHER_SHAPE = 0.03  # of its width: a map that differs by more was made for another picture
 MAX_LOST = 0.1  # of the rows of a photo that is cut short; with more missing, it is refused
+CROPPED, FULL = b"CroppedAreaImageWidthPixels", b"FullPanoWidthPixels"  # of part of a sphere they differ
 EQUIRECTANGULAR = re.compile(rb"ProjectionType(?:=[\"']|>)equirectangular")
 XMP_KEYWORD = "XML:com.adobe.xmp"  # of the text in a PNG that is XMP
 PNG_LEVEL = 3  # of zlib; 9 took five times as long and saved nothing
@@ -240,8 +241,10 @@ def _with_main_page(content: bytes, name: str) -> bytes:
 
 def _wraps_around(image: Image.Image, content: bytes) -> bool:
     """Whether it is a whole 360° photo, by its XMP (Google's Photo Sphere metadata)."""
+    cropped, full = (re.search(rb"%s\W+(\d+)" % name, content) for name in (CROPPED, FULL))
+    is_whole = cropped is None or full is None or cropped[1] == full[1]
     is_sphere = EQUIRECTANGULAR.search(content) is not None
-    return is_sphere and abs(image.width / image.height - 2) < OTHER_SHAPE
+    return is_sphere and is_whole and abs(image.width / image.height - 2) < OTHER_SHAPE
 
 
 def _register_heic(name: str) -> None:

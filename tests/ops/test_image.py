@@ -165,6 +165,8 @@ def test_edges_that_meet_are_brought_together_from_both_sides() -> None:
     closed = meeting(field)
     assert (closed[..., 0] == 31.5).all() and (closed[..., -1] == 31.5).all()
     assert torch.equal(closed[..., 4:-4], field[..., 4:-4])
+    thin = meeting(torch.tensor([1.0] + [0.0] * 63))
+    assert thin.min() >= 0 and thin[0] == thin[-1] == 0.5, "what is in [0,1] stays there"
 
 
 def test_what_stands_at_one_edge_stands_at_the_other() -> None:

@@ -581,3 +581,13 @@ def test_a_whole_360_degree_photo_wraps(size: tuple[int, int], asked: Any, wraps
     Image.new("RGB", size, (90, 140, 200)).save(buffer, "JPEG", xmp=xmp)
     _, file = read_photo(buffer.getvalue(), asked)
     assert file is not None and file.wraps == wraps and not file.warning
+
+
+def test_part_of_a_360_degree_photo_does_not_wrap_even_if_twice_as_wide_as_high() -> None:
+    widths = b'GPano:CroppedAreaImageWidthPixels="256" GPano:FullPanoWidthPixels="%d"'
+    for full in (256, 512):
+        buffer, facts = io.BytesIO(), b'GPano:ProjectionType="equirectangular" ' + widths % full
+        xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description ' + facts + b"/></x:xmpmeta>"
+        Image.new("RGB", (256, 128), (90, 140, 200)).save(buffer, "JPEG", xmp=xmp)
+        _, file = read_photo(buffer.getvalue(), None)
+        assert file is not None and file.wraps == (full == 256)
