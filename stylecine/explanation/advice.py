@@ -107,11 +107,12 @@ def _measures(evidence: Evidence) -> Iterator[Finding]:
         faster.append(Finding("Hardly anything travels", "Ask for more speed.", f"--speed {2 * options.speed:g}"))
     yield from faster
     if "moved_error" in missed:
+        shorter = max(1.0, 0.6 * options.seconds)
         yield Finding(
             "Texture does not follow the motion field",
             "It is off most where currents meet or cross a border. A shorter loop strays less; an arrow straightens a"
             " current.",
-            f"--seconds {max(1.0, 0.6 * options.seconds):g}",
+            f"--seconds {shorter:g}" if shorter < options.seconds else "",
         )
     if missed & {"pulse_global", "pulse_excess"}:
         falls = any(region.moving_class == FALLS for region in evidence.regions)

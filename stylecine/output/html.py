@@ -48,9 +48,9 @@ def write_page(
     describes, and the player.
 
     Its content security policy allows only its own content, and no requests. A pack without a photo plays over the
-    image. sound: an audio file that a button plays. wraps: whether the loop is of a
-    whole 360° photo, which is turned by dragging. quality: of the image, 0 to 100 (best); default 90. finish: called
-    with the complete temporary file. Raises OutputError if the file cannot be written.
+    image. sound: an audio file that a button plays. wraps: whether the loop is of a whole 360° photo, which can be
+    turned. quality: of the image, 0 to 100 (best); default 90. finish: called with the complete temporary file.
+    Raises OutputError if the file cannot be written.
     """
     quality = QUALITY if quality is None else quality
     height, width = frame.shape[:2]

@@ -165,7 +165,7 @@ def _parsed(track: Mapping[bytes, bytes], movie_clock: int) -> Track:
     media = dict(atoms(track[b"mdia"]))
     table = dict(atoms(dict(atoms(media[b"minf"]))[b"stbl"]))
     edit = dict(atoms(track.get(b"edts", b""))).get(b"elst", bytes(16))
-    length, begin = struct.unpack_from(">Ii", edit, 8)
+    length, begin = struct.unpack_from(">Qq" if edit[0] else ">Ii", edit, 8)
     (count,) = struct.unpack_from(">I", table[b"stts"], 4)
     durations = struct.unpack_from(f">{2 * count}I", table[b"stts"], 8)
     return Track(

@@ -43,14 +43,14 @@ def _faults(tracks: list[Track]) -> Iterator[str]:
     if not any(track.has(CAMERA) and track.samples == video.samples for track in tracks):
         yield "No track says for each frame how the camera moved (live-photo-info)"
     if not _is_main(video.description):
-        yield "The video is not H.265 of 8 bits (hvc1), the only codec that most converters got accepted"
+        yield "The video is not H.265 of 8 bits (hvc1), the only codec that most converters report as accepted"
     if rate < MIN_FPS - 0.5:
-        yield f"It has {rate:.4g} frames per second, and {MIN_FPS} were accepted where 30 were not"
+        yield f"The video has {rate:.4g} frames per second; iOS is reported to accept {MIN_FPS} and refuse 30"
     width, height = video.size
     if max(width, height) > LONG_SIDE or min(width, height) > SHORT_SIDE:
-        yield f"It has {width}x{height} pixels, and more than {SHORT_SIDE}x{LONG_SIDE} were refused"
+        yield f"The video has {width}x{height} pixels; more than {SHORT_SIDE}x{LONG_SIDE} was refused"
     if video.seconds > MAX_SECONDS + 0.05:
-        yield f"It lasts {video.seconds:.3g} s, and longer ones than {MAX_SECONDS} s are refused"
+        yield f"The video lasts {video.seconds:.3g} s; more than {MAX_SECONDS} s is refused"
 
 
 def _is_main(description: bytes) -> bool:

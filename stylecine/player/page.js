@@ -7,6 +7,7 @@ import {Sound} from "./sound.js";
 const [canvas, image, button, note] = ["canvas", "img", "button", "p"].map(name => document.querySelector(name));
 const [soundButton, soundElement] = ["button.sound", "#sound"].map(name => document.querySelector(name));
 const CLICK = 4;  // pixels at most that the pointer moves in one
+const KEY_TURN = 1 / 36;  // of all around: by how much an arrow key turns a 360° loop
 const reducedMotion = matchMedia("(prefers-reduced-motion: reduce)");
 
 function decodeBase64(base64) { return Uint8Array.from(atob(base64), letter => letter.charCodeAt(0)); }
@@ -28,20 +29,26 @@ function showError(error) {
   note.textContent = error instanceof PlayerError ? error.message : "The photo cannot move in this browser.";
 }
 
-/** Shows the part of a 360° loop that fills the window; dragging turns it. Returns the canvas that is seen. */
+/** Shows the part of a 360° loop that fills the window; dragging and the arrow keys turn it. Returns the canvas that is seen. */
 function addView(player) {
   const view = document.createElement("canvas"), context = view.getContext("2d");
   view.setAttribute("role", "img");
   view.ariaLabel = canvas.ariaLabel;
+  view.tabIndex = 0;
   canvas.before(view);
   let left = 0, dragged = 0;
   player.onframe = () => {
     const {width, height} = canvas, shown = Math.min(width, Math.round(height * innerWidth / innerHeight));
     if (view.width !== shown || view.height !== height) Object.assign(view, {width: shown, height});
     left = (left % width + width) % width;
-    for (const x of [-left, width - left]) context.drawImage(canvas, x, 0);
+    const first = Math.round(left);  // between two pixels the edge would show
+    for (const x of [-first, width - first]) context.drawImage(canvas, x, 0);
   };
   const show = () => player.render(player.time);
+  const turn = pixels => {
+    left += pixels;
+    if (!player.playing) show();
+  };
   addEventListener("resize", show);
   view.addEventListener("pointerdown", event => {
     view.setPointerCapture(event.pointerId);
@@ -50,8 +57,11 @@ function addView(player) {
   view.addEventListener("pointermove", event => {
     if (!event.buttons) return;
     dragged += Math.abs(event.movementX);
-    left -= event.movementX * Math.max(view.width / view.clientWidth, view.height / view.clientHeight);
-    if (!player.playing) show();
+    turn(-event.movementX * Math.max(view.width / view.clientWidth, view.height / view.clientHeight));
+  });
+  view.addEventListener("keydown", ({key}) => {
+    const way = {ArrowLeft: -1, ArrowRight: 1}[key];
+    if (way) turn(way * KEY_TURN * canvas.width);
   });
   view.addEventListener("click", event => { if (dragged > CLICK) event.stopImmediatePropagation(); });
   show();

@@ -176,4 +176,9 @@ def test_a_page_is_turned_by_dragging(browser: Any, loop: Cinemagraph, tmp_path:
     page.mouse.up()
     assert np.abs(columns() - photo[:, [143, 44]]).mean() < 4, "what is left of the photo's left edge"
     assert page.get_by_role("button", name="Play").count() == 1, "to drag is not to click"
+    for _ in range(18):
+        page.keyboard.press("ArrowRight")
+    left = (142 + 18 * 192 / 36) % 192
+    turned = np.abs(columns() - photo[:, [round(left) + 1, round(left) + 94]])
+    assert turned[6:].mean() < 4, "half around; above is the outline of what has the focus"
     page.close()

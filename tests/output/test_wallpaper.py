@@ -64,7 +64,7 @@ def test_what_the_preset_writes_has_no_fault(wallpaper: Path, tmp_path: Path) ->
     assert wallpaper_faults(tmp_path / "b.livephoto.zip") == []
 
 
-OTHER_CODEC = "The video is not H.265 of 8 bits (hvc1), the only codec that most converters got accepted."
+OTHER_CODEC = "The video is not H.265 of 8 bits (hvc1), the only codec that most converters report as accepted."
 
 
 @pytest.mark.parametrize("codec", ["h264", "h265-10bit"])
@@ -75,8 +75,8 @@ def test_another_codec_is_named(wallpaper: Path, codec: str) -> None:
 @pytest.mark.parametrize(
     ("other", "fault"),
     [
-        ({"fps": 30}, "It has 30 frames per second, and 60 were accepted"),
-        ({"count": 200}, "It lasts 3.33 s, and longer ones than 3 s"),
+        ({"fps": 30}, "The video has 30 frames per second; iOS is reported to accept 60"),
+        ({"count": 200}, "The video lasts 3.33 s; more than 3 s"),
         ({"still": 13}, "13 frames come before the photo, and iOS shows 14"),
         ({"still": 0}, "0 frames come before the photo, and iOS shows 14"),
     ],
@@ -121,7 +121,7 @@ def test_a_larger_picture_than_phones_accepted_is_named(wallpaper: Path, size: t
         content[at : at + 4] = struct.pack(">HH", *size)
 
     (found,) = rewritten(wallpaper, change)
-    assert f"It has {named} pixels" in found
+    assert f"The video has {named} pixels" in found
 
 
 def test_two_halves_of_others_and_damaged_movies_are_refused(wallpaper: Path, tmp_path: Path) -> None:

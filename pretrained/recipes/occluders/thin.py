@@ -1,8 +1,8 @@
-"""Thin static things before the sky, found by rules: posts, masts, wires, rigging, twigs, branches. A teacher.
+"""Thin static things before the sky, found by rules: posts, masts, wires, rigging, twigs, branches.
 
-Tips of twigs that the networks miss would be torn off and drift along. Before the sky they are found by structure as
-well: thin, unlike the sky on both sides of them (the top-hats of mathematical morphology), with sharp edges, and
-fastened to something static. Before water, which has thin things of its own, they are not looked for.
+Labels leave them out; what these rules find teaches the networks. They go by structure: thin, unlike the sky on both
+sides of them (the top-hats of mathematical morphology), with sharp edges, and fastened to something static. Before
+water, which has thin things of its own, they are not looked for.
 """
 
 from __future__ import annotations
