@@ -12,12 +12,14 @@ from PIL import Image
 from benchmarks.browser import CHROMIUM, chromium
 from benchmarks.small_model import write_small_model
 from stylecine import Animator, Scene
+from stylecine.engine import animator
 from stylecine.output import gif
 from stylecine.perception import see
 
 # What takes long for pictures of any size: as it is shipped, and in most tests.
 QUICK = {
     (see, "SHORT_SIDE"): (see.SHORT_SIDE, 96),
+    (animator, "QUICK"): (animator.QUICK, 1.0),  # the eye needs 64 pixels
     (gif, "CELL"): (gif.CELL, 16),
 }
 HEIGHT, WIDTH = 72, 96

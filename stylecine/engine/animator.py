@@ -41,6 +41,7 @@ from stylecine.options import (
 from stylecine.perception.layers import moving
 from stylecine.perception.look import look
 from stylecine.perception.scenery import Scenery, moving_in
+from stylecine.perception.see import QUICK
 from stylecine.picture.inversion import ProgressCallback, invert, refinement_steps
 from stylecine.picture.overlay import Overlay
 from stylecine.picture.photo import ReadPhoto, Source, read_photo
@@ -72,7 +73,7 @@ class Animator(Networks):
         stages = Stages(progress, self.device)
         scene, image = self._empty_scene(photo, size, refine, seed, stages)
         with another_thread(self.device, "stylecine-look") as submit:  # much of it uses one core; inversion uses all
-            ahead = submit(lambda: look(image, self.eye, self.refiner, scene.wraps))
+            ahead = submit(lambda: look(image, self.eye, self.refiner, wraps=scene.wraps))
             return self._with_what_moves(self._with_latents(scene, image, stages), ahead.result, stages)
 
     @torch.no_grad()
@@ -84,13 +85,18 @@ class Animator(Networks):
         size: Size = 1024,
         refine: int = 0,
         seed: int = 0,
+        quick: bool = False,
         progress: Progress | None = None,
     ) -> Scene:
-        """As `invert`, in about two thirds of the time: the latents are found by `complete`, or when something needs
-        them, as `save` does and loops with warp dfw or a detail below 1."""
+        """As `invert`, in about two thirds of the time: the latents are found when something needs them, as `save` does
+        and loops with warp dfw or a detail below 1.
+
+        quick: what moves is looked for in smaller copies of the photo, for a first impression.
+        """
         stages = Stages(progress, self.device)
         scene, image = self._empty_scene(photo, size, refine, seed, stages)
-        return self._with_what_moves(scene, lambda: look(image, self.eye, self.refiner, scene.wraps), stages)
+        scale = QUICK if quick else 1.0
+        return self._with_what_moves(scene, lambda: look(image, self.eye, self.refiner, scale, scene.wraps), stages)
 
     def scene_for(self, options: RenderOptions, photo: "Source | ReadPhoto", **inversion: Any) -> Scene:
         """For a loop of these options: with latents only if they need them. inversion: of `invert`.
@@ -107,19 +113,6 @@ class Animator(Networks):
             motion = predict_motion(scenery)
         release_freed()
         return replace(scene, layers=scenery.layers, mask=moving(scenery.layers), scenery=scenery, motion=motion)
-
-    @torch.no_grad()
-    @with_usual_defaults
-    def complete(self, scene: Scene, *, progress: Progress | None = None) -> Scene:
-        """A scene of `begin` as `invert` would have made it."""
-        if scene.is_inverted:
-            return scene
-        stages = Stages(progress, self.device)
-        stages.timings.update(scene.timings)
-        image = to_tensor(scene.photo).to(self.device)
-        scene = self._with_latents(scene, image, stages)
-        release_freed()
-        return scene
 
     def _empty_scene(
         self, photo: "Source | ReadPhoto", size: Size, refine: int, seed: int, stages: Stages

@@ -138,7 +138,7 @@ class Networks:
         """
         if scenery is not None and scenery.seen is not None:
             return scenery.seen
-        return self._kept("_seen", scene.photo, lambda image: see(image, self.eye, self.refiner, scene.wraps))
+        return self._kept("_seen", scene.photo, lambda image: see(image, self.eye, self.refiner, wraps=scene.wraps))
 
     def _kept(self, name: str, photo: np.ndarray, make: Callable[[Tensor], Any]) -> Any:
         """What `make` makes of a photo as a tensor, or made of it last time under this name."""

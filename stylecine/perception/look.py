@@ -30,11 +30,13 @@ TRACE = 0.05  # of a layer: with less it does not own a place of the grid
 
 
 @torch.inference_mode()
-def look(photo: Tensor, eye: EyeNetwork, refiner: RefinerNetwork, wraps: bool = False) -> Scenery:
-    """What a photo [3,H,W] in [-1,1] shows. wraps: whether its left and right edges meet."""
+def look(
+    photo: Tensor, eye: EyeNetwork, refiner: RefinerNetwork, scale: float = 1.0, wraps: bool = False
+) -> Scenery:
+    """What a photo [3,H,W] in [-1,1] shows. scale, wraps: as in `see`."""
     if shows_nothing(photo):
         return perceive(photo, photo.new_zeros((len(CLASSES), *photo.shape[-2:])), None)
-    seen = see(photo, eye, refiner, wraps)
+    seen = see(photo, eye, refiner, scale, wraps)
     return perceive(photo, segment(photo, seen), seen)
 
 

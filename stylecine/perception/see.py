@@ -16,7 +16,8 @@ from stylecine.networks.refiner import CELL
 from stylecine.ops.image import fast_dtype, fit_short_side, network_size, resize, wrapped
 
 SHORT_SIDE = 640  # pixels of the copy that the eye sees
-# Of that, the mirror image's. What the eye says of the two is less alike if they differ, so their mean is better than
+QUICK = 0.5  # of that, for a first impression
+# And of it, the mirror image's. What the eye says of the two is less alike if they differ, so their mean is better than
 # that of two large ones, for less than three quarters of the work.
 MIRRORED = 0.65
 REFINED_SHORT_SIDE = 1024  # of the copy that the refiner sees, at most,
@@ -47,9 +48,12 @@ class Seen:
 
 
 @torch.inference_mode()
-def see(photo: Tensor, eye: EyeNetwork, refiner: RefinerNetwork, wraps: bool = False) -> Seen:
-    """photo [3,H,W] in [-1,1]. wraps: whether its left and right edges meet; the networks look across."""
-    straight, mirrored = _look(photo, eye, wraps=wraps)
+def see(
+    photo: Tensor, eye: EyeNetwork, refiner: RefinerNetwork, scale: float = 1.0, wraps: bool = False
+) -> Seen:
+    """photo [3,H,W] in [-1,1]. scale: of the copies that the eye sees. wraps: whether the photo's left and right edges
+    meet; the networks look across."""
+    straight, mirrored = _look(photo, eye, scale, wraps)
     maps = _maps(straight, mirrored)
     sides = torch.tensor([-1.0, 1.0], device=photo.device)[:, None, None]
     return Seen(
@@ -64,11 +68,11 @@ def see(photo: Tensor, eye: EyeNetwork, refiner: RefinerNetwork, wraps: bool = F
 @torch.inference_mode()
 def eye_maps(photo: Tensor, eye: EyeNetwork, scale: float = 1.0) -> Tensor:
     """What a refiner is given of a photo [3,H,W] in [-1,1]: [6,h,w], probabilities of static, of CLASSES, and that
-    something stands before water or sky. scale: of the copies that the eye sees."""
+    something stands before water or sky."""
     return _maps(*_look(photo, eye, scale))
 
 
-def _look(photo: Tensor, eye: EyeNetwork, scale: float = 1.0, wraps: bool = False) -> tuple[Sight, Sight]:
+def _look(photo: Tensor, eye: EyeNetwork, scale: float, wraps: bool = False) -> tuple[Sight, Sight]:
     """What the eye says of a photo, and of its smaller mirror image."""
     dtype = fast_dtype(photo.device)
 

@@ -31,6 +31,7 @@ LOG = logging.getLogger("uvicorn.error")
 WORKER = "stylecine.server.worker:load"
 RAY_WORKER = "stylecine.server.ray:load"
 ATTEMPTS = 2  # workers that a job may crash: each takes other clients' scenes in memory with it
+FIRST_DRAWN = 1.5  # seconds in which a browser has all cores to draw the first loop
 NEW_SCENE_DELAY = 5.0  # seconds by which edits and previews, and the first loop of another, may overtake a new photo
 QUIET, POLL = 3.0, 0.2  # seconds without work after which the processes for animations load; and between two checks
 SWEEP_INTERVAL = 20.0  # seconds between two removals of expired rows, and two tries of unfinished work
@@ -180,9 +181,9 @@ class Service:
         second of another photo."""
         id = row["id"]
         upload, cine = self.store.upload(id), self.store.cine(id)
-        request = {"task": "scene", "scene": id, "upload": str(upload), "cine": str(cine)}
+        request = {"task": "scene", "scene": id, "upload": str(upload), "cine": str(cine), "first": first}
         request |= {"max_size": self.settings.size} | {name: row[name] for name in ("name", "size", "refine")}
-        if first is not None and not await self._begin_scene(id, request | {"task": "begin", "first": first}):
+        if first is not None and not await self._begin_scene(id, request | {"task": "begin"}):
             return
         job = self._new_scene_job(id, request, delay=NEW_SCENE_DELAY)
         with self._unfinished(id, job):
@@ -192,7 +193,7 @@ class Service:
             await self._end_scene(id, changes)
 
     async def _begin_scene(self, id: str, request: dict[str, Any]) -> bool:
-        """Finds what moves in a photo, and makes the loop that can be read before the rest; whether to go on."""
+        """Makes the loop that can be read before the scene; whether to go on."""
         output = self.store.temporary(".pack")
         job = self._new_scene_job(id, request | {"output": str(output)}, interrupts=True)
         with self._unfinished(id, job):
@@ -204,7 +205,8 @@ class Service:
             await self.store.change("scenes", id, **changes)
             if output.exists():
                 self._first[id] = output
-            return self.store.scene(id) is not None
+        await asyncio.sleep(FIRST_DRAWN)
+        return self.store.scene(id) is not None
 
     def _new_scene_job(self, id: str, request: dict[str, Any], **order: Any) -> Job:
         def started() -> None:

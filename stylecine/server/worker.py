@@ -4,7 +4,7 @@ import base64
 import shutil
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, is_dataclass, replace
 from itertools import takewhile
 from pathlib import Path
@@ -31,7 +31,6 @@ from stylecine.machine.progress import Progress
 from stylecine.machine.threads import one_thread
 from stylecine.ops.recolour import recolour
 from stylecine.options import (
-    AUTO,
     CLASSES,
     CLOTH,
     FILE_OPTIONS,
@@ -48,12 +47,13 @@ from stylecine.output.metadata import json_figures
 from stylecine.output.web_pack import pack_wind
 from stylecine.perception.doubt import doubtful_regions
 from stylecine.perception.layers import moving, require_motion
-from stylecine.picture.photo import encode_png, load_photo
+from stylecine.picture.photo import encode_png, load_photo, photo_size
 from stylecine.quality.measures import GOALS, seam
 from stylecine.server.settings import MAX_PICTURES, MAX_POINTS
 from stylecine.server.store import hidden_paths
 
 CACHE_BYTES = 400e6  # of cached scenes; the most recently used one is always kept
+IMPRESSION = 320  # pixels: short side of the copy of which the first loop is made
 MAX_DOUBTS, MAX_OFFERS = 3, 2  # places that move, that stand still: more would not be looked at
 THUMBNAIL = 160, 120  # pixels
 ARGUMENTS = {"stroke": "where"}  # of methods of a scene, where the fields of an edit have other names
@@ -129,31 +129,29 @@ class Worker:
                 self.cache.popitem(last=False)
 
     def begin(self, request: Request, progress: Progress) -> Result:
-        """What moves in an upload, before `scene` makes the rest of it; writes a web pack of it, if anything moves. {}
-        of a .cine file, which is whole."""
+        """A first impression of an upload, before `scene` makes it: writes a web pack of a small loop of a small copy,
+        if anything moves. {} of a .cine file."""
         upload = Path(request["upload"])
         if _is_cine(upload):
             return {}
-        made_with = {name: request[name] for name in ("size", "refine")}
-        scene = _named(self.animator.begin(upload, **made_with, progress=progress), request["name"])
-        self._remember(request["scene"], _cached(scene))
+        scene = self.animator.begin(upload, size=IMPRESSION, quick=True, progress=progress)
         with suppress(NothingMoves):
-            self.live(request | {"edits": [], "size": request["first"], "subject": AUTO}, progress)
-        return _facts(scene)
+            loop = self.animator.preview(scene, size=request["first"], subject="auto", progress=progress)
+            Path(request["output"]).write_bytes(loop.live())
+        width, height = photo_size(upload, request["size"])
+        return _facts(scene) | {"width": width, "height": height}
 
     def scene(self, request: Request, progress: Progress) -> Result:
         """Makes a scene of an upload, a photo or a .cine file, and saves it as a new .cine file."""
-        upload, begun = Path(request["upload"]), self.cache.get(request["scene"])
+        upload = Path(request["upload"])
         if _is_cine(upload):
             _check_side(min(scene_size(upload)), request["max_size"])  # before the rest takes memory
             scene = Scene.load(upload)
             _check_edits(scene)
-        elif begun is not None:
-            with one_thread():  # next to a browser that draws the first loop
-                scene = self.animator.complete(begun.base, progress=progress)
         else:
-            inverted = self.animator.invert(upload, size=request["size"], refine=request["refine"], progress=progress)
-            scene = _named(inverted, request["name"])
+            made_with = {name: request[name] for name in ("size", "refine")}
+            with one_thread() if request["first"] else nullcontext():  # next to a browser that draws the first loop
+                scene = _named(self.animator.invert(upload, **made_with, progress=progress), request["name"])
         self._remember(request["scene"], _cached(scene))  # before it is saved, which may be interrupted
         scene.save(request["cine"], progress=progress)
         return {"base": [_described(edit) for edit in scene.edits]} | _facts(scene)

@@ -13,6 +13,7 @@ from stylecine.server.settings import Settings
 settings = json.loads(sys.argv[1])
 if settings.pop("quick"):
     service.WORKER = "quick_worker:load"  # which is in this script's folder
+service.FIRST_DRAWN = 0.0
 service.SWEEP_INTERVAL = settings.pop("sweep", service.SWEEP_INTERVAL)
 security.BODY_TIMEOUT = launch.HEADER_TIMEOUT = settings.pop("timeout")
 launch.MAX_CONNECTIONS = settings.pop("connections")

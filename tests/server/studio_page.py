@@ -53,14 +53,22 @@ class Studio:
         return self.page.locator(f"#{id}")
 
     def open(self, photo: Path) -> None:
-        """Opens a photo and pauses it."""
-        self.at("picker").set_input_files(photo)
-        self.is_ready()
+        """Opens a photo, waits for its own loop and pauses it."""
+        self.begin(photo)
+        self.is_idle()
         self.pause()
 
+    def begin(self, photo: Path) -> None:
+        """Opens a photo until something moves."""
+        self.at("picker").set_input_files(photo)
+        self.shows_a_photo()
+
     def is_ready(self) -> None:
-        expect(self.page.locator("body[data-phase=ready]")).to_be_visible(timeout=SLOW)
+        self.shows_a_photo()
         self.is_idle()
+
+    def shows_a_photo(self) -> None:
+        expect(self.page.locator("body[data-phase=ready]")).to_be_visible(timeout=SLOW)
 
     def is_playing(self) -> bool:
         return self.at("play").get_attribute("aria-label") == "Pause"

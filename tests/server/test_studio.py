@@ -87,7 +87,8 @@ def test_a_photo_moves_and_its_loop_closes(studio: Studio) -> None:
 
 def test_the_picture_moves_and_can_be_edited_before_its_scene_is_ready(studio: Studio, small_sea: Path) -> None:
     with HeldRequest(studio.page, "GET", "**/v1/scenes/*wait=20") as held:
-        studio.open(small_sea)
+        studio.begin(small_sea)
+        studio.pause()
         assert studio.page.evaluate("document.querySelector('#photo').src.split(':')[0]") == "blob"
         assert studio.motion(SKY) > 0.3
         studio.at("compare").click()

@@ -55,18 +55,17 @@ async function open(getScene, file, onProgress) {
   let edits, maps;
   try {
     onProgress("Finding what moves", 0.35);
-    let pack = await api.readFirst(scene.id, signal);
-    scene = pack ? await api.readScene(scene.id, 0, signal) : await readyScene(scene, onProgress, signal);
+    const first = await api.readFirst(scene.id, signal);
+    scene = first ? await api.readScene(scene.id, 0, signal) : await readyScene(scene, onProgress, signal);
     await hasPlayer;
     await Promise.race([syncing, rejectOnAbort(signal)]);  // nothing of the previous photo may arrive later
     onProgress("Animating", 0.7);
-    [sizeLimit, sizeCeiling] = [pack ? FIRST_SIZE : START_SIZE, Infinity];
+    [sizeLimit, sizeCeiling] = [START_SIZE, Infinity];
     edits = fromServer(scene.edits);
     const request = loopRequest(scene, edits, DEFAULTS);
-    sizeLimit = START_SIZE;
-    pack ??= await readPack(request, signal);
+    const pack = first ?? await readPack(request, signal);
     onProgress("Drawing the first frame", 0.95);
-    maps = await play(pack, request);
+    maps = await play(pack, first ? {...request, query: ""} : request);  // a first impression is of no request
     signal.throwIfAborted();
   } catch (error) {
     if (file) api.deleteScene(scene.id);  // one that the server had stays there
@@ -246,6 +245,7 @@ async function syncOnce() {
 /** Until the scene is made whose first loop is shown already. */
 async function waitForScene() {
   fetching = new AbortController();
+  showBusy("");
   try {
     set({scene: await readyScene(state.scene, () => {}, fetching.signal)});
   } finally {
