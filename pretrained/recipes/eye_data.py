@@ -245,6 +245,14 @@ class Views(IterableDataset[Examples]):
         self.chances = np.array([_chance(photo) for photo in self.landscapes])
         self.upright = np.array([_upright(photo) for photo in self.landscapes])
         self.moving = np.array([1 - photo.share(0) > 0.03 for photo in self.landscapes])
+        self.rng = np.random.default_rng(seed)
+
+    def of(self, photo: EyePhoto) -> Examples:
+        """A view of this photo, a batch of one."""
+        self.tall = _upright(photo)
+        view = self._view(photo)
+        example = self._finished(*_seen(view, photo), (view, photo))
+        return Examples(*(part[None] for part in example))
 
     def __iter__(self) -> Iterator[Examples]:
         worker = torch.utils.data.get_worker_info()

@@ -5,8 +5,8 @@
 photos/photos.csv beside this file lists them: id, repository, path and commit on GitHub, what is cut off of them,
 author, licence, and in which list they are. DIR has a clone of each repository, bare or not, named OWNER+NAME, which
 may lack old commits: the file at that path of the newest one is taken then. Photos go to PHOTOS/images, with labels,
-arrows, lists and manifest.csv as eye_data.py reads them, beside what is in PHOTOS already. Repositories that are
-missing are named and left out.
+arrows, lists and manifest.csv as eye_data.py reads them, beside what is in PHOTOS already, of which some get better
+arrows. Repositories that are missing are named and left out.
 """
 
 from __future__ import annotations
@@ -92,10 +92,12 @@ def main() -> None:
         name = row["id"]
         image.save(options.folder / "images" / f"{name}.jpg", quality=QUALITY)
         shutil.copyfile(PHOTOS / "labels" / f"{name}.png", options.folder / "labels" / f"{name}.png")
-        shutil.copyfile(PHOTOS / "hints" / f"{name}.json", options.folder / "hints" / f"{name}.json")
         with Image.open(PHOTOS / "labels" / f"{name}.png") as label:
             rows.append(manifest_row(row, image, np.array(label)))
         lists.setdefault(row["list"], []).append(name)
+    for arrows in (PHOTOS / "hints").glob("*.json"):
+        if any((options.folder / "images").glob(f"{arrows.stem}.*")):
+            shutil.copyfile(arrows, options.folder / "hints" / arrows.name)
     add_rows(options.folder / "manifest.csv", rows)
     for split, names in lists.items():
         path = options.folder / f"{split}.txt"

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from stylecine.networks.eye import FOAM, KINDS, Eye
 
 RECIPES = Path(__file__).resolve().parents[2] / "pretrained/recipes"
+EYE = RECIPES.parent / "eye.safetensors"
 W, H = 120, 80
 UNKNOWN = 255
 
@@ -185,6 +186,26 @@ def test_training_begins_with_an_eye_or_with_a_backbone(recipe, tmp_path: Path) 
         train_eye.begin_with(eye, Namespace(**{"start": None, "backbone": None, name: file}))
         assert eye.backbone.stem.weight.equal(before.backbone.stem.weight)
         assert eye.occluders.fine.weight.equal(before.occluders.fine.weight) == (name == "start")
+
+
+@pytest.mark.slow
+def test_directions_are_trained_apart_and_the_rest_of_the_eye_stays(  # type: ignore[no-untyped-def]
+    recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pictures = [RECIPES.parents[1] / f"examples/{name}.jpg" for name in ("sea", "lake", "snow")]
+    recipe("smoke").make_photos(tmp_path / "photos", pictures)
+    train = recipe("train_course")
+    monkeypatch.setattr(train, "AT_ONCE", 2)
+    run = ["", "--out", str(tmp_path / "run"), "--start", str(EYE), "--batch", "2"]
+    made = ["--photos", str(tmp_path / "photos"), "--viewing", "0.2", "--minutes", "5", "--steps", "2"]
+    monkeypatch.setattr("sys.argv", [*run, *made])
+    train.main()
+    monkeypatch.setattr("sys.argv", [*run, "--export", str(tmp_path / "eye.safetensors")])
+    train.main()
+    before, after = load_file(EYE), load_file(tmp_path / "eye.safetensors")
+    assert before.keys() == after.keys()
+    changed = {name.split(".")[0] for name in before if not torch.equal(before[name].float(), after[name].float())}
+    assert changed == {"course"}
 
 
 def test_kinds_of_water_are_told_apart_by_what_they_are_like(recipe) -> None:  # type: ignore[no-untyped-def]

@@ -44,17 +44,21 @@ def test_photos_are_laid_out(recipe, tmp_path: Path, monkeypatch, capsys) -> Non
     (own / "photos.csv").write_text("\n".join(rows) + "\n")
     label = np.zeros((512, 1024), np.uint8)
     label[256:] = 2
+    (own / "hints/other.json").write_text(json.dumps({"arrows": ["better"]}))
     for name in ("lake", "top"):
         Image.fromarray(label).save(own / f"labels/{name}.png")
         (own / f"hints/{name}.json").write_text(json.dumps({"arrows": []}))
     monkeypatch.setattr(recipe, "PHOTOS", own)
     out = tmp_path / "out"
     out.mkdir()
+    (out / "images").mkdir()
+    (out / "images/other.jpg").write_bytes(b"")
     (out / "train.txt").write_text("other\n")
     for _ in range(2):
         monkeypatch.setattr("sys.argv", ["lay_out_photos.py", str(out), "--clones", str(tmp_path / "clones")])
         recipe.main()
     assert "sea: owner/seas is not in" in capsys.readouterr().out
+    assert json.loads((out / "hints/other.json").read_text()) == {"arrows": ["better"]}, "a photo that was there before"
     with Image.open(out / "images/lake.jpg") as image:
         assert image.size == (1536, 768)
     with Image.open(out / "images/top.jpg") as image:
