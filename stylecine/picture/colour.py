@@ -2,7 +2,8 @@
 
 A file may hold an ICC profile, which littleCMS converts, or name its primaries and its transfer function: by the code
 points of ITU-T H.273 (AVIF, HEIC, PNG), by numbers (PNG), or by a convention (Adobe RGB in EXIF). Pillow makes no
-profile for those, and its littleCMS neither takes 16 bits a channel nor compresses HDR, so they are converted here.
+profile for those, and its littleCMS neither takes 16 bits a channel nor compresses HDR, so they are converted here, and
+deep pixels between colours that littleCMS has converted.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any, TypeAlias, cast
 import numpy as np
 from PIL import Image, ImageCms
 from PIL.ExifTags import IFD, Base, Interop
+from scipy import ndimage
 
 WHITE = 203.0  # cd/m²: reference white of HDR (ITU-R BT.2408), which becomes the white of sRGB
 KNEE = 0.92  # of that white, in linear light: HDR is compressed above, and stays as it is below
@@ -25,6 +27,8 @@ HLG_PEAK = 1000.0  # cd/m²: nominal peak of the display that HLG is shown on (I
 GAMMA_TOLERANCE = 0.05  # of PNG's gAMA: as in libpng, what is nearer to sRGB's counts as that
 XY_TOLERANCE = 0.003  # of chromaticities, likewise
 STRIP = 64  # rows that are converted at a time
+NODES = np.unique([*range(33), *range(32, 97, 4), *range(96, 256, 10), 255])  # of 255: colours of deep pixels that
+# littleCMS converts, closest where sRGB's curve is steepest for linear light
 MAX_CONDITION = 1e3  # of primaries as a matrix: with more, they are no colours
 UNCALIBRATED, ADOBE_RGB_EXIF = 0xFFFF, 2  # EXIF's ColorSpace; 2 is no standard, but written by some
 
@@ -254,11 +258,22 @@ def _is_adobe_rgb(image: Image.Image) -> bool:
 
 
 def _is_usable(profile: bytes) -> bool:
+    return _space(profile) in ("RGB", "GRAY", "CMYK")
+
+
+def _space(profile: bytes) -> str:
+    """As "RGB" or "GRAY"; "" if the profile cannot be read."""
     try:
-        space = ImageCms.ImageCmsProfile(io.BytesIO(profile)).profile.xcolor_space
+        return str(ImageCms.ImageCmsProfile(io.BytesIO(profile)).profile.xcolor_space).strip()
     except (ImageCms.PyCMSError, OSError, ValueError):
-        return False
-    return space.strip() in ("RGB", "GRAY", "CMYK")
+        return ""
+
+
+def deep_colour(colour: Colour | None) -> Colour | None:
+    """What pixels of more than 8 bits are converted by; None for sRGB, and for profiles that take 8 bits alone."""
+    if not isinstance(colour, bytes):
+        return colour
+    return matrix_profile(colour) or (colour if _space(colour) == "RGB" else None)
 
 
 def matrix_profile(profile: bytes) -> Encoding | None:
@@ -314,12 +329,11 @@ def _hdr_cicp(profile: bytes) -> tuple[int, ...] | None:
 
 def _by_profile(image: Image.Image, profile: bytes) -> Image.Image:
     try:
-        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        if source.profile.xcolor_space.strip() == "RGB":
+        if _space(profile) == "RGB":
             image = image.convert("RGB")  # grey pixels with a colour profile
         converted = ImageCms.profileToProfile(
             image,
-            source,
+            ImageCms.ImageCmsProfile(io.BytesIO(profile)),
             ImageCms.createProfile("sRGB"),
             renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
             outputMode="RGB",
@@ -343,8 +357,26 @@ def to_srgb(image: Image.Image, colour: Colour | None) -> Image.Image:
     return Image.fromarray(pixels_to_srgb(np.asarray(rgb), 256, colour))
 
 
-def pixels_to_srgb(pixels: Array, levels: int, encoding: Encoding) -> Array:
+def pixels_to_srgb(pixels: Array, levels: int, colour: Colour) -> Array:
     """Pixels [H,W,3] of whole numbers below `levels` -> uint8 in sRGB. Colours outside of its gamut are clipped."""
+    return (_by_table if isinstance(colour, bytes) else _by_encoding)(pixels, levels, colour)  # type: ignore[arg-type]
+
+
+def _by_table(pixels: Array, levels: int, profile: bytes) -> Array:
+    """Between the colours of NODES, trilinearly: an 8-bit pixel is off by at most a level from what littleCMS makes."""
+    nodes = np.stack(np.meshgrid(NODES, NODES, NODES, indexing="ij"), axis=-1).astype(np.uint8)
+    shown = np.asarray(_by_profile(Image.fromarray(nodes.reshape(len(NODES), -1, 3)), profile))
+    table = np.moveaxis(shown.reshape(nodes.shape).astype(np.float32), -1, 0)
+    position = np.interp(np.linspace(0, 255, levels), NODES, np.arange(len(NODES))).astype(np.float32)
+    converted = np.empty(pixels.shape, np.uint8)
+    for top in range(0, len(pixels), STRIP):
+        at = np.moveaxis(position[pixels[top : top + STRIP]], -1, 0)
+        for c, channel in enumerate(table):
+            converted[top : top + STRIP, :, c] = ndimage.map_coordinates(channel, at, order=1) + 0.5
+    return converted
+
+
+def _by_encoding(pixels: Array, levels: int, encoding: Encoding) -> Array:
     to_light, matrix = _light_table(levels, encoding), _to_srgb_primaries(encoding.primaries).astype(np.float32).T
     peak = _peak(to_light, pixels, encoding)
     converted = np.empty(pixels.shape, np.uint8)

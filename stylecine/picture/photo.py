@@ -27,9 +27,8 @@ from stylecine.options import MOVING, Size
 from stylecine.picture.colour import (
     PLAIN,
     Colour,
-    Encoding,
     declared_colour,
-    matrix_profile,
+    deep_colour,
     pixels_to_srgb,
     to_srgb,
 )
@@ -332,9 +331,9 @@ def _decoded(image: Image.Image, content: bytes, size: Size, name: str) -> _Deco
     try:
         colour = declared_colour(image, content)
         fits = width * height <= MAX_DECODED  # deep pixels take twice the memory
-        encoding = matrix_profile(colour) if isinstance(colour, bytes) else colour
-        if encoding is not None and fits and (deep := deep_pixels(image, content)) is not None:
-            image, colour = _with_pixels(image, *deep, encoding, size), None
+        deeply = deep_colour(colour)
+        if deeply is not None and fits and (deep := deep_pixels(image, content)) is not None:
+            image, colour = _with_pixels(image, *deep, deeply, size), None
         else:
             image, warning = _loaded(image, content, size, name)
         return _Decoded(_plain(_upright(image)), colour, warning)
@@ -417,18 +416,18 @@ def _enough(size: Size) -> int:
 
 
 def _with_pixels(
-    image: Image.Image, pixels: np.ndarray, levels: int, encoding: Encoding, size: Size
+    image: Image.Image, pixels: np.ndarray, levels: int, colour: Colour, size: Size
 ) -> Image.Image:
     """Deep pixels in place of an image's own, as RGB or RGBA of 8 bits in sRGB."""
-    deep = _eight_bits(pixels, levels, encoding, size)
+    deep = _eight_bits(pixels, levels, colour, size)
     deep.info = {key: image.info[key] for key in ("exif", "xmp") if key in image.info}  # its orientation
     return deep
 
 
-def _eight_bits(pixels: np.ndarray, levels: int, encoding: Encoding, size: Size) -> Image.Image:
+def _eight_bits(pixels: np.ndarray, levels: int, colour: Colour, size: Size) -> Image.Image:
     factor = 1 if size is None else max(1, min(pixels.shape[:2]) // _enough(size))
     pixels = shrunk(pixels, factor)
-    eight = pixels_to_srgb(pixels[..., :3], levels, encoding)
+    eight = pixels_to_srgb(pixels[..., :3], levels, colour)
     if pixels.shape[2] == 4:
         eight = np.dstack([eight, np.uint8(pixels[..., 3] * (255 / (levels - 1)) + 0.5)])
     return Image.fromarray(eight)

@@ -9,7 +9,7 @@ import pillow_heif
 import pytest
 from PIL import Image, ImageCms
 
-from stylecine.picture.colour import matrix_profile
+from stylecine.picture.colour import deep_colour, matrix_profile, pixels_to_srgb, to_srgb
 from stylecine.picture.deep import deep_pixels, shrunk
 from stylecine.picture.photo import load_photo
 from tests.photo_files import png
@@ -64,20 +64,44 @@ def test_any_size(size: object) -> None:
     assert deep.shape == plain.shape and np.abs(deep.astype(int) - plain).max() <= 1
 
 
-def profile_of(curve: bytes) -> bytes:
-    """An ICC profile of sRGB's primaries with that curve."""
-    own = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    (count,) = struct.unpack_from(">I", own, 128)
-    tags = {own[at : at + 4]: struct.unpack_from(">II", own, at + 4) for at in range(132, 132 + 12 * count, 12)}
-    kept = {name: own[at : at + size] for name, (at, size) in tags.items() if name.endswith((b"XYZ", b"pt"))}
-    kept |= {name: own[at : at + size] for name, (at, size) in tags.items() if name in (b"desc", b"cprt")}
-    kept |= dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), curve)
+SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+
+def tags_of(profile: bytes) -> dict[bytes, bytes]:
+    (count,) = struct.unpack_from(">I", profile, 128)
+    entries = [struct.unpack_from(">4sII", profile, at) for at in range(132, 132 + 12 * count, 12)]
+    return {name: profile[at : at + size] for name, at, size in entries}
+
+
+def profile_of(**more: bytes) -> bytes:
+    """An ICC profile of sRGB's primaries, with more tags in place of its curves."""
+    kept = {name: tag for name, tag in tags_of(SRGB).items() if name.endswith((b"XYZ", b"pt", b"desc", b"cprt"))}
+    kept |= {name.encode(): tag for name, tag in more.items()}
     table, data = struct.pack(">I", len(kept)), b""
     for name, value in kept.items():
         table += struct.pack(">4sII", name, 132 + 12 * len(kept) + len(data), len(value))
         data += value + bytes(-len(value) % 4)
-    content = own[4:128] + table + data
+    content = SRGB[4:128] + table + data
     return struct.pack(">I", 4 + len(content)) + content
+
+
+def with_curve(curve: bytes) -> bytes:
+    return profile_of(rTRC=curve, gTRC=curve, bTRC=curve)
+
+
+def with_table(exponent: float) -> bytes:
+    """An ICC profile that is a lookup table (lut16Type): a curve of 4096 entries, then from RGB to XYZ."""
+    columns = [struct.unpack_from(">3i", tags_of(SRGB)[name], 8) for name in (b"rXYZ", b"gXYZ", b"bXYZ")]
+    corners = np.indices((2, 2, 2)).reshape(3, 8).T @ np.array(columns) / 65536
+    curve = np.round(65535 * np.linspace(0, 1, 4096) ** exponent)
+    numbers = (np.tile(curve, 3), np.round(32768 * corners).ravel(), np.tile([0, 65535], 3))
+    head = struct.pack(">4s4x4B9iHH", b"mft2", 3, 3, 2, 0, *(65536 * np.eye(3, dtype=int)).ravel(), 4096, 2)
+    return profile_of(A2B0=head + np.concatenate(numbers).astype(">u2").tobytes())
+
+
+def scanned(profile: bytes, light: np.ndarray) -> bytes:
+    """A TIFF of 16 bits with that profile."""
+    return tiff(({34675: profile}, np.round(light * 65535).astype(np.uint16)))
 
 
 LINEAR_CURVE = b"curv" + bytes(8)
@@ -89,18 +113,47 @@ PARAMETRIC = b"para" + struct.pack(">IHHi", 0, 0, 0, 65536)
 @pytest.mark.parametrize("kind", ["TIFF", "PNG"])
 def test_a_scan_in_linear_light_keeps_its_levels(kind: str, curve: bytes) -> None:
     """By its ICC profile, at 16 bits: littleCMS, by Pillow, would take 8."""
-    profile, light = profile_of(curve), linear(dark())
+    profile, light = with_curve(curve), linear(dark())
     if kind == "PNG":
         content = png(light, 16, iCCP=b"scan\0\0" + zlib.compress(profile))
     else:
-        content = tiff(({34675: profile}, np.round(light * 65535).astype(np.uint16)))
+        content = scanned(profile, light)
     assert np.abs(load_photo(content, None).astype(int) - dark()).max() <= 1
+
+
+@pytest.mark.parametrize("exponent", [1.0, 1.8])
+def test_a_scan_with_a_lookup_table_keeps_its_levels(exponent: float) -> None:
+    """Eight bits in linear light would leave nine levels of the 31 that are darkest."""
+    photo = load_photo(scanned(with_table(exponent), linear(dark()) ** (1 / exponent)))
+    assert np.abs(photo.astype(int) - dark()).max() <= 2 and np.abs(photo.astype(int) - dark()).mean() < 0.5
+    assert len(np.unique(photo[..., 0])) >= 29
+    ramp = np.broadcast_to(np.linspace(0, 1, 4096)[None, :, None], (64, 4096, 3))
+    assert len(np.unique(load_photo(scanned(with_table(exponent), ramp)))) == 256
+
+
+@pytest.mark.parametrize("exponent", [1.0, 1.8, 2.2])
+def test_a_lookup_table_gives_what_littlecms_gives_for_8_bits(exponent: float) -> None:
+    pixels, profile = np.random.default_rng(1).integers(0, 256, (90, 80, 3)).astype(np.uint8), with_table(exponent)
+    exact = np.asarray(to_srgb(Image.fromarray(pixels), profile)).astype(int)
+    assert np.abs(pixels_to_srgb(pixels * np.uint16(257), 1 << 16, profile) - exact).max() <= 1
+
+
+def test_three_different_curves_keep_their_levels_as_well() -> None:
+    """They are no Encoding, which has one."""
+    profile = profile_of(rTRC=LINEAR_CURVE, gTRC=TABLE_CURVE, bTRC=PARAMETRIC)
+    assert matrix_profile(profile) is None and deep_colour(profile) == profile
+    assert np.abs(load_photo(scanned(profile, linear(dark()))).astype(int) - dark()).max() <= 2
+
+
+def test_a_profile_of_grey_is_left_to_littlecms() -> None:
+    table = with_table(1.0)
+    assert deep_colour(table[:16] + b"GRAY" + table[20:]) is None and deep_colour(b"no profile") is None
 
 
 @pytest.mark.parametrize("curve", [b"para" + struct.pack(">IHHi", 0, 9, 0, 1), b"curv" + struct.pack(">II", 0, 9)])
 def test_a_profile_that_makes_no_sense_is_left_to_littlecms(curve: bytes) -> None:
-    assert matrix_profile(profile_of(curve)) is None and matrix_profile(b"") is None
-    flat = profile_of(LINEAR_CURVE)
+    assert matrix_profile(with_curve(curve)) is None and matrix_profile(b"") is None
+    flat = with_curve(LINEAR_CURVE)
     assert matrix_profile(flat.replace(b"XYZ " + bytes(4), b"XYZ " + bytes(4)).replace(flat[200:], bytes(9))) is None
 
 
