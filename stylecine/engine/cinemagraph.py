@@ -301,16 +301,10 @@ class Cinemagraph:
 
     @cached_property
     def _quality_warning(self) -> str:
-        if self.loop is None:  # it is about landscapes
-            return ""
         painted = any(isinstance(edit, Paint) for edit in self.edits)
-        return quality_warning(
-            self.scene,
-            self.mask,
-            predicted=self.settings["mask"] == "found" and not painted,
-            generated=self.settings["warp"] == "dfw" or self.settings["detail"] < 1,
-            changing=lambda: self._changing,
-        )
+        if self.loop is None or self.settings["mask"] != "found" or painted:  # it is about landscapes that were found
+            return ""
+        return quality_warning(self.scene, self.mask, lambda: self._changing)
 
     @cached_property
     def _changing(self) -> float:
@@ -336,7 +330,7 @@ class Cinemagraph:
             "device": str(self.mask.device),
             "versions": versions(self.mask.device),
             "seconds": dict(self.timings),
-            "inversion": json_figures(scene.score | {"likeness": scene.likeness}),
+            "inversion": json_figures(scene.score),
             "measures": json_figures(self.__dict__.get("measures")),
             "warning": self.warning or None,
         }

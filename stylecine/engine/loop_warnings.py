@@ -18,7 +18,6 @@ from stylecine.options import AUTO, CLASSES, SKY, RenderOptions
 from stylecine.perception.doubt import doubtful_regions, left_out_regions, torn_regions
 from stylecine.perception.layers import moving
 
-MIN_KNOWN_LIKENESS = 31.5  # dB: below it what the generator adds differs visibly from the photo
 MIN_MOVING_SHARE = 0.01  # of the frame: landscapes have 0.16 or more of sky and water
 # Levels of 255 by which moving pixels differ from their surroundings, in the mean; over how many pixels, at a short
 # side of 512. Clear and white skies have less.
@@ -30,22 +29,17 @@ MAX_PLACES = 3  # that a warning names
 WEATHER_EDGE = "This is a 360° photo, whose weather has an edge where left and right meet; crop it, or omit weather."
 
 
-def quality_warning(
-    scene: Scene, mask: Tensor, *, predicted: bool, generated: bool, changing: Callable[[], float] | None = None
-) -> str:
-    """Of loops of a scene; "" if there is no reason.
+def quality_warning(scene: Scene, mask: Tensor, changing: Callable[[], float] | None = None) -> str:
+    """Of loops of a scene in which only the eye says what moves, mask [H,W]; "" if there is no reason.
 
-    mask [H,W]: what moves; predicted: by the eye alone. generated: frames show the generator's output. changing: of a
-    loop that is there, its `changing_share`.
+    changing: of a loop that is there, its `changing_share`.
     """
-    if predicted and float(mask.mean()) < MIN_MOVING_SHARE:
+    if float(mask.mean()) < MIN_MOVING_SHARE:
         return "Hardly any sky or water was found, so hardly anything moves; give a mask, or paint what should move."
-    if predicted and relief(scene.photo, mask) < MIN_RELIEF:
+    if relief(scene.photo, mask) < MIN_RELIEF:
         return "What moves is nearly plain, such as a clear sky, so hardly any motion is seen; try another photo."
-    if predicted and changing is not None and changing() < MIN_SEEN_SHARE:
+    if changing is not None and changing() < MIN_SEEN_SHARE:
         return "What moves hardly changes, so hardly any motion is seen; try the pace lively, or another photo."
-    if generated and scene.likeness < MIN_KNOWN_LIKENESS:
-        return "The model does not know pictures like this, so what it adds may look wrong; try detail 1 and msdfw."
     return ""
 
 

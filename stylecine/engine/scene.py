@@ -11,7 +11,6 @@ from typing import Any, Self
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from stylecine.edits.apply import Editable
@@ -40,8 +39,6 @@ from stylecine.weights import (
     models_folder,
     role_tensors,
 )
-
-EXACT = 1e-4  # square of levels: no difference
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,16 +165,6 @@ class Scene(Editable):
             distance = network(to_tensor(self.photo)[None], to_tensor(self.reconstruction)[None])
         return {"lpips": float(distance), "psnr": psnr(self.reconstruction, self.photo)}
 
-    @cached_property
-    def likeness(self) -> float:
-        """PSNR in dB of `reconstruction` to `photo`, both shrunk by 4: how well coarse shapes are reconstructed.
-
-        After the best affine change of all colours, as global colour, which w+ determines, is not measured.
-        Shows in milliseconds whether the generator knows pictures like this one. LPIPS does not: text and bricks score
-        better than much foliage.
-        """
-        return likeness(self.reconstruction, self.photo)
-
     @property
     def predicted_layers(self) -> np.ndarray:
         return self.layers.cpu().numpy()
@@ -247,16 +234,6 @@ class Scene(Editable):
             settings=dict(cine.settings),
             alpha=cine.alpha,
         )
-
-
-def likeness(reconstruction: np.ndarray, photo: np.ndarray) -> float:
-    """`Scene.likeness` of two pictures uint8 [H,W,3]."""
-    height, width = (side // 4 * 4 for side in photo.shape[:2])  # whole blocks only
-    ours, truth = (Image.fromarray(image[:height, :width]) for image in (reconstruction, photo))
-    made, wanted = (np.asarray(image.reduce(4), np.float64).reshape(-1, 3) for image in (ours, truth))
-    made = np.column_stack((made, np.ones(len(made))))
-    error = np.square(made @ np.linalg.lstsq(made, wanted, rcond=None)[0] - wanted).mean()
-    return float(10 * np.log10(255**2 / max(error, EXACT)))
 
 
 def _source_facts(source: PhotoFile) -> dict[str, Any]:

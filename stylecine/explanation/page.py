@@ -15,7 +15,6 @@ from PIL import Image, ImageDraw
 from scipy import ndimage
 from torch import Tensor
 
-from stylecine.engine.loop_warnings import MIN_KNOWN_LIKENESS
 from stylecine.errors import printable
 from stylecine.explanation.advice import LETTERS, Finding, advise, freeze_option, heading
 from stylecine.explanation.evidence import Evidence
@@ -49,9 +48,7 @@ MEASURES = {  # and their meanings
     "malf": "how much less alike frames are within the loop than a loop apart; 0 is a still",
     "lpips": "how different the generator's image looks to a network (LPIPS); 0 is equal",
     "psnr": "how close its pixels are (peak signal-to-noise ratio), dB; more is closer",
-    "likeness": "the same for coarse shapes alone, dB",
 }
-PAGE_GOALS = GOALS | {"likeness": (MIN_KNOWN_LIKENESS, math.inf)}
 REGION = ("region", "class", "of the photo", "px/s, median", "direction", "contradiction", "seen to move", "smooth")
 
 
@@ -132,12 +129,11 @@ def _regions(evidence: Evidence, mask_name: str) -> str:
 
 
 def _measures(evidence: Evidence) -> str:
-    scene = evidence.scene
-    figures = {**evidence.measures, **scene.score, "likeness": scene.likeness}
+    figures = {**evidence.measures, **evidence.scene.score}
     rows = []
     for name, meaning in MEASURES.items():
         if name in figures:
-            goal = "{:.3g} to {:.3g}".format(*PAGE_GOALS[name]) if name in PAGE_GOALS else ""
+            goal = "{:.3g} to {:.3g}".format(*GOALS[name]) if name in GOALS else ""
             met = {True: "met", False: "<strong>missed</strong>", None: ""}[_meets(name, figures[name])]
             figure = f"{figures[name]:.3g}".replace("nan", "–")
             rows.append((name.replace("_", " "), figure, goal.replace("to inf", "or more"), met, meaning))
@@ -146,9 +142,9 @@ def _measures(evidence: Evidence) -> str:
 
 def _meets(name: str, figure: float) -> bool | None:
     """Whether a figure reaches its goal; None for one that has none or is undefined."""
-    if name not in PAGE_GOALS or math.isnan(figure):
+    if name not in GOALS or math.isnan(figure):
         return None
-    low, high = PAGE_GOALS[name]
+    low, high = GOALS[name]
     return low <= figure <= high
 
 

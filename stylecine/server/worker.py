@@ -393,7 +393,7 @@ def _warning(scene: Scene) -> str:
         require_motion(scene.mask)
     except NothingMoves as error:
         return str(error)
-    return quality_warning(scene, scene.mask, predicted=True, generated=False)
+    return quality_warning(scene, scene.mask)
 
 
 def _described(edit: Edit) -> Spec:

@@ -24,7 +24,7 @@ from stylecine import (
     WeightsNotFound,
 )
 from stylecine.edits.scene_file import edit_cine
-from stylecine.engine.scene import Latents, PendingLatents, likeness
+from stylecine.engine.scene import Latents, PendingLatents
 from stylecine.machine.memory import needed_bytes
 from stylecine.picture.photo import PhotoFile
 
@@ -105,23 +105,6 @@ def test_options_of_the_inversion(photo: np.ndarray, small_model: Path) -> None:
     plain, refined = (animator.invert(photo, refine=steps) for steps in (0, 3))
     assert not torch.equal(plain.feature, refined.feature)
     assert refined.score["psnr"] > plain.score["psnr"]
-
-
-def test_likeness_is_of_coarse_forms(scene: Scene) -> None:
-    coarse = np.random.default_rng(0).integers(60, 120, (16, 24, 3), dtype=np.uint8)
-    photo = np.zeros((66, 98, 3), np.uint8)
-    photo[:64, :96] = coarse.repeat(4, 0).repeat(4, 1)
-    fine = photo + np.tile(np.array([[0, 8], [8, 0]], np.uint8)[..., None], (33, 49, 1))  # averages out
-    fine[64:] = fine[:, 96:] = 0  # less than a block
-    tinted = photo // 2 + np.array([40, 0, 0], np.uint8)
-    blurred = np.full_like(photo, 90)
-    pictures = {"same": photo, "fine": fine, "tinted": tinted, "blurred": blurred}
-    like = {name: likeness(image, photo) for name, image in pictures.items()}
-    same = replace(scene, photo=photo, inversion=replace(scene.latents, reconstruction=fine))
-    assert same.likeness == like["fine"]
-    assert like["same"] == pytest.approx(20 * np.log10(255 / 0.01), abs=0.1)
-    assert min(like["fine"], like["tinted"]) > 50, "neither texture nor the light of the whole counts"
-    assert like["blurred"] == pytest.approx(20 * np.log10(255 / coarse.std((0, 1)).mean()), abs=0.1)
 
 
 @pytest.mark.parametrize("given", [{}, {"sampling": "splat"}, {"warp": "dfw"}, {"mask": np.ones((8, 8))}], ids=str)
@@ -319,7 +302,7 @@ def test_a_scene_from_a_file_renders_the_same_frames(lake: Scene, animator: Anim
         assert torch.equal(getattr(opened, name), getattr(scene, name)), name
     assert opened.source and scene.source and opened.source.sha256 == scene.source.sha256
     assert animator.render(opened, **SHORT).report()["photo"] == scene.source.facts | {"claimed": True}
-    assert opened.settings == scene.settings and opened.likeness == scene.likeness
+    assert opened.settings == scene.settings
     for given in ({}, {"warp": "dfw"}, {"detail": 0.5, "sampling": "splat"}):
         assert np.array_equal(*(frames(animator.render(s, **SHORT, **given)) for s in (scene, opened)))
     assert np.array_equal(frames(animator.preview(opened, **SHORT)), frames(animator.preview(scene, **SHORT)))
