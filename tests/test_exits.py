@@ -42,7 +42,7 @@ EXECV = """use()
     os.execv(sys.executable, [sys.executable, "-c", "raise SystemExit(7)"])"""
 ACTIONS = {"right after the import": "stylecine.Animator, sys.exit(7)", "after a loop": "use(), sys.exit(7)"}
 ACTIONS |= {"spawn": SPAWN, "fork": FORK, "threads": THREADS, "execv": EXECV}
-STAGES = ("photo", "weights", "inversion", "plate", "loop", "video")
+STAGES = ("photo", "weights", "mask", "plate", "loop", "video")
 CASES = [pytest.param(action, "", id=name) for name, action in ACTIONS.items()]
 CASES += [pytest.param("use(progress=fail)", stage, id=stage) for stage in STAGES]
 

@@ -110,6 +110,7 @@ def commands(at: Path) -> list[list[Any]]:
     finder = ("cloth/train_cloth_finder.py", "--backbone", backbone, "--eye", eye_weights, "--out", at / "finder")
     plants = ("train_plants.py", "--eye", eye_weights, "--finder", model / "finder.safetensors", "--out", at / "plants")
     eye, eye_pack = ("train_eye.py", "--out", at / "eye"), at / "eye.npz"
+    course = ("train_course.py", "--out", at / "course", "--start", eye_weights)
     refiner = ("train_refiner.py", "--out", at / "refiner")
     return [
         ["data.py", photos, "--out", pack],
@@ -124,6 +125,8 @@ def commands(at: Path) -> list[list[Any]]:
         ["eye_data.py", photos, "--out", eye_pack],
         [*eye, "--photos", eye_pack, "--fold", "val", "--backbone", backbone, *FEW, "--workers", 1],
         [*eye, "--export", eye_weights],
+        [*course, "--photos", photos, *FEW, "--views", 4],
+        [*course, "--export", eye_weights],
         ["refiner_data.py", photos, "--out", at / "views", "--views", 3],
         [*refiner, "--photos", at / "views", *FEW],
         [*refiner, "--export", model / "refiner.safetensors"],

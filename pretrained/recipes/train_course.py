@@ -4,13 +4,12 @@
     python pretrained/recipes/train_course.py --start pretrained/eye.safetensors --export pretrained/eye.safetensors
 
 A step takes a tenth of one of train_eye.py, so that many arrows, once they are drawn, are learnt in less than an hour.
-Views take about 1 MB of memory each; as many are made in the first `--viewing` minutes as fit.
+The `--views` are made first, ten a second on two cores, and take about 1 MB of memory each.
 """
 
 from __future__ import annotations
 
 import copy
-import time
 from argparse import Namespace
 from collections import defaultdict
 from pathlib import Path
@@ -20,7 +19,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from common import Run, Training, arguments, averaged, save_weights
-from eye_data import EyePhoto, Views, read_photos
+from eye_data import Examples, EyePhoto, Views, read_photos
 from folds import CHOICES
 from safetensors.torch import load_file
 from torch import Tensor
@@ -44,12 +43,12 @@ class Seen(NamedTuple):
     weight: Tensor  # [N,1,h,w]
     only_axis: Tensor  # [N,1,h,w] bool
 
-    def part(self, which: slice | list[int]) -> Seen:
+    def part(self, which: list[int]) -> Seen:
         return Seen(tuple(maps[which] for maps in self.features), *(x[which] for x in self[1:]))
 
 
 @torch.inference_mode()
-def seen_by(eye: Eye, run: Run, examples: list) -> Seen:
+def seen_by(eye: Eye, run: Run, examples: list[Examples]) -> Seen:
     """What the decoder is given of views of one shape."""
     photo, direction, weight, only_axis = (
         torch.cat([getattr(example, name) for example in examples])
@@ -65,24 +64,21 @@ def seen_by(eye: Eye, run: Run, examples: list) -> Seen:
     return Seen(tuple(halves[:3]), halves[3], direction.half(), weight.half(), only_axis)
 
 
-def look_at(photos: list[EyePhoto], eye: Eye, run: Run, minutes: float, seed: int) -> list[Seen]:
-    """Views of photos with arrows, in a random order, until the time is over."""
+def look_at(photos: list[EyePhoto], eye: Eye, run: Run, count: int, seed: int) -> list[Seen]:
+    """So many views of photos with arrows, in a random order: all photos before one comes again."""
     views, rng = Views(photos, 1, seed), np.random.default_rng(seed)
-    times = np.array([RUNNING if photo.running else 1 for photo in photos])
-    waiting: dict[tuple[int, ...], list] = defaultdict(list)
+    turns = np.repeat(np.arange(len(photos)), [RUNNING if photo.running else 1 for photo in photos])
+    order = np.concatenate([rng.permutation(turns) for _ in range(-(-count // len(turns)))])[:count]
+    waiting: dict[tuple[int, ...], list[Examples]] = defaultdict(list)
     seen: list[Seen] = []
-    end = time.monotonic() + 60 * minutes
-    while time.monotonic() < end:
-        for index in rng.permutation(np.repeat(np.arange(len(photos)), times)):
-            example = views.of(photos[index])
-            group = waiting[example.photo.shape]
-            group.append(example)
-            if len(group) == AT_ONCE:
-                seen.append(seen_by(eye, run, group))
-                group.clear()
-            if time.monotonic() > end:
-                break
-    return seen
+    for index in order:
+        example = views.of(photos[index])
+        group = waiting[example.photo.shape]
+        group.append(example)
+        if len(group) == AT_ONCE:
+            seen.append(seen_by(eye, run, group))
+            group.clear()
+    return seen + [seen_by(eye, run, group) for group in waiting.values() if group]
 
 
 class Batches:
@@ -90,16 +86,15 @@ class Batches:
 
     def __init__(self, seen: list[Seen], count: int, rng: np.random.Generator) -> None:
         self.count, self.rng = count, rng
-        self.groups: dict[tuple[int, ...], list[Seen]] = defaultdict(list)
+        self.shapes: dict[tuple[int, ...], list[Seen]] = defaultdict(list)  # each view by itself
         for group in seen:
-            self.groups[group.direction.shape].append(group)
+            self.shapes[group.direction.shape[2:]] += [group.part([n]) for n in range(len(group.direction))]
 
     def next(self, device: torch.device) -> Seen:
-        groups = list(self.groups.values())
-        sizes = np.array([len(group) for group in groups])
-        group = groups[self.rng.choice(len(groups), p=sizes / sizes.sum())]
-        ones = [group[self.rng.integers(len(group))].part([int(self.rng.integers(AT_ONCE))]) for _ in range(self.count)]
-        return joined(ones, device)
+        shapes = list(self.shapes.values())
+        sizes = np.array([len(views) for views in shapes])
+        views = shapes[self.rng.choice(len(shapes), p=sizes / sizes.sum())]
+        return joined([views[n] for n in self.rng.integers(len(views), size=self.count)], device)
 
 
 def joined(ones: list[Seen], device: torch.device) -> Seen:
@@ -123,18 +118,17 @@ def train(options: Namespace) -> None:
     eye.load_state_dict(load_file(options.start))
     eye.to(run.device).eval()
     photos = [photo for photo in read_photos(options.photos, options.fold) if bool((photo.target.weight > 0).any())]
-    kept, shown = photos[::HELD_OUT], [photo for n, photo in enumerate(photos) if n % HELD_OUT]
-    share = len(kept) / len(photos)
-    measured = look_at(kept, eye, run, share * options.viewing, options.seed)
-    batches = Batches(
-        look_at(shown, eye, run, (1 - share) * options.viewing, options.seed + run.step), options.batch,
-        np.random.default_rng(options.seed + run.step),
-    )
-    run.log(event="seen", photos=len(shown), views=AT_ONCE * sum(map(len, batches.groups.values())))
-    run.restart_clock()
+    if len(photos) < 2:
+        raise SystemExit(f"Fewer than two photos of {options.photos} have arrows; draw some first.")
     course = eye.course.train()
     averaged_course = copy.deepcopy(course).eval()
     training = Training(run, course, rate=RATE, weight_decay=5e-2, half_life=200)
+    kept, shown = photos[::HELD_OUT], [photo for n, photo in enumerate(photos) if n % HELD_OUT]
+    seed = options.seed + run.step
+    measured = look_at(kept, eye, run, -(-options.views // HELD_OUT), options.seed)
+    batches = Batches(look_at(shown, eye, run, options.views, seed), options.batch, np.random.default_rng(seed))
+    run.log(event="seen", photos=len(shown), views=options.views)
+    run.restart_clock()
 
     def evaluate(tensors: dict[str, Tensor]) -> dict[str, float]:
         averaged_course.load_state_dict(tensors)
@@ -149,7 +143,7 @@ def main() -> None:
     parser = arguments(__doc__, ".runs/course", export=True, batch=24)
     parser.add_argument("--fold", choices=CHOICES, help="photos to leave out")
     parser.add_argument("--start", type=Path, metavar="FILE", required=True, help="the eye")
-    parser.add_argument("--viewing", type=float, default=12.0, metavar="MINUTES", help="in which views are made")
+    parser.add_argument("--views", type=int, default=8000, metavar="N", help="that are made, and learnt from")
     options = parser.parse_args()
     if options.export:
         course = {f"course.{name}": x for name, x in averaged(options.out / "state.pt").items()}

@@ -16,10 +16,10 @@ from stylecine.networks.refiner import CELL
 from stylecine.ops.image import fast_dtype, fit_short_side, network_size, resize, wrapped
 
 SHORT_SIDE = 640  # pixels of the copy that the eye sees
-QUICK = 0.5  # of that, for a first impression
-# And of it, the mirror image's. What the eye says of the two is less alike if they differ, so their mean is better than
-# that of two large ones, for less than three quarters of the work.
+# Share of that for the mirror image. What the eye says of the two is less alike if they differ, so their mean is better
+# than that of two large ones, for less than three quarters of the work.
 MIRRORED = 0.65
+QUICK = 0.5  # share of both for a first impression
 REFINED_SHORT_SIDE = 1024  # of the copy that the refiner sees, at most,
 LEAST_REFINED_SIDE = 512  # and at least: small photos are enlarged, as they are for the eye
 MOST_REFINED = 4_000_000  # pixels of it: panoramas are shrunk

@@ -270,7 +270,8 @@ def _space(profile: bytes) -> str:
 
 
 def deep_colour(colour: Colour | None) -> Colour | None:
-    """What pixels of more than 8 bits are converted by; None for sRGB, and for profiles that take 8 bits alone."""
+    """What pixels of more than 8 bits are converted by; None for sRGB, and for grey and CMYK profiles, which
+    are converted at 8 bits."""
     if not isinstance(colour, bytes):
         return colour
     return matrix_profile(colour) or (colour if _space(colour) == "RGB" else None)
@@ -363,16 +364,21 @@ def pixels_to_srgb(pixels: Array, levels: int, colour: Colour) -> Array:
 
 
 def _by_table(pixels: Array, levels: int, profile: bytes) -> Array:
-    """Between the colours of NODES, trilinearly: an 8-bit pixel is off by at most a level from what littleCMS makes."""
+    """What littleCMS makes of the nearest 8 bits, and what the rest changes, linearly between the colours of NODES."""
     nodes = np.stack(np.meshgrid(NODES, NODES, NODES, indexing="ij"), axis=-1).astype(np.uint8)
     shown = np.asarray(_by_profile(Image.fromarray(nodes.reshape(len(NODES), -1, 3)), profile))
     table = np.moveaxis(shown.reshape(nodes.shape).astype(np.float32), -1, 0)
-    position = np.interp(np.linspace(0, 255, levels), NODES, np.arange(len(NODES))).astype(np.float32)
+    values = np.linspace(0, 255, levels)
+    nearest = np.rint(values).astype(np.uint8)
+    place, coarse = (np.interp(x, NODES, np.arange(len(NODES))).astype(np.float32) for x in (values, nearest))
     converted = np.empty(pixels.shape, np.uint8)
     for top in range(0, len(pixels), STRIP):
-        at = np.moveaxis(position[pixels[top : top + STRIP]], -1, 0)
+        part = pixels[top : top + STRIP]
+        exact = np.asarray(_by_profile(Image.fromarray(nearest[part]), profile))
+        at, near = (np.moveaxis(positions[part], -1, 0) for positions in (place, coarse))
         for c, channel in enumerate(table):
-            converted[top : top + STRIP, :, c] = ndimage.map_coordinates(channel, at, order=1) + 0.5
+            change = ndimage.map_coordinates(channel, at, order=1) - ndimage.map_coordinates(channel, near, order=1)
+            converted[top : top + STRIP, :, c] = np.clip(exact[..., c] + change + 0.5, 0, 255)
     return converted
 
 

@@ -331,9 +331,9 @@ def _decoded(image: Image.Image, content: bytes, size: Size, name: str) -> _Deco
     try:
         colour = declared_colour(image, content)
         fits = width * height <= MAX_DECODED  # deep pixels take twice the memory
-        deeply = deep_colour(colour)
-        if deeply is not None and fits and (deep := deep_pixels(image, content)) is not None:
-            image, colour = _with_pixels(image, *deep, deeply, size), None
+        encoding = deep_colour(colour)
+        if encoding is not None and fits and (deep := deep_pixels(image, content)) is not None:
+            image, colour = _with_pixels(image, *deep, encoding, size), None
         else:
             image, warning = _loaded(image, content, size, name)
         return _Decoded(_plain(_upright(image)), colour, warning)

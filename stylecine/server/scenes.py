@@ -35,6 +35,7 @@ from stylecine.server.responses import (
 )
 from stylecine.server.security import MIN_BODY_RATE, too_slow
 from stylecine.server.service import Service, store_full
+from stylecine.server.settings import IMPRESSION
 from stylecine.server.store import Row
 from stylecine.version import __version__
 
@@ -95,7 +96,7 @@ def routes(service: Service) -> APIRouter:
             1024, settings.size
         ),
         refine: Annotated[int, Query(ge=0, le=200)] = 0,
-        first: Annotated[int | None, Query(ge=64, le=512, description="short side of the first loop")] = None,
+        first: Annotated[int | None, Query(ge=64, le=IMPRESSION, description="short side of the first loop")] = None,
         wait: Wait = 30,
     ) -> Response:
         """Makes a scene of a photo, or opens a .cine file; the body is the file's content."""
@@ -195,8 +196,8 @@ def routes(service: Service) -> APIRouter:
         responses={200: binary(OCTETS), 204: {"description": "None"}, **documented(*ALWAYS, 404, 422)},
     )
     async def get_first(request: Request, id: str) -> Response:
-        """The loop for the player, small and with all options as they are by default, of a photo that was sent with
-        `first`: once it is known what moves, until the scene is ready."""
+        """A first impression of a photo that was sent with `first`, for the player and until the scene is ready: a
+        small loop in which other things may move than in the scene's."""
         path = await while_connected(request, service.first_loop(id))
         with suppress(FileNotFoundError):  # the scene is ready meanwhile
             if path is not None:

@@ -181,9 +181,9 @@ class Service:
         second of another photo."""
         id = row["id"]
         upload, cine = self.store.upload(id), self.store.cine(id)
-        request = {"task": "scene", "scene": id, "upload": str(upload), "cine": str(cine), "first": first}
+        request = {"task": "scene", "scene": id, "upload": str(upload), "cine": str(cine)}
         request |= {"max_size": self.settings.size} | {name: row[name] for name in ("name", "size", "refine")}
-        if first is not None and not await self._begin_scene(id, request | {"task": "begin"}):
+        if first is not None and not await self._begin_scene(id, request | {"task": "begin", "first": first}):
             return
         job = self._new_scene_job(id, request, delay=NEW_SCENE_DELAY)
         with self._unfinished(id, job):
@@ -205,7 +205,8 @@ class Service:
             await self.store.change("scenes", id, **changes)
             if output.exists():
                 self._first[id] = output
-        await asyncio.sleep(FIRST_DRAWN)
+        if id in self._first:
+            await asyncio.sleep(FIRST_DRAWN)
         return self.store.scene(id) is not None
 
     def _new_scene_job(self, id: str, request: dict[str, Any], **order: Any) -> Job:

@@ -12,6 +12,7 @@ from stylecine.picture.size import MIN_SIDE
 
 MAX_POINTS = 20_000  # of all strokes of a scene together, which every response about it contains
 MAX_VALUE = 10_000_000  # of any setting
+IMPRESSION = 320  # pixels: short side of the copy of which the first loop is made
 MAX_PICTURES = 2_000_000  # characters of all style photos of a scene together, in base64, which it contains too
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 

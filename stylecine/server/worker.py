@@ -4,7 +4,7 @@ import base64
 import shutil
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field, is_dataclass, replace
 from itertools import takewhile
 from pathlib import Path
@@ -27,6 +27,7 @@ from stylecine.errors import NothingMoves, PhotoError, TooLarge, printable
 from stylecine.explanation.evidence import gather
 from stylecine.explanation.page import explanation_html
 from stylecine.machine.atomic import atomic_write
+from stylecine.machine.memory import check_memory
 from stylecine.machine.progress import Progress
 from stylecine.machine.threads import one_thread
 from stylecine.ops.recolour import recolour
@@ -49,11 +50,10 @@ from stylecine.perception.doubt import doubtful_regions
 from stylecine.perception.layers import moving, require_motion
 from stylecine.picture.photo import encode_png, load_photo, photo_size
 from stylecine.quality.measures import GOALS, seam
-from stylecine.server.settings import MAX_PICTURES, MAX_POINTS
+from stylecine.server.settings import IMPRESSION, MAX_PICTURES, MAX_POINTS
 from stylecine.server.store import hidden_paths
 
 CACHE_BYTES = 400e6  # of cached scenes; the most recently used one is always kept
-IMPRESSION = 320  # pixels: short side of the copy of which the first loop is made
 MAX_DOUBTS, MAX_OFFERS = 3, 2  # places that move, that stand still: more would not be looked at
 THUMBNAIL = 160, 120  # pixels
 ARGUMENTS = {"stroke": "where"}  # of methods of a scene, where the fields of an edit have other names
@@ -130,16 +130,19 @@ class Worker:
 
     def begin(self, request: Request, progress: Progress) -> Result:
         """A first impression of an upload, before `scene` makes it: writes a web pack of a small loop of a small copy,
-        if anything moves. {} of a .cine file."""
+        if anything moves. What it says of that is provisional. {} of a .cine file."""
         upload = Path(request["upload"])
         if _is_cine(upload):
             return {}
+        sides = photo_size(upload, request["size"])
+        check_memory(*sides, self.animator.device)
         scene = self.animator.begin(upload, size=IMPRESSION, quick=True, progress=progress)
+        if (scene.photo.shape[0] > scene.photo.shape[1]) != (sides[1] > sides[0]):  # turned by what a header lacks
+            sides = sides[::-1]
         with suppress(NothingMoves):
             loop = self.animator.preview(scene, size=request["first"], subject="auto", progress=progress)
             Path(request["output"]).write_bytes(loop.live())
-        width, height = photo_size(upload, request["size"])
-        return _facts(scene) | {"width": width, "height": height}
+        return _facts(scene) | {"width": sides[0], "height": sides[1], "warning": scene.photo_warning or None}
 
     def scene(self, request: Request, progress: Progress) -> Result:
         """Makes a scene of an upload, a photo or a .cine file, and saves it as a new .cine file."""
@@ -150,8 +153,7 @@ class Worker:
             _check_edits(scene)
         else:
             made_with = {name: request[name] for name in ("size", "refine")}
-            with one_thread() if request["first"] else nullcontext():  # next to a browser that draws the first loop
-                scene = _named(self.animator.invert(upload, **made_with, progress=progress), request["name"])
+            scene = _named(self.animator.invert(upload, **made_with, progress=progress), request["name"])
         self._remember(request["scene"], _cached(scene))  # before it is saved, which may be interrupted
         scene.save(request["cine"], progress=progress)
         return {"base": [_described(edit) for edit in scene.edits]} | _facts(scene)

@@ -195,7 +195,7 @@ sys.exit(main(sys.argv[1:]))
             "'torch._C' in sys.modules and 'torch.nn' in sys.modules",
             "'stylecine.engine.pipeline' in sys.modules",
             "calls('engine.model_networks', 'find_model')",
-            "calls('engine.animator', 'invert')",
+            "calls('engine.animator', 'look')",
             "calls('engine.landscape', 'make_loop')",
         )
     ],

@@ -89,10 +89,19 @@ def with_curve(curve: bytes) -> bytes:
     return profile_of(rTRC=curve, gTRC=curve, bTRC=curve)
 
 
-def with_table(exponent: float) -> bytes:
+def columns_of(profile: bytes) -> np.ndarray:
+    """XYZ of its red, green and blue."""
+    tags = tags_of(profile)
+    return np.array([struct.unpack_from(">3i", tags[name], 8) for name in (b"rXYZ", b"gXYZ", b"bXYZ")]) / 65536
+
+
+SRGB_XYZ = columns_of(SRGB)
+PROPHOTO_XYZ = np.array([[0.7977, 0.2880, 0.0], [0.1352, 0.7119, 0.0], [0.0313, 0.0001, 0.8249]])  # under D50
+
+
+def with_table(exponent: float, primaries: np.ndarray = SRGB_XYZ) -> bytes:
     """An ICC profile that is a lookup table (lut16Type): a curve of 4096 entries, then from RGB to XYZ."""
-    columns = [struct.unpack_from(">3i", tags_of(SRGB)[name], 8) for name in (b"rXYZ", b"gXYZ", b"bXYZ")]
-    corners = np.indices((2, 2, 2)).reshape(3, 8).T @ np.array(columns) / 65536
+    corners = np.indices((2, 2, 2)).reshape(3, 8).T @ primaries
     curve = np.round(65535 * np.linspace(0, 1, 4096) ** exponent)
     numbers = (np.tile(curve, 3), np.round(32768 * corners).ravel(), np.tile([0, 65535], 3))
     head = struct.pack(">4s4x4B9iHH", b"mft2", 3, 3, 2, 0, *(65536 * np.eye(3, dtype=int)).ravel(), 4096, 2)
@@ -132,10 +141,14 @@ def test_a_scan_with_a_lookup_table_keeps_its_levels(exponent: float) -> None:
 
 
 @pytest.mark.parametrize("exponent", [1.0, 1.8, 2.2])
-def test_a_lookup_table_gives_what_littlecms_gives_for_8_bits(exponent: float) -> None:
-    pixels, profile = np.random.default_rng(1).integers(0, 256, (90, 80, 3)).astype(np.uint8), with_table(exponent)
-    exact = np.asarray(to_srgb(Image.fromarray(pixels), profile)).astype(int)
-    assert np.abs(pixels_to_srgb(pixels * np.uint16(257), 1 << 16, profile) - exact).max() <= 1
+@pytest.mark.parametrize("primaries", [SRGB_XYZ, PROPHOTO_XYZ], ids=["sRGB", "ProPhoto"])
+def test_a_lookup_table_gives_what_littlecms_gives_for_8_bits(primaries: np.ndarray, exponent: float) -> None:
+    pixels = np.random.default_rng(1).integers(0, 255, (90, 80, 3)).astype(np.uint8)
+    profile = with_table(exponent, primaries)
+    exact = np.asarray(to_srgb(Image.fromarray(pixels), profile))
+    assert np.array_equal(pixels_to_srgb(pixels * np.uint16(257), 1 << 16, profile), exact)
+    between = pixels_to_srgb(pixels * np.uint16(257) + 100, 1 << 16, profile)
+    assert 0 < np.abs(between.astype(int) - exact).mean() < 1, "less than half a level brighter"
 
 
 def test_three_different_curves_keep_their_levels_as_well() -> None:

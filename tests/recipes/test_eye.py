@@ -195,9 +195,8 @@ def test_directions_are_trained_apart_and_the_rest_of_the_eye_stays(  # type: ig
     pictures = [RECIPES.parents[1] / f"examples/{name}.jpg" for name in ("sea", "lake", "snow")]
     recipe("smoke").make_photos(tmp_path / "photos", pictures)
     train = recipe("train_course")
-    monkeypatch.setattr(train, "AT_ONCE", 2)
     run = ["", "--out", str(tmp_path / "run"), "--start", str(EYE), "--batch", "2"]
-    made = ["--photos", str(tmp_path / "photos"), "--viewing", "0.2", "--minutes", "5", "--steps", "2"]
+    made = ["--photos", str(tmp_path / "photos"), "--views", "6", "--minutes", "5", "--steps", "2"]
     monkeypatch.setattr("sys.argv", [*run, *made])
     train.main()
     monkeypatch.setattr("sys.argv", [*run, "--export", str(tmp_path / "eye.safetensors")])

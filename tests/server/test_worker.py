@@ -138,13 +138,25 @@ def test_an_export_smaller_than_its_scene_is_no_preview(
     assert quick == [False, True]
 
 
-def test_the_first_loop_is_a_first_impression_of_the_scene(works: Worker, photo_file: Path) -> None:
-    """Nothing of it is kept: the scene is the one that it would be without."""
+def test_the_first_loop_is_a_first_impression_of_the_scene(
+    works: Worker, photo_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a small copy, looked at quickly. Nothing of it is kept: the scene is the one that it would be without."""
+    asked: list[tuple[int, bool]] = []
+    begin = Animator.begin
+
+    def spied(self: Animator, upload: Path, *, size: int, quick: bool, **options: Any) -> Scene:
+        asked.append((size, quick))
+        return begin(self, upload, size=min(size, 64), quick=quick, **options)
+
+    monkeypatch.setattr(Animator, "begin", spied)
     first = photo_file.with_name("first")
     begun = add_scene(works, photo_file, "one", task="begin", first=64, output=str(first))
-    assert (begun["width"], begun["height"]) == (96, 72) and begun["moving"] > 0.1
+    assert asked == [(worker.IMPRESSION, True)]
+    assert (begun["width"], begun["height"]) == (96, 72), "of the scene, not of the copy"
+    assert begun["moving"] > 0.1 and begun["warning"] is None
     assert first.stat().st_size > 1000 and not works.cache
-    add_scene(works, photo_file, "one", first=64)
+    add_scene(works, photo_file, "one")
     add_scene(works, photo_file, "two")
     assert photo_file.with_name("one.cine").read_bytes() == photo_file.with_name("two.cine").read_bytes()
 

@@ -62,6 +62,7 @@ async function measure() {
   const show = text => { if (!signal.aborted) $("seam-measure").textContent = text; };
   if (!state.maps) return show("Nothing moves, so there is none to see.");
   show("Measuring…");
+  if (!query) return;  // a first impression, which another loop replaces
   try {
     show(inWords(await api.readSeam(id, query, signal)));
   } catch (error) {

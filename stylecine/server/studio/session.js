@@ -65,7 +65,7 @@ async function open(getScene, file, onProgress) {
     const request = loopRequest(scene, edits, DEFAULTS);
     const pack = first ?? await readPack(request, signal);
     onProgress("Drawing the first frame", 0.95);
-    maps = await play(pack, first ? {...request, query: ""} : request);  // a first impression is of no request
+    maps = await play(pack, first ? {...request, query: ""} : request);  // an impression matches none, so the own loop replaces it
     signal.throwIfAborted();
   } catch (error) {
     if (file) api.deleteScene(scene.id);  // one that the server had stays there
@@ -123,7 +123,7 @@ async function readyScene(scene, onProgress, signal) {
     queued ? onProgress("Waiting in line", 0.15) : onProgress("Finding what moves", 0.35);
     scene = await api.readScene(scene.id, queued ? 1 : 20, signal);
   }
-  if (scene.state === "failed") throw new api.Problem(scene.problem.status, scene.problem);
+  if (scene.state === "failed") throw Object.assign(new api.Problem(scene.problem.status, scene.problem), {final: true});
   return scene;
 }
 
@@ -303,7 +303,7 @@ async function handleError(error) {
   } else if (error.status === 404 && source) {
     await reopen();
   } else {
-    showError(error.message, {label: "Try again", run: sync});
+    showError(error.message, error.final ? null : {label: "Try again", run: sync});
   }
 }
 
