@@ -51,6 +51,18 @@ def test_the_first_loop_can_be_read_until_the_scene_is_ready(serve: Callable[...
     wait_until(lambda: quick.files() == set())
 
 
+def test_a_browser_has_time_to_draw_the_first_loop(serve: Callable[..., Served]) -> None:
+    """Only where there is one, and the scene may be deleted meanwhile."""
+    quick = serve(drawn=60.0)
+    first = quick.scene(first=160, wait=0)["links"]["self"]
+    assert quick.client.get(f"{first}/first").content == b"first 160"
+    still = quick.scene(b"still", first=160)
+    assert still["state"] == "ready" and quick.client.get(first).json()["state"] == "running"
+    for scene in (first, still["links"]["self"]):
+        assert quick.client.delete(scene).status_code == 204
+    wait_until(lambda: quick.files() == set())
+
+
 @pytest.mark.slow
 def test_the_first_loop_of_another_photo_does_not_wait_for_the_rest_of_one(serve: Callable[..., Served]) -> None:
     quick = serve()
