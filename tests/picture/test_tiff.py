@@ -10,7 +10,7 @@ from PIL import Image
 from stylecine.errors import PhotoError
 from stylecine.picture.photo import load_photo, photo_size
 from stylecine.picture.tiff import MAX_PAGES, main_page, pages
-from tests.picture.test_deep import profile_of
+from tests.picture.test_deep import with_curve
 from tests.tiffs import tiff
 
 SMALL, LARGE = np.full((64, 80, 3), 90, np.uint8), np.full((128, 160, 3), 180, np.uint8)
@@ -72,7 +72,7 @@ def test_nested_and_overlapping_directories_end() -> None:
 def test_it_is_upright_at_8_and_at_16_bits(orientation: int, tmp_path: Path) -> None:
     y, x = np.mgrid[:64, :96]
     stored = np.stack([x * 2, y * 3, x + y], -1).astype(np.uint8)
-    profile = profile_of(b"para" + struct.pack(">IHHi", 0, 0, 0, 144179))
+    profile = with_curve(b"para" + struct.pack(">IHHi", 0, 0, 0, 144179))
     eight = tiff(({274: orientation, 34675: profile}, stored))
     sixteen = tiff(({274: orientation, 34675: profile}, stored.astype(np.uint16) * 257))
     (tmp_path / "a.tif").write_bytes(sixteen)
