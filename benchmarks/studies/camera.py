@@ -289,7 +289,7 @@ def moved(frame: np.ndarray, near: Tensor, phase: float) -> np.ndarray:
 
 
 def write_loops(photo: Path, seen: Tensor, animator: Animator, order: Linear, upright: Linear, out: Path) -> None:
-    scene = animator.begin(photo, size=SHORT_SIDE)
+    scene = animator.invert(photo, size=SHORT_SIDE, latents=False)
     count = round(SECONDS * FPS)
     try:
         frames = list(animator.render(scene, seconds=SECONDS, fps=FPS))

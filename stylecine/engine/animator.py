@@ -67,36 +67,24 @@ class Animator(Networks):
         size: Size = 1024,
         refine: int = 0,
         seed: int = 0,
-        progress: Progress | None = None,
-    ) -> Scene:
-        """The expensive part, once per photo: its latents, what moves in it and how. Parameters as in `animate`."""
-        stages = Stages(progress, self.device)
-        scene, image = self._empty_scene(photo, size, refine, seed, stages)
-        with another_thread(self.device, "stylecine-look") as submit:  # much of it uses one core; inversion uses all
-            ahead = submit(lambda: look(image, self.eye, self.refiner, wraps=scene.wraps))
-            return self._with_what_moves(self._with_latents(scene, image, stages), ahead.result, stages)
-
-    @torch.no_grad()
-    @with_usual_defaults
-    def begin(
-        self,
-        photo: "Source | ReadPhoto",
-        *,
-        size: Size = 1024,
-        refine: int = 0,
-        seed: int = 0,
+        latents: bool = True,
         quick: bool = False,
         progress: Progress | None = None,
     ) -> Scene:
-        """As `invert`, in about two thirds of the time: the latents are found when something needs them, as `save` does
-        and loops with warp dfw or a detail below 1.
+        """The expensive part, once per photo: its latents, what moves in it and how. Parameters as in `animate`.
 
-        quick: what moves is looked for in smaller copies of the photo, for a first impression.
+        latents: find them now. Otherwise this takes two thirds of the time, and they are found when something needs
+        them, as `save` does and loops with warp dfw or a detail below 1. quick: what moves is looked for in smaller
+        copies of the photo, for a first impression.
         """
         stages = Stages(progress, self.device)
         scene, image = self._empty_scene(photo, size, refine, seed, stages)
-        scale = QUICK if quick else 1.0
-        return self._with_what_moves(scene, lambda: look(image, self.eye, self.refiner, scale, scene.wraps), stages)
+        find = partial(look, image, self.eye, self.refiner, QUICK if quick else 1.0, scene.wraps)
+        if not latents:
+            return self._with_what_moves(scene, find, stages)
+        with another_thread(self.device, "stylecine-look") as submit:  # much of it uses one core; inversion uses all
+            ahead = submit(find)
+            return self._with_what_moves(self._with_latents(scene, image, stages), ahead.result, stages)
 
     def scene_for(self, options: RenderOptions, photo: "Source | ReadPhoto", **inversion: Any) -> Scene:
         """For a loop of these options: with latents only if they need them. inversion: of `invert`.
@@ -104,7 +92,7 @@ class Animator(Networks):
         Of cloth that is not found nothing is made, so its latents can wait.
         """
         generated = inversion["refine"] or options.warp == "dfw" or options.detail < 1
-        return (self.invert if generated and options.subject != CLOTH else self.begin)(photo, **inversion)
+        return self.invert(photo, latents=bool(generated) and options.subject != CLOTH, **inversion)
 
     def _with_what_moves(self, scene: Scene, find: Callable[[], Scenery], stages: Stages) -> Scene:
         with stages.stage("mask"):

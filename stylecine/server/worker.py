@@ -136,7 +136,7 @@ class Worker:
             return {}
         sides = photo_size(upload, request["size"])
         check_memory(*sides, self.animator.device)
-        scene = self.animator.begin(upload, size=IMPRESSION, quick=True, progress=progress)
+        scene = self.animator.invert(upload, size=IMPRESSION, latents=False, quick=True, progress=progress)
         if (scene.photo.shape[0] > scene.photo.shape[1]) != (sides[1] > sides[0]):  # turned by what a header lacks
             sides = sides[::-1]
         with suppress(NothingMoves):

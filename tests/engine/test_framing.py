@@ -57,5 +57,5 @@ def test_where_nothing_moves_the_middle_is_kept(photo: np.ndarray, small_model: 
 
 
 def test_scenes_are_cut_as_well(photo: np.ndarray, small_model: Path) -> None:
-    scene = Animator.from_pretrained(small_model).begin(photo, size=(64, 72, "moving"))
+    scene = Animator.from_pretrained(small_model).invert(photo, size=(64, 72, "moving"), latents=False)
     assert scene.photo.shape == (72, 64, 3) and str(scene.settings["size"]).startswith("64x72@")

@@ -102,7 +102,7 @@ def test_a_scene_file_and_a_preview_wrap_too(
 
 
 def test_what_is_cut_out_of_it_is_a_flat_picture(animator: Animator, sphere: bytes) -> None:
-    scene = animator.begin(sphere, size=(160, 80))
+    scene = animator.invert(sphere, size=(160, 80), latents=False)
     assert scene.source is not None and not scene.source.wraps and not scene.wraps
 
 

@@ -38,7 +38,7 @@ def beach(animator: Animator) -> Scene:
     grey[EDGE - 25 : EDGE] = (0.75 + 0.15 * texture / texture.std())[EDGE - 25 : EDGE]
     grey[EDGE:] = 0.7
     photo = (grey.clip(0, 1)[..., None] * [250, 252, 255]).astype(np.uint8)
-    scene, layers = animator.begin(photo), torch.zeros(4, HEIGHT, WIDTH)
+    scene, layers = animator.invert(photo, latents=False), torch.zeros(4, HEIGHT, WIDTH)
     layers[SKY, :HORIZON], layers[WATER, HORIZON:EDGE] = 1, 1
     return with_layers(scene, layers)
 
@@ -98,7 +98,7 @@ def test_stars_that_stand_in_the_loop_stand_in_its_preview(animator: Animator) -
     photo[6 : HEIGHT - 30 : 9, 5:-5:9] = 235
     layers = torch.zeros(4, HEIGHT, WIDTH)
     layers[SKY, : HEIGHT - 20] = 1
-    scene = with_layers(animator.begin(photo), layers)
+    scene = with_layers(animator.invert(photo, latents=False), layers)
     whole = animator.render(scene, **LENGTH)
     assert 0.1 < (whole.mask == 0)[: HEIGHT - 40].float().mean() < 0.9
     for smaller in (animator.preview, animator.render):
@@ -173,7 +173,7 @@ def test_a_stroke_and_an_arrow_outvote_what_seems_to_stand(animator: Animator) -
     photo[np.hypot(y - 50, x - 180) < 6] = 255
     layers = torch.zeros(4, HEIGHT, WIDTH)
     layers[SKY, :150] = 1
-    scene = with_layers(animator.begin(photo), layers, torch.from_numpy(photo[..., 0] == 20))
+    scene = with_layers(animator.invert(photo, latents=False), layers, torch.from_numpy(photo[..., 0] == 20))
     mast, moon = (slice(20, 120), 101), (50, 180)
 
     def moves(scene: Scene, **options: Any) -> Tensor:

@@ -176,7 +176,7 @@ def test_a_preview_shows_the_edits_and_inverts_nothing(
 
 
 def test_a_scene_that_has_only_begun_moves_as_the_whole_one(photo: np.ndarray, lake: Scene, animator: Animator) -> None:
-    begun, whole = animator.begin(photo, seed=3), animator.invert(photo, seed=3)
+    begun, whole = animator.invert(photo, seed=3, latents=False), animator.invert(photo, seed=3)
     loops = [animator.preview(replace(scene, edits=lake.edits), size=64, **SHORT) for scene in (begun, whole)]
     assert np.array_equal(*map(frames, loops))
     assert not begun.is_inverted and whole.is_inverted and begun.settings == whole.settings
@@ -190,21 +190,21 @@ def test_a_first_impression_looks_at_smaller_copies(
     asked: list[int] = []
     eye = animator.eye
     monkeypatch.setitem(vars(animator), "eye", lambda image: asked.append(min(image.shape[-2:])) or eye(image))
-    moves = [animator.begin(photo, quick=quick).mask for quick in (True, False)]
+    moves = [animator.invert(photo, quick=quick, latents=False).mask for quick in (True, False)]
     assert sorted(asked[:2]) == [64, 96] and sorted(asked[2:]) == [128, 192]
     assert float((moves[0] - moves[1]).abs().mean()) < 0.2
 
 
 def test_latents_are_found_when_something_needs_them(photo: np.ndarray, animator: Animator, tmp_path: Path) -> None:
     """Once, even for scenes with further edits; and as `invert` finds them."""
-    begun, whole = animator.begin(photo, seed=3), animator.invert(photo, seed=3)
+    begun, whole = animator.invert(photo, seed=3, latents=False), animator.invert(photo, seed=3)
     edited = begun.paint("sky", [[0.1, 0.1], [0.4, 0.1]])
     Scene.load(edited.save(tmp_path / "begun.cine"))
     assert begun.is_inverted and edited.w_plus is begun.w_plus
     assert torch.equal(begun.w_plus, whole.w_plus) and torch.equal(begun.feature, whole.feature)
     assert np.array_equal(begun.reconstruction, whole.reconstruction) and begun.score == whole.score
     given: dict[str, Any] = SHORT | {"detail": 0.5}
-    loops = [animator.preview(scene, size=64, **given) for scene in (animator.begin(photo, seed=3), whole)]
+    loops = [animator.preview(scene, size=64, **given) for scene in (animator.invert(photo, seed=3, latents=False), whole)]
     assert np.array_equal(*map(frames, loops))
 
 

@@ -109,7 +109,7 @@ def test_a_file_that_cannot_hold_the_loop_is_refused_before_it_is_made(
     tmp_path: Path, works: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Image.new("RGB", (16400, 80)).save(tmp_path / "wide.png")
-    scene = works.animator.begin(tmp_path / "wide.png", size=None)
+    scene = works.animator.invert(tmp_path / "wide.png", size=None, latents=False)
     works.cache["wide"] = worker._cached(scene)
     monkeypatch.setattr(Animator, "render", lambda *_, **__: pytest.fail("work was done"))
     request = {"task": "animate", "scene": "wide", "cine": "", "edits": [], "size": None, "crop": None}
