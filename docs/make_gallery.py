@@ -1,6 +1,6 @@
-"""Renders docs/gallery: `stylecine batch --gallery` of the photos in docs/gallery/credits.csv.
+"""Renders docs/gallery, loops of the photos in docs/gallery/credits.csv, and the page that shows them.
 
-python docs/make_gallery.py PHOTOS      # their folder; from the root of the repository
+python docs/make_gallery.py [PHOTOS]    # their folder, or the page alone; from the root of the repository
 """
 
 from __future__ import annotations
@@ -10,38 +10,58 @@ import re
 import shutil
 import sys
 import tempfile
+from html import escape
 from pathlib import Path
 
-from stylecine.batch.gallery import CREDITS
 from stylecine.cli import main as stylecine
+from stylecine.output.embed import html_page
 
 GALLERY = Path("docs/gallery")
 LOOPS = ["--format", "avif", "--size", "480x320", "--seconds", "3", "--fps", "15", "--quality", "44"]
+STYLE = """
+body { margin: 0 auto; padding: 1.5rem; max-width: 66rem; }
+main { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(20rem, 100%), 1fr)); gap: 1.5rem; }
+figure { margin: 0; } img { width: 100%; height: auto; border-radius: 8px; }
+figcaption span { color: var(--quiet); }
+"""
 
 
-def main(photos: Path) -> int:
-    with (GALLERY / CREDITS).open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
+def read_credits() -> list[dict[str, str]]:
+    with (GALLERY / "credits.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def render(rows: list[dict[str, str]], photos: Path) -> int:
     with tempfile.TemporaryDirectory() as folder:
         manifest, loops = Path(folder) / "photos.csv", Path(folder) / "loops"
         with manifest.open("w", encoding="utf-8", newline="") as file:
             lines = csv.writer(file)
             lines.writerow(["photo", "output"])
-            lines.writerows([photos.resolve() / row["photo"], f"{_name(row['title'])}.avif"] for row in rows)
-        shutil.copy(GALLERY / CREDITS, folder)
-        page = loops / "index.html"
-        code = stylecine(["batch", str(manifest), "-o", str(loops), *LOOPS, "--gallery", str(page)])
-        if code == 0:
-            html = page.read_text(encoding="utf-8")
-            page.write_text(html.replace(f"{photos.resolve()}/", ""), encoding="utf-8", newline="\n")
-            for path in (page, *loops.glob("*.avif")):
-                shutil.copy(path, GALLERY)
+            lines.writerows([photos.resolve() / row["photo"], _file(row)] for row in rows)
+        code = stylecine(["batch", str(manifest), "-o", str(loops), *LOOPS])
+        for path in loops.glob("*.avif"):
+            shutil.copy(path, GALLERY)
     return code
 
 
-def _name(title: str) -> str:
-    return re.sub(r"\W+", "-", title.lower().replace("ā", "a"))
+def page(rows: list[dict[str, str]]) -> str:
+    figures = "\n".join(
+        f'<figure><img src="{_file(row)}" width="480" height="320" alt="{escape(row["title"])}">'
+        f"<figcaption>{escape(row['title'])}<br><span>{escape(row['author'])} · {escape(row['licence'])} ·"
+        f' <a href="{escape(row["source"])}">source</a></span></figcaption></figure>'
+        for row in rows
+    )
+    policy = "default-src 'none'; img-src 'self' file:"  # opened from a disk, a page is of no origin
+    body = f"<h1>Loops of stylecine</h1>\n<main>\n{figures}\n</main>"
+    return html_page("stylecine: loops", body, STYLE, policy=policy)
+
+
+def _file(row: dict[str, str]) -> str:
+    return re.sub(r"\W+", "-", row["title"].lower().replace("ā", "a")) + ".avif"
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    credited = read_credits()
+    code = render(credited, Path(sys.argv[1])) if len(sys.argv) > 1 else 0
+    (GALLERY / "index.html").write_text(page(credited), encoding="utf-8", newline="\n")
+    sys.exit(code)

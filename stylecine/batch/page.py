@@ -1,7 +1,6 @@
-"""The page of a batch, as its report and as a gallery: its loops, which play, their figures, and the photos without."""
+"""The page of a batch: its loops, which play, their figures, and the photos without."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import quote
 
@@ -23,35 +22,13 @@ FILES = "'self' file:"  # opened from a disk, a page is of no origin
 POLICY = f"default-src 'none'; img-src data: {FILES}; media-src {FILES}; frame-src {FILES}"
 
 
-@dataclass(frozen=True)
-class Credit:
-    """What a page says about a photo; all may be empty. source: an address, or any text."""
-
-    title: str = ""
-    author: str = ""
-    licence: str = ""
-    source: str = ""
-
-
-def batch_page(
-    title: str,
-    about: str,
-    records: Iterable[Record],
-    *,
-    base: str = "",
-    credits: Mapping[str, Credit] | None = None,
-    details: bool = True,
-) -> str:
-    """The HTML, which loads nothing but loops, when they play.
-
-    base: from the page to the folder of the loops, "" or ending in "/". credits: by the photos' names. details: whether
-    figures are shown without a click, and what moves.
-    """
+def batch_page(title: str, about: str, records: Iterable[Record]) -> str:
+    """The HTML, in the folder of the loops; it loads nothing but these, when they play."""
     cards, failures = [], []
     for record in records:
         photo, path = Path(record["photo"]).name, escaped(record["photo"])
         if record["state"] == "done":
-            cards.append(_card(record, base, (credits or {}).get(photo, Credit()), details))
+            cards.append(_card(record))
         else:
             failures.append(f'<li title="{path}"><b>{escaped(photo)}</b> {escaped(record["error"])}</li>')
     keys = "".join(f'<option value="{key}">{key.replace("_", " ")}</option>' for key in ("photo", *FIGURES, "note"))
@@ -65,10 +42,10 @@ def batch_page(
     return html_page(title, "\n".join(lines), STYLE, SCRIPT, policy=POLICY)
 
 
-def _card(record: Record, base: str, credit: Credit, details: bool) -> str:
+def _card(record: Record) -> str:
     output, width, height, note = (record[key] for key in ("output", "width", "height", "warning"))
-    name = escaped(credit.title or output.removesuffix(Path(output).suffix))
-    link = quote(base + output, errors="surrogateescape")
+    name = escaped(output.removesuffix(Path(output).suffix))
+    link = quote(output, errors="surrogateescape")
     frame = _picture(record["thumbnail"], f"{name}, still", f' width="{width}" height="{height}"')
     form = format_of(output)
     if form.kind in TAGS and form.in_browsers:
@@ -86,25 +63,16 @@ def _card(record: Record, base: str, credit: Credit, details: bool) -> str:
     )
     return (
         f'<li data-photo="{name}"{data}{" data-note=1" * bool(note)}><div class="frame">{frame}</div>'
-        f'<h2 title="{escaped(record["photo"])}"><a href="{link}">{name}</a></h2>{_credit(credit)}<p>{facts}</p>'
+        f'<h2 title="{escaped(record["photo"])}"><a href="{link}">{name}</a></h2><p>{facts}</p>'
         + (f'<p class="note">{escaped(note)}</p>' if note else "")
-        + f"<details{' open' * details}><summary>Figures</summary><dl>{''.join(terms)}</dl>"
-        + (_picture(record["mask_thumbnail"], "what moves in it") if details else "")
+        + f"<details open><summary>Figures</summary><dl>{''.join(terms)}</dl>"
+        + _picture(record["mask_thumbnail"], "what moves in it")
         + "</details></li>"
     )
 
 
 def _picture(webp: str, alt: str, size: str = "") -> str:
     return f'<img src="data:image/webp;base64,{escaped(webp)}" alt="{alt}" loading="lazy"{size}>'
-
-
-def _credit(credit: Credit) -> str:
-    parts = [escaped(text) for text in (credit.author, credit.licence) if text]
-    if credit.source.startswith(("https://", "http://")):
-        parts.append(f'<a href="{escaped(credit.source)}" rel="noreferrer">source</a>')
-    elif credit.source:
-        parts.append(escaped(credit.source))
-    return f"<p>{' · '.join(parts)}</p>" if parts else ""
 
 
 STYLE = """

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 DELIMITERS = ",;\t"  # a semicolon in countries where numbers have a decimal comma
-CREDITS = "credits.csv"  # beside the photos, for a gallery
 MORE = "more cells than columns"  # names the cells that have no column
 
 

@@ -30,15 +30,13 @@ from stylecine.commands.arguments import (
 )
 from stylecine.commands.console import complain, make_folder, say
 from stylecine.commands.early import check_model
-from stylecine.commands.manifest import RESERVED, skipped_in, tasks_of
-from stylecine.errors import OptionError, OutputError, StylecineError
-from stylecine.machine.atomic import check_destination
+from stylecine.commands.manifest import skipped_in, tasks_of
+from stylecine.errors import OptionError, StylecineError
 from stylecine.options import FILE_OPTIONS, OPTIONS, FileOptions, RenderOptions, check_inversion_options
 from stylecine.output.formats import check_format, check_writable, files_of, format_of
 from stylecine.picture.size import checked_size
 
 if TYPE_CHECKING:
-    from stylecine.batch.gallery import Credit
     from stylecine.batch.journal import Record
 
 NAMED = 10  # of the files that are skipped, on the terminal
@@ -69,7 +67,6 @@ def add_to(commands: Commands) -> None:
     add_loop_options(batch)
     add_model_options(batch, "default")
     add_format_options(batch)
-    batch.add_argument("--gallery", metavar="PAGE", type=as_path, help="also write an HTML page that shows all loops")
     batch.add_argument("--json", action="store_true", help="print the report as one JSON object")
 
 
@@ -90,9 +87,7 @@ def run(options: argparse.Namespace, start: float) -> int:
         check_device(options.device)
     if isinstance(output, Path):
         make_folder(output)
-    if options.gallery is not None:
-        credits = _check_gallery(options, tasks)
-    skipped = skipped_in(source, output, options.gallery)
+    skipped = skipped_in(source, output)
     if skipped:
         complain(_described(skipped), 0)
     with TemporaryDirectory(prefix="stylecine-") as temporary:
@@ -106,11 +101,6 @@ def run(options: argparse.Namespace, start: float) -> int:
             for file in ("report.html", "report.json"):
                 output.put(folder / file, file)
             page = f"{output}/report.html"
-    if options.gallery is not None:
-        from stylecine.batch.gallery import write_gallery
-
-        changed = [t.output for t in tasks if t.options["style"] is not None or t.options["weather"] is not None]
-        write_gallery(records, changed, options.output, options.gallery, credits)
     return _print_summary(report, page, options.json)
 
 
@@ -124,22 +114,6 @@ def _shared_options(options: argparse.Namespace) -> dict[str, Any]:
     defaults = {name: option["default"] for name, option in OPTIONS.items()}
     shared = {name: getattr(options, name, default) for name, default in defaults.items()}
     return shared | photo_options(options) | vars(file_options(options))
-
-
-def _check_gallery(options: argparse.Namespace, tasks: Sequence[Task]) -> "dict[str, Credit]":
-    """The credits for the gallery. Raises an error before any work if the page could not be written."""
-    if isinstance(options.source, str) or isinstance(options.output, str):
-        raise Usage("--gallery needs photos and loops in folders of this machine, to which the page can link")
-
-    from stylecine.batch.gallery import check_gallery, read_credits
-
-    check_gallery(options.gallery, options.output, [*RESERVED, *(task.output for task in tasks)])
-    inputs = (options.source, *(path for task in tasks for path in task.files.values()))
-    if options.gallery.exists() and any(path.exists() and path.samefile(options.gallery) for path in inputs):
-        raise OutputError(f"'{options.gallery}' is an input of the batch and would be replaced; name another page.")
-    make_folder(options.gallery.parent)
-    check_destination(options.gallery)
-    return read_credits(options.source if options.source.is_dir() else options.source.parent)
 
 
 def _backend(

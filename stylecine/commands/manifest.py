@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 from stylecine.batch.journal import NAME, recorded_outputs
-from stylecine.batch.spreadsheet import CREDITS, read_table
+from stylecine.batch.spreadsheet import read_table
 from stylecine.batch.store import Store, StoredFile, is_hidden, is_url
 from stylecine.batch.tasks import FILES, Task
 from stylecine.commands.console import complain
@@ -148,7 +148,7 @@ def _outputs(photos: Iterable[PurePath], ending: str, folder: Path | Store) -> l
     return outputs
 
 
-def skipped_in(source: Path | Store, folder: Path | Store, gallery: Path | None) -> list[str]:
+def skipped_in(source: Path | Store, folder: Path | Store) -> list[str]:
     """The files of a folder that `tasks_of` leaves out because of their endings, raw files beside a photo of the same
     name, and the folders of thumbnails and of what was deleted: their names below the folder.
 
@@ -158,15 +158,13 @@ def skipped_in(source: Path | Store, folder: Path | Store, gallery: Path | None)
         excluded = folder.url if isinstance(folder, Store) else ""
         stored = [] if _is_manifest(source.url) else [PurePosixPath(name) for name, _ in source.visible(excluded)]
         twice = _beside_others(stored)
-        return [str(name) for name in stored if (name in twice or not _is_photo(name)) and str(name) != CREDITS]
+        return [str(name) for name in stored if name in twice or not _is_photo(name)]
     if not source.is_dir():
         return []
-    known = {source / CREDITS}
-    if isinstance(folder, Path):
-        known |= {folder / name for name in (*RESERVED, *recorded_outputs(folder))}
-    own = {os.path.realpath(path) for path in (*known, *([gallery] if gallery else []))}
+    here = isinstance(folder, Path)
+    own = {os.path.realpath(folder / name) for name in (*RESERVED, *recorded_outputs(folder))} if here else set()
     kept: list[Path] = []
-    files = list(_visible(source, folder.resolve() if isinstance(folder, Path) else None, kept=kept))
+    files = list(_visible(source, folder.resolve() if here else None, kept=kept))
     raw = _beside_others(files)
     others = [file for file in files if file in raw or not (_is_photo(file) or os.path.realpath(file) in own)]
     names = [file.relative_to(source).as_posix() for file in others]

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from stylecine.batch.journal import DONE, Record
-from stylecine.batch.page import FIGURES, Credit, batch_page
+from stylecine.batch.page import FIGURES, batch_page
 from stylecine.output.images import write_image
 from stylecine.output.video import write_video
 from tests.pages import Read
@@ -44,18 +44,6 @@ def test_the_page_lists_every_photo(records: list[Record]) -> None:
     assert figures[:1] == [("seam", "1.00")] and figures.count(("moving", "50%")) == 2
     assert len(figures) == 2 * len(FIGURES) - 1, "one has no seam"
     assert "open" in read.of("details") and read.values("alt").count("what moves in it") == 2
-
-
-def test_without_details_they_take_a_click(records: list[Record]) -> None:
-    read = Read(batch_page("", "", records, details=False))
-    assert "open" not in read.of("details") and "what moves in it" not in read.values("alt") and "dt" in read.names
-
-
-def test_credits(records: list[Record]) -> None:
-    credit = Credit("Sea & sky", "A. Nonym", "CC0", "https://example.org/")
-    read = Read(batch_page("", "", records, credits={"sea.jpg": credit}))
-    assert "Sea & sky" in read.text and "A. Nonym · CC0" in read.text and "https://example.org/" in read.values("href")
-    assert read.values("aria-label") == ["Play Sea & sky", f"Play {NASTY}"]
 
 
 def test_only_what_a_browser_plays_has_a_button() -> None:

@@ -85,7 +85,7 @@ def test_photos_of_a_store_are_found_as_in_a_folder(memory: Any) -> None:
         ("memory://in/b.JPG", "b.webm"),
         ("memory://in/day 1/c.png", "day 1/c.webm"),
     ]
-    assert skipped_in(Store("memory://in"), Store("memory://in/out"), None) == ["b.nef", "notes.txt"]
+    assert skipped_in(Store("memory://in"), Store("memory://in/out")) == ["b.nef", "notes.txt"]
     with pytest.raises(PhotoError, match="no photos in 'memory://empty'"):
         tasks_of(Store("memory://empty"), Store("memory://out"), ".mp4", COMMON)
     with pytest.raises(OutputError, match=r"'memory://in/b\.JPG' is an input of the batch"):
@@ -239,11 +239,6 @@ def test_a_loop_that_cannot_be_sent_fails_alone(
         assert done(command, capsys) == (3, 2)
     assert not memory.exists("/out/a.mp4") and memory.exists("/out/b/a.mp4")
     assert done(command, capsys) == (2, 1)
-
-
-def test_a_gallery_needs_folders(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([*command, "--gallery", "page.html"]) == 2
-    assert "folders of this machine" in capsys.readouterr().err
 
 
 # --- S3

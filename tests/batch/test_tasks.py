@@ -302,7 +302,7 @@ def record(photo: np.ndarray, small_model: Path, tmp_path_factory: pytest.TempPa
 
 
 def test_a_record_names_the_photo_of_this_run(photos: list[Task], out: Path, animator: Animator, model: str) -> None:
-    """And not a path that a stranger wrote into the journal, which the gallery would read."""
+    """And not a path that a stranger wrote into the journal, which the report would show."""
     run_here(photos[:1], out, animator, model)
     path = out / "batch.jsonl"
     path.write_text(path.read_text().replace(str(photos[0].photo), "elsewhere.png"))

@@ -58,15 +58,15 @@ def test_every_ending_of_the_formats_that_are_read_is_a_photos() -> None:
 
 def test_what_is_skipped_can_be_told(tmp_path: Path, out: Path) -> None:
     """All but what is hidden, and what belongs to batches."""
-    names = ("a.jpg", "a.txt", "day/film.mov", ".git/x", ".x", "out/b.mp4", "credits.csv", "index.html", "b.mp4")
+    names = ("a.jpg", "a.txt", "day/film.mov", ".git/x", ".x", "out/b.mp4", "b.mp4")
     for name in (*names, "report.json"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    assert skipped_in(tmp_path, out, tmp_path / "index.html") == ["a.txt", "b.mp4", "day/film.mov", "report.json"]
+    assert skipped_in(tmp_path, out) == ["a.txt", "b.mp4", "day/film.mov", "report.json"]
     with Journal(tmp_path) as journal:
         journal.add({"output": "b.mp4", "state": "failed"})
-    assert skipped_in(tmp_path, tmp_path, None) == ["a.txt", "day/film.mov", "index.html", "out/b.mp4"]
-    assert skipped_in(tmp_path / "photos.csv", out, None) == []
+    assert skipped_in(tmp_path, tmp_path) == ["a.txt", "day/film.mov", "out/b.mp4"]
+    assert skipped_in(tmp_path / "photos.csv", out) == []
 
 
 def test_what_servers_keep_beside_photos_is_skipped_and_told(tmp_path: Path, out: Path) -> None:

@@ -204,7 +204,8 @@ def test_latents_are_found_when_something_needs_them(photo: np.ndarray, animator
     assert torch.equal(begun.w_plus, whole.w_plus) and torch.equal(begun.feature, whole.feature)
     assert np.array_equal(begun.reconstruction, whole.reconstruction) and begun.score == whole.score
     given: dict[str, Any] = SHORT | {"detail": 0.5}
-    loops = [animator.preview(scene, size=64, **given) for scene in (animator.invert(photo, seed=3, latents=False), whole)]
+    begun = animator.invert(photo, seed=3, latents=False)
+    loops = [animator.preview(scene, size=64, **given) for scene in (begun, whole)]
     assert np.array_equal(*map(frames, loops))
 
 
