@@ -1,6 +1,8 @@
-"""Renders docs/gallery, loops of the photos in docs/gallery/credits.csv, and the page that shows them.
+"""Renders the loops of docs/gallery, of the photos in its credits.csv, and the page that shows them.
 
-python docs/make_gallery.py [PHOTOS]    # their folder, or the page alone; from the root of the repository
+python docs/make_gallery.py [PHOTOS]    # from the root of the repository
+
+PHOTOS is the folder of the photos; without it only the page is written.
 """
 
 from __future__ import annotations
@@ -14,7 +16,8 @@ from html import escape
 from pathlib import Path
 
 from stylecine.cli import main as stylecine
-from stylecine.output.embed import html_page
+from stylecine.output.embed import data_url, html_page, webp
+from stylecine.picture.photo import load_photo
 
 GALLERY = Path("docs/gallery")
 LOOPS = ["--format", "avif", "--size", "480x320", "--seconds", "3", "--fps", "15", "--quality", "44"]
@@ -39,21 +42,27 @@ def render(rows: list[dict[str, str]], photos: Path) -> int:
             lines.writerow(["photo", "output"])
             lines.writerows([photos.resolve() / row["photo"], _file(row)] for row in rows)
         code = stylecine(["batch", str(manifest), "-o", str(loops), *LOOPS])
-        for path in loops.glob("*.avif"):
+        for path in loops.glob("*.avif") if code == 0 else ():
             shutil.copy(path, GALLERY)
     return code
 
 
 def page(rows: list[dict[str, str]]) -> str:
     figures = "\n".join(
-        f'<figure><img src="{_file(row)}" width="480" height="320" alt="{escape(row["title"])}">'
+        f'<figure><picture><source media="(prefers-reduced-motion: reduce)" srcset="{_still(row)}">'
+        f'<img src="{_file(row)}" width="480" height="320" alt="{escape(row["title"])}, animated"></picture>'
         f"<figcaption>{escape(row['title'])}<br><span>{escape(row['author'])} · {escape(row['licence'])} ·"
         f' <a href="{escape(row["source"])}">source</a></span></figcaption></figure>'
         for row in rows
     )
-    policy = "default-src 'none'; img-src 'self' file:"  # opened from a disk, a page is of no origin
-    body = f"<h1>Loops of stylecine</h1>\n<main>\n{figures}\n</main>"
-    return html_page("stylecine: loops", body, STYLE, policy=policy)
+    policy = "default-src 'none'; img-src 'self' file: data:"  # opened from a disk, a page is of no origin
+    body = f"<h1>Loops made with stylecine</h1>\n<main>\n{figures}\n</main>"
+    return html_page("Loops made with stylecine", body, STYLE, policy=policy)
+
+
+def _still(row: dict[str, str]) -> str:
+    """The first frame, for those who do not want to see anything move."""
+    return data_url("image/webp", webp(load_photo(GALLERY / _file(row), None), 55))
 
 
 def _file(row: dict[str, str]) -> str:
@@ -62,6 +71,6 @@ def _file(row: dict[str, str]) -> str:
 
 if __name__ == "__main__":
     credited = read_credits()
-    code = render(credited, Path(sys.argv[1])) if len(sys.argv) > 1 else 0
+    if code := render(credited, Path(sys.argv[1])) if len(sys.argv) > 1 else 0:
+        sys.exit(code)
     (GALLERY / "index.html").write_text(page(credited), encoding="utf-8", newline="\n")
-    sys.exit(code)

@@ -152,7 +152,7 @@ def skipped_in(source: Path | Store, folder: Path | Store) -> list[str]:
     """The files of a folder that `tasks_of` leaves out because of their endings, raw files beside a photo of the same
     name, and the folders of thumbnails and of what was deleted: their names below the folder.
 
-    Without what is hidden, and what batches into `folder` read and write beside photos.
+    Without what is hidden, and what batches into `folder` write there.
     """
     if isinstance(source, Store):
         excluded = folder.url if isinstance(folder, Store) else ""
@@ -161,10 +161,10 @@ def skipped_in(source: Path | Store, folder: Path | Store) -> list[str]:
         return [str(name) for name in stored if name in twice or not _is_photo(name)]
     if not source.is_dir():
         return []
-    here = isinstance(folder, Path)
-    own = {os.path.realpath(folder / name) for name in (*RESERVED, *recorded_outputs(folder))} if here else set()
+    place = folder if isinstance(folder, Path) else None
+    own = {os.path.realpath(place / name) for name in (*RESERVED, *recorded_outputs(place))} if place else set()
     kept: list[Path] = []
-    files = list(_visible(source, folder.resolve() if here else None, kept=kept))
+    files = list(_visible(source, place.resolve() if place else None, kept=kept))
     raw = _beside_others(files)
     others = [file for file in files if file in raw or not (_is_photo(file) or os.path.realpath(file) in own)]
     names = [file.relative_to(source).as_posix() for file in others]

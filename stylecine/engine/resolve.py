@@ -298,11 +298,12 @@ def _shrink(parts: MovingParts, short: int, options: RenderOptions) -> MovingPar
     if not moves and options.weather is None:
         raise NothingMoves(f"What moves is too small to be seen at a size of {short}; ask for a larger preview.")
     layers = shrink_maps(scene.layers, size)
+    pending = PendingLatents(partial(_shrunk_latents, scene, short))
     small = replace(
         scene,
         photo=photo,
         alpha=alpha,
-        inversion=PendingLatents(partial(_shrunk_latents, scene, short)),
+        inversion=_shrunk_latents(scene, short) if scene.is_inverted else pending,
         layers=layers,
         mask=moving(layers),
         scenery=None,

@@ -165,11 +165,6 @@ def read_video(path: PathLike, most: int | None = None) -> tuple[np.ndarray, flo
     return np.stack(frames), fps
 
 
-def read_first_frame(path: PathLike) -> np.ndarray:
-    """The first frame of what `read_video` reads, uint8 [H,W,3]. Raises VideoError."""
-    return _read(path, 1)[0][0]
-
-
 def _read(path: PathLike, most: int | None) -> tuple[list[np.ndarray], float]:
     """At least one frame, and at most so many, and the frames per second."""
     name = os.fspath(path)

@@ -175,11 +175,11 @@ def test_a_preview_shows_the_edits_and_inverts_nothing(
     assert (loop[2] != loop.scene.photo).any()
 
 
-def test_a_scene_that_has_only_begun_moves_as_the_whole_one(photo: np.ndarray, lake: Scene, animator: Animator) -> None:
-    begun, whole = animator.invert(photo, seed=3, latents=False), animator.invert(photo, seed=3)
-    loops = [animator.preview(replace(scene, edits=lake.edits), size=64, **SHORT) for scene in (begun, whole)]
+def test_a_scene_without_latents_moves_as_one_with_them(photo: np.ndarray, lake: Scene, animator: Animator) -> None:
+    without, whole = animator.invert(photo, seed=3, latents=False), animator.invert(photo, seed=3)
+    loops = [animator.preview(replace(scene, edits=lake.edits), size=64, **SHORT) for scene in (without, whole)]
     assert np.array_equal(*map(frames, loops))
-    assert not begun.is_inverted and whole.is_inverted and begun.settings == whole.settings
+    assert not without.is_inverted and whole.is_inverted and without.settings == whole.settings
 
 
 def test_a_first_impression_looks_at_smaller_copies(
@@ -196,16 +196,16 @@ def test_a_first_impression_looks_at_smaller_copies(
 
 
 def test_latents_are_found_when_something_needs_them(photo: np.ndarray, animator: Animator, tmp_path: Path) -> None:
-    """Once, even for scenes with further edits; and as `invert` finds them."""
-    begun, whole = animator.invert(photo, seed=3, latents=False), animator.invert(photo, seed=3)
-    edited = begun.paint("sky", [[0.1, 0.1], [0.4, 0.1]])
-    Scene.load(edited.save(tmp_path / "begun.cine"))
-    assert begun.is_inverted and edited.w_plus is begun.w_plus
-    assert torch.equal(begun.w_plus, whole.w_plus) and torch.equal(begun.feature, whole.feature)
-    assert np.array_equal(begun.reconstruction, whole.reconstruction) and begun.score == whole.score
+    """Once, even for scenes with further edits; and the same that are found at once."""
+    later, whole = animator.invert(photo, seed=3, latents=False), animator.invert(photo, seed=3)
+    edited = later.paint("sky", [[0.1, 0.1], [0.4, 0.1]])
+    Scene.load(edited.save(tmp_path / "later.cine"))
+    assert later.is_inverted and edited.w_plus is later.w_plus
+    assert torch.equal(later.w_plus, whole.w_plus) and torch.equal(later.feature, whole.feature)
+    assert np.array_equal(later.reconstruction, whole.reconstruction) and later.score == whole.score
     given: dict[str, Any] = SHORT | {"detail": 0.5}
-    begun = animator.invert(photo, seed=3, latents=False)
-    loops = [animator.preview(scene, size=64, **given) for scene in (begun, whole)]
+    later = animator.invert(photo, seed=3, latents=False)
+    loops = [animator.preview(scene, size=64, **given) for scene in (later, whole)]
     assert np.array_equal(*map(frames, loops))
 
 
@@ -222,10 +222,10 @@ def test_two_threads_find_latents_once() -> None:
         assert one.result() is other.result() and len(times) == 1
 
 
-@pytest.mark.parametrize("begun", [True, False])
-def test_a_scene_can_be_pickled(photo: np.ndarray, animator: Animator, begun: bool) -> None:
+@pytest.mark.parametrize("latents", [True, False])
+def test_a_scene_can_be_pickled(photo: np.ndarray, animator: Animator, latents: bool) -> None:
     """As it crosses to another process."""
-    scene = (animator.begin if begun else animator.invert)(photo).paint("sky", [[0.1, 0.1], [0.4, 0.1]])
+    scene = animator.invert(photo, latents=latents).paint("sky", [[0.1, 0.1], [0.4, 0.1]])
     copy = pickle.loads(pickle.dumps(scene))
     assert copy.is_inverted == scene.is_inverted
     assert np.array_equal(*(frames(animator.render(one, **SHORT)) for one in (copy, scene)))

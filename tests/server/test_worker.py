@@ -142,17 +142,19 @@ def test_the_first_loop_is_a_first_impression_of_the_scene(
     works: Worker, photo_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of a small copy, looked at quickly. Nothing of it is kept: the scene is the one that it would be without."""
-    asked: list[tuple[int, bool]] = []
-    begin = Animator.begin
+    asked: list[tuple[int, bool, bool]] = []
+    invert = Animator.invert
 
-    def spied(self: Animator, upload: Path, *, size: int, quick: bool, **options: Any) -> Scene:
-        asked.append((size, quick))
-        return begin(self, upload, size=min(size, 64), quick=quick, **options)
+    def spied(
+        self: Animator, upload: Path, *, size: int, latents: bool = True, quick: bool = False, **options: Any
+    ) -> Scene:
+        asked.append((size, latents, quick))
+        return invert(self, upload, size=min(size, 64) if quick else size, latents=latents, quick=quick, **options)
 
-    monkeypatch.setattr(Animator, "begin", spied)
+    monkeypatch.setattr(Animator, "invert", spied)
     first = photo_file.with_name("first")
     begun = add_scene(works, photo_file, "one", task="begin", first=64, output=str(first))
-    assert asked == [(worker.IMPRESSION, True)]
+    assert asked == [(worker.IMPRESSION, False, True)]
     assert (begun["width"], begun["height"]) == (96, 72), "of the scene, not of the copy"
     assert begun["moving"] > 0.1 and begun["warning"] is None
     assert first.stat().st_size > 1000 and not works.cache
