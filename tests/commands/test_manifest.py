@@ -76,7 +76,7 @@ def test_what_servers_keep_beside_photos_is_skipped_and_told(tmp_path: Path, out
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     assert [task.output for task in tasks_of(tmp_path, out, ".mp4", COMMON)] == ["@home/c.mp4", "h/sea.mp4"]
-    assert skipped_in(tmp_path, out, None) == ["#recycle/", "$RECYCLE.BIN/", "@Recycle/", "h/@eaDir/"]
+    assert skipped_in(tmp_path, out) == ["#recycle/", "$RECYCLE.BIN/", "@Recycle/", "h/@eaDir/"]
 
 
 def test_a_raw_file_is_skipped_beside_the_cameras_own_photo(tmp_path: Path, out: Path) -> None:
@@ -84,7 +84,7 @@ def test_a_raw_file_is_skipped_beside_the_cameras_own_photo(tmp_path: Path, out:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     assert [task.photo.name for task in tasks_of(tmp_path, out, ".mp4", COMMON)] == ["a.JPG", "b.dng", "a.nef"]
-    assert skipped_in(tmp_path, out, None) == ["a.nef"]
+    assert skipped_in(tmp_path, out) == ["a.nef"]
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs POSIX")

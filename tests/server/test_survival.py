@@ -53,7 +53,7 @@ def test_the_first_loop_can_be_read_until_the_scene_is_ready(serve: Callable[...
 
 def test_a_browser_has_time_to_draw_the_first_loop(serve: Callable[..., Served]) -> None:
     """Only where there is one, and the scene may be deleted meanwhile."""
-    quick = serve(drawn=60.0)
+    quick = serve(drawn=5.0)
     first = quick.scene(first=160, wait=0)["links"]["self"]
     assert quick.client.get(f"{first}/first").content == b"first 160"
     still = quick.scene(b"still", first=160)
