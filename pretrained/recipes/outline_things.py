@@ -15,8 +15,8 @@ NAME.json says what stands in a crop; places are pixels of it, 0 to 256, or beyo
                 {"not": [[70, 10], [80, 10], [80, 20]]}]}                       what is none of them
 
 They are drawn in order. What moves itself (water, sky, foam), and land, is no thing: only what stands before water or
-sky, and is smaller than about 80 pixels one way. In crops whose names end in -w, though, all that stands within what the
-photo's label has as water is outlined, banks, ice and gravel as well.
+sky, and is smaller than about 80 pixels one way. In crops whose names end in -w, though, all that stands within what
+the photo's label has as water is outlined, banks, ice and gravel as well.
 """
 
 from __future__ import annotations
