@@ -87,12 +87,10 @@ class Animator(Networks):
             return self._with_what_moves(self._with_latents(scene, image, stages), ahead.result, stages)
 
     def scene_for(self, options: RenderOptions, photo: "Source | ReadPhoto", **inversion: Any) -> Scene:
-        """For a loop of these options: with latents only if they need them. inversion: of `invert`.
-
-        Of cloth that is not found nothing is made, so its latents can wait.
-        """
-        generated = inversion["refine"] or options.warp == "dfw" or options.detail < 1
-        return self.invert(photo, latents=bool(generated) and options.subject != CLOTH, **inversion)
+        """Of a photo, for a loop of these options: with latents only if that needs them. inversion: of `invert`."""
+        generated = bool(inversion["refine"]) or options.warp == "dfw" or options.detail < 1
+        found_later = options.subject == CLOTH  # and where there is none, nothing is made
+        return self.invert(photo, latents=generated and not found_later, **inversion)
 
     def _with_what_moves(self, scene: Scene, find: Callable[[], Scenery], stages: Stages) -> Scene:
         with stages.stage("mask"):

@@ -49,9 +49,7 @@ class Seen:
 
 
 @torch.inference_mode()
-def see(
-    photo: Tensor, eye: EyeNetwork, refiner: RefinerNetwork, scale: float = 1.0, wraps: bool = False
-) -> Seen:
+def see(photo: Tensor, eye: EyeNetwork, refiner: RefinerNetwork, scale: float = 1.0, wraps: bool = False) -> Seen:
     """photo [3,H,W] in [-1,1]. scale: of the copies that the eye sees. wraps: whether the photo's left and right edges
     meet; the networks look across."""
     straight, mirrored = _look(photo, eye, scale, wraps)
