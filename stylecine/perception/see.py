@@ -23,7 +23,6 @@ QUICK = 0.5  # share of both for a first impression
 REFINED_SHORT_SIDE = 1024  # of the copy that the refiner sees, at most,
 LEAST_REFINED_SIDE = 512  # and at least: small photos are enlarged, as they are for the eye
 MOST_REFINED = 4_000_000  # pixels of it: panoramas are shrunk
-BEFORE_WATER = 0.4  # log-odds by which the refiner has to be surer there: water that stands is seen, plain sky is not
 
 EyeNetwork = Callable[[Tensor], Sight]  # photos [N,3,H,W] in [-1,1], as `networks.eye.Eye`
 RefinerNetwork = Callable[[Tensor, Tensor], Tensor]  # as `networks.refiner.Refiner`
@@ -110,7 +109,7 @@ def _refined(photo: Tensor, maps: Tensor, refiner: RefinerNetwork, wraps: bool) 
     """`Seen.stands`. maps: [6,h,w], those of `eye_maps`.
 
     Before the sky what the eye alone sees stands as well: it sees twigs broader than they are, and holding some plain
-    sky beside them does no harm. Before water it would hold too much, and the refiner has to be surer.
+    sky beside them does no harm. Before water it would hold too much.
     """
     size = fit_short_side(photo.shape[-2:], REFINED_SHORT_SIDE)
     wanted, most = max(1.0, LEAST_REFINED_SIDE / min(size)), math.sqrt(MOST_REFINED / (size[0] * size[1]))
@@ -123,9 +122,9 @@ def _refined(photo: Tensor, maps: Tensor, refiner: RefinerNetwork, wraps: bool) 
         logits = refiner(wrapped(image, beyond)[None], wrapped(halves, beyond // 2))
         logits = _within(logits, beyond, w)[0]
     _, sky, water, falls, smoke, occluder = maps
-    before_water = (water + falls >= sky + smoke).float()
-    stands = resize(logits.float(), size)[0] - BEFORE_WATER * resize(before_water[None], size)[0]
-    return torch.maximum(stands.sigmoid(), resize(((1 - before_water) * occluder)[None], size)[0])
+    stands = resize(logits.float(), size)[0].sigmoid()
+    before_sky = torch.where(sky + smoke > water + falls, occluder, 0.0)
+    return torch.maximum(stands, resize(before_sky[None], size)[0])
 
 
 def _mean(straight: Tensor, mirrored: Tensor) -> Tensor:

@@ -74,10 +74,8 @@ def test_the_maps_are_probabilities_of_classes_and_of_what_stands_before_them() 
     assert torch.equal(maps[:-1], seen.classes) and torch.allclose(maps[-1], torch.tensor(0.5), atol=0.03)
 
 
-@pytest.mark.parametrize(("kind", "stands"), [("sky", 0.9), ("smoke", 0.9), ("water", 0.07), ("falls", 0.07)])
-def test_what_the_eye_sees_stand_before_the_sky_does_and_before_water_the_refiner_has_to_be_surer(
-    kind: str, stands: float
-) -> None:
+@pytest.mark.parametrize(("kind", "stands"), [("sky", 0.9), ("smoke", 0.9), ("water", 0.1), ("falls", 0.1)])
+def test_what_the_eye_sees_stand_before_the_sky_does_whatever_the_refiner_says(kind: str, stands: float) -> None:
     def eye(photos: Tensor) -> Sight:
         n, _, h, w = photos.shape
         classes = torch.full((n, 5, h // 2, w // 2), -9.0)
@@ -87,7 +85,7 @@ def test_what_the_eye_sees_stand_before_the_sky_does_and_before_water_the_refine
                      torch.zeros(n, 7, h // 16, w // 16), torch.zeros(n, 4))
 
     seen = see(picture(), eye, lambda photo, maps: torch.full_like(photo[:, :1], 0.1).logit())
-    assert torch.allclose(seen.stands, torch.tensor(stands), atol=0.015)
+    assert torch.allclose(seen.stands, torch.tensor(stands), atol=0.02)
 
 
 def test_a_panorama_is_shrunk_for_the_refiner() -> None:
