@@ -11,7 +11,6 @@ from stylecine.networks.clothnet import ClothNet
 from stylecine.networks.encoder import Encoder
 from stylecine.networks.eye import FOAM, KINDS, Eye
 from stylecine.networks.generator import Generator
-from stylecine.networks.lpips import LPIPS
 from stylecine.networks.normalnet import NormalNet
 from stylecine.networks.refiner import Refiner
 
@@ -38,7 +37,6 @@ def write_small_model(folder: Path) -> Path:
         "encoder": Encoder(16, 14, stride=4, width=16, context=16),
         "eye": eye,
         "refiner": refiner,
-        "lpips": LPIPS(),
         "normals": NormalNet((8, 8, 8)),
         "cloth": ClothNet((8, 8, 8), embedding=8),
         "finder": nn.ModuleDict({"decoder": ClothFinder(eye.backbone, {}, (8, 8, 8)).decoder}),

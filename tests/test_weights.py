@@ -37,8 +37,8 @@ path = "generator.safetensors"
 sha256 = ""
 bytes = 0
 
-[default.files.lpips]
-path = "lpips.safetensors"
+[default.files.normals]
+path = "normals.safetensors"
 sha256 = ""
 bytes = 0
 licence = "BSD-2-Clause"
@@ -83,7 +83,7 @@ def pretrained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "public.toml").write_text(PUBLIC)
     monkeypatch.setenv("STYLECINE_MODELS", str(tmp_path / "converted"))
     save(tmp_path / "generator.safetensors", GENERATOR)
-    save(tmp_path / "lpips.safetensors", {"linear.0": torch.ones(3)})
+    save(tmp_path / "normals.safetensors", {"linear.0": torch.ones(3)})
     subprocess.run([sys.executable, REGISTER, tmp_path / "models.toml"], check=True, capture_output=True)
     monkeypatch.setattr(weights, "PRETRAINED", tmp_path)
     return tmp_path
@@ -137,7 +137,7 @@ def test_a_licence_has_to_be_accepted(pretrained: Path, monkeypatch: pytest.Monk
 
 def test_a_file_has_the_licence_of_its_model_or_its_own(pretrained: Path) -> None:
     files = find_model("default").files
-    assert (files["generator"].licence, files["lpips"].licence) == ("CC-BY-4.0", "BSD-2-Clause")
+    assert (files["generator"].licence, files["normals"].licence) == ("CC-BY-4.0", "BSD-2-Clause")
 
 
 @pytest.mark.parametrize("by_folder", [True, False], ids=["folder", "file"])
@@ -147,7 +147,7 @@ def test_a_users_own_model(pretrained: Path, tmp_path: Path, by_folder: bool) ->
     save(generator.parent / "encoder.safetensors", {"a": torch.zeros(1)})
     record = find_model(generator.parent if by_folder else generator)
     assert (record.resolution, record.injection, record.licence) == (64, "b16.conv1", "mine")
-    assert record.files["lpips"] == find_model("default").files["lpips"]
+    assert record.files["normals"] == find_model("default").files["normals"]
     assert role_tensors(record, "encoder").keys() == {"a"}
     with pytest.raises(WeightsNotFound, match="has no eye"):
         role_tensors(record, "eye")
@@ -212,8 +212,8 @@ def test_a_downloaded_public_model_shares_networks_of_the_default_one(pretrained
     save(pretrained / "converted" / "lakes.safetensors", GENERATOR)
     record = find_model("lakes")
     assert (record.name, record.resolution, record.injection) == ("lakes", 64, "b16.conv1")
-    assert set(record.files) == {"generator", "lpips"}
-    assert record.files["lpips"] == find_model("default").files["lpips"]
+    assert set(record.files) == {"generator", "normals"}
+    assert record.files["normals"] == find_model("default").files["normals"]
     assert role_tensors(record, "generator").keys() == GENERATOR.keys()
 
 
@@ -277,9 +277,9 @@ def test_where_no_model_is_the_error_says_what_to_name(tmp_path: Path) -> None:
 
 
 def test_a_modified_file_does_not_match_its_checksum(pretrained: Path) -> None:
-    save(pretrained / "lpips.safetensors", {"linear.0": torch.zeros(3)})
-    with pytest.raises(ChecksumMismatch, match=r"lpips\.safetensors"):
-        role_tensors(find_model("default"), "lpips")
+    save(pretrained / "normals.safetensors", {"linear.0": torch.zeros(3)})
+    with pytest.raises(ChecksumMismatch, match=r"normals\.safetensors"):
+        role_tensors(find_model("default"), "normals")
 
 
 def header(text: bytes) -> bytes:

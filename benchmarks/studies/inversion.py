@@ -19,15 +19,14 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from benchmarks.lpips import LPIPS
 from benchmarks.machine import machine
 from benchmarks.photos import photo_parser, selected_photos
 from benchmarks.tables import save, table
 from stylecine import Animator
-from stylecine.networks.lpips import LPIPS
 from stylecine.ops.image import to_tensor
 from stylecine.picture.inversion import Inversion, invert, reconstruct
 from stylecine.picture.photo import load_photo
-from stylecine.weights import role_tensors
 
 CELLS = (1, 2)  # of F, in the shift test
 BORDER = 64  # pixels that the shift test leaves out
@@ -80,7 +79,7 @@ def main() -> None:
     if options.no_encoder:
         files = {role: file for role, file in animator.model.files.items() if role != "encoder"}
         animator = replace(animator, model=replace(animator.model, files=files))
-    lpips = LPIPS.from_tensors(role_tensors(animator.model, "lpips"))
+    lpips = LPIPS.published()
     rows: list[dict[str, Any]] = []
     for photo in tqdm(selected_photos(options)[:: options.every], desc="inversion", disable=None):
         image = to_tensor(load_photo(photo.path, options.size))

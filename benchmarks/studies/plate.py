@@ -22,17 +22,16 @@ from scipy.ndimage import binary_erosion, distance_transform_edt
 from torch import Tensor
 from tqdm import tqdm
 
+from benchmarks.lpips import LPIPS, unit
 from benchmarks.machine import machine
 from benchmarks.photos import Photo, photo_parser, read_label, selected_photos, size_option
 from benchmarks.tables import save, table
 from stylecine import Animator
-from stylecine.networks.lpips import LPIPS, unit
 from stylecine.ops.image import push_pull, to_tensor
 from stylecine.ops.texture import copy_texture_
 from stylecine.picture import plate as synthesis
 from stylecine.picture.inversion import invert
 from stylecine.picture.photo import load_photo
-from stylecine.weights import role_tensors
 
 Fills = dict[str, Tensor]  # method -> filled photo [3,H,W]
 
@@ -241,7 +240,7 @@ def main() -> None:
     parser.add_argument("--size", type=size_option, default=768)
     options = parser.parse_args()
     animator = Animator.from_pretrained(options.model)
-    lpips = LPIPS.from_tensors(role_tensors(animator.model, "lpips"))
+    lpips = LPIPS.published()
     fill = methods(animator)
     rows = []
     photos = selected_photos(options)

@@ -24,12 +24,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.lpips import LPIPS, AlexFeatures
 from benchmarks.machine import machine
 from benchmarks.photos import Photo, find_photos, photo_parser, read_label, selected_photos
 from benchmarks.tables import save, table
 from stylecine import Animator
 from stylecine.networks.generator import Generator
-from stylecine.networks.lpips import LPIPS, AlexFeatures
 from stylecine.ops.image import to_tensor
 from stylecine.ops.recolour import recolour
 from stylecine.options import STYLES
@@ -223,7 +223,7 @@ def main() -> None:
 
     with options.appearances.open(newline="") as file:
         labels = {row["id"]: row["appearance"] for row in csv.DictReader(file) if int(row["strength"]) >= CLEAR}
-    features = LPIPS.from_tensors(role_tensors(model, "lpips")).features
+    features = LPIPS.published().features
     everything = [photo for photo in find_photos(options.folder) if photo.label]
     by_day = [photo for photo in photos if labels.get(photo.name) == "day"]
     styles = []

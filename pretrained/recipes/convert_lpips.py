@@ -32,7 +32,7 @@ def convolutions(tree: dict[str, Any], prefix: str) -> dict[str, torch.Tensor]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("weights", type=Path, help="the package's folder of .ckpt files")
-    parser.add_argument("--out", type=Path, default=Path("pretrained/lpips.safetensors"))
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/lpips.safetensors"))
     options = parser.parse_args()
     tree = load_pickle((options.weights / "alexnet.ckpt").read_bytes())
     tensors = convolutions(tree["AlexNet_0"], "features.convs")

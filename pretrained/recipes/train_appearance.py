@@ -25,11 +25,10 @@ from labelled import read_small
 from torch import Tensor, nn
 from train_generator import AVERAGE_EVERY, CHANNELS, INJECTION, decode, export, load_stage
 
+from benchmarks.lpips import LPIPS
 from stylecine.networks.encoder import APPEARANCE_SIDE, Encoder, Light
 from stylecine.networks.generator import Generator
-from stylecine.networks.lpips import LPIPS
 from stylecine.ops.image import fit_short_side, push_pull
-from stylecine.weights import PRETRAINED, read_tensors
 
 CROP = 192
 STRIDE = 4  # of F
@@ -170,7 +169,7 @@ def train(run: Run, options: argparse.Namespace) -> None:
     parts: dict[str, Any] = {"generator": generator, "encoder": encoder, "optimizer": optimizer, "average": average,
                              "critic": critic, "critic_optimizer": critic_optimizer}
     run.resume(**parts)
-    lpips = LPIPS.from_tensors(read_tensors(PRETRAINED / "lpips.safetensors")).to(run.device)
+    lpips = LPIPS.published().to(run.device)
     crops = Crops(read_small(options.photos, "train.txt", LONG_SIDE), options.seed + run.step)
     val = read_small(options.val or options.photos, "val.txt", LONG_SIDE)[:16]
     losses: list[list[float]] = []

@@ -22,11 +22,11 @@ from data import Sample, load
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from benchmarks.lpips import LPIPS
 from stylecine.networks.encoder import Encoder
 from stylecine.networks.generator import Generator, merge
-from stylecine.networks.lpips import LPIPS
 from stylecine.ops.image import push_pull
-from stylecine.weights import PRETRAINED, read_tensors
+from stylecine.weights import read_tensors
 
 CHANNELS = {4: 160, 8: 160, 16: 160, 32: 160, 64: 128, 128: 96, 256: 64, 512: 48, 1024: 24}
 INJECTION = "b256.conv1"
@@ -80,7 +80,7 @@ def train(run: Run, options: argparse.Namespace, generator: Generator, encoder: 
     critic = Critic().to(run.device)
     for network in (generator, encoder):
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    lpips = LPIPS.from_tensors(read_tensors(PRETRAINED / "lpips.safetensors")).to(run.device)
+    lpips = LPIPS.published().to(run.device)
     groups = [{"params": parameters, "lr": RATES[0]}] if parameters else []
     groups += [{"params": list(encoder.parameters()), "lr": RATES[1]}]
     optimizer = torch.optim.Adam(groups, betas=(0.8, 0.99))

@@ -63,7 +63,6 @@ def figures(loop: "Cinemagraph", info: "VideoInfo", seconds: dict[str, float], o
         "static_drift": json_figures(loop.measures["static_drift"]),
         "first_frame_error": json_figures(loop.measures["first_frame_error"]),
         "encoded": json_figures(encoded_figures(loop, info)),
-        "inversion": json_figures(loop.scene.score),
         "warning": loop.warning or None,
         "seconds": {stage: round(taken, 3) for stage, taken in seconds.items()},
         "peak_rss_mb": peak,

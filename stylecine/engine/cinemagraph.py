@@ -314,7 +314,7 @@ class Cinemagraph:
     def report(self) -> dict[str, Any]:
         """Everything known about it, field by field in docs/provenance.md; ready for `json.dumps`.
 
-        Computes the inversion's score (about a second); includes `measures` only if they were computed before.
+        Includes `measures` only if they were computed before.
         """
         scene = self.scene
         report = {
@@ -330,7 +330,6 @@ class Cinemagraph:
             "device": str(self.mask.device),
             "versions": versions(self.mask.device),
             "seconds": dict(self.timings),
-            "inversion": json_figures(scene.score),
             "measures": json_figures(self.__dict__.get("measures")),
             "warning": self.warning or None,
         }

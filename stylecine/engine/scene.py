@@ -18,15 +18,12 @@ from stylecine.edits.model import Edit
 from stylecine.edits.scene_file import Cine, read_cine, write_cine
 from stylecine.machine.memory import check_memory
 from stylecine.machine.progress import Progress, Stages
-from stylecine.networks.lpips import LPIPS
-from stylecine.ops.image import to_tensor
 from stylecine.output.metadata import model_facts
 from stylecine.output.notebook import image_html
 from stylecine.output.preview import mask_overlay
 from stylecine.perception.layers import moving
 from stylecine.perception.scenery import Scenery
 from stylecine.picture.photo import PhotoFile
-from stylecine.quality.measures import psnr
 from stylecine.weights import (
     CLOTH,
     PLANTS,
@@ -34,10 +31,8 @@ from stylecine.weights import (
     STYLES,
     FileRecord,
     ModelRecord,
-    find_model,
     models,
     models_folder,
-    role_tensors,
 )
 
 
@@ -154,16 +149,6 @@ class Scene(Editable):
     def wraps(self) -> bool:
         """Whether it is a whole 360° photo, whose left and right edges meet."""
         return self.source is not None and self.source.wraps
-
-    @cached_property
-    def score(self) -> dict[str, float]:
-        """How close `reconstruction` is to `photo`: {"lpips" (0 is equal), "psnr" (dB)}; computed on first use."""
-        own = self.model.files.get("lpips")  # the model of a scene from a file may be missing
-        judge = self.model if own and own.path.is_file() else find_model("default")
-        with torch.inference_mode():
-            network = LPIPS.from_tensors(role_tensors(judge, "lpips"))
-            distance = network(to_tensor(self.photo)[None], to_tensor(self.reconstruction)[None])
-        return {"lpips": float(distance), "psnr": psnr(self.reconstruction, self.photo)}
 
     @property
     def predicted_layers(self) -> np.ndarray:

@@ -46,8 +46,6 @@ MEASURES = {  # and their meanings
     "first_frame_error": "largest difference between the first frame and the photo",
     "vividness": "share of the whole picture that visibly moves",
     "malf": "how much less alike frames are within the loop than a loop apart; 0 is a still",
-    "lpips": "how different the generator's image looks to a network (LPIPS); 0 is equal",
-    "psnr": "how close its pixels are (peak signal-to-noise ratio), dB; more is closer",
 }
 REGION = ("region", "class", "of the photo", "px/s, median", "direction", "contradiction", "seen to move", "smooth")
 
@@ -129,8 +127,7 @@ def _regions(evidence: Evidence, mask_name: str) -> str:
 
 
 def _measures(evidence: Evidence) -> str:
-    figures = {**evidence.measures, **evidence.scene.score}
-    rows = []
+    figures, rows = evidence.measures, []
     for name, meaning in MEASURES.items():
         if name in figures:
             goal = "{:.3g} to {:.3g}".format(*GOALS[name]) if name in GOALS else ""

@@ -48,7 +48,7 @@ def scene() -> Cine:
     photo = rng.integers(0, 255, (64, 80, 3)).astype(np.uint8)
     layers = np.zeros((4, 64, 80), np.float32)
     layers[1, 30:] = rng.random((34, 80))
-    weights = {"generator": {"sha256": "0" * 64, "licence": "CC0-1.0"}, "lpips": {"sha256": None, "licence": "MIT"}}
+    weights = {"generator": {"sha256": "0" * 64, "licence": "CC0-1.0"}, "refiner": {"sha256": None, "licence": "MIT"}}
     texts = {"name": "small", "injection": "b64.conv1", "licence": "CC0-1.0", "source": "here"}
     cine = Cine(
         photo=photo,
@@ -461,7 +461,7 @@ CASES: dict[str, Callable[[Cine], Members]] = {
     "model-long": lambda s: with_facts(s, model=dict(s.model) | {"name": "n" * 5000}),
     "model-weights": lambda s: with_facts(s, model=dict(s.model) | {"weights": {"generator": "0" * 64}}),
     "model-digest": lambda s: with_facts(
-        s, model=dict(s.model) | {"weights": {"lpips": {"sha256": "../x", "licence": ""}}}
+        s, model=dict(s.model) | {"weights": {"refiner": {"sha256": "../x", "licence": ""}}}
     ),
     "source": lambda s: with_facts(s, source={"name": ["x"], "sha256": "0" * 64}),
     "source-escape": lambda s: with_facts(s, source={"name": "\x07.jpg", "sha256": "0" * 64}),

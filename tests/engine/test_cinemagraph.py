@@ -121,10 +121,9 @@ def test_the_report_is_json_and_names_the_models(loop: Cinemagraph, small_model:
     assert (report["width"], report["height"], report["frames"], report["fps"]) == (96, 72, 12, 10)
     assert report["photo"] is None  # it was given as pixels
     assert report["model"]["name"] == small_model.name
-    roles = {"generator", "encoder", "eye", "refiner", "lpips", "cloth", "normals", "finder"}
+    roles = {"generator", "encoder", "eye", "refiner", "cloth", "normals", "finder"}
     assert set(report["model"]["weights"]) == roles
     assert {"python", "torch", "numpy", "Pillow", "av", "native", "platform"} == set(report["versions"])
-    assert report["inversion"] == loop.scene.score
     assert set(report["seconds"]) == set(loop.timings)
     assert report["warning"] == (loop.warning or None)
     assert report["measures"] is None  # nobody has asked for them yet

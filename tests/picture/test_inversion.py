@@ -5,9 +5,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from benchmarks.lpips import LPIPS
 from stylecine.networks.encoder import Encoder
 from stylecine.networks.generator import Generator
-from stylecine.networks.lpips import LPIPS
 from stylecine.ops.image import to_tensor
 from stylecine.picture.inversion import (
     STEPS,
@@ -77,7 +77,7 @@ def test_f_holds_features_not_pixels(example: Tensor, generator: Generator, enco
 
 
 def test_refining_comes_closer(photo: Tensor, generator: Generator, encoder: Encoder, inversion: Inversion) -> None:
-    lpips = LPIPS.from_tensors(role_tensors(RECORD, "lpips"))
+    lpips = LPIPS.published()
     calls: list[tuple[int, int]] = []
     refined = invert(photo, generator, encoder, refine=20, progress=lambda *done: calls.append(done))
     assert psnr(refined.reconstruction, photo) > psnr(inversion.reconstruction, photo) + 1.5

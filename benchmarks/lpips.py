@@ -4,13 +4,19 @@ Metric" (CVPR 2018), version 0.1 with learned linear layers."""
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stylecine.networks.unet import load
+from stylecine.ops.image import to_tensor
+from stylecine.quality.measures import psnr
+from stylecine.weights import read_tensors
 
+WEIGHTS = Path(__file__).with_suffix(".safetensors")
 STRIDE_PADDING = ((4, 2), (1, 2), (1, 1), (1, 1), (1, 1))
 POOL_BEFORE = (False, True, True, False, False)
 SHIFT = (-0.030, -0.088, -0.188)
@@ -50,7 +56,12 @@ class LPIPS(nn.Module):
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> LPIPS:
-        return load(cls, tensors, "These tensors are not LPIPS's AlexNet; install the package again.")
+        return load(cls, tensors, "These tensors are not LPIPS's AlexNet.")
+
+    @classmethod
+    def published(cls) -> LPIPS:
+        """With the weights of the paper."""
+        return cls.from_tensors(read_tensors(WEIGHTS))
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         return self.distance(self.features(a), self.features(b))
@@ -62,6 +73,13 @@ class LPIPS(nn.Module):
             difference = (unit(fa) - unit(fb)).square()                            # [N,C,h,w]
             total = total + (difference * weight[:, None, None]).sum(1).mean((1, 2))
         return total
+
+
+def score(reconstruction: np.ndarray, photo: np.ndarray) -> dict[str, float]:
+    """How close an inversion's uint8 [H,W,3] is to its photo: {"lpips" (0 is equal), "psnr" (dB)}."""
+    with torch.inference_mode():
+        distance = LPIPS.published()(to_tensor(photo)[None], to_tensor(reconstruction)[None])
+    return {"lpips": float(distance), "psnr": psnr(reconstruction, photo)}
 
 
 def unit(x: Tensor) -> Tensor:
