@@ -58,11 +58,8 @@ def drape_(
     others = photo, background, matte, keyframes, weights, active
     if not native.available(frames.device):
         return frames.copy_(reference(frames, *others, cell=cell, fine=fine))
-    dense = [x.contiguous() for x in others]
-    pictures, (keyed, weighed, drawn) = [native.pointer(x) for x in dense[:3]], map(native.pointer, dense[3:])
-    args = _Args(
-        *pictures, count, height, width, keys, keyed, weighed, cell, *grid, drawn, native.pointer(frames), int(fine)
-    )
+    sizes = count, height, width, keys
+    args = _Args(photo, background, matte, *sizes, keyframes, weights, cell, *grid, active, frames, int(fine))
     native.run("drape", args, frames.device)
     return frames
 

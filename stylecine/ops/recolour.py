@@ -7,7 +7,6 @@ The grid is that of Chen, Paris and Durand, "Real-time Edge-aware Image Processi
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -80,8 +79,7 @@ def recolour_(frames: Tensor, recolouring: Recolouring) -> Tensor:
     recolouring.check(frames.shape, frames.device)
     if not native.available(frames.device):
         return frames.copy_(reference(frames, recolouring))
-    arguments = Arguments(frames, recolouring)
-    native.run("recolour", arguments.args, frames.device)
+    native.run("recolour", arguments(frames, recolouring), frames.device)
     return frames
 
 
@@ -91,17 +89,10 @@ _Args = native.structure(
 )
 
 
-class Arguments:
-    """`args` for the kernel, which changes the frames in place, and the arrays they point to, kept until it is done."""
-
-    def __init__(self, frames: Tensor, recolouring: Recolouring) -> None:
-        grid, amounts, moving, still = recolouring
-        self.tensors = [x if x is None else x.contiguous() for x in (grid, moving, still)]
-        transforms, *rest = (None if x is None else native.pointer(x) for x in self.tensors)
-        self.amounts = (ctypes.c_float * len(amounts))(*amounts)
-        sizes = *frames.shape[:3], transforms, *grid.shape[:3]
-        pixels = native.pointer(frames)
-        self.args = _Args(pixels, *sizes, ctypes.addressof(self.amounts), *rest, pixels)
+def arguments(frames: Tensor, recolouring: Recolouring) -> native.Arguments:
+    """For the kernel, which changes the frames in place."""
+    grid, amounts, moving, still = recolouring
+    return _Args(frames, *frames.shape[:3], grid, *grid.shape[:3], amounts, moving, still, frames)
 
 
 def reference(frames: Tensor, recolouring: Recolouring) -> Tensor:

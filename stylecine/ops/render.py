@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -159,32 +158,21 @@ class Rendering:
 
     def run(self) -> Tensor:
         """The kernel's frames."""
-        dense = {name: x.contiguous() for name, x in vars(self).items() if isinstance(x, Tensor)}
-        place = {name: native.pointer(x) for name, x in dense.items()}
-        levels = [level.contiguous() for level in self.levels]
-        level_args = (_Level * len(levels))()
-        shares = [0.0] * len(levels) if self.standing is None else self.standing_shares
-        for i, (x, share) in enumerate(zip(levels, shares, strict=True)):
-            h, w, dtype = x.shape[0] // 2, x.shape[1] // 2, native.DTYPES[x.dtype]
-            level_args[i] = _Level(native.pointer(x), h, w, dtype, 2**i, share)
-        length_args, phase_args, shift_args, swell_args = (
-            (ctypes.c_float * len(x))(*x)
-            for x in (self.lengths, *map(_flat, (self.phases, self.shifts, self.swell_weights)))
-        )
+        shares = [0.0] * len(self.levels) if self.standing is None else self.standing_shares
+        levels = [
+            _Level(x, x.shape[0] // 2, x.shape[1] // 2, native.DTYPES[x.dtype], 2**i, share)
+            for i, (x, share) in enumerate(zip(self.levels, shares, strict=True))
+        ]
         out = self.photo.new_empty(len(self.phases), *self.photo.shape)
-        recolour_args = None if self.recolouring is None else recolour.Arguments(out, self.recolouring)
         args = _Args(
-            place["photo"], place["moving"], *self.moving.shape, self.margin, self.cell, *self.sub_cycle.shape,
-            ctypes.addressof(level_args), len(levels), len(self.positions),
-            place["positions"], place["rates"], self.stride, len(self.lengths), place["sub_cycle"],
-            ctypes.addressof(length_args), len(self.phases), ctypes.addressof(phase_args),
-            place["angle"], place["contrast_gain"], place["crossfade"],
-            self.clocks, place.get("swell"), ctypes.addressof(swell_args), place.get("generated"),
-            place.get("stagger"), ctypes.addressof(shift_args), place.get("standing"),
-            place.get("light"),
-            None if recolour_args is None else ctypes.addressof(recolour_args.args), native.pointer(out),
+            self.photo, self.moving, *self.moving.shape, self.margin, self.cell, *self.sub_cycle.shape,
+            (_Level * len(levels))(*levels), len(levels), len(self.positions), self.positions, self.rates, self.stride,
+            len(self.lengths), self.sub_cycle, self.lengths, len(self.phases), self.phases,
+            self.angle, self.contrast_gain, self.crossfade, self.clocks, self.swell, self.swell_weights, self.generated,
+            self.stagger, self.shifts, self.standing, self.light,
+            None if self.recolouring is None else recolour.arguments(out, self.recolouring), out,
         )  # fmt: skip
-        native.run("render", args, self.photo.device, workspace=True)
+        native.run("render", args, self.photo.device)
         return out
 
     def reference(self, steps: int = 1) -> Tensor:
@@ -237,11 +225,6 @@ class Rendering:
 def _shares(rows: Sequence[Sequence[float]], frames: int, kinds: int) -> bool:
     """Whether these are numbers in [0,1] for each frame and length."""
     return len(rows) == frames and all(len(row) == kinds and all(0 <= x <= 1 for x in row) for row in rows)
-
-
-def _flat(rows: Sequence[Sequence[float]]) -> list[float]:
-    """The numbers of all frames, one after the other."""
-    return [float(x) for row in rows for x in row]
 
 
 _Level = native.structure("void *spline; int64_t h, w; int32_t dtype, scale; float standing")

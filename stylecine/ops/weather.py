@@ -6,7 +6,6 @@ pixel shows of the frame is the product of what each lets through, in any order.
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -63,8 +62,7 @@ def weather_(frames: Tensor, precipitation: Precipitation) -> Tensor:
     precipitation.check(frames.shape, frames.device)
     if not native.available(frames.device):
         return frames.copy_(reference(frames, precipitation))
-    arguments = Arguments(frames, precipitation)
-    native.run("weather", arguments.args, frames.device)
+    native.run("weather", arguments(frames, precipitation), frames.device)
     return frames
 
 
@@ -74,24 +72,12 @@ _Args = native.structure(
 )
 
 
-class Arguments:
-    """`args` for the kernel, which changes the frames in place, and the arrays they point to, kept until it is done."""
-
-    def __init__(self, frames: Tensor, precipitation: Precipitation) -> None:
-        streaks, streak_colours, veil, veil_colours, distance = precipitation
-        counts = [0, *(len(each) for each in streaks)]
-        self.first = (ctypes.c_int64 * len(counts))(*torch.tensor(counts).cumsum(0).tolist())
-        self.tensors = [torch.cat([*streaks]).contiguous(), veil.contiguous(), distance.contiguous()]
-        self.colours = [
-            (ctypes.c_float * (3 * len(each)))(*(channel for colour in each for channel in colour))
-            for each in (streak_colours, veil_colours)
-        ]
-        at, veiled, far = (native.pointer(x) for x in self.tensors)
-        pixels = native.pointer(frames)
-        self.args = _Args(
-            pixels, *frames.shape[:3], at, ctypes.addressof(self.first), veiled, *veil.shape[1:], far,
-            *(ctypes.addressof(each) for each in self.colours), pixels,
-        )  # fmt: skip
+def arguments(frames: Tensor, precipitation: Precipitation) -> native.Arguments:
+    """For the kernel, which changes the frames in place."""
+    streaks, streak_colours, veil, veil_colours, distance = precipitation
+    first = torch.tensor([0, *(len(each) for each in streaks)]).cumsum(0)
+    air = torch.cat([*streaks]), first, veil, *veil.shape[1:], distance
+    return _Args(frames, *frames.shape[:3], *air, streak_colours, veil_colours, frames)
 
 
 def reference(frames: Tensor, precipitation: Precipitation) -> Tensor:

@@ -153,7 +153,7 @@ def test_other_devices_have_no_kernels() -> None:
 @pytest.mark.parametrize("kernel", native.KERNELS)
 def test_the_librarys_errors_are_value_errors(kernel: str) -> None:
     with pytest.raises(ValueError, match=f"^{kernel}: .+"):
-        native.run(kernel, Nothing(), torch.device("cpu"), workspace=native.KERNELS[kernel])
+        native.run(kernel, Nothing(), torch.device("cpu"))
 
 
 def test_many_python_threads_may_call_at_once() -> None:

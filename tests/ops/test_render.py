@@ -9,7 +9,7 @@ from torch import Tensor
 
 from stylecine.ops import native
 from stylecine.ops.pyramid import split
-from stylecine.ops.recolour import Arguments, Recolouring, recolour_
+from stylecine.ops.recolour import Recolouring, arguments, recolour_
 from stylecine.ops.render import _Args, _Level, composite, moving_region, on_level, reference, render
 from stylecine.ops.spline import coefficients
 from tests.ops.kernels import SETS, agreement, apart
@@ -300,18 +300,18 @@ def test_the_c_interface_refuses_a_grid_that_32_bits_cannot_count():
     args = _Args(place, place, 4, 4, 0, 4, 1 << 16, 1 << 15, place, 1, 2, place, place, number, 1, place, place, 1,
                  place, place, place, place, 0, None, None, None, None, None, None, None, None, place)  # fmt: skip
     with pytest.raises(ValueError, match=r"gh\*gw is below 2\^31"):
-        native.run("render", args, torch.device("cpu"), workspace=True)
+        native.run("render", args, torch.device("cpu"))
 
 
 def test_the_c_interface_refuses_a_recolouring_of_other_frames():
     level = _Level(torch.zeros(8, 8, 4).data_ptr(), 4, 4, native.DTYPES[torch.float32], 1)
     place, frames = (torch.full((64,), 0.5) for _ in range(2))
-    other = Arguments(torch.zeros(1, 4, 4, 3, dtype=torch.uint8), Recolouring(torch.zeros(2, 1, 1, 4, 4), [1.0]))
+    other = arguments(torch.zeros(1, 4, 4, 3, dtype=torch.uint8), Recolouring(torch.zeros(2, 1, 1, 4, 4), [1.0]))
     args = _Args(*[place.data_ptr()] * 2, 4, 4, 0, 4, 1, 1, ctypes.addressof(level), 1, 2, *[place.data_ptr()] * 2,
                  1.0, 1, *[place.data_ptr()] * 2, 1, *[place.data_ptr()] * 4, 0, *[None] * 7,
-                 ctypes.addressof(other.args), frames.data_ptr())  # fmt: skip
+                 ctypes.addressof(other), frames.data_ptr())  # fmt: skip
     with pytest.raises(ValueError, match="recolouring changes the frames in out"):
-        native.run("render", args, torch.device("cpu"), workspace=True)
+        native.run("render", args, torch.device("cpu"))
 
 
 def test_a_swell_has_two_parts_for_each_of_at_most_four_clocks():
