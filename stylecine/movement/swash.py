@@ -37,8 +37,7 @@ class Swash:
 
     def slow(self, flow: Tensor) -> Tensor:
         """A flow [2,h,w] of any grid that keeps only the drift there is beside what sways."""
-        same = flow.shape[1:] == self.drift.shape
-        return flow * (self.drift if same else resize(self.drift[None], flow.shape[1:])[0])
+        return flow * resize(self.drift[None], flow.shape[1:])[0]
 
     @property
     def swell(self) -> Swell:

@@ -48,19 +48,13 @@ def predict_swell(scenery: Scenery, flow: Tensor, wind: Wind | None = None) -> l
     In a wind it runs downwind, as high as that is strong; otherwise towards the viewer. Waves get shorter and lower
     towards the far end of the water, as perspective has it, and vanish at shores.
     """
-    drift = _on_grid(flow, scenery.grid).cpu().numpy()
+    (h, w), (rows, columns) = scenery.grid, flow.shape[1:]
+    ratio = np.array([w / columns, h / rows], np.float32)
+    drift = resize(flow, scenery.grid).cpu().numpy() * ratio[:, None, None]
     mirrors = scenery.streams.open & (scenery.still.mirror > 0.5)
     waters = (scenery.streams.open & ~mirrors, SECONDS), (mirrors, RIPPLE_SECONDS)
     made = ((_waves(scenery, water, drift, wind), seconds) for water, seconds in waters if water.any())
     return [Swell(torch.from_numpy(parts).to(flow.device), seconds) for parts, seconds in made]
-
-
-def _on_grid(flow: Tensor, grid: tuple[int, int]) -> Tensor:
-    """A flow [2,h,w], of a file perhaps, in pixels of the grid."""
-    if flow.shape[1:] == grid:
-        return flow
-    ratio = flow.new_tensor([grid[1] / flow.shape[2], grid[0] / flow.shape[1]])
-    return resize(flow, grid) * ratio[:, None, None]
 
 
 def _waves(scenery: Scenery, water: np.ndarray, drift: np.ndarray, wind: Wind | None) -> np.ndarray:
@@ -72,7 +66,9 @@ def _waves(scenery: Scenery, water: np.ndarray, drift: np.ndarray, wind: Wind | 
     near = least + (1 - least) * nearness_within(water, tail=1, least_span=0.25)
     shore = (SHORE + (MIRROR_SHORE - SHORE) * mirrors) * short
     x, y = (np.arange(w) + 0.5) / short, np.cumsum(2 * math.pi / (WAVELENGTH * near) / short)
-    height = AMPLITUDE * (1 + (RIPPLING - 1) * mirror) * short * near[:, None] * _shore_fade(water, shore)
+    distance = ndimage.distance_transform_edt(water) if not water.all() else np.full(water.shape, shore)
+    fade = ndimage.gaussian_filter(smoothstep(0, shore, distance), 0.2 * shore, mode="nearest") * water
+    height = AMPLITUDE * (1 + (RIPPLING - 1) * mirror) * short * near[:, None] * fade
     full_drift = FULL_DRIFT * (1 - (1 - STILL_DRIFT) * mirror) * short / 120
     height = height * np.clip(np.hypot(*drift) / full_drift, 0, 1)
     downwind = 0.0
@@ -87,10 +83,3 @@ def _waves(scenery: Scenery, water: np.ndarray, drift: np.ndarray, wind: Wind | 
         parts[0] += share * height * np.stack((0.5 * sine * math.sin(direction), cosine))
         parts[1] += share * height * np.stack((-0.5 * cosine * math.sin(direction), sine))
     return parts.astype(np.float32)
-
-
-def _shore_fade(water: np.ndarray, reach: float) -> np.ndarray:
-    """0 off the water, 1 from `reach` pixels inside it; the photo's own border is no shore."""
-    distance = ndimage.distance_transform_edt(water) if not water.all() else np.full(water.shape, reach)
-    fade = smoothstep(0, reach, distance)
-    return ndimage.gaussian_filter(fade, 0.2 * reach, mode="nearest") * water

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -139,8 +140,8 @@ def _check(status: int, message: str) -> None:
 
 
 class Arguments(ctypes.Structure):
-    """What a kernel takes. Pointers may be given as tensors, which are made dense, as numbers, which become floats on
-    the CPU, or as other structures; all of these are kept as long as this."""
+    """What a kernel takes. Pointers may be given as tensors, which are made dense, as numbers, which become an array of
+    floats, or as other structures; all of these are kept as long as this."""
 
     def __init__(self, *values: Any, **named: Any) -> None:
         self.kept = [_dense(value) for value in values]
@@ -149,13 +150,15 @@ class Arguments(ctypes.Structure):
 
 def _dense(value: Any) -> Any:
     if isinstance(value, Sequence):
-        return torch.tensor(value, dtype=torch.float32)
+        return np.array(value, np.float32)
     return value.contiguous() if isinstance(value, Tensor) else value
 
 
 def _address(value: Any) -> Any:
     if isinstance(value, (ctypes.Structure, ctypes.Array)):
         return ctypes.addressof(value)
+    if isinstance(value, np.ndarray):
+        return value.ctypes.data
     return value.data_ptr() if isinstance(value, Tensor) else value
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -75,7 +76,7 @@ _Args = native.structure(
 def arguments(frames: Tensor, precipitation: Precipitation) -> native.Arguments:
     """For the kernel, which changes the frames in place."""
     streaks, streak_colours, veil, veil_colours, distance = precipitation
-    first = torch.tensor([0, *(len(each) for each in streaks)]).cumsum(0)
+    first = np.cumsum([0, *(len(each) for each in streaks)], dtype=np.int64)
     air = torch.cat([*streaks]), first, veil, *veil.shape[1:], distance
     return _Args(frames, *frames.shape[:3], *air, streak_colours, veil_colours, frames)
 
