@@ -18,8 +18,7 @@ from stylecine.engine.plants import SwayingPlants
 from stylecine.errors import NothingMoves
 from stylecine.movement.displacement import Canvas
 from stylecine.movement.motion import predict_motion
-from stylecine.movement.swash import predict_swash
-from stylecine.movement.swell import predict_swell
+from stylecine.movement.waves import predict_swash, predict_swell
 from stylecine.options import Wind, check_wind
 from stylecine.perception.scenery import Scenery, coarsened
 from stylecine.picture.overlay import Overlay

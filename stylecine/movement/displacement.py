@@ -13,7 +13,7 @@ from scipy import ndimage
 from scipy.special import ndtr
 from torch import Tensor
 
-from stylecine.movement.swell import Swell
+from stylecine.movement.waves import Swell
 from stylecine.ops import integrate as ops
 from stylecine.ops.displacement import Displacement
 from stylecine.ops.image import meeting, wrapped
@@ -55,7 +55,7 @@ def integrate(
 
     flow: [2,h,w] over the photo, in pixels of its own grid per 1/30 s, of any grid size; replicated past the border.
     moving: [H,W] in [0,1], what moves of the photo. sky: bool [H,W], what of that is sky. standing: [h,w] in [0,1] on
-    the flow's grid; see movement.standing. swells: on that grid, each in whole cycles of about its seconds over
+    the flow's grid; see movement.waves. swells: on that grid, each in whole cycles of about its seconds over
     `speed`, which the flow has already; loops of less than a second have none. wraps: whether the photo's left and
     right edges meet.
     The grid of the result has a short side of at most 256.

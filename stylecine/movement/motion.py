@@ -29,8 +29,7 @@ from stylecine.movement.speed import (
     steadiness,
     water_travel,
 )
-from stylecine.ops.means import mean_within
-from stylecine.ops.perspective import nearness, nearness_within
+from stylecine.ops.maps import mean_within, nearness, nearness_within
 from stylecine.ops.regions import connected
 from stylecine.ops.smoothstep import smoothstep
 from stylecine.options import FALLS, SKY, SMOKE, WATER, Wind

@@ -23,9 +23,8 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-from stylecine.ops.geodesic import geodesic_distance
 from stylecine.ops.image import LUMA, cell_means
-from stylecine.ops.perspective import nearness
+from stylecine.ops.maps import geodesic_distance, nearness
 from stylecine.ops.smoothstep import smoothstep
 from stylecine.options import Wind
 

@@ -27,8 +27,8 @@ class Moment:
 
 @dataclass(frozen=True, eq=False)
 class Displacement:
-    """Displacements over a canvas at any real time of a loop: D+, how far matter that starts at x gets, and D-: x + D-(x)
-    is where matter now at x was.
+    """Displacements over a canvas at any real time of a loop. D+ is how far matter that starts at x gets; x + D-(x) is
+    where matter now at x was.
 
     The canvas is the photo with `margin` pixels around it; its grid has one point in the middle of every cell*cell
     canvas pixels. A place with k sub-cycles goes through ages 0 .. period/k, k times a loop.
@@ -43,7 +43,7 @@ class Displacement:
     margin: int  # pixels
     stagger: Tensor | None = None  # [h,w] in [-1,1]: how many sub-cycles a place is ahead of the others
     stride: int = 4  # frames between two knots
-    standing: Tensor | None = None  # [h,w] in [0,1]: where coarse levels stay while fine ones run: movement.standing
+    standing: Tensor | None = None  # [h,w] in [0,1]: where coarse levels stay while fine ones run: movement.waves
     swell: Tensor | None = None  # [2K,2,h,w]: cosine and sine part of each of K clocks, (x, y), canvas pixels
     swell_cycles: tuple[int, ...] = ()  # of these clocks, in a period
     min_ramp: float = 0.0  # frames, see `ramps`

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stylecine.ops import native
-from stylecine.ops.dither import dither
+from stylecine.ops.image import dither
 
 TILE = 32  # pixels; as in stylecine.h
 GAMMA = 2.2

@@ -15,8 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stylecine.ops import native
-from stylecine.ops.dither import dither
-from stylecine.ops.image import LUMA
+from stylecine.ops.image import LUMA, dither
 
 MAX_AMOUNT = 16.0
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from stylecine.ops import mixing, native, recolour
 from stylecine.ops.displacement import hermite, staggered, swap
-from stylecine.ops.dither import dither
+from stylecine.ops.image import dither
 from stylecine.ops.pyramid import merge
 from stylecine.ops.recolour import Recolouring
 from stylecine.ops.spline import sample

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stylecine.ops import native
-from stylecine.ops.dither import dither
+from stylecine.ops.image import dither
 
 _Streak = native.structure("float x, y, dx, dy, inverse, radius, shrink, opacity")
 STREAK = len(_Streak._fields_)  # numbers of one

@@ -18,7 +18,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from stylecine.errors import NothingMoves
-from stylecine.movement.standing import standing_share
+from stylecine.movement.waves import standing_share
 from stylecine.networks.modulated import REACH
 from stylecine.ops.compare import compare
 from stylecine.ops.displacement import Displacement, Moment, PhaseMap, swap

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from stylecine.movement.displacement import Canvas, count_sub_cycles, integrate, margin_for
-from stylecine.movement.swell import Swell
+from stylecine.movement.waves import Swell
 from stylecine.ops.displacement import Displacement, hermite
 from stylecine.ops.integrate import look_up
 
