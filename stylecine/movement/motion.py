@@ -53,7 +53,7 @@ MAX_VALUES = 1 << 26  # of a user's field
 @torch.inference_mode()
 def predict_motion(scenery: Scenery, pace: str = "natural", wind: Wind | None = None) -> Tensor:
     """How everything flows: [2,h,w], pixels of the scenery's grid per 1/30 s, x right, y down; around what moves it
-    fades to 0, so that it can be interpolated at edges.
+    goes on as at the nearest place and fades to 0, so that it can be interpolated at edges.
 
     The scenery's arrows are met exactly where they start, and rotate and scale the motion of their region: the whole
     sky, or a connected stretch of water, of falls or of smoke. pace: a key of TRAVEL; streams without an arrow that
@@ -61,7 +61,11 @@ def predict_motion(scenery: Scenery, pace: str = "natural", wind: Wind | None = 
     sideways, as fast as it blows; falls and rivers keep their way.
     """
     flow = _apply_arrows(_model_flow(scenery, pace, wind), scenery)
-    return torch.from_numpy(_extrapolate(flow, scenery).astype(np.float32)).to(scenery.layers.device)
+    moves = scenery.owner >= 0
+    if moves.any() and not moves.all():
+        distance, (rows, columns) = ndimage.distance_transform_edt(~moves, return_indices=True)
+        flow = flow[:, rows, columns] * np.clip(1 - (distance - 2) / (0.04 * scenery.short), 0, 1)
+    return torch.from_numpy(flow.astype(np.float32)).to(scenery.layers.device)
 
 
 def read_motion(motion: Any) -> Tensor:
@@ -295,16 +299,6 @@ def _shepard_weights(arrows: Sequence[PlacedArrow], shape: tuple[int, ...], powe
 def _squared_distance(arrow: PlacedArrow, shape: tuple[int, ...]) -> np.ndarray:
     y, x = np.ogrid[0 : shape[0], 0 : shape[1]]
     return (y - arrow.row) ** 2.0 + (x - arrow.column) ** 2.0
-
-
-def _extrapolate(flow: np.ndarray, scenery: Scenery) -> np.ndarray:
-    """The flow, extended past each region by that of the nearest place and fading, for interpolation at edges."""
-    moves = scenery.owner >= 0
-    if not moves.any() or moves.all():
-        return flow
-    distance, (rows, columns) = ndimage.distance_transform_edt(~moves, return_indices=True)
-    fade = np.clip(1 - (distance - 2) / (0.04 * scenery.short), 0, 1)
-    return flow[:, rows, columns] * fade
 
 
 def _array(motion: Any) -> np.ndarray:

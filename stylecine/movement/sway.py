@@ -195,9 +195,9 @@ class _Harmonic:
 
     def halved(self) -> _Harmonic:
         """On a grid of half the resolution."""
-        fields = map(_halved, (self.whole, self.along, self.across, self.lean))
+        whole, along, across, lean = map(_halved, (self.whole, self.along, self.across, self.lean))
         waves = tuple((direction, _halved(patches)) for direction, patches in self.waves)
-        return _Harmonic(self.frequency, *fields, waves)
+        return _Harmonic(self.frequency, whole, along, across, lean, waves)
 
 
 def _halved(field: np.ndarray) -> np.ndarray:

@@ -41,8 +41,8 @@ def compare(spline: Tensor, sources: Tensor, weight: Tensor, *, ratio: int, per_
     if not native.available(spline.device):
         return reference(spline, sources, weight, ratio=ratio, per_pixel=per_pixel, side=side)
     products = weight.new_empty((3, *(-(-n // side) for n in weight.shape)))
-    kind, grid = native.DTYPES[spline.dtype], sources.shape[1:]
-    args = _Args(spline, *weight.shape, kind, ratio, sources, *grid, per_pixel, side, weight, products)
+    kind = native.DTYPES[spline.dtype]
+    args = _Args(spline, *weight.shape, kind, ratio, sources, *sources.shape[1:], per_pixel, side, weight, products)
     native.run("compare", args, spline.device)
     return products
 

@@ -192,9 +192,6 @@ def check_frames(kernel: str, frames: Tensor) -> None:
         raise ValueError(f"{kernel}: frames that are changed in place have to be contiguous.")
 
 
-# --- the threads -------------------------------------------------------------------------------------------------
-
-
 @dataclass
 class _Pool:
     """A stylecine_cpu and its workspace, which is kept: new memory would cost page faults in every frame."""
@@ -237,9 +234,6 @@ def _forget_pools() -> None:
     _pools_lock = threading.Lock()
 
 
-# --- the libraries -----------------------------------------------------------------------------------------------
-
-
 def folder() -> Path:
     """Where the libraries are loaded from."""
     return Path(os.environ.get("STYLECINE_LIB") or Path(__file__).parent.parent / "lib")
@@ -261,7 +255,9 @@ def _load(kind: str) -> ctypes.CDLL | str:
         return f"there are no native kernels for {kind}"
     path = folder() / LIBRARIES[kind]
     if not path.exists():
-        return _not_built(kind)
+        record = built().get(kind, {})
+        why, remedy = record.get("why", f"{folder()} has no {LIBRARIES[kind]}"), record.get("remedy")
+        return f"{why}; {f'{remedy}, then ' if remedy else ''}{rebuild()}"
     try:
         library = ctypes.CDLL(str(path))
         abi = library.stylecine_abi()
@@ -323,9 +319,3 @@ def built() -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return record
-
-
-def _not_built(kind: str) -> str:
-    record = built().get(kind, {})
-    why, remedy = record.get("why", f"{folder()} has no {LIBRARIES[kind]}"), record.get("remedy")
-    return f"{why}; {f'{remedy}, then ' if remedy else ''}{rebuild()}"

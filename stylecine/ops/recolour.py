@@ -96,20 +96,18 @@ def arguments(frames: Tensor, recolouring: Recolouring) -> native.Arguments:
 
 def reference(frames: Tensor, recolouring: Recolouring) -> Tensor:
     """recolour_() of copies, in plain PyTorch."""
-    grid, amounts, *where = recolouring
-    return torch.stack([_reference(frame, grid, k, *where) for frame, k in zip(frames, amounts, strict=True)])
-
-
-def _reference(frame: Tensor, grid: Tensor, amount: float, moving: Tensor | None, still: Tensor | None) -> Tensor:
-    colours = frame.float() / 255
-    transforms = slice_grid(grid, colours)
-    ones = torch.ones_like(colours[..., :1])
-    added = (transforms * torch.cat((colours, ones), -1)[..., None]).sum(-2)[..., :3]
-    whole = (colours + added).nan_to_num(0.0, 1.0, 0.0).clamp(0, 1)
-    if moving is not None:
-        whole = torch.where(moving[..., None] > 0, whole, colours if still is None else still.float() / 255)
-    changed = ((colours + amount * (whole - colours)) * 255).clamp(0, 255)
-    return (changed + dither(frame.shape[0], frame.shape[1], frame.device)[..., None]).to(torch.uint8)
+    grid, amounts, moving, still = recolouring
+    noise, made = dither(frames.shape[1], frames.shape[2], frames.device)[..., None], []
+    for frame, amount in zip(frames, amounts, strict=True):
+        colours = frame.float() / 255
+        affine = torch.cat((colours, torch.ones_like(colours[..., :1])), -1)[..., None]
+        added = (slice_grid(grid, colours) * affine).sum(-2)[..., :3]
+        whole = (colours + added).nan_to_num(0.0, 1.0, 0.0).clamp(0, 1)
+        if moving is not None:
+            whole = torch.where(moving[..., None] > 0, whole, colours if still is None else still.float() / 255)
+        changed = ((colours + amount * (whole - colours)) * 255).clamp(0, 255)
+        made.append((changed + noise).to(torch.uint8))
+    return torch.stack(made)
 
 
 def slice_grid(grid: Tensor, colours: Tensor) -> Tensor:

@@ -83,26 +83,16 @@ def arguments(frames: Tensor, precipitation: Precipitation) -> native.Arguments:
 
 def reference(frames: Tensor, precipitation: Precipitation) -> Tensor:
     """weather_() of copies, in plain PyTorch."""
-    streaks, streak_colours, veil, veil_colours, distance = precipitation
-    in_the_air = zip(frames, streaks, streak_colours, veil, veil_colours, strict=True)
-    return torch.stack([_reference(*of_frame, distance) for of_frame in in_the_air])
-
-
-def _reference(
-    frame: Tensor,
-    streaks: Tensor,
-    streak_colour: tuple[float, float, float],
-    veil: Tensor,
-    veil_colour: tuple[float, float, float],
-    distance: Tensor,
-) -> Tensor:
-    height, width = distance.shape
-    opacity = F.interpolate(veil[None, None], (height, width), mode="bilinear")[0, 0].clamp(0, 1)
-    fog = (opacity * distance / 255)[..., None]
-    through = transparency(streaks, height, width)[..., None]
-    behind = torch.lerp(frame.float(), frame.new_tensor(veil_colour, dtype=torch.float32), fog)
-    drawn = torch.lerp(frame.new_tensor(streak_colour, dtype=torch.float32), behind, through)
-    return (drawn + dither(height, width, frame.device)[..., None]).floor().clamp(0, 255).to(torch.uint8)
+    height, width = precipitation.distance.shape
+    noise, made = dither(height, width, frames.device)[..., None], []
+    for frame, streaks, streak_colour, veil, veil_colour in zip(frames, *precipitation[:4], strict=True):
+        opacity = F.interpolate(veil[None, None], (height, width), mode="bilinear")[0, 0].clamp(0, 1)
+        fog = (opacity * precipitation.distance / 255)[..., None]
+        through = transparency(streaks, height, width)[..., None]
+        behind = torch.lerp(frame.float(), frame.new_tensor(veil_colour, dtype=torch.float32), fog)
+        drawn = torch.lerp(frame.new_tensor(streak_colour, dtype=torch.float32), behind, through)
+        made.append((drawn + noise).floor().clamp(0, 255).to(torch.uint8))
+    return torch.stack(made)
 
 
 def transparency(streaks: Tensor, height: int, width: int) -> Tensor:
