@@ -211,8 +211,8 @@ class Arguments:
         phases = [[self.draw(st.floats(least, most)) for _ in range(kinds)] for _ in range(frames)]
         moments = [Moment(*map(tuple, each)) for each in zip(phases, shifts, swell_weights, strict=True)]
         counts = tuple(range(1, kinds + 1))
-        fields = {"stagger": stagger, "standing": standing, "swell": swell}
-        displacement = Displacement(positions, rates, sub_cycle, counts, 4 * (knots - 1), cell, margin, **fields)
+        knotted_by = positions, rates, sub_cycle, counts, 4 * (knots - 1), cell, margin
+        displacement = Displacement(*knotted_by, stagger=stagger, standing=standing, swell=swell)
 
         recolouring = self.recolouring(h, w, frames) if self.chance(30) else None
 
