@@ -36,6 +36,7 @@ from torch import Tensor
 from benchmarks.machine import machine
 from benchmarks.tables import RESULTS, write
 from stylecine.ops import compare, drape, integrate, native, recolour, render, splat, warp_features, weather
+from stylecine.ops.displacement import Displacement, Moment
 from stylecine.ops.recolour import Recolouring, recolour_
 
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
@@ -179,8 +180,8 @@ class Arguments:
             spline = self.normal(2 * -(-height // 2**i), 2 * -(-width // 2**i), 4) * 0.3
             spline[..., 3] = 0
             levels.append(self.layout(self.damaged(spline).to(dtype)))
-        fields = self.scaled(self.smooth(2, knots, 2, 2, *grid)) / cell
-        positions, rates = (self.damaged(x) for x in fields)
+        knotted = self.scaled(self.smooth(2, knots, 2, 2, *grid)) / cell
+        positions, rates = (self.damaged(x) for x in knotted)
         if self.kind == "non-finite":  # all of one axis, or the result would depend on interpolation
             positions[:, self.integer(0, 1), self.integer(0, 1)] = math.nan
         angle = self.uniform(count, 3, *grid) * self.choice(0.0, 0.02, 3.1)
@@ -206,18 +207,17 @@ class Arguments:
         generated = self.damaged(self.uniform(frames, 3, height, width) - 0.5) if self.chance(20) else None
         angle, moving = self.damaged(angle), self.damaged(moving, defined=True)
         angle, photo, moving, sub_cycle = (self.layout(x) for x in (angle, photo, moving, sub_cycle))
-        lengths = [4.0 * (knots - 1) / (k + 1) for k in range(kinds)]
         least, most = (0.05, 0.95) if self.kind == "non-finite" else (0, 0.999)  # both copies have a weight, as above
         phases = [[self.draw(st.floats(least, most)) for _ in range(kinds)] for _ in range(frames)]
+        moments = [Moment(*map(tuple, each)) for each in zip(phases, shifts, swell_weights, strict=True)]
+        counts = tuple(range(1, kinds + 1))
+        knotted_by = positions, rates, sub_cycle, counts, 4 * (knots - 1), cell, margin
+        displacement = Displacement(*knotted_by, stagger=stagger, standing=standing, swell=swell)
 
         recolouring = self.recolouring(h, w, frames) if self.chance(30) else None
 
-        arrays = photo, moving, levels, positions, rates, sub_cycle, angle, contrast_gain, crossfade
-        options: dict[str, Any] = {
-            **{"stride": 4.0, "lengths": lengths, "phases": phases, "cell": cell, "margin": margin},
-            **{"stagger": stagger, "shifts": shifts, "swell": swell, "swell_weights": swell_weights},
-            **{"generated": generated, "standing": standing, "standing_shares": shares, "light": light},
-        }
+        arrays = photo, moving, levels, displacement, moments, angle, contrast_gain, crossfade
+        options: dict[str, Any] = {"generated": generated, "standing_shares": shares, "light": light}
 
         def call() -> Sequence[Tensor]:
             plain = render.render(*arrays, **options)
@@ -234,7 +234,7 @@ class Arguments:
 
         shape = f"{frames} frames, {count} levels of {dtype}, {(h, w)}, margin {margin}, cell {cell}, {kinds} kinds"
         # so far away, rounding moves what is read by hundredths of a pixel
-        return Case(shape, call, reference, tolerance=1 if float(fields.abs().max()) * cell < FAR else 8)
+        return Case(shape, call, reference, tolerance=1 if float(knotted.abs().max()) * cell < FAR else 8)
 
     def compare(self) -> Case:
         h, w = self.size()

@@ -23,6 +23,7 @@ from unittest import mock
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils._pytree import register_dataclass, tree_leaves
 
 from benchmarks.machine import machine
 from benchmarks.moving import FRAMES, PHOTO, loop_of, setting
@@ -31,8 +32,10 @@ from benchmarks.timing import copy_bandwidth, median_seconds, rotating, threads,
 from stylecine import Animator
 from stylecine.engine.cinemagraph import BATCH
 from stylecine.ops import compare, drape, integrate, native, recolour, render, splat, warp_features, weather
+from stylecine.ops.displacement import Displacement
 
 logging.getLogger("torch._dynamo").setLevel(logging.ERROR)  # it logs what it could not compile
+register_dataclass(Displacement)  # whose tensors are arguments of render, too
 
 KERNELS: dict[str, Callable[..., Any]] = {
     "compare": compare.compare,
@@ -190,19 +193,16 @@ def traffic(name: str, call: Call, result: Any) -> int:
     needed = sum(x.numel() * x.element_size() for x in (*tensors(call), *tensors(result)))
     if name == "render":
         rendering = render.Rendering(*call[0], **call[1])
-        held = rendering.positions.nbytes + rendering.rates.nbytes
-        read = 2 * len(rendering.phases) * len(rendering.lengths) / len(rendering.positions)
+        moved, frames = rendering.displacement, len(rendering.moments)
+        held = moved.positions.nbytes + moved.rates.nbytes
+        read = 2 * frames * len(moved.lengths) / len(moved.positions)
         needed -= int(held * max(0, 1 - read))
     return needed
 
 
-def tensors(values: Any) -> Iterator[Tensor]:
-    """All tensors among arguments or results, including those in lists."""
-    if isinstance(values, Tensor):
-        yield values
-    elif isinstance(values, Mapping | Sequence) and not isinstance(values, str):
-        for value in values.values() if isinstance(values, Mapping) else values:
-            yield from tensors(value)
+def tensors(values: Any) -> list[Tensor]:
+    """All tensors among arguments or results, including those in lists and in a displacement."""
+    return [x for x in tree_leaves(values) if isinstance(x, Tensor)]
 
 
 def shape(name: str, call: Call) -> str:

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from scipy import ndimage
 
 from stylecine.movement.displacement import integrate
-from stylecine.movement.swell import Swell
+from stylecine.movement.waves import Swell
 from stylecine.ops.image import to_tensor
 from stylecine.options import Wind
 from stylecine.output.web_pack import pack

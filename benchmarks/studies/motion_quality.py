@@ -30,8 +30,9 @@ from benchmarks.machine import machine
 from benchmarks.photos import Photo, find_photos, read_label
 from benchmarks.tables import command_line, save, table
 from stylecine.engine.model_networks import Networks
-from stylecine.movement.displacement import integrate, margin_for, to_canvas
+from stylecine.movement.displacement import Canvas, integrate, margin_for
 from stylecine.movement.motion import predict_motion
+from stylecine.ops.displacement import hermite
 from stylecine.ops.image import to_tensor
 from stylecine.options import CLASSES, FALLS, SKY, WATER
 from stylecine.perception.edges import erode
@@ -253,15 +254,15 @@ def shape_of(image: Tensor, layers: Tensor, flow: Tensor) -> dict[str, float]:
 def unfolded(flow: Tensor, moving: Tensor) -> dict[str, float]:
     margin = margin_for(flow, moving, PERIOD, FPS)
     displacement = integrate(flow, moving, period=PERIOD, fps=FPS, margin=margin)
-    grid = (displacement.sub_cycles.shape[0], displacement.sub_cycles.shape[1])
+    grid = (displacement.sub_cycle.shape[0], displacement.sub_cycle.shape[1])
     size = (moving.shape[0], moving.shape[1])
-    here = to_canvas(moving[None], grid, displacement.cell, size, margin)[0] > 0.5
+    here = Canvas(size, grid, displacement.cell, margin).sampled(moving[None])[0] > 0.5
     shares = {}
     for name, phase in (("half", 0.5), ("whole", 1.0)):
         positive = torch.zeros_like(here)
-        for count, length in zip(displacement.counts, displacement.lengths, strict=True):
-            jacobian = _jacobian(displacement.forward(length * phase) / displacement.cell)
-            positive |= (jacobian > 0) & (displacement.sub_cycles == count)
+        for kind, length in enumerate(displacement.lengths):
+            forward = displacement.positions[:, 0], displacement.rates[:, 0], displacement.stride
+            positive |= (_jacobian(hermite(*forward, length * phase)) > 0) & (displacement.sub_cycle == kind)
         shares[f"unfolded_{name}"] = float(positive[here].float().mean())
     return shares
 

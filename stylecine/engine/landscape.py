@@ -13,10 +13,8 @@ from stylecine.errors import NothingMoves, TooLarge
 from stylecine.machine.progress import Stages
 from stylecine.machine.threads import another_thread
 from stylecine.movement.displacement import Displacement, integrate, margin_for
-from stylecine.movement.standing import predict_standing
-from stylecine.movement.swash import Swash, predict_swash
 from stylecine.movement.sway import Sway
-from stylecine.movement.swell import predict_swell
+from stylecine.movement.waves import Swash, predict_standing, predict_swash, predict_swell
 from stylecine.ops.image import fast_dtype, still_across, to_tensor, to_uint8
 from stylecine.options import SKY, RenderOptions
 from stylecine.perception.scenery import Scenery, moving_in

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,10 +16,9 @@ from stylecine.engine.cinemagraph import Cinemagraph
 from stylecine.engine.model_networks import Networks
 from stylecine.engine.plants import SwayingPlants
 from stylecine.errors import NothingMoves
-from stylecine.movement.displacement import swell_on, velocity_on
+from stylecine.movement.displacement import Canvas
 from stylecine.movement.motion import predict_motion
-from stylecine.movement.swash import predict_swash
-from stylecine.movement.swell import predict_swell
+from stylecine.movement.waves import predict_swash, predict_swell
 from stylecine.options import Wind, check_wind
 from stylecine.perception.scenery import Scenery, coarsened
 from stylecine.picture.overlay import Overlay
@@ -79,11 +77,10 @@ class WindDial:
         swells = [] if displacement.swell is None else predict_swell(self._scenery, flow, wind)
         if swash is not None and displacement.swell is not None:
             swells.append(swash.swell)
-        grid = displacement.sub_cycle.shape
-        place: Any = {"cell": displacement.cell, "margin": displacement.margin, "wraps": displacement.wraps}
-        velocity = velocity_on(grid, flow * speed, size, **place, fps=loop.fps)
+        rows, columns = displacement.sub_cycle.shape
+        canvas = Canvas(size, (rows, columns), displacement.cell, displacement.margin, displacement.wraps)
         seconds = displacement.period / loop.fps * speed
-        return velocity, swell_on(grid, swells, displacement.swell_cycles, seconds, size, **place)
+        return canvas.velocity(flow * speed, loop.fps), canvas.swell(swells, displacement.swell_cycles, seconds)
 
     @cached_property
     def _scenery(self) -> Scenery | None:

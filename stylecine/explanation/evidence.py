@@ -16,7 +16,7 @@ from stylecine.engine.scene import Scene
 from stylecine.errors import NothingMoves
 from stylecine.machine.progress import Progress, Stages
 from stylecine.ops.image import resize
-from stylecine.ops.means import local_deviation
+from stylecine.ops.maps import local_deviation
 from stylecine.ops.regions import Region, connected_regions
 from stylecine.options import CLASSES, CLOTH, SKY, RenderOptions
 from stylecine.perception.doubt import Doubt, doubtful_regions, torn_regions

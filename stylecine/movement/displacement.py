@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from scipy import ndimage
 from scipy.special import ndtr
 from torch import Tensor
 
-from stylecine.movement.swell import Swell
+from stylecine.movement.waves import Swell
 from stylecine.ops import integrate as ops
 from stylecine.ops.displacement import Displacement
 from stylecine.ops.image import meeting, wrapped
@@ -54,7 +55,7 @@ def integrate(
 
     flow: [2,h,w] over the photo, in pixels of its own grid per 1/30 s, of any grid size; replicated past the border.
     moving: [H,W] in [0,1], what moves of the photo. sky: bool [H,W], what of that is sky. standing: [h,w] in [0,1] on
-    the flow's grid; see movement.standing. swells: on that grid, each in whole cycles of about its seconds over
+    the flow's grid; see movement.waves. swells: on that grid, each in whole cycles of about its seconds over
     `speed`, which the flow has already; loops of less than a second have none. wraps: whether the photo's left and
     right edges meet.
     The grid of the result has a short side of at most 256.
@@ -62,16 +63,13 @@ def integrate(
     size = moving.shape[0], moving.shape[1]
     cell = int(2 ** max(0, math.ceil(math.log2(min(size) / GRID))))
     grid = math.ceil((size[0] + 2 * margin) / cell), math.ceil((size[1] + 2 * margin) / cell)
-    velocity = velocity_on(grid, flow, size, cell=cell, margin=margin, fps=fps, wraps=wraps)
-    sub_cycles = count_sub_cycles(flow, moving, period, fps, sky, wraps)
-    counts = tuple(int(k) for k in sub_cycles.unique())
-    sub_cycles = to_canvas(sub_cycles[None].float(), grid, cell, size, margin, "nearest", wraps)[0].round().long()
+    canvas = Canvas(size, grid, cell, margin, wraps)
+    velocity = canvas.velocity(flow, fps)
+    counts, sub_cycle = count_sub_cycles(flow, moving, period, fps, sky, wraps).unique(return_inverse=True)
+    sub_cycle = canvas.sampled(sub_cycle[None].float(), "nearest")[0].to(torch.uint8)
     stride = choose_stride(velocity)
-    knots = max(2, math.ceil(period / counts[0] / stride) + 1)
+    knots = max(2, math.ceil(period / int(counts[0]) / stride) + 1)
     positions, rates = ops.integrate(torch.stack((velocity, -velocity)), knots, stride, stride // STEP_FRAMES)
-    stagger = make_stagger(sub_cycles, min(size) / cell, round(size[1] / cell) if wraps else None)
-    if standing is not None:
-        standing = to_canvas(standing[None], grid, cell, size, margin, wraps=wraps)[0]
     if period / fps * max(speed, 1) < MIN_SWELL_LOOP:
         swells = ()
     seconds, most = period / fps * speed, period // MIN_CYCLE_FRAMES
@@ -79,51 +77,57 @@ def integrate(
     return Displacement(
         positions,
         rates,
-        sub_cycles,
-        counts,
+        sub_cycle,
+        tuple(counts.tolist()),
         period,
         cell,
         margin,
-        stagger,
+        make_stagger(counts[sub_cycle.long()] > 1, min(size) / cell, round(size[1] / cell) if wraps else None),
         stride,
-        standing,
-        swell=swell_on(grid, swells, clocks, seconds, size, cell=cell, margin=margin, wraps=wraps),
+        None if standing is None else canvas.sampled(standing[None])[0],
+        swell=canvas.swell(swells, clocks, seconds),
         swell_cycles=clocks,
         min_ramp=MIN_RAMP * fps,
         wraps=wraps,
     )
 
 
-def velocity_on(
-    grid: tuple[int, int], flow: Tensor, size: tuple[int, int], *, cell: int, margin: int, fps: float, wraps: bool
-) -> Tensor:
-    """A flow over a photo of `size` on the canvas's grid: [2,gh,gw], points of it per frame."""
-    return to_canvas(in_photo_pixels(flow, size), grid, cell, size, margin, wraps=wraps) * (30 / fps / cell)
+class Canvas(NamedTuple):
+    """The grid of a displacement over a photo of `size` (H, W): see `Displacement`."""
 
+    size: tuple[int, int]
+    grid: tuple[int, int]
+    cell: int
+    margin: int
+    wraps: bool = False
 
-def swell_on(
-    grid: tuple[int, int],
-    swells: Sequence[Swell],
-    clocks: Sequence[int],
-    seconds: float,
-    size: tuple[int, int],
-    *,
-    cell: int,
-    margin: int,
-    wraps: bool = False,
-) -> Tensor | None:
-    """`Displacement.swell` of swells on a flow's grid, each added to the clock that is nearest to its own; None without
-    swells. clocks: `Displacement.swell_cycles` of a loop that lasts `seconds` at speed 1."""
-    if not swells:
-        return None
-    total = torch.stack([torch.zeros_like(swells[0].parts)] * len(clocks))
-    for swell in swells:
-        nearest = np.abs(np.subtract(clocks, round(seconds / swell.seconds))).argmin()
-        total[nearest] += swell.parts
-    parts = total.flatten(0, 1)
-    return torch.stack(
-        [to_canvas(in_photo_pixels(part, size), grid, cell, size, margin, wraps=wraps) for part in parts]
-    )
+    def velocity(self, flow: Tensor, fps: float) -> Tensor:
+        """A flow over the photo, [2,gh,gw], in points of the grid per frame."""
+        return self.sampled(in_photo_pixels(flow, self.size)) * (30 / fps / self.cell)
+
+    def swell(self, swells: Sequence[Swell], clocks: Sequence[int], seconds: float) -> Tensor | None:
+        """`Displacement.swell` of swells on a flow's grid, each added to the clock that is nearest to its own; None
+        without swells. clocks: `Displacement.swell_cycles` of a loop that lasts `seconds` at speed 1."""
+        if not swells:
+            return None
+        total = torch.stack([torch.zeros_like(swells[0].parts)] * len(clocks))
+        for swell in swells:
+            nearest = np.abs(np.subtract(clocks, round(seconds / swell.seconds))).argmin()
+            total[nearest] += swell.parts
+        return torch.stack([self.sampled(in_photo_pixels(part, self.size)) for part in total.flatten(0, 1)])
+
+    def sampled(self, field: Tensor, mode: str = "bilinear") -> Tensor:
+        """A field [C,h,w] over the photo at the centres of the grid's cells; values are not scaled. If the photo wraps,
+        so does the field, brought together at its edges unless the mode is "nearest"."""
+        (height, width), columns = self.size, field.shape[2]
+        x = ((torch.arange(self.grid[1], device=field.device) + 0.5) * self.cell - self.margin) / width * 2 - 1
+        y = ((torch.arange(self.grid[0], device=field.device) + 0.5) * self.cell - self.margin) / height * 2 - 1
+        if self.wraps:
+            beyond = math.ceil((self.margin + self.cell) / width * columns)
+            field = wrapped(field if mode == "nearest" else meeting(field), beyond)
+            x = x * (columns / field.shape[2])
+        points = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1)[None]
+        return F.grid_sample(field[None], points, mode=mode, padding_mode="border", align_corners=False)[0]
 
 
 def choose_stride(velocity: Tensor) -> int:
@@ -133,22 +137,23 @@ def choose_stride(velocity: Tensor) -> int:
     return int(STEP_FRAMES * (min(max(frames, MIN_STRIDE), MAX_STRIDE) // STEP_FRAMES))
 
 
-def make_stagger(sub_cycles: Tensor, short: float, around: int | None = None) -> Tensor | None:
-    """How many sub-cycles each place is ahead of the others: [h,w], smooth noise; None where nothing repeats.
+def make_stagger(repeats: Tensor, short: float, around: int | None = None) -> Tensor | None:
+    """How many sub-cycles each place is ahead of the others: [h,w], smooth noise; None where nothing repeats, bool
+    [h,w].
 
     Places that repeat within the loop would otherwise all show the photo at once each time: a whole fall would throb,
     a whole sky start again. All phases are as frequent, and matter is stretched by little where they differ. short: the
     photo's short side in points of the grid. around: after how many of them a photo wraps.
     """
-    if int(sub_cycles.max()) < 2:
+    if not repeats.any():
         return None
-    rows, columns = sub_cycles.shape
+    rows, columns = repeats.shape
     noise = np.random.default_rng(0).standard_normal((rows, around or columns))
     smooth = ndimage.gaussian_filter(noise, STAGGER_SCALE * short, mode=("reflect", "wrap" if around else "reflect"))
     even = 2 * ndtr(smooth / smooth.std()) - 1  # uniform in [-1, 1]
     even = even[:, np.arange(columns) % even.shape[1]]
-    stagger = torch.from_numpy((MAX_STAGGER * even).astype(np.float32)).to(sub_cycles.device)
-    return torch.where(sub_cycles > 1, stagger, 0.0)
+    stagger = torch.from_numpy((MAX_STAGGER * even).astype(np.float32)).to(repeats.device)
+    return torch.where(repeats, stagger, 0.0)
 
 
 def count_sub_cycles(
@@ -218,25 +223,3 @@ def in_photo_pixels(flow: Tensor, size: tuple[int, int]) -> Tensor:
 def moving_points(moving: Tensor, flow: Tensor) -> Tensor:
     """Bool [h,w]: which points of the flow's grid hold anything that moves."""
     return F.adaptive_max_pool2d((moving > 0).float()[None, None], flow.shape[1:])[0, 0] > 0
-
-
-def to_canvas(
-    field: Tensor,
-    grid: tuple[int, int],
-    cell: int,
-    size: tuple[int, int],
-    margin: int,
-    mode: str = "bilinear",
-    wraps: bool = False,
-) -> Tensor:
-    """A field [C,h,w] over a photo of `size`, sampled at a canvas grid's cell centres; values are not scaled. If the
-    photo wraps, so does the field, brought together at its edges unless the mode is "nearest"."""
-    x = ((torch.arange(grid[1], device=field.device) + 0.5) * cell - margin) / size[1] * 2 - 1
-    y = ((torch.arange(grid[0], device=field.device) + 0.5) * cell - margin) / size[0] * 2 - 1
-    if wraps:
-        width = field.shape[2]
-        beyond = math.ceil((margin + cell) / size[1] * width)
-        field = wrapped(field if mode == "nearest" else meeting(field), beyond)
-        x = x * (width / field.shape[2])
-    points = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1)[None]
-    return F.grid_sample(field[None], points, mode=mode, padding_mode="border", align_corners=False)[0]

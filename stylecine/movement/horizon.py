@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from itertools import combinations
-from typing import NamedTuple
 
 import numpy as np
 
@@ -16,22 +15,12 @@ STEEPEST = 0.1  # rows a column: cameras are held about level
 CANDIDATES = 24  # places of the border, evenly spaced: the line is sought through each two of them
 
 
-class Horizon(NamedTuple):
-    """At column x of the grid the sky ends and the water begins at row `row + slope * x`."""
+def find_horizon(owner: np.ndarray) -> tuple[float, float] | None:
+    """The straight line on which most of the sky meets the water, by the class of each place, int [h,w]: its slope, in
+    rows a column, and its row at the left; None without one.
 
-    row: float
-    slope: float
-
-    def below(self, shape: tuple[int, int]) -> np.ndarray:
-        """How many cells each place [h,w] lies below it, in rows; negative above."""
-        y, x = np.ogrid[: shape[0], : shape[1]]
-        distance: np.ndarray = y - (self.row + self.slope * x)
-        return distance
-
-
-def find_horizon(owner: np.ndarray) -> Horizon | None:
-    """The straight line on which most of the sky meets the water, by the class of each place, int [h,w]; None without
-    one. By consensus (Fischler and Bolles, "Random sample consensus", 1981), of few candidates, so all pairs."""
+    By consensus (Fischler and Bolles, "Random sample consensus", 1981), of few candidates, so all pairs.
+    """
     above, columns = np.nonzero((owner[:-1] == SKY) & (owner[1:] == WATER))
     if not len(above):
         return None
@@ -48,7 +37,7 @@ def find_horizon(owner: np.ndarray) -> Horizon | None:
     if best.sum() < max(2, MIN_COLUMNS * owner.shape[1]):
         return None
     slope, row = np.polyfit(columns[best], rows[best], 1)
-    return Horizon(float(row), float(slope))
+    return float(slope), float(row)
 
 
 def along_horizon(flow: np.ndarray, owner: np.ndarray, reach: float) -> np.ndarray:
@@ -57,9 +46,10 @@ def along_horizon(flow: np.ndarray, owner: np.ndarray, reach: float) -> np.ndarr
     horizon = find_horizon(owner)
     if horizon is None:
         return flow
-    below = horizon.below(owner.shape)
-    normal = np.array([-horizon.slope, 1.0]) / np.hypot(horizon.slope, 1.0)
-    near = 1 - smoothstep(0, 1, (np.abs(below) - TOLERANCE) / reach)
+    slope, row = horizon
+    y, x = np.ogrid[: owner.shape[0], : owner.shape[1]]
+    normal = np.array([-slope, 1.0]) / np.hypot(slope, 1.0)
+    near = 1 - smoothstep(0, 1, (np.abs(y - (row + slope * x)) - TOLERANCE) / reach)
     near = near * ((owner == SKY) | (owner == WATER))
     towards = near * np.tensordot(normal, flow, 1)
     return flow - towards * normal[:, None, None]

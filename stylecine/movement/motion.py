@@ -29,8 +29,7 @@ from stylecine.movement.speed import (
     steadiness,
     water_travel,
 )
-from stylecine.ops.means import mean_within
-from stylecine.ops.perspective import nearness, nearness_within
+from stylecine.ops.maps import mean_within, nearness, nearness_within
 from stylecine.ops.regions import connected
 from stylecine.ops.smoothstep import smoothstep
 from stylecine.options import FALLS, SKY, SMOKE, WATER, Wind
@@ -54,7 +53,7 @@ MAX_VALUES = 1 << 26  # of a user's field
 @torch.inference_mode()
 def predict_motion(scenery: Scenery, pace: str = "natural", wind: Wind | None = None) -> Tensor:
     """How everything flows: [2,h,w], pixels of the scenery's grid per 1/30 s, x right, y down; around what moves it
-    fades to 0, so that it can be interpolated at edges.
+    goes on as at the nearest place and fades to 0, so that it can be interpolated at edges.
 
     The scenery's arrows are met exactly where they start, and rotate and scale the motion of their region: the whole
     sky, or a connected stretch of water, of falls or of smoke. pace: a key of TRAVEL; streams without an arrow that
@@ -62,7 +61,11 @@ def predict_motion(scenery: Scenery, pace: str = "natural", wind: Wind | None = 
     sideways, as fast as it blows; falls and rivers keep their way.
     """
     flow = _apply_arrows(_model_flow(scenery, pace, wind), scenery)
-    return torch.from_numpy(_extrapolate(flow, scenery).astype(np.float32)).to(scenery.layers.device)
+    moves = scenery.owner >= 0
+    if moves.any() and not moves.all():
+        distance, (rows, columns) = ndimage.distance_transform_edt(~moves, return_indices=True)
+        flow = flow[:, rows, columns] * np.clip(1 - (distance - 2) / (0.04 * scenery.short), 0, 1)
+    return torch.from_numpy(flow.astype(np.float32)).to(scenery.layers.device)
 
 
 def read_motion(motion: Any) -> Tensor:
@@ -95,8 +98,8 @@ def _model_flow(scenery: Scenery, pace: str, wind: Wind | None) -> np.ndarray:
     for k, model in ((SKY, _sky), (WATER, _water), (FALLS, _falls), (SMOKE, _smoke)):
         here = owner == k
         if here.any():
-            own = model(scenery, here, wind)
-            travel = _travel(k, own, here, scenery, pace, wind) * (1 - (1 - STILL_DRIFT) * scenery.still.any)
+            own, travel = model(scenery, here, pace, wind)
+            travel = travel * (1 - (1 - STILL_DRIFT) * scenery.still.any)
             flow = np.where(here, normalize_speed(own, here, travel, short), flow)
     liquid = (owner >= 0) & (owner != SKY)
     if liquid.any():
@@ -118,31 +121,6 @@ def _blur(field: np.ndarray, sigma: float, where: np.ndarray) -> np.ndarray:
     return mean_within(field, where, sigma * min(where.shape))
 
 
-def _travel(
-    k: int, flow: np.ndarray, here: np.ndarray, scenery: Scenery, pace: str, wind: Wind | None
-) -> np.ndarray | float:
-    """Median travel of a class [h,w], in short sides in four seconds."""
-    travel = TRAVEL[pace]
-    if k == WATER:
-        calmer, calm = TRAVEL[CALMER[pace]].running_water / travel.running_water, scenery.streams.open
-        usual = water_travel(scenery.owner < 0, calm, scenery.foam, travel) * np.where(calm, _pace(wind), 1.0)
-        return usual * np.where(scenery.ambiguous, calmer, 1.0)
-    if k == FALLS:
-        return falls_travel(here, flow, travel)
-    if k == SKY:
-        return sky_travel(scenery.cloud_reach, scenery.short, pace) * _pace(wind)
-    return travel.smoke * _rising_pace(wind)
-
-
-def _pace(wind: Wind | None) -> float:
-    return 1.0 if wind is None else wind.pace
-
-
-def _rising_pace(wind: Wind | None) -> float:
-    """By how much faster smoke moves in a wind: without any it still rises."""
-    return 1.0 if wind is None else math.hypot(wind.pace, RISE) / math.hypot(1, RISE)
-
-
 def _in_wind(flow: np.ndarray, wind: Wind, height: np.ndarray) -> np.ndarray:
     """The way [2,h,w] of clouds in a wind, height [h] in (0,1] above the horizon, as long as in the flow [2,h,w].
 
@@ -157,7 +135,11 @@ def _in_wind(flow: np.ndarray, wind: Wind, height: np.ndarray) -> np.ndarray:
     return way / (np.linalg.norm(way, axis=0).mean() + 1e-9) * np.linalg.norm(flow, axis=0).mean()
 
 
-def _sky(scenery: Scenery, here: np.ndarray, wind: Wind | None) -> np.ndarray:
+# Of each class the way [2,h,w], whose length only tells how places differ, and the median travel, [h,w] or a number, in
+# short sides in four seconds.
+
+
+def _sky(scenery: Scenery, here: np.ndarray, pace: str, wind: Wind | None) -> tuple[np.ndarray, float]:
     """One wind, seen in perspective: clouds near the horizon are further away. It blows sideways, and quite level
     unless the network is sure of more."""
     x, y = (float(c[here].mean()) for c in scenery.directions)
@@ -169,23 +151,29 @@ def _sky(scenery: Scenery, here: np.ndarray, wind: Wind | None) -> np.ndarray:
     horizon = max(float(np.percentile(np.nonzero(here)[0], 98)) + 1, 0.3 * scenery.short) if len(rows) else 1.0
     height = nearness(np.arange(here.shape[0]), horizon, -horizon)
     drift = way[:, None, None] * (0.35 + 0.65 * height)[None, :, None] * np.ones(here.shape)
-    return drift if wind is None else _in_wind(drift, wind, 0.35 + 0.65 * height)
+    travel = sky_travel(scenery.cloud_reach, scenery.short, pace)
+    return (drift, travel) if wind is None else (_in_wind(drift, wind, 0.35 + 0.65 * height), travel * wind.pace)
 
 
-def _water(scenery: Scenery, here: np.ndarray, wind: Wind | None) -> np.ndarray:
+def _water(scenery: Scenery, here: np.ndarray, pace: str, wind: Wind | None) -> tuple[np.ndarray, np.ndarray]:
     """As predicted, smoothed, downstream, and slower in the distance; a sea or a lake drifts as one. Streams that
     arrows steer run as predicted."""
-    predicted = _blur(scenery.directions, 0.03, here)
+    predicted, calm = _blur(scenery.directions, 0.03, here), scenery.streams.open
     flow = _open_as_one(_downstream(predicted, here, scenery), scenery)
     if wind is not None:
         across = math.cos(wind.angle)
-        against = scenery.streams.open & (flow[0] * across < 0) & (abs(across) > SIDEWAYS)
+        against = calm & (flow[0] * across < 0) & (abs(across) > SIDEWAYS)
         flow = np.where(against, flow * np.array([-1.0, 1.0])[:, None, None], flow)
     # as fast as without arrows: other streams' speeds are relative to all water's
     steered = _open_as_one(predicted, scenery)
     steered = steered / (np.linalg.norm(steered, axis=0) + 1e-9) * np.linalg.norm(flow, axis=0)
     flow = np.where(scenery.steered, steered, flow)
-    return flow * (0.55 + 0.45 * nearness_within(here, tail=2, least_span=0.1))[None, :, None]
+    calmer = TRAVEL[CALMER[pace]].running_water / TRAVEL[pace].running_water
+    travel = water_travel(scenery.owner < 0, calm, scenery.foam, TRAVEL[pace])
+    if wind is not None:
+        travel = travel * np.where(calm, wind.pace, 1.0)
+    travel = travel * np.where(scenery.ambiguous, calmer, 1.0)
+    return flow * (0.55 + 0.45 * nearness_within(here, tail=2, least_span=0.1))[None, :, None], travel
 
 
 def _downstream(flow: np.ndarray, here: np.ndarray, scenery: Scenery) -> np.ndarray:
@@ -209,20 +197,22 @@ def _open_as_one(flow: np.ndarray, scenery: Scenery) -> np.ndarray:
     return np.where(scenery.streams.open, way[:, stretches.numbers] * np.linalg.norm(flow, axis=0), flow)
 
 
-def _falls(scenery: Scenery, here: np.ndarray, wind: Wind | None) -> np.ndarray:
+def _falls(scenery: Scenery, here: np.ndarray, pace: str, wind: Wind | None) -> tuple[np.ndarray, np.ndarray]:
     """As predicted, smoothed, and faster towards the foot."""
     flow = _blur(scenery.directions, 0.02, here)
-    unit = flow / (np.linalg.norm(flow, axis=0) + 1e-6)
-    return unit * np.linalg.norm(flow, axis=0).clip(0.05) * fall_acceleration(here)
+    length = np.linalg.norm(flow, axis=0)
+    flow = flow / (length + 1e-6) * length.clip(0.05) * fall_acceleration(here)
+    return flow, falls_travel(here, flow, TRAVEL[pace])
 
 
-def _smoke(scenery: Scenery, here: np.ndarray, wind: Wind | None) -> np.ndarray:
-    """Drifts as predicted, or with the wind, and rises a little."""
-    flow = _blur(scenery.directions, 0.06, here)
+def _smoke(scenery: Scenery, here: np.ndarray, pace: str, wind: Wind | None) -> tuple[np.ndarray, float]:
+    """Drifts as predicted, or with the wind, and rises a little, also without any."""
+    flow, travel = _blur(scenery.directions, 0.06, here), TRAVEL[pace].smoke
     length = np.linalg.norm(flow, axis=0)
     if wind is not None:
         flow = np.array([math.cos(wind.angle) * wind.pace, 0.0])[:, None, None] * length
-    return flow + np.array([0.0, -RISE])[:, None, None] * length
+        travel *= math.hypot(wind.pace, RISE) / math.hypot(1, RISE)
+    return flow + np.array([0.0, -RISE])[:, None, None] * length, travel
 
 
 def normalize_speed(flow: np.ndarray, here: np.ndarray, travel: np.ndarray | float, short: int) -> np.ndarray:
@@ -271,8 +261,9 @@ def _apply_arrows(flow: np.ndarray, scenery: Scenery) -> np.ndarray:
     for region in {int(regions[a.row, a.column]) for a in arrows}:
         own = [a for a in arrows if regions[a.row, a.column] == region]
         errors = [a.velocity - field[a.row, a.column] for a in own]
-        terms = zip(_shepard_weights(own, sky.shape, power=2.0), own, errors, strict=True)
-        correction = sum(s * _gaussian(a, sky.shape, ARROW_RADIUS * scenery.short) * r for s, a, r in terms)
+        near = [np.exp(-_squared_distance(a, sky.shape) / (2 * (ARROW_RADIUS * scenery.short) ** 2)) for a in own]
+        terms = zip(_shepard_weights(own, sky.shape, power=2.0), near, errors, strict=True)
+        correction = sum(s * n * r for s, n, r in terms)
         field = np.where(regions == region, field + correction, field)
     return np.stack([field.real, field.imag])
 
@@ -284,7 +275,11 @@ def _rotate_to_arrows(field: np.ndarray, here: np.ndarray, arrows: Sequence[Plac
     """
     slow = 0.35 * float(np.median(np.abs(field[here]))) + 1e-6
     weights = _shepard_weights(arrows, here.shape, power=1.0)
-    ratios = [a.velocity / _min_length(field[a.row, a.column], slow) for a in arrows]
+    ratios = []
+    for arrow in arrows:
+        value = field[arrow.row, arrow.column]
+        at_least = value * max(1.0, slow / abs(value)) if abs(value) > 1e-9 else slow
+        ratios.append(arrow.velocity / at_least)
     rotated = field * np.sum([w * r for w, r in zip(weights, ratios, strict=True)], axis=0)
     direct = np.sum([w * a.velocity for w, a in zip(weights, arrows, strict=True)], axis=0)
     return np.abs(rotated) * _unit(_unit(rotated) + 2 * _unit(direct))
@@ -294,10 +289,6 @@ def _unit(field: np.ndarray) -> np.ndarray:
     return field / (np.abs(field) + 1e-9)
 
 
-def _min_length(value: complex, length: float) -> complex:
-    return value * max(1.0, length / abs(value)) if abs(value) > 1e-9 else complex(length)
-
-
 def _shepard_weights(arrows: Sequence[PlacedArrow], shape: tuple[int, ...], power: float) -> list[np.ndarray]:
     """Each arrow's weight at each place (Shepard 1968); they sum to 1, and an arrow's is 1 at its own start."""
     weights = [1 / (_squared_distance(a, shape) + 1e-6) ** power for a in arrows]
@@ -305,23 +296,9 @@ def _shepard_weights(arrows: Sequence[PlacedArrow], shape: tuple[int, ...], powe
     return [w / total for w in weights]
 
 
-def _gaussian(arrow: PlacedArrow, shape: tuple[int, ...], radius: float) -> np.ndarray:
-    return np.exp(-_squared_distance(arrow, shape) / (2 * radius**2))
-
-
 def _squared_distance(arrow: PlacedArrow, shape: tuple[int, ...]) -> np.ndarray:
     y, x = np.ogrid[0 : shape[0], 0 : shape[1]]
     return (y - arrow.row) ** 2.0 + (x - arrow.column) ** 2.0
-
-
-def _extrapolate(flow: np.ndarray, scenery: Scenery) -> np.ndarray:
-    """The flow, extended past each region by that of the nearest place and fading, for interpolation at edges."""
-    moves = scenery.owner >= 0
-    if not moves.any() or moves.all():
-        return flow
-    distance, (rows, columns) = ndimage.distance_transform_edt(~moves, return_indices=True)
-    fade = np.clip(1 - (distance - 2) / (0.04 * scenery.short), 0, 1)
-    return flow[:, rows, columns] * fade
 
 
 def _array(motion: Any) -> np.ndarray:

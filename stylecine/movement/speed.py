@@ -61,20 +61,16 @@ def sky_travel(cloud_reach: int, short: int, pace: str) -> float:
 
 def water_travel(static: np.ndarray, calm: np.ndarray, foam: np.ndarray, table: Travel) -> np.ndarray:
     """Travel [h,w] of water: `static`, what does not move, and `calm`, what lies open, bool [h,w]; foam [h,w] in [0,1].
-    Running water is slower along banks and around rocks than in midstream."""
+    Running water is slower along banks and around rocks than in midstream, by the parabola of a flow in a channel. The
+    photo's own border is no bank."""
     running = table.running_water + (table.white_water - table.running_water) * foam
-    return np.where(calm, table.open_water, running * _across(static))
-
-
-def _across(static: np.ndarray) -> np.ndarray:
-    """Speed over the mean, [h,w], by the parabola of a flow in a channel. The photo's own border is no bank."""
-    reach = BANK_REACH * min(static.shape)
-    if not static.any():
-        return np.full(static.shape, IN_MIDSTREAM)
-    distance = ndimage.distance_transform_edt(~static)
-    half_width = np.clip(ndimage.maximum_filter(distance, 2 * round(reach) + 1), 1, reach)
-    place = np.clip(distance / half_width, 0, 1)
-    return AT_BANK + (IN_MIDSTREAM - AT_BANK) * place * (2 - place)
+    across: float | np.ndarray = IN_MIDSTREAM
+    if static.any():
+        reach, distance = BANK_REACH * min(static.shape), ndimage.distance_transform_edt(~static)
+        half_width = np.clip(ndimage.maximum_filter(distance, 2 * round(reach) + 1), 1, reach)
+        place = np.clip(distance / half_width, 0, 1)
+        across = AT_BANK + (IN_MIDSTREAM - AT_BANK) * place * (2 - place)
+    return np.where(calm, table.open_water, running * across)
 
 
 def falls_travel(here: np.ndarray, directions: np.ndarray, table: Travel) -> np.ndarray:

@@ -23,9 +23,8 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-from stylecine.ops.geodesic import geodesic_distance
 from stylecine.ops.image import LUMA, cell_means
-from stylecine.ops.perspective import nearness
+from stylecine.ops.maps import geodesic_distance, nearness
 from stylecine.ops.smoothstep import smoothstep
 from stylecine.options import Wind
 
@@ -88,12 +87,6 @@ class Sway:
     cell: int
     cycles: int
 
-    def at(self, phase: float) -> Tensor:
-        """[3,gh,gw] at a phase of the loop, in [0,1]: 0 at its beginning."""
-        turn = 2 * math.pi * self.cycles * phase
-        weights = [[math.cos(k * turn) - 1, math.sin(k * turn)] for k in range(1, len(self.modes) + 1)]
-        return torch.tensordot(self.modes.new_tensor(weights), self.modes, 2)
-
     @property
     def keyframes(self) -> Tensor:
         """[K,3,gh,gw] at phases j/K of a pattern, K even; trigonometric interpolation between them is exact."""
@@ -122,7 +115,7 @@ def predict_sway(
     rng, streamlines = np.random.default_rng(SEED), _streamlines(places.branch, BRANCH_LENGTH * places.short)
     harmonics = [
         _harmonic(places, frequency, pattern, streamlines, rng) if frequency >= MIN_HERTZ else None
-        for frequency in _frequencies(pattern)
+        for frequency in np.arange(1, max(1, int(MAX_HERTZ * pattern)) + 1) / pattern
     ]
     return PlantMotion(places, tuple(harmonics), cell, cycles)
 
@@ -202,14 +195,9 @@ class _Harmonic:
 
     def halved(self) -> _Harmonic:
         """On a grid of half the resolution."""
-        return _Harmonic(
-            self.frequency,
-            _halved(self.whole),
-            _halved(self.along),
-            _halved(self.across),
-            _halved(self.lean),
-            tuple((direction, _halved(patches)) for direction, patches in self.waves),
-        )
+        whole, along, across, lean = map(_halved, (self.whole, self.along, self.across, self.lean))
+        waves = tuple((direction, _halved(patches)) for direction, patches in self.waves)
+        return _Harmonic(self.frequency, whole, along, across, lean, waves)
 
 
 def _halved(field: np.ndarray) -> np.ndarray:
@@ -229,8 +217,9 @@ def _places(photo: Tensor, plants: Tensor, free: Tensor, cell: int, close: bool)
     short = min(plant.shape)
     held = ~(plant | beside)
     distance = _geodesic(plant, beside) / short
-    size = _around(np.where(plant, distance, 0), 0.12 * short)
-    size = np.maximum(size, 1e-3)
+    reach = 0.12 * short
+    largest = ndimage.maximum_filter(np.where(plant, distance, 0), 2 * max(1, round(reach)) + 1, mode="nearest")
+    size = np.maximum(ndimage.gaussian_filter(largest, 0.3 * reach, mode="nearest"), 1e-3)
     full = np.clip(GROWTH_OF_SIZE * size, MIN_GROWTH, MAX_GROWTH)
     grown = np.clip((distance - RIM_CELLS / short) / full, 0, 1) ** GROWTH_EXPONENT
     grown = grown * np.clip(np.sqrt(size / MAX_GROWTH), MIN_TIP_SHARE, 1)
@@ -241,7 +230,9 @@ def _places(photo: Tensor, plants: Tensor, free: Tensor, cell: int, close: bool)
     smooth = _mean_among(grown, weight, 1.0)
     continued = _mean_among(grown, weight, 0.012 * short)
     amplitude = np.where(plant, smooth, continued) * (1 - smoothstep(0.5, 1, outline / (OUTLINE_REACH * short)))
-    amplitude *= rest * _rim(plant.shape)
+    rows, columns = (np.minimum(i := np.arange(n) + 0.5, n - i) for n in plant.shape)
+    inside = np.minimum(rows[:, None], columns) - 1  # the photo's rim holds what it cuts
+    amplitude *= rest * smoothstep(0, 0.02 * short + 2, inside)
     around = _mean_among(distance, weight, 0.02 * short)
     smoothed = ndimage.gaussian_filter(np.where(plant, distance, around), 0.02 * short)
     branch = np.stack(np.gradient(smoothed)[::-1])
@@ -261,12 +252,6 @@ def _cells(image: Tensor, cell: int) -> np.ndarray:
     return cell_means(image, cell).double().cpu().numpy()
 
 
-def _rim(size: tuple[int, int]) -> np.ndarray:
-    """[h,w]: 0 at the photo's rim, which holds what it cuts, 1 a little inside."""
-    rows, columns = (np.minimum(i := np.arange(n) + 0.5, n - i) for n in size)
-    return smoothstep(0, 0.02 * min(size) + 2, np.minimum(rows[:, None], columns) - 1)
-
-
 def _geodesic(plant: np.ndarray, beside: np.ndarray) -> np.ndarray:
     """Cells along plants, and at twice the length across gaps, to where they are held: [h,w]; 0 elsewhere."""
     inside = np.pad(plant | beside, 1)
@@ -276,19 +261,12 @@ def _geodesic(plant: np.ndarray, beside: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(distance), distance, 0)
 
 
-def _around(values: np.ndarray, reach: float) -> np.ndarray:
-    """The largest value within `reach` cells, smooth."""
-    largest = ndimage.maximum_filter(values, 2 * max(1, round(reach)) + 1, mode="nearest")
-    return ndimage.gaussian_filter(largest, 0.3 * reach, mode="nearest")
-
-
 def _mean_among(values: np.ndarray, weight: np.ndarray, sigma: float) -> np.ndarray:
     """Gaussian means over the places that have weight, from afar where none is near."""
     total, mean = np.zeros(values.shape), np.zeros(values.shape)
     for wider, share in ((1, 1.0), (3, 1e-3), (9, 1e-6)):
-        among = share * ndimage.gaussian_filter(weight, wider * sigma, mode="nearest")
         mean += share * ndimage.gaussian_filter(values * weight, wider * sigma, mode="nearest")
-        total += among
+        total += share * ndimage.gaussian_filter(weight, wider * sigma, mode="nearest")
     return mean / np.maximum(total, 1e-12)
 
 
@@ -310,11 +288,6 @@ def response(frequency: float | np.ndarray, natural: np.ndarray) -> np.ndarray:
     ratio = frequency / natural
     driven = (1 + (frequency / GUST_HERTZ) ** 2) ** (-GUST_EXPONENT / 2)
     return driven / (1 - ratio**2 + 2j * DAMPING * ratio)
-
-
-def _frequencies(pattern: float) -> np.ndarray:
-    """Hz, of the harmonics of a pattern of so many seconds, from the first."""
-    return np.arange(1, max(1, int(MAX_HERTZ * pattern)) + 1) / pattern
 
 
 def natural_frequency(size: np.ndarray) -> np.ndarray:
@@ -356,7 +329,7 @@ def _harmonic(
     waves = [
         (direction, share * _patches(places, rng))
         for hertz, direction, share in GUSTS
-        if frequency == _nearest(hertz, pattern)
+        if frequency == max(1, round(hertz * pattern)) / pattern  # the nearest harmonic
     ]
     return _Harmonic(frequency, WHOLE_SHARE * boughs * gust * later, along, across, lean, tuple(waves))
 
@@ -409,11 +382,6 @@ def _begin_upright(modes: np.ndarray, texture: np.ndarray, wind: Wind) -> np.nda
     lean = -(phases @ downwind.mean((1, 2))).real / max(extent, 1e-12)
     cost = 3 * np.abs(np.log(pace)) + 2 * np.maximum(0, MEAN_LEAN - lean)
     return modes * np.exp(1j * k * turns[int(cost.argmin())])[:, None, None, None]
-
-
-def _nearest(hertz: float, pattern: float) -> float:
-    """The frequency of the pattern's harmonic that is nearest to one in Hz."""
-    return max(1, round(hertz * pattern)) / pattern
 
 
 def _seen(wind: Wind) -> tuple[float, float]:

@@ -17,7 +17,6 @@ from stylecine.networks.backbone import Backbone, tap_channels
 from stylecine.networks.decoder import Context, Join, decoder_widths
 from stylecine.networks.unet import Conv2d, load
 
-RANK = 8
 LEFT, RIGHT, DECODER = ".left", ".right", "decoder."
 
 
@@ -78,14 +77,3 @@ class ClothFinder(nn.Module):
 
         message = "The cloth finder's weights do not fit its network; fetch the model again."
         return load(build, decoder, message, "decoder")
-
-
-def low_rank_corrections(tuned: Backbone, former: Backbone, rank: int = RANK) -> dict[str, tuple[Tensor, Tensor]]:
-    """The best factors of that rank from the weights of one backbone to those of another, by 1x1 convolution."""
-    before, corrections = dict(former.named_parameters()), {}
-    for name, weight in tuned.named_parameters():
-        if weight.dim() == 4 and weight.shape[2:] == (1, 1):
-            u, s, v = torch.linalg.svd((before[name] - weight).detach()[:, :, 0, 0], full_matrices=False)
-            root = s[:rank].sqrt()
-            corrections[name.removesuffix(".weight")] = (u[:, :rank] * root, root[:, None] * v[:rank])
-    return corrections

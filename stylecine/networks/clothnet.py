@@ -9,13 +9,11 @@ direction. The last layer gets such linear features beside those of the U-Net, w
 
 from __future__ import annotations
 
-import math
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from stylecine.networks.unet import Conv2d, UNet, coordinates, load, widths_of
+from stylecine.networks.unet import Conv2d, UNet, central_differences, coordinates, load, widths_of
 
 INPUTS = 8  # normals 3, mask 1, wind's direction 2, coordinates 2
 CHANNELS = 5  # displacement x, y; normal change x, y, z
@@ -81,7 +79,7 @@ def linear_features(normals: Tensor, mask: Tensor, direction: Tensor) -> Tensor:
     side = normals[:, :2]
     means = [_mean(torch.cat([side, mask], 1), radius) for radius in BLURS]
     folds = [(mean[:, :2] / mean[:, 2:].clamp_min(1e-3) - side) * mask for mean in means]
-    maps = torch.cat([mask, coordinates(mask) * mask, normals, *_gradients(side), *folds], 1)
+    maps = torch.cat([mask, coordinates(mask) * mask, normals, *central_differences(side), *folds], 1)
     x, z = direction.T
     terms = torch.stack([torch.ones_like(x), x, z, x * x, x * z], 1)
     return (terms[:, :, None, None, None] * maps[:, None]).flatten(1, 2)
@@ -91,21 +89,3 @@ def _mean(maps: Tensor, radius: int) -> Tensor:
     """Box mean, zeros beyond the border."""
     size = 2 * radius + 1
     return F.avg_pool2d(F.avg_pool2d(maps, (size, 1), 1, (radius, 0)), (1, size), 1, (0, radius))
-
-
-def _gradients(maps: Tensor) -> tuple[Tensor, Tensor]:
-    """Central differences in x and y; zeros beyond the border."""
-    padded = F.pad(maps, (1, 1, 1, 1))
-    dx = (padded[:, :, 1:-1, 2:] - padded[:, :, 1:-1, :-2]) / 2
-    return dx, (padded[:, :, 2:, 1:-1] - padded[:, :, :-2, 1:-1]) / 2
-
-
-def phase_weights(phases: Tensor, harmonics: int = ClothNet.HARMONICS) -> Tensor:
-    """The weights of a cycle's parts at phases [P] in [0,1): cos 2πkφ − 1, then sin 2πkφ, [P,2*harmonics]."""
-    angle = 2 * math.pi * phases[:, None] * torch.arange(1, harmonics + 1, device=phases.device)
-    return torch.cat([angle.cos() - 1, angle.sin()], 1)
-
-
-def at_phases(cycle: Tensor, phases: Tensor) -> Tensor:
-    """The cycle [N,2*HARMONICS,C,H,W] at phases [P] in [0,1), [N,P,C,H,W]; exactly 0 at phase 0."""
-    return torch.einsum("pk,nkchw->npchw", phase_weights(phases, cycle.shape[1] // 2), cycle)

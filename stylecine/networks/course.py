@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stylecine.networks.decoder import Context, Join
-from stylecine.networks.unet import Conv2d, coordinates
+from stylecine.networks.unet import Conv2d, central_differences, coordinates
 
 CUES = 18  # layers 4, coordinates 2, orientations of four kinds 3 each
 DROPPED = (0.4, 0.1)  # of the backbone's channels, of the other cues, in training
@@ -46,15 +46,10 @@ def cues(photo: Tensor, layers: Tensor) -> Tensor:
     eighth = F.avg_pool2d(layers, 8)
     grey, banks = photo.mean(1, keepdim=True), F.avg_pool2d(layers[:, 1:3].sum(1, keepdim=True), 2)  # water and falls
     coarse_grey, coarse_banks = F.avg_pool2d(grey, 4), F.avg_pool2d(banks, 4)
-    orientations = [
-        orientation(grey, 2, 2),
-        orientation(grey, 8, 2),
-        orientation(coarse_grey, 4, 1),
-        orientation(coarse_banks, 2, 3),
-    ]
+    seen = (grey, 2, 2), (grey, 8, 2), (coarse_grey, 4, 1), (coarse_banks, 2, 3)
     maps = [
-        F.interpolate(x, eighth.shape[-2:], mode="bilinear", antialias=True, align_corners=False)
-        for x in orientations
+        F.interpolate(orientation(*each), eighth.shape[-2:], mode="bilinear", antialias=True, align_corners=False)
+        for each in seen
     ]
     return torch.cat([eighth, coordinates(eighth), *maps], 1)
 
@@ -62,12 +57,9 @@ def cues(photo: Tensor, layers: Tensor) -> Tensor:
 def orientation(image: Tensor, shrink: int, radius: int) -> Tensor:
     """[N,1,H,W] -> [N,3,H/shrink,W/shrink]: cosine and sine of twice the angle of least change, times coherence, and
     the amount of change, over `radius` shrunk pixels around."""
-    padded = F.pad(image, (1, 1, 1, 1), mode="replicate")
-    dx = (padded[:, :, 1:-1, 2:] - padded[:, :, 1:-1, :-2]) / 2
-    dy = (padded[:, :, 2:, 1:-1] - padded[:, :, :-2, 1:-1]) / 2
+    dx, dy = central_differences(image, "replicate")
     tensor = torch.cat([dy * dy - dx * dx, -2 * dx * dy, dx * dx + dy * dy], 1)
-    if shrink > 1:
-        tensor = F.avg_pool2d(tensor, shrink)
+    tensor = F.avg_pool2d(tensor, shrink)
     for _ in range(2):
         tensor = F.avg_pool2d(tensor, 2 * radius + 1, 1, radius, count_include_pad=False)
     cos, sin, energy = tensor.float().split(1, 1)

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from stylecine.errors import WeightsMalformed
 
 W_DIM = 512
-Noise = Literal["none", "const"] | int      # none, the layers' own, or a seed to draw from at any size
+Noise = Literal["none", "const"] | int      # none, the layers' own at their size, or a seed to draw from at any
 
 
 class FullyConnected(nn.Module):
@@ -96,7 +96,7 @@ class SynthesisLayer(nn.Module):
             return None
         constant = self.get_buffer("noise_const")
         if noise == "const":
-            drawn = fitted_noise(constant, size)
+            drawn = constant
         else:
             layer = 2 * constant.shape[0] + self.up                                # different in each layer
             source = torch.Generator().manual_seed((noise + layer) % 2**63)
@@ -160,15 +160,6 @@ class Block(nn.Module):
         return self.torgb(x, ws[:, 1 if self.first else 2])
 
 
-class Synthesis(nn.Module):
-    def __init__(self, channels: Mapping[int, int], *, noise: bool) -> None:
-        super().__init__()
-        before = 0
-        for resolution in sorted(channels):
-            self.add_module(f"b{resolution}", Block(before, channels[resolution], resolution, noise=noise))
-            before = channels[resolution]
-
-
 class Generator(nn.Module):
     """StyleGAN2 generator.
 
@@ -189,7 +180,11 @@ class Generator(nn.Module):
         self.num_ws = 2 * int(math.log2(self.resolution)) - 2                      # L
         self.noise: Noise = "none"                                                 # of the layers above F
         self.mapping = MappingNetwork(mapping_layers)
-        self.synthesis = Synthesis(channels, noise=noise)
+        inputs = (0, *self.channels.values())
+        self.synthesis = nn.ModuleDict({
+            f"b{r}": Block(before, outputs, r, noise=noise)
+            for before, (r, outputs) in zip(inputs, self.channels.items(), strict=False)
+        })
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor], injection: str = "b256.conv1") -> Generator:
@@ -219,7 +214,7 @@ class Generator(nn.Module):
         return seeded
 
     def block(self, resolution: int) -> Block:
-        block = self.synthesis.get_submodule(f"b{resolution}")
+        block = self.synthesis[f"b{resolution}"]
         assert isinstance(block, Block)
         return block
 
@@ -345,10 +340,3 @@ def _blur(channels: int, dtype: torch.dtype) -> Tensor:  # -> [C,1,4,4] on the C
 def channels_last(x: Tensor) -> Tensor:
     """[N,C,h,w], dense as [N,h,w,C]: convolutions are up to ten times faster on CPUs, and in half precision on GPUs."""
     return x.contiguous(memory_format=torch.channels_last)
-
-
-def fitted_noise(noise: Tensor, size: torch.Size | tuple[int, int]) -> Tensor:
-    """A layer's constant noise [r,r] tiled or cropped to (h,w): foreign models at other aspect ratios."""
-    h, w = size
-    repeats = (-(-h // noise.shape[0]), -(-w // noise.shape[1]))
-    return noise.repeat(repeats)[:h, :w]

@@ -37,8 +37,5 @@ class PlantNet(nn.Module):
     @classmethod
     def from_tensors(cls, tensors: dict[str, Tensor], backbone: Backbone) -> PlantNet:
         """The network with these tensors of its decoder, from which sizes come. WeightsMalformed if they do not fit."""
-
-        def build() -> PlantNet:
-            return cls(backbone, decoder_widths(tensors))
-
-        return load(build, tensors, "The plant network's weights do not fit it; fetch the model again.", "decoder")
+        message = "The plant network's weights do not fit it; fetch the model again."
+        return load(lambda: cls(backbone, decoder_widths(tensors)), tensors, message, "decoder")

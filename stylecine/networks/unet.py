@@ -104,6 +104,13 @@ def coordinates(maps: Tensor) -> Tensor:
     return torch.stack([rows[:, None].expand(h, w), columns[None].expand(h, w)]).expand(n, 2, h, w)
 
 
+def central_differences(maps: Tensor, beyond: str = "constant") -> tuple[Tensor, Tensor]:
+    """Of [N,C,H,W] in x and in y. beyond: the border, F.pad's mode."""
+    padded = F.pad(maps, (1, 1, 1, 1), mode=beyond)
+    dx = (padded[:, :, 1:-1, 2:] - padded[:, :, 1:-1, :-2]) / 2
+    return dx, (padded[:, :, 2:, 1:-1] - padded[:, :, :-2, 1:-1]) / 2
+
+
 def load(build: Callable[[], Network], tensors: Mapping[str, Tensor], message: str, part: str = "") -> Network:
     """The network that `build` makes, with these tensors, for inference. WeightsMalformed if they do not fit.
 

@@ -40,13 +40,9 @@ def compare(spline: Tensor, sources: Tensor, weight: Tensor, *, ratio: int, per_
         native.check_tensor(f"compare: {name}", tensor, shape, torch.float32, spline.device)
     if not native.available(spline.device):
         return reference(spline, sources, weight, ratio=ratio, per_pixel=per_pixel, side=side)
-    spline, sources, weight = spline.contiguous(), sources.contiguous(), weight.contiguous()
     products = weight.new_empty((3, *(-(-n // side) for n in weight.shape)))
-    args = _Args(
-        native.pointer(spline), *weight.shape, native.DTYPES[spline.dtype], ratio,
-        native.pointer(sources), *sources.shape[1:], per_pixel, side,
-        native.pointer(weight), native.pointer(products),
-    )  # fmt: skip
+    kind = native.DTYPES[spline.dtype]
+    args = _Args(spline, *weight.shape, kind, ratio, sources, *sources.shape[1:], per_pixel, side, weight, products)
     native.run("compare", args, spline.device)
     return products
 

@@ -27,7 +27,8 @@ class Moment:
 
 @dataclass(frozen=True, eq=False)
 class Displacement:
-    """Displacements D+ (forward in time) and D- (backward) over a canvas, at any real time of a loop.
+    """Displacements over a canvas at any real time of a loop. D+ is how far matter that starts at x gets; x + D-(x) is
+    where matter now at x was.
 
     The canvas is the photo with `margin` pixels around it; its grid has one point in the middle of every cell*cell
     canvas pixels. A place with k sub-cycles goes through ages 0 .. period/k, k times a loop.
@@ -35,24 +36,18 @@ class Displacement:
 
     positions: Tensor  # [knots,2,2,h,w]: time, (D+, D-), (x, y); pixels of the grid
     rates: Tensor  # their time derivatives, pixels of the grid per frame
-    sub_cycles: Tensor  # int64 [h,w]: sub-cycles in the loop
-    counts: tuple[int, ...]  # the distinct values of sub_cycles, ascending
+    sub_cycle: Tensor  # uint8 [h,w]: the index of each place into `counts` and `lengths`
+    counts: tuple[int, ...]  # of sub-cycles in the loop, ascending
     period: int  # frames
     cell: int  # pixels
     margin: int  # pixels
     stagger: Tensor | None = None  # [h,w] in [-1,1]: how many sub-cycles a place is ahead of the others
     stride: int = 4  # frames between two knots
-    standing: Tensor | None = None  # [h,w] in [0,1]: where coarse levels stay while fine ones run: movement.standing
+    standing: Tensor | None = None  # [h,w] in [0,1]: where coarse levels stay while fine ones run: movement.waves
     swell: Tensor | None = None  # [2K,2,h,w]: cosine and sine part of each of K clocks, (x, y), canvas pixels
     swell_cycles: tuple[int, ...] = ()  # of these clocks, in a period
     min_ramp: float = 0.0  # frames, see `ramps`
     wraps: bool = False  # whether the left and right edges of the photo meet
-
-    @cached_property
-    def sub_cycle(self) -> Tensor:
-        """uint8 [h,w]: the index of each place into `counts` and `lengths`."""
-        same = torch.stack([self.sub_cycles == count for count in self.counts])
-        return same.to(torch.uint8).argmax(0).to(torch.uint8)
 
     @property
     def lengths(self) -> tuple[float, ...]:
@@ -65,31 +60,20 @@ class Displacement:
         `counts`: a sub-cycle, or `min_ramp`, since it changes speeds meanwhile."""
         return tuple(min(max(length, self.min_ramp), self.period / 2) for length in self.lengths)
 
-    def forward(self, age: float | Tensor) -> Tensor:
-        """D+ [2,h,w] in canvas pixels: how far matter that starts at x gets in `age` frames, a number or [h,w]."""
-        return self._at(age, 0)
-
-    def backward(self, age: float | Tensor) -> Tensor:
-        """D- [2,h,w] in canvas pixels: x + D-(x) is where matter now at x was `age` frames ago, a number or [h,w]."""
-        return self._at(age, 1)
-
     def moment(self, t: float) -> Moment:
         """The loop's state at frame t."""
         t %= self.period
         angles = [2 * math.pi * (t * cycles / self.period % 1) for cycles in self.swell_cycles]
         return Moment(
             phases=tuple(t * count / self.period % 1 for count in self.counts),
-            shifts=tuple(self._shift(t, ramp) for ramp in self.ramps),
+            # all of the stagger in the middle, none where the loop begins and ends
+            shifts=tuple(smoothstep(0, ramp, t) * smoothstep(0, ramp, self.period - t) for ramp in self.ramps),
             swell=tuple(weight for angle in angles for weight in (math.cos(angle) - 1, math.sin(angle))),
         )
 
     def uniform(self, phase: float) -> Moment:
         """A state in which every place has the same phase, and there is no swell."""
         return Moment((phase,) * len(self.counts), (0.0,) * len(self.counts), (0.0, 0.0) * len(self.swell_cycles))
-
-    def _shift(self, t: float, ramp: float) -> float:
-        """How much of the stagger counts at frame t: all of it in the middle, none where the loop begins and ends."""
-        return smoothstep(0, ramp, t) * smoothstep(0, ramp, self.period - t)
 
     def phase_map(self, moment: Moment) -> PhaseMap:
         """The phase of each place's sub-cycle, [1,h,w] in [0,1], and whether its copies swap names, bool [h,w]; see
@@ -152,12 +136,6 @@ class Displacement:
         for i, value in enumerate(values[1:], 1):
             result.masked_fill_(self.sub_cycle == i, value)
         return result
-
-    def _at(self, age: float | Tensor, direction: int) -> Tensor:
-        longest = self.period / self.counts[0]
-        if not isinstance(age, Tensor) and not 0 <= age <= longest + 1e-6:
-            raise ValueError(f"An age of {age} frames is outside a sub-cycle of {longest} frames.")
-        return hermite(self.positions[:, direction], self.rates[:, direction], self.stride, age) * self.cell
 
 
 def staggered(phase: Tensor, ahead: Tensor) -> tuple[Tensor, Tensor]:

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stylecine.ops import native
-from stylecine.ops.dither import dither
+from stylecine.ops.image import dither
 
 TILE = 32  # pixels; as in stylecine.h
 GAMMA = 2.2
@@ -58,11 +58,8 @@ def drape_(
     others = photo, background, matte, keyframes, weights, active
     if not native.available(frames.device):
         return frames.copy_(reference(frames, *others, cell=cell, fine=fine))
-    dense = [x.contiguous() for x in others]
-    pictures, (keyed, weighed, drawn) = [native.pointer(x) for x in dense[:3]], map(native.pointer, dense[3:])
-    args = _Args(
-        *pictures, count, height, width, keys, keyed, weighed, cell, *grid, drawn, native.pointer(frames), int(fine)
-    )
+    sizes = count, height, width, keys
+    args = _Args(photo, background, matte, *sizes, keyframes, weights, cell, *grid, active, frames, int(fine))
     native.run("drape", args, frames.device)
     return frames
 
@@ -86,40 +83,25 @@ def reference(
     fine: bool = False,
 ) -> Tensor:
     """drape_() of a copy, in plain PyTorch and from other formulas."""
-    field = torch.tensordot(weights, keyframes, 1)
-    still = photo, background, matte, active
-    return torch.stack([_draped(*each, *still, cell=cell, fine=fine) for each in zip(frames, field, strict=True)])
-
-
-def _draped(
-    frame: Tensor,
-    field: Tensor,
-    photo: Tensor,
-    background: Tensor,
-    matte: Tensor,
-    active: Tensor,
-    *,
-    cell: int,
-    fine: bool,
-) -> Tensor:
-    """One of its frames."""
     height, width = matte.shape
-    dx, dy, log_gain = bspline_at_pixels(field, cell)[:, :height, :width]
-    x = (torch.arange(width, device=dx.device) + dx).nan_to_num(-4.0).clamp(-4, width + 4)
-    y = (torch.arange(height, device=dx.device)[:, None] + dy).nan_to_num(-4.0).clamp(-4, height + 4)
-    before = matte.float() / 255
-    now = _bilinear(before, x, y)[..., None]
-    gain = 2 ** (log_gain.nan_to_num(-1.0).clamp(-1, 1) / GAMMA)
-    shown = _cubic(photo.float(), x, y, 0.75 if fine else 0.5) * gain[..., None]
-    still = (1 - dx.square() - dy.square()).nan_to_num(0.0).clamp(0, 1).square()[..., None]
-    here, behind, before = photo.float(), background.float(), before[..., None]
-    unmoved = here - torch.lerp(behind, here, before)
-    drawn = torch.lerp(frame.float() + behind - here, shown, now) + still * unmoved
-    noise = dither(height, width, frame.device)[..., None] if fine else 0.5
-    drawn = (drawn + noise).floor().clamp(0, 255).to(torch.uint8)
-    touched = (now > 0) | (before > 0) | (photo != background).any(-1, keepdim=True)
+    here, behind, before = photo.float(), background.float(), matte.float() / 255
+    noise = dither(height, width, photo.device)[..., None] if fine else 0.5
     tiles = active.bool().repeat_interleave(TILE, 0).repeat_interleave(TILE, 1)[:height, :width, None]
-    return torch.where(touched & tiles, drawn, frame)
+    uncovered = (before[..., None] > 0) | (photo != background).any(-1, keepdim=True)
+    unmoved = here - torch.lerp(behind, here, before[..., None])
+    made = []
+    for frame, field in zip(frames, torch.tensordot(weights, keyframes, 1), strict=True):
+        dx, dy, log_gain = bspline_at_pixels(field, cell)[:, :height, :width]
+        x = (torch.arange(width, device=dx.device) + dx).nan_to_num(-4.0).clamp(-4, width + 4)
+        y = (torch.arange(height, device=dx.device)[:, None] + dy).nan_to_num(-4.0).clamp(-4, height + 4)
+        now = _bilinear(before, x, y)[..., None]
+        gain = 2 ** (log_gain.nan_to_num(-1.0).clamp(-1, 1) / GAMMA)
+        shown = _cubic(here, x, y, 0.75 if fine else 0.5) * gain[..., None]
+        still = (1 - dx.square() - dy.square()).nan_to_num(0.0).clamp(0, 1).square()[..., None]
+        drawn = torch.lerp(frame.float() + behind - here, shown, now) + still * unmoved
+        drawn = (drawn + noise).floor().clamp(0, 255).to(torch.uint8)
+        made.append(torch.where(((now > 0) | uncovered) & tiles, drawn, frame))
+    return torch.stack(made)
 
 
 def bspline_at_pixels(field: Tensor, cell: int) -> Tensor:

@@ -33,6 +33,16 @@ def to_uint8(image: Tensor) -> Tensor:
     return levels.to(torch.uint8).permute(1, 2, 0).contiguous()
 
 
+def dither(h: int, w: int, device: torch.device) -> Tensor:
+    """Added before truncation to bytes: [h,w], 1/32 .. 31/32, the same in every frame.
+
+    Rounding would hold slow motion back where the photo, all whole numbers, has just begun to move, and a drifting sky
+    would show steps in its gradient. Whole numbers are kept. (Roberts's R2 sequence.)
+    """
+    x, y = torch.arange(w, device=device), torch.arange(h, device=device)[:, None]
+    return ((193 * x + 147 * y) % 256 // 16 + 0.5) / 16
+
+
 def fit_short_side(size: Sequence[int], short: int) -> tuple[int, int]:
     """(H, W) scaled down to that short side; as it is if it is smaller."""
     scale = min(1.0, short / min(size))

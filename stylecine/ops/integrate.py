@@ -28,13 +28,9 @@ def integrate(flow: Tensor, knots: int, stride: float, substeps: int = 2) -> tup
         raise ValueError(f"{least}, not {knots} and {substeps}.")
     if not native.available(flow.device):
         return reference(flow, knots, stride, substeps)
-    flow = flow.contiguous()
     positions, rates = (flow.new_empty(knots, *flow.shape) for _ in range(2))
     fields, _, h, w = flow.shape
-    args = _Args(
-        native.pointer(flow), fields, h, w, knots, substeps, stride, native.pointer(positions), native.pointer(rates)
-    )
-    native.run("integrate", args, flow.device)
+    native.run("integrate", _Args(flow, fields, h, w, knots, substeps, stride, positions, rates), flow.device)
     return positions, rates
 
 

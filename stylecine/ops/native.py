@@ -14,13 +14,14 @@ import logging
 import os
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from ctypes import POINTER, c_char_p, c_int, c_size_t, c_void_p
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -43,8 +44,7 @@ FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "stylecine_cpu_threads": (c_int, [c_void_p]),  # cpu
     "stylecine_cpu_instructions": (c_int, [c_void_p]),  # cpu
 }
-# All kernels have the same arguments; those that need a workspace have two more.
-KERNELS = {  # name: needs a workspace
+KERNELS = {  # name: whether it needs a workspace, which is two more arguments
     "integrate": False,
     "splat": True,
     "warp_features": False,
@@ -65,8 +65,7 @@ for _name, _needs_workspace in KERNELS.items():
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class _Settings:
+class _Settings(NamedTuple):
     threads: int | None = None  # None: as many as PyTorch uses
     instructions: str = "best"
     disabled: bool = False
@@ -76,29 +75,21 @@ _settings: ContextVar[_Settings] = ContextVar("_settings", default=_Settings()) 
 
 
 @contextmanager
-def using(threads: int | None = None, instructions: str | None = None) -> Iterator[None]:
-    """CPU kernels called inside run with this many threads and these instructions ("portable", "avx2", "avx512")."""
-    if instructions is not None and instructions not in INSTRUCTIONS:
-        raise ValueError(f"instructions must be one of {', '.join(INSTRUCTIONS)}, not {instructions!r}")
-    now = _settings.get()
-    with _changed(replace(now, threads=threads or now.threads, instructions=instructions or now.instructions)):
-        yield
-
-
-@contextmanager
-def disabled() -> Iterator[None]:
-    """The PyTorch references run inside."""
-    with _changed(replace(_settings.get(), disabled=True)):
-        yield
-
-
-@contextmanager
-def _changed(settings: _Settings) -> Iterator[None]:
+def using(**changes: Any) -> Iterator[None]:
+    """CPU kernels called inside run with so many `threads` and with `instructions` ("portable", "avx2", "avx512")."""
+    settings = _settings.get()._replace(**changes)
+    if settings.instructions not in INSTRUCTIONS:
+        raise ValueError(f"instructions must be one of {', '.join(INSTRUCTIONS)}, not {settings.instructions!r}")
     token = _settings.set(settings)
     try:
         yield
     finally:
         _settings.reset(token)
+
+
+def disabled() -> AbstractContextManager[None]:
+    """The PyTorch references run inside."""
+    return using(disabled=True)
 
 
 def available(device: torch.device | str) -> bool:
@@ -123,20 +114,13 @@ def why(device: torch.device | str) -> str:
     return f"libstylecine, {name}, {threads} thread{'s' if threads > 1 else ''}"
 
 
-def pointer(tensor: Tensor) -> int:
-    """Address of a dense tensor's first element."""
-    assert tensor.is_contiguous(), f"strides {tensor.stride()} of shape {tuple(tensor.shape)} are not dense"
-    return tensor.data_ptr()
-
-
-def run(kernel: str, args: ctypes.Structure, device: torch.device, workspace: bool = False) -> None:
+def run(kernel: str, args: ctypes.Structure, device: torch.device) -> None:
     """Calls stylecine_<kernel>_cpu or _cuda with `args`, on PyTorch's threads or the device's current stream.
 
-    workspace: whether the kernel needs one. Raises ValueError (an argument is invalid), MemoryError and
-    KernelUnavailable (CUDA's error, or there is no library).
+    Raises ValueError (an argument is invalid), MemoryError and KernelUnavailable (CUDA's error, or no library).
     """
     call, message = _function(device.type, f"stylecine_{kernel}_{device.type}"), ctypes.create_string_buffer(MESSAGE)
-    size = _function(device.type, f"stylecine_{kernel}_workspace_{device.type}") if workspace else None
+    size = _function(device.type, f"stylecine_{kernel}_workspace_{device.type}") if KERNELS[kernel] else None
     address = ctypes.addressof(args)
     if device.type == "cpu":
         with _pool() as pool:
@@ -155,14 +139,37 @@ def _check(status: int, message: str) -> None:
         raise {INVALID: ValueError, MEMORY: MemoryError, CUDA: KernelUnavailable}.get(status, RuntimeError)(message)
 
 
-def structure(declarations: str) -> type[ctypes.Structure]:
+class Arguments(ctypes.Structure):
+    """What a kernel takes. Pointers may be given as tensors, which are made dense, as numbers, which become an array of
+    floats, or as other structures; all of these are kept as long as this."""
+
+    def __init__(self, *values: Any, **named: Any) -> None:
+        self.kept = [_dense(value) for value in values]
+        super().__init__(*map(_address, self.kept), **named)
+
+
+def _dense(value: Any) -> Any:
+    if isinstance(value, Sequence):
+        return np.array(value, np.float32)
+    return value.contiguous() if isinstance(value, Tensor) else value
+
+
+def _address(value: Any) -> Any:
+    if isinstance(value, (ctypes.Structure, ctypes.Array)):
+        return ctypes.addressof(value)
+    if isinstance(value, np.ndarray):
+        return value.ctypes.data
+    return value.data_ptr() if isinstance(value, Tensor) else value
+
+
+def structure(declarations: str) -> type[Arguments]:
     """A kernel's arguments for ctypes, from C declarations without `const`, as in stylecine.h."""
     scalars = {"int32_t": ctypes.c_int32, "int64_t": ctypes.c_int64, "float": ctypes.c_float, "double": ctypes.c_double}
     fields: list[tuple[str, Any]] = []
     for declaration in declarations.split(";"):
         kind, names = declaration.split(maxsplit=1)
         fields += [(name.strip(" *\n"), c_void_p if "*" in name else scalars[kind]) for name in names.split(",")]
-    return type("Args", (ctypes.Structure,), {"_fields_": fields})
+    return type("Args", (Arguments,), {"_fields_": fields})
 
 
 def check_tensor(
@@ -185,14 +192,11 @@ def check_frames(kernel: str, frames: Tensor) -> None:
         raise ValueError(f"{kernel}: frames that are changed in place have to be contiguous.")
 
 
-# --- the threads -------------------------------------------------------------------------------------------------
-
-
 @dataclass
 class _Pool:
     """A stylecine_cpu and its workspace, which is kept: new memory would cost page faults in every frame."""
 
-    handle: int
+    handle: c_void_p
     lock: threading.Lock = field(default_factory=threading.Lock)
     workspace: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.uint8))
 
@@ -214,18 +218,13 @@ def _pool() -> Iterator[_Pool]:
     key = settings.threads or torch.get_num_threads(), INSTRUCTIONS[settings.instructions]
     with _pools_lock:
         if key not in _pools:
-            _pools[key] = _Pool(_new_cpu(*key))
+            handle, message = c_void_p(), ctypes.create_string_buffer(MESSAGE)
+            status = _function("cpu", "stylecine_cpu_new")(*key, ctypes.byref(handle), message)
+            _check(status, message.value.decode(errors="replace"))
+            _pools[key] = _Pool(handle)
         pool = _pools[key]
     with pool.lock:
         yield pool
-
-
-def _new_cpu(threads: int, instructions: int) -> int:
-    handle, message = c_void_p(), ctypes.create_string_buffer(MESSAGE)
-    status = _function("cpu", "stylecine_cpu_new")(threads, instructions, ctypes.byref(handle), message)
-    _check(status, message.value.decode(errors="replace"))
-    assert handle.value
-    return handle.value
 
 
 def _forget_pools() -> None:
@@ -233,9 +232,6 @@ def _forget_pools() -> None:
     global _pools_lock
     _pools.clear()
     _pools_lock = threading.Lock()
-
-
-# --- the libraries -----------------------------------------------------------------------------------------------
 
 
 def folder() -> Path:
@@ -259,7 +255,9 @@ def _load(kind: str) -> ctypes.CDLL | str:
         return f"there are no native kernels for {kind}"
     path = folder() / LIBRARIES[kind]
     if not path.exists():
-        return _not_built(kind)
+        record = built().get(kind, {})
+        why, remedy = record.get("why", f"{folder()} has no {LIBRARIES[kind]}"), record.get("remedy")
+        return f"{why}; {f'{remedy}, then ' if remedy else ''}{rebuild()}"
     try:
         library = ctypes.CDLL(str(path))
         abi = library.stylecine_abi()
@@ -321,9 +319,3 @@ def built() -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return record
-
-
-def _not_built(kind: str) -> str:
-    record = built().get(kind, {})
-    why, remedy = record.get("why", f"{folder()} has no {LIBRARIES[kind]}"), record.get("remedy")
-    return f"{why}; {f'{remedy}, then ' if remedy else ''}{rebuild()}"

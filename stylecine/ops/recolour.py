@@ -7,7 +7,6 @@ The grid is that of Chen, Paris and Durand, "Real-time Edge-aware Image Processi
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -16,8 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stylecine.ops import native
-from stylecine.ops.dither import dither
-from stylecine.ops.image import LUMA
+from stylecine.ops.image import LUMA, dither
 
 MAX_AMOUNT = 16.0
 
@@ -80,8 +78,7 @@ def recolour_(frames: Tensor, recolouring: Recolouring) -> Tensor:
     recolouring.check(frames.shape, frames.device)
     if not native.available(frames.device):
         return frames.copy_(reference(frames, recolouring))
-    arguments = Arguments(frames, recolouring)
-    native.run("recolour", arguments.args, frames.device)
+    native.run("recolour", arguments(frames, recolouring), frames.device)
     return frames
 
 
@@ -91,35 +88,26 @@ _Args = native.structure(
 )
 
 
-class Arguments:
-    """`args` for the kernel, which changes the frames in place, and the arrays they point to, kept until it is done."""
-
-    def __init__(self, frames: Tensor, recolouring: Recolouring) -> None:
-        grid, amounts, moving, still = recolouring
-        self.tensors = [x if x is None else x.contiguous() for x in (grid, moving, still)]
-        transforms, *rest = (None if x is None else native.pointer(x) for x in self.tensors)
-        self.amounts = (ctypes.c_float * len(amounts))(*amounts)
-        sizes = *frames.shape[:3], transforms, *grid.shape[:3]
-        pixels = native.pointer(frames)
-        self.args = _Args(pixels, *sizes, ctypes.addressof(self.amounts), *rest, pixels)
+def arguments(frames: Tensor, recolouring: Recolouring) -> native.Arguments:
+    """For the kernel, which changes the frames in place."""
+    grid, amounts, moving, still = recolouring
+    return _Args(frames, *frames.shape[:3], grid, *grid.shape[:3], amounts, moving, still, frames)
 
 
 def reference(frames: Tensor, recolouring: Recolouring) -> Tensor:
     """recolour_() of copies, in plain PyTorch."""
-    grid, amounts, *where = recolouring
-    return torch.stack([_reference(frame, grid, k, *where) for frame, k in zip(frames, amounts, strict=True)])
-
-
-def _reference(frame: Tensor, grid: Tensor, amount: float, moving: Tensor | None, still: Tensor | None) -> Tensor:
-    colours = frame.float() / 255
-    transforms = slice_grid(grid, colours)
-    ones = torch.ones_like(colours[..., :1])
-    added = (transforms * torch.cat((colours, ones), -1)[..., None]).sum(-2)[..., :3]
-    whole = (colours + added).nan_to_num(0.0, 1.0, 0.0).clamp(0, 1)
-    if moving is not None:
-        whole = torch.where(moving[..., None] > 0, whole, colours if still is None else still.float() / 255)
-    changed = ((colours + amount * (whole - colours)) * 255).clamp(0, 255)
-    return (changed + dither(frame.shape[0], frame.shape[1], frame.device)[..., None]).to(torch.uint8)
+    grid, amounts, moving, still = recolouring
+    noise, made = dither(frames.shape[1], frames.shape[2], frames.device)[..., None], []
+    for frame, amount in zip(frames, amounts, strict=True):
+        colours = frame.float() / 255
+        affine = torch.cat((colours, torch.ones_like(colours[..., :1])), -1)[..., None]
+        added = (slice_grid(grid, colours) * affine).sum(-2)[..., :3]
+        whole = (colours + added).nan_to_num(0.0, 1.0, 0.0).clamp(0, 1)
+        if moving is not None:
+            whole = torch.where(moving[..., None] > 0, whole, colours if still is None else still.float() / 255)
+        changed = ((colours + amount * (whole - colours)) * 255).clamp(0, 255)
+        made.append((changed + noise).to(torch.uint8))
+    return torch.stack(made)
 
 
 def slice_grid(grid: Tensor, colours: Tensor) -> Tensor:

@@ -34,11 +34,6 @@ class Parts:
         """Of [h,w], float64; 0 for a part without places."""
         return self.sum(values) / np.maximum(self.size, 1)
 
-    def max(self, values: np.ndarray) -> np.ndarray:
-        """Of [h,w]."""
-        largest: np.ndarray = ndimage.maximum(values, self.numbers, np.arange(self.count + 1))
-        return largest
-
     def touch(self, places: np.ndarray) -> np.ndarray:
         """Bool: whether the part has any of bool [h,w]."""
         found = np.zeros(self.count + 1, bool)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,8 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stylecine.ops import mixing, native, recolour
-from stylecine.ops.displacement import hermite, staggered, swap
-from stylecine.ops.dither import dither
+from stylecine.ops.displacement import Displacement, Moment, swap
+from stylecine.ops.image import dither
 from stylecine.ops.pyramid import merge
 from stylecine.ops.recolour import Recolouring
 from stylecine.ops.spline import sample
@@ -53,27 +52,17 @@ def render_fine(*tensors: Any, **options: Any) -> Tensor:
 class Rendering:
     """Frames that are `photo` where `moving` is 0, and the mixed copies where it is 1.
 
-    The canvas is the photo with `margin` pixels around it. Grids [gh,gw] have a point in the middle of every
-    cell*cell canvas pixels (`cell` a power of two) and cover it.
+    Grids [gh,gw] are those of the displacement, whose canvas they cover; its cell is a power of two.
 
     photo          [H,W,3] uint8
     moving         [H,W] in [0,1]; clamped to that, NaN is 0
     levels         [2h,2w,4], float32, float16 or bfloat16: spline coefficients of red, green, blue and an unused
                    channel; finest first, a pixel of level i is 2^i canvas pixels wide, so its h is the canvas's over
                    2^i, rounded up
-    positions      [knots,2,2,gh,gw]: displacement along the flow and against it every `stride` frames, x and y, pixels
-                   of the grid
-    rates          their derivatives, per frame
-    sub_cycle      [gh,gw] uint8: index of the place into `lengths` (frames) and a frame's `phases`
-    phases         of each frame, of the sub-cycles of each length, in [0,1]
     angle          [levels,3,gh,gw], contrast_gain [levels,2,3,gh,gw], crossfade [2,gh,gw]: see ops.mixing
-    stagger        [gh,gw] in [-1,1]: how many sub-cycles each place is ahead of its phase, times a frame's `shifts`, in
-                   [0,1], of its length
-    standing       [gh,gw] in [0,1]; times a level's share, in [0,1], how much of its displacement the level lacks
+    displacement   with a swell of 4 clocks at most; `moments` are those of the frames
+    standing_shares  of each level, in [0,1]: how much of its displacement it lacks where the displacement is standing
     light          [h,w,4] of the coarsest level, an unused channel last: a part of it that stands, added to what moves
-    swell          [2K,2,gh,gw]: two parts for each of K clocks, 4 at most, of a displacement of both copies, x and y in
-                   canvas pixels
-    swell_weights  theirs in each frame: cosine - 1, so that it is 0 at the beginning, and sine of each clock
     generated      [n,3,Hc,Wc] over the canvas, in [-1,1]: the generator's image of warped features, added to the levels
     recolouring    as `recolour_` does it of the finished frames: quicker here, while they are in the cache
 
@@ -84,146 +73,116 @@ class Rendering:
     photo: Tensor
     moving: Tensor
     levels: Sequence[Tensor]
-    positions: Tensor
-    rates: Tensor
-    sub_cycle: Tensor
+    displacement: Displacement
+    moments: Sequence[Moment]
     angle: Tensor
     contrast_gain: Tensor
     crossfade: Tensor
-    stride: float
-    lengths: Sequence[float]
-    phases: Sequence[Sequence[float]]
-    cell: int
-    margin: int
-    stagger: Tensor | None = None
-    shifts: Sequence[Sequence[float]] = ()
-    standing: Tensor | None = None
     standing_shares: Sequence[float] = ()
     light: Tensor | None = None
-    swell: Tensor | None = None
-    swell_weights: Sequence[Sequence[float]] = ()
     generated: Tensor | None = None
     recolouring: Recolouring | None = None
 
-    @property
-    def clocks(self) -> int:
-        return 0 if self.swell is None else len(self.swell) // 2
-
     def check(self) -> None:
         """ValueError if something does not fit the rest."""
-        cell, lengths, phases = self.cell, self.lengths, self.phases
-        if cell < 1 or cell & (cell - 1) or self.margin < 0:
-            raise ValueError(f"render: cell {cell} is not a power of two, or margin {self.margin} is negative.")
+        moved, cell, margin = self.displacement, self.displacement.cell, self.displacement.margin
+        if cell < 1 or cell & (cell - 1) or margin < 0:
+            raise ValueError(f"render: cell {cell} is not a power of two, or margin {margin} is negative.")
         h, w = self.moving.shape
-        height, width = h + 2 * self.margin, w + 2 * self.margin
-        gh, gw = self.sub_cycle.shape
-        count, kinds, frames, clocks = len(self.levels), len(lengths), len(phases), self.clocks
+        height, width = h + 2 * margin, w + 2 * margin
+        gh, gw = moved.sub_cycle.shape
+        count, kinds, frames = len(self.levels), len(moved.lengths), len(self.moments)
+        clocks = 0 if moved.swell is None else len(moved.swell) // 2
         shapes = {
-            "photo": (h, w, 3),
-            "moving": (h, w),
-            "sub_cycle": (max(gh, -(-height // cell)), max(gw, -(-width // cell))),
-            "positions": (max(len(self.positions), 2), 2, 2, gh, gw),
-            "rates": self.positions.shape,
-            "angle": (count, 3, gh, gw),
-            "contrast_gain": (count, 2, 3, gh, gw),
-            "crossfade": (2, gh, gw),
-            "stagger": (gh, gw),
-            "standing": (gh, gw),
-            "light": (-(-height // 2 ** (count - 1)), -(-width // 2 ** (count - 1)), 4),
-            "swell": (2 * max(clocks, 1), 2, gh, gw),
-            "generated": (frames, 3, height, width),
+            "photo": (self.photo, (h, w, 3)),
+            "moving": (self.moving, (h, w)),
+            "sub_cycle": (moved.sub_cycle, (max(gh, -(-height // cell)), max(gw, -(-width // cell)))),
+            "positions": (moved.positions, (max(len(moved.positions), 2), 2, 2, gh, gw)),
+            "rates": (moved.rates, moved.positions.shape),
+            "angle": (self.angle, (count, 3, gh, gw)),
+            "contrast_gain": (self.contrast_gain, (count, 2, 3, gh, gw)),
+            "crossfade": (self.crossfade, (2, gh, gw)),
+            "stagger": (moved.stagger, (gh, gw)),
+            "standing": (moved.standing, (gh, gw)),
+            "light": (self.light, (-(-height // 2 ** (count - 1)), -(-width // 2 ** (count - 1)), 4)),
+            "swell": (moved.swell, (2 * max(clocks, 1), 2, gh, gw)),
+            "generated": (self.generated, (frames, 3, height, width)),
         }
-        for name, shape in shapes.items():
+        for name, (tensor, shape) in shapes.items():
             dtype = torch.uint8 if name in ("photo", "sub_cycle") else torch.float32
-            if (tensor := getattr(self, name)) is not None:
+            if tensor is not None:
                 native.check_tensor(f"render: {name}", tensor, shape, dtype, self.photo.device)
         for i, level in enumerate(self.levels):
             dtype = level.dtype if level.dtype in native.DTYPES else torch.float32
             shape = 2 * -(-height // 2**i), 2 * -(-width // 2**i), 4
             native.check_tensor(f"render: level {i}", level, shape, dtype, self.photo.device)
-        if not (1 <= count <= MAX_LEVELS and 1 <= kinds <= MAX_SUB_CYCLES and clocks <= MAX_CLOCKS and phases):
+        if not (1 <= count <= MAX_LEVELS and 1 <= kinds <= MAX_SUB_CYCLES and clocks <= MAX_CLOCKS and frames):
             raise ValueError(f"render: {count} levels, {kinds} lengths, {clocks} clocks, {frames} frames do not fit.")
-        if not _shares(phases, frames, kinds):
-            raise ValueError(f"render: phases are in [0,1], one for each length, not {list(phases)}.")
-        if self.stagger is not None and not _shares(self.shifts, frames, kinds):
-            raise ValueError(f"render: a stagger takes a shift in [0,1] for each length, not {list(self.shifts)}.")
-        if self.standing is not None and not _shares([self.standing_shares], 1, count):
+        for moment in self.moments:
+            if not _are_shares(moment.phases, kinds):
+                raise ValueError(f"render: phases are in [0,1], one for each length, not {moment.phases}.")
+            if moved.stagger is not None and not _are_shares(moment.shifts, kinds):
+                raise ValueError(f"render: a stagger takes a shift in [0,1] for each length, not {moment.shifts}.")
+            if clocks and len(moment.swell) != 2 * clocks:
+                raise ValueError(f"render: a swell takes two weights for each clock, not {moment.swell}.")
+        if moved.standing is not None and not _are_shares(self.standing_shares, count):
             raise ValueError(f"render: what stands has a share in [0,1] of each level, not {self.standing_shares}.")
-        if clocks and [len(weights) for weights in self.swell_weights] != [2 * clocks] * frames:
-            raise ValueError(f"render: a swell takes two weights for each clock, not {list(self.swell_weights)}.")
-        longest = (len(self.positions) - 1) * self.stride
-        if not all(0 < length <= longest * 1.0001 for length in lengths):
-            raise ValueError(f"render: sub-cycles of {list(lengths)} frames are longer than the knots, {longest:g}.")
+        longest = (len(moved.positions) - 1) * moved.stride
+        if not all(0 < length <= longest * 1.0001 for length in moved.lengths):
+            raise ValueError(f"render: sub-cycles of {moved.lengths} frames are longer than the knots, {longest:g}.")
         if self.recolouring is not None:
             self.recolouring.check((frames, h, w, 3), self.photo.device)
 
     def run(self) -> Tensor:
         """The kernel's frames."""
-        dense = {name: x.contiguous() for name, x in vars(self).items() if isinstance(x, Tensor)}
-        place = {name: native.pointer(x) for name, x in dense.items()}
-        levels = [level.contiguous() for level in self.levels]
-        level_args = (_Level * len(levels))()
-        shares = [0.0] * len(levels) if self.standing is None else self.standing_shares
-        for i, (x, share) in enumerate(zip(levels, shares, strict=True)):
-            h, w, dtype = x.shape[0] // 2, x.shape[1] // 2, native.DTYPES[x.dtype]
-            level_args[i] = _Level(native.pointer(x), h, w, dtype, 2**i, share)
-        length_args, phase_args, shift_args, swell_args = (
-            (ctypes.c_float * len(x))(*x)
-            for x in (self.lengths, *map(_flat, (self.phases, self.shifts, self.swell_weights)))
-        )
-        out = self.photo.new_empty(len(self.phases), *self.photo.shape)
-        recolour_args = None if self.recolouring is None else recolour.Arguments(out, self.recolouring)
+        moved, frames = self.displacement, len(self.moments)
+        shares = [0.0] * len(self.levels) if moved.standing is None else self.standing_shares
+        levels = [
+            _Level(x, x.shape[0] // 2, x.shape[1] // 2, native.DTYPES[x.dtype], 2**i, share)
+            for i, (x, share) in enumerate(zip(self.levels, shares, strict=True))
+        ]
+        phases, shifts, weights = ([getattr(x, name) for x in self.moments] for name in ("phases", "shifts", "swell"))
+        out = self.photo.new_empty(frames, *self.photo.shape)
         args = _Args(
-            place["photo"], place["moving"], *self.moving.shape, self.margin, self.cell, *self.sub_cycle.shape,
-            ctypes.addressof(level_args), len(levels), len(self.positions),
-            place["positions"], place["rates"], self.stride, len(self.lengths), place["sub_cycle"],
-            ctypes.addressof(length_args), len(self.phases), ctypes.addressof(phase_args),
-            place["angle"], place["contrast_gain"], place["crossfade"],
-            self.clocks, place.get("swell"), ctypes.addressof(swell_args), place.get("generated"),
-            place.get("stagger"), ctypes.addressof(shift_args), place.get("standing"),
-            place.get("light"),
-            None if recolour_args is None else ctypes.addressof(recolour_args.args), native.pointer(out),
+            self.photo, self.moving, *self.moving.shape, moved.margin, moved.cell, *moved.sub_cycle.shape,
+            (_Level * len(levels))(*levels), len(levels), len(moved.positions), moved.positions, moved.rates,
+            moved.stride, len(moved.lengths), moved.sub_cycle, moved.lengths, frames, phases,
+            self.angle, self.contrast_gain, self.crossfade,
+            0 if moved.swell is None else len(moved.swell) // 2, moved.swell, weights, self.generated,
+            moved.stagger, shifts, moved.standing, self.light,
+            None if self.recolouring is None else recolour.arguments(out, self.recolouring), out,
         )  # fmt: skip
-        native.run("render", args, self.photo.device, workspace=True)
+        native.run("render", args, self.photo.device)
         return out
 
     def reference(self, steps: int = 1) -> Tensor:
         """The frames in plain PyTorch, over the moving part of the canvas. steps: as `composite` takes them."""
-        count, moving = len(self.phases), self.moving.nan_to_num(0.0).clamp(0, 1)
+        count, moving = len(self.moments), self.moving.nan_to_num(0.0).clamp(0, 1)
         if not bool((moving > 0).any()):
             still = self.photo if steps == 1 else self.photo.int() * steps
             plain = still.expand(count, *self.photo.shape).clone()
         else:
-            region = moving_region(moving, self.margin, max(self.cell, 2 ** (len(self.levels) - 1)))
+            margin, cell = self.displacement.margin, self.displacement.cell
+            region = moving_region(moving, margin, max(cell, 2 ** (len(self.levels) - 1)))
             moved = (self._moved(i, region) for i in range(count))
-            drawn: dict[str, Any] = {"margin": self.margin, "region": region, "steps": steps}
+            drawn: dict[str, Any] = {"margin": margin, "region": region, "steps": steps}
             plain = torch.stack([composite(self.photo, moving, x, **drawn) for x in moved])
         return plain if self.recolouring is None else recolour.reference(plain, self.recolouring)
 
     def _moved(self, i: int, region: Region) -> Tensor:
         """What moves in frame i, [3,a,b] over the region."""
-        stride, sub_cycle = self.stride, self.sub_cycle.long()
-        length, phase = (self.positions.new_tensor(x)[sub_cycle] for x in (self.lengths, self.phases[i]))
-        swapped = torch.zeros_like(phase, dtype=torch.bool)
-        if self.stagger is not None:
-            shift = self.positions.new_tensor(self.shifts[i])[sub_cycle]
-            phase, swapped = staggered(phase, shift * self.stagger)
-        source_a = hermite(self.positions[:, 1], self.rates[:, 1], stride, length * phase)
-        source_b = hermite(self.positions[:, 0], self.rates[:, 0], stride, length * (1 - phase))
-        sources = swap(torch.cat((source_a, source_b)), swapped) * self.cell
-        if self.swell is not None:
-            for k in range(0, len(self.swell), 2):
-                cosine, sine = self.swell_weights[i][k : k + 2]
-                sources += (cosine * self.swell[k] + sine * self.swell[k + 1]).repeat(2, 1, 1)
-        share = mixing.copy_b_share(phase[None], self.crossfade)
-        weights = swap(mixing.weights(self.angle, self.contrast_gain, phase[None], share), swapped)
+        displacement, moment = self.displacement, self.moments[i]
+        phase, swapped = places = displacement.phase_map(moment)
+        sources = displacement.sources(moment, places)
+        share = mixing.copy_b_share(phase, self.crossfade)
+        weights = swap(mixing.weights(self.angle, self.contrast_gain, phase, share), swapped)
         bands = []
         for k, level in enumerate(self.levels):
             pixels = level[..., :3].permute(2, 0, 1).float()
             moved = sources
-            if self.standing is not None:
-                moved = sources * (1 - self.standing_shares[k] * self.standing.nan_to_num(0.0).clamp(0, 1))
-            bands.append(_mix(pixels, moved, weights[k], cell=self.cell, scale=2**k, region=region))
+            if displacement.standing is not None:
+                moved = sources * (1 - self.standing_shares[k] * displacement.standing.nan_to_num(0.0).clamp(0, 1))
+            bands.append(_mix(pixels, moved, weights[k], cell=displacement.cell, scale=2**k, region=region))
         if self.light is not None:
             y0, x0 = (first >> (len(bands) - 1) for first in region[:2])
             h, w = bands[-1].shape[1:]
@@ -234,14 +193,8 @@ class Rendering:
         return image
 
 
-def _shares(rows: Sequence[Sequence[float]], frames: int, kinds: int) -> bool:
-    """Whether these are numbers in [0,1] for each frame and length."""
-    return len(rows) == frames and all(len(row) == kinds and all(0 <= x <= 1 for x in row) for row in rows)
-
-
-def _flat(rows: Sequence[Sequence[float]]) -> list[float]:
-    """The numbers of all frames, one after the other."""
-    return [float(x) for row in rows for x in row]
+def _are_shares(numbers: Sequence[float], count: int) -> bool:
+    return len(numbers) == count and all(0 <= x <= 1 for x in numbers)
 
 
 _Level = native.structure("void *spline; int64_t h, w; int32_t dtype, scale; float standing")

@@ -43,14 +43,10 @@ def splat(
         raise ValueError(f"splat: plate is above 0 and finite, not {plate}.")
     if not native.available(image.device):
         return reference(image, displacement, weight, plate=plate, softmax=softmax)
-    image, displacement, weight = image.contiguous(), displacement.contiguous(), weight.contiguous()
     moved, shares = image.new_empty(image.shape, dtype=torch.float32), weight.new_empty(weight.shape)
-    args = _Args(
-        native.pointer(image), native.DTYPES[image.dtype], softmax, *image.shape, len(weight),
-        native.pointer(displacement), native.pointer(weight), plate, deterministic,
-        native.pointer(moved), native.pointer(shares),
-    )  # fmt: skip
-    native.run("splat", args, image.device, workspace=True)
+    kind, sizes = native.DTYPES[image.dtype], (*image.shape, n)
+    args = _Args(image, kind, softmax, *sizes, displacement, weight, plate, deterministic, moved, shares)
+    native.run("splat", args, image.device)
     return moved, shares
 
 

@@ -30,13 +30,10 @@ def warp_features(spline: Tensor, sources: Tensor, weights: Tensor) -> Tensor:
         native.check_tensor(f"warp_features: {name}", tensor, shape, torch.float32, spline.device)
     if not native.available(spline.device):
         return channels_last(reference(spline, sources, weights))
-    dense, sources, weights = channels_last(spline).permute(1, 2, 0), sources.contiguous(), weights.contiguous()
-    h, w, channels = dense.shape
-    warped = spline.new_empty(*sources.shape[1:], channels)
-    args = _Args(
-        native.pointer(dense), native.DTYPES[spline.dtype], channels, h // 2, w // 2, *sources.shape[1:],
-        native.pointer(sources), native.pointer(weights), native.pointer(warped),
-    )  # fmt: skip
+    (channels, h, w), size = spline.shape, sources.shape[1:]
+    warped = spline.new_empty(*size, channels)
+    dense, kind = spline.permute(1, 2, 0), native.DTYPES[spline.dtype]
+    args = _Args(dense, kind, channels, h // 2, w // 2, *size, sources, weights, warped)
     native.run("warp_features", args, spline.device)
     return warped.permute(2, 0, 1)
 

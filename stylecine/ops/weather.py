@@ -6,16 +6,16 @@ pixel shows of the frame is the product of what each lets through, in any order.
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from stylecine.ops import native
-from stylecine.ops.dither import dither
+from stylecine.ops.image import dither
 
 _Streak = native.structure("float x, y, dx, dy, inverse, radius, shrink, opacity")
 STREAK = len(_Streak._fields_)  # numbers of one
@@ -63,8 +63,7 @@ def weather_(frames: Tensor, precipitation: Precipitation) -> Tensor:
     precipitation.check(frames.shape, frames.device)
     if not native.available(frames.device):
         return frames.copy_(reference(frames, precipitation))
-    arguments = Arguments(frames, precipitation)
-    native.run("weather", arguments.args, frames.device)
+    native.run("weather", arguments(frames, precipitation), frames.device)
     return frames
 
 
@@ -74,48 +73,26 @@ _Args = native.structure(
 )
 
 
-class Arguments:
-    """`args` for the kernel, which changes the frames in place, and the arrays they point to, kept until it is done."""
-
-    def __init__(self, frames: Tensor, precipitation: Precipitation) -> None:
-        streaks, streak_colours, veil, veil_colours, distance = precipitation
-        counts = [0, *(len(each) for each in streaks)]
-        self.first = (ctypes.c_int64 * len(counts))(*torch.tensor(counts).cumsum(0).tolist())
-        self.tensors = [torch.cat([*streaks]).contiguous(), veil.contiguous(), distance.contiguous()]
-        self.colours = [
-            (ctypes.c_float * (3 * len(each)))(*(channel for colour in each for channel in colour))
-            for each in (streak_colours, veil_colours)
-        ]
-        at, veiled, far = (native.pointer(x) for x in self.tensors)
-        pixels = native.pointer(frames)
-        self.args = _Args(
-            pixels, *frames.shape[:3], at, ctypes.addressof(self.first), veiled, *veil.shape[1:], far,
-            *(ctypes.addressof(each) for each in self.colours), pixels,
-        )  # fmt: skip
+def arguments(frames: Tensor, precipitation: Precipitation) -> native.Arguments:
+    """For the kernel, which changes the frames in place."""
+    streaks, streak_colours, veil, veil_colours, distance = precipitation
+    first = np.cumsum([0, *(len(each) for each in streaks)], dtype=np.int64)
+    air = torch.cat([*streaks]), first, veil, *veil.shape[1:], distance
+    return _Args(frames, *frames.shape[:3], *air, streak_colours, veil_colours, frames)
 
 
 def reference(frames: Tensor, precipitation: Precipitation) -> Tensor:
     """weather_() of copies, in plain PyTorch."""
-    streaks, streak_colours, veil, veil_colours, distance = precipitation
-    in_the_air = zip(frames, streaks, streak_colours, veil, veil_colours, strict=True)
-    return torch.stack([_reference(*of_frame, distance) for of_frame in in_the_air])
-
-
-def _reference(
-    frame: Tensor,
-    streaks: Tensor,
-    streak_colour: tuple[float, float, float],
-    veil: Tensor,
-    veil_colour: tuple[float, float, float],
-    distance: Tensor,
-) -> Tensor:
-    height, width = distance.shape
-    opacity = F.interpolate(veil[None, None], (height, width), mode="bilinear")[0, 0].clamp(0, 1)
-    fog = (opacity * distance / 255)[..., None]
-    through = transparency(streaks, height, width)[..., None]
-    behind = torch.lerp(frame.float(), frame.new_tensor(veil_colour, dtype=torch.float32), fog)
-    drawn = torch.lerp(frame.new_tensor(streak_colour, dtype=torch.float32), behind, through)
-    return (drawn + dither(height, width, frame.device)[..., None]).floor().clamp(0, 255).to(torch.uint8)
+    height, width = precipitation.distance.shape
+    noise, made = dither(height, width, frames.device)[..., None], []
+    for frame, streaks, streak_colour, veil, veil_colour in zip(frames, *precipitation[:4], strict=True):
+        opacity = F.interpolate(veil[None, None], (height, width), mode="bilinear")[0, 0].clamp(0, 1)
+        fog = (opacity * precipitation.distance / 255)[..., None]
+        through = transparency(streaks, height, width)[..., None]
+        behind = torch.lerp(frame.float(), frame.new_tensor(veil_colour, dtype=torch.float32), fog)
+        drawn = torch.lerp(frame.new_tensor(streak_colour, dtype=torch.float32), behind, through)
+        made.append((drawn + noise).floor().clamp(0, 255).to(torch.uint8))
+    return torch.stack(made)
 
 
 def transparency(streaks: Tensor, height: int, width: int) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from stylecine.ops.means import mean_within
+from stylecine.ops.maps import mean_within
 
 # Half-way through a loop a sky shows clouds from two places, one travel apart. If they differ by more than this, root
 # mean square of [-1, 1], clouds are seen twice.

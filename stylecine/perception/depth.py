@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stylecine.ops.image import fit_short_side, resize
-from stylecine.ops.perspective import nearness
+from stylecine.ops.maps import nearness
 from stylecine.ops.smoothstep import smoothstep
 
 SHORT_SIDE = 256  # of the grid

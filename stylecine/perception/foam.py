@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from stylecine.ops.means import mean_within
+from stylecine.ops.maps import mean_within
 from stylecine.ops.smoothstep import smoothstep
 
 FOAM_LEVEL = 0.35, 0.75  # brightness between the water's darkest fifth and its lights at which foam begins, and is sure

@@ -16,9 +16,8 @@ import torch
 import torch.nn.functional as F
 from scipy import ndimage
 
-from stylecine.ops.geodesic import geodesic_distance
 from stylecine.ops.image import fit_short_side
-from stylecine.ops.means import mean_within
+from stylecine.ops.maps import geodesic_distance, mean_within
 from stylecine.ops.regions import Parts, connected
 from stylecine.ops.smoothstep import smoothstep
 from stylecine.options import FALLS, WATER

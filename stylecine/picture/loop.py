@@ -18,7 +18,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from stylecine.errors import NothingMoves
-from stylecine.movement.standing import standing_share
+from stylecine.movement.waves import standing_share
 from stylecine.networks.modulated import REACH
 from stylecine.ops.compare import compare
 from stylecine.ops.displacement import Displacement, Moment, PhaseMap, swap
@@ -247,7 +247,6 @@ def copies(loop: Loop, t: float) -> Tensor:
 def _frames_at(
     loop: Loop, moments: Sequence[Moment], recolouring: Recolouring | None = None, *, fine: bool = False
 ) -> Tensor:
-    displacement = loop.displacement
     images = [_resynthesised(loop, moment) for moment in moments]
     if loop.sampling == "splat":
         steps = FINE if fine else 1
@@ -257,24 +256,13 @@ def _frames_at(
         loop.photo,
         loop.moving,
         loop.splines,
-        displacement.positions,
-        displacement.rates,
-        displacement.sub_cycle,
+        loop.displacement,
+        moments,
         loop.angle,
         loop.contrast_gain,
         loop.crossfade,
-        stride=displacement.stride,
-        lengths=displacement.lengths,
-        phases=[moment.phases for moment in moments],
-        cell=displacement.cell,
-        margin=displacement.margin,
-        stagger=displacement.stagger,
-        shifts=[moment.shifts for moment in moments],
-        standing=displacement.standing,
         standing_shares=loop.standing_shares,
         light=loop.light,
-        swell=displacement.swell,
-        swell_weights=[moment.swell for moment in moments],
         generated=None if images[0] is None else torch.stack([image for image in images if image is not None]),
         recolouring=recolouring,
     )

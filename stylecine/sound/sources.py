@@ -8,9 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from stylecine.movement.swash import SWASH_SECONDS
-from stylecine.movement.swell import RIPPLE_SECONDS
-from stylecine.movement.swell import SECONDS as SWELL_SECONDS
+from stylecine.movement.waves import RIPPLE_SECONDS, SWASH_SECONDS, SWELL_SECONDS
 from stylecine.ops.image import resize
 from stylecine.ops.regions import connected
 from stylecine.options import FALLS, WATER, Wind

@@ -1,7 +1,6 @@
 import torch
 
-from stylecine.movement.standing import predict_standing, standing_share
-from stylecine.movement.swell import predict_swell
+from stylecine.movement.waves import predict_standing, predict_swell, standing_share
 from stylecine.options import FALLS, WATER
 from tests.seen import Everywhere, seen
 

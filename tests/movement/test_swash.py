@@ -4,7 +4,7 @@ import torch
 from scipy import ndimage
 
 from stylecine.movement.displacement import integrate
-from stylecine.movement.swash import AMPLITUDE, Swash, predict_swash
+from stylecine.movement.waves import SWASH_AMPLITUDE, Swash, predict_swash
 from tests.seen import Everywhere, seen
 
 SKY, WATER = range(2)
@@ -56,7 +56,7 @@ def swash() -> Swash:
 def test_the_edge_runs_up_the_sand_first(swash):
     up = swash.offset[1, EDGE, 60:200]
     assert up.max() < 0, "what is shown at the edge comes from above it, from the water"
-    assert -up.mean() == pytest.approx(AMPLITUDE * SHORT, rel=0.25)
+    assert -up.mean() == pytest.approx(SWASH_AMPLITUDE * SHORT, rel=0.25)
     assert swash.offset[0, EDGE, 60:200].abs().max() < 0.1 * -up.mean()
 
 

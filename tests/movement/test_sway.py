@@ -1,6 +1,8 @@
 """How plants sway: when, how fast, where they are held, and how gusts pass over a meadow."""
 
 import math
+from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,8 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from stylecine.movement.sway import Sway, gust_speed, natural_frequency, predict_sway, response
+from stylecine.movement.sway import PlantMotion, Sway, gust_speed, natural_frequency, predict_sway, response
 from stylecine.options import Wind
+from stylecine.picture.overlay import periodic_weights
 
 H, W = 120, 160
 SECONDS = 8.0
@@ -21,11 +24,13 @@ def grid() -> tuple[Tensor, Tensor]:
     return y, x
 
 
+@cache
 def noise() -> Tensor:
     """A photo [3,H,W] with texture everywhere."""
     return torch.rand(3, H, W, generator=torch.Generator().manual_seed(0)) * 2 - 1
 
 
+@cache
 def crown() -> tuple[Tensor, Tensor]:
     """A crown before the sky, on a trunk that stands on the ground: plants [H,W], sky bool [H,W]."""
     y, x = grid()
@@ -35,36 +40,50 @@ def crown() -> tuple[Tensor, Tensor]:
     return plants, (plants == 0) & (y < 93) & ~(trunk & (y > 47))
 
 
+@cache
 def meadow() -> tuple[Tensor, Tensor]:
     y, _ = grid()
     return (y > 40).float(), y < 33
 
 
-def sway_of(
-    places: tuple[Tensor, Tensor], wind: Wind = FRESH, seconds: float = SECONDS, photo: Tensor | None = None
-) -> Sway:
+@cache
+def motion_of(places: tuple[Tensor, Tensor], seconds: float = SECONDS, photo: Tensor | None = None) -> PlantMotion:
     motion = predict_sway(noise() if photo is None else photo, *places, seconds)
     assert motion is not None
-    return motion.in_wind(wind)
+    return motion
+
+
+def sway_of(places: tuple[Tensor, Tensor], wind: Wind = FRESH, **options: Any) -> Sway:
+    return motion_of(places, **options).in_wind(wind)
+
+
+def fields(sway: Sway, *phases: float) -> Tensor:
+    """[P,3,gh,gw] at phases of the loop."""
+    keyframes = sway.keyframes
+    weights = torch.stack([periodic_weights(len(keyframes), sway.cycles * phase) for phase in phases])
+    return torch.tensordot(weights, keyframes, 1)
 
 
 def moved(sway: Sway, times: int = 64) -> np.ndarray:
     """Displacements [times,2,gh,gw] of what is seen, in pixels, at equal times of the loop."""
-    return -np.stack([sway.at(k / times)[:2].numpy() for k in range(times)])
+    return -fields(sway, *(k / times for k in range(times)))[:, :2].numpy()
 
 
 @pytest.mark.parametrize("seconds", [0.5, 4.0, 30.0])
 def test_it_is_zero_at_frame_0_and_repeats_with_the_loop(seconds: float) -> None:
     sway = sway_of(crown(), seconds=seconds)
-    assert sway.at(0).abs().max() == 0
-    assert sway.at(1 - 1e-6).abs().max() < 1e-3 and sway.at(0.37).abs().max() > 0.02
     assert sway.keyframes[0].abs().max() == 0 and len(sway.keyframes) % 2 == 0 and len(sway.keyframes) <= 32
-    k = len(sway.keyframes) // 3
-    assert torch.allclose(sway.keyframes[k], sway.at(k / len(sway.keyframes) / sway.cycles), atol=1e-4)
+    end, between = fields(sway, 1 - 1e-6, 0.37)
+    assert end.abs().max() < 1e-3 and between.abs().max() > 0.02
+    turn = 2 * math.pi * sway.cycles * 0.37
+    angles = turn * torch.arange(1, len(sway.modes) + 1)
+    modes = torch.tensordot(torch.stack((angles.cos() - 1, angles.sin()), 1), sway.modes, 2)
+    torch.testing.assert_close(between, modes, atol=1e-4, rtol=0)
 
 
 def test_it_is_the_same_each_time() -> None:
-    assert torch.equal(sway_of(crown()).modes, sway_of(crown()).modes)
+    again = predict_sway(noise(), *crown(), SECONDS)
+    assert again is not None and torch.equal(again.in_wind(FRESH).modes, sway_of(crown()).modes)
 
 
 def test_most_power_lies_between_a_fifth_and_one_and_a_half_hertz_and_falls() -> None:
@@ -126,8 +145,7 @@ def test_it_grows_with_the_wind() -> None:
 
 
 def test_the_coarse_motion_is_about_the_same() -> None:
-    motion = predict_sway(noise(), *crown(), SECONDS)
-    assert motion is not None
+    motion = motion_of(crown())
     fine, coarse = motion.in_wind(FRESH), motion.coarse.in_wind(FRESH)
     assert coarse.cell == 2 * fine.cell and coarse.modes.shape[-2:] == (H // 2, W // 2)
     small = F.avg_pool2d(fine.modes.flatten(0, 1), 2).unflatten(0, fine.modes.shape[:2])

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from stylecine.movement.displacement import integrate
-from stylecine.movement.swell import RIPPLE_SECONDS, SECONDS, predict_swell
+from stylecine.movement.waves import RIPPLE_SECONDS, SWELL_SECONDS, predict_swell
 from tests.seen import Everywhere, seen, water_that
 
 SKY, WATER, FALLS = range(3)
@@ -96,7 +96,7 @@ def test_water_that_mirrors_its_shore_rocks_faster_and_does_not_drift() -> None:
         """Where water rocks in a loop of four seconds; speed: in short sides."""
         flow = drift(speed * 128 / 120)
         (swell,) = predict_swell(seen(PLAIN, landscape(), Everywhere(1, 0, kind)), flow)
-        assert swell.seconds == (RIPPLE_SECONDS if kind == "mirrors" else SECONDS)
+        assert swell.seconds == (RIPPLE_SECONDS if kind == "mirrors" else SWELL_SECONDS)
         made = integrate(flow, landscape()[WATER], period=120, fps=30, margin=32, swells=[swell])
         return made.rocks(128, 160)
 
@@ -109,6 +109,6 @@ def test_a_pond_that_mirrors_its_shore_leaves_the_sea_its_own_waves() -> None:
     sea = predict_swell(seen(PLAIN, layers, eye), drift())
     layers[WATER, 100:120, 50:110] = 1
     waters = predict_swell(seen(PLAIN, layers, eye), drift())
-    assert [water.seconds for water in waters] == [SECONDS, RIPPLE_SECONDS]
+    assert [water.seconds for water in waters] == [SWELL_SECONDS, RIPPLE_SECONDS]
     assert torch.equal(waters[0].parts, sea[0].parts)
     assert waters[1].parts[..., :100, :].abs().max() == 0 < waters[1].parts.abs().max()

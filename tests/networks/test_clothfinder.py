@@ -7,7 +7,9 @@ import torch
 
 from stylecine.errors import WeightsMalformed
 from stylecine.networks.backbone import Backbone
-from stylecine.networks.clothfinder import ClothFinder, low_rank_corrections
+from stylecine.networks.clothfinder import ClothFinder
+
+Corrections = dict[str, tuple[torch.Tensor, torch.Tensor]]
 
 
 @pytest.fixture(scope="module")
@@ -17,17 +19,12 @@ def tuned() -> Backbone:
 
 
 @pytest.fixture(scope="module")
-def former(tuned: Backbone) -> Backbone:
-    """The backbone before each of its 1x1 convolutions was changed by a matrix of rank 2."""
-    backbone = copy.deepcopy(tuned)
-    for weight in backbone.parameters():
-        if weight.dim() == 4 and weight.shape[2:] == (1, 1):
-            rows, columns = weight.shape[:2]
-            weight += 0.1 * (torch.randn(rows, 2) @ torch.randn(2, columns))[:, :, None, None]
-    return backbone
+def corrections() -> Corrections:
+    """Of one convolution, by a matrix of rank 1."""
+    return {"stages.1.0.expand": (torch.randn(48, 1), torch.randn(1, 8))}
 
 
-def tensors(finder: ClothFinder, corrections: dict[str, tuple[torch.Tensor, torch.Tensor]]) -> dict[str, torch.Tensor]:
+def tensors(finder: ClothFinder, corrections: Corrections) -> dict[str, torch.Tensor]:
     lefts = {f"{name}.left": left for name, (left, _) in corrections.items()}
     rights = {f"{name}.right": right for name, (_, right) in corrections.items()}
     return lefts | rights | {f"decoder.{name}": x for name, x in finder.decoder.state_dict().items()}
@@ -37,29 +34,20 @@ def test_one_logit_at_an_eighth_of_the_size(tuned: Backbone) -> None:
     assert ClothFinder(tuned, {}, (8, 16, 24))(torch.zeros(2, 3, 64, 96)).shape == (2, 1, 8, 12)
 
 
-def test_corrections_lead_back_to_the_former_backbone(tuned: Backbone, former: Backbone) -> None:
-    photo = torch.rand(1, 3, 64, 64)
-    finder = ClothFinder(tuned, low_rank_corrections(tuned, former, rank=2), (8, 8, 8))
-    for ours, wanted in zip(finder.features(photo), former(photo)[2:], strict=True):
-        assert torch.allclose(ours, wanted, atol=1e-3 * float(wanted.abs().max()))
-
-
-def test_the_eyes_own_backbone_stays(tuned: Backbone, former: Backbone) -> None:
+def test_the_eyes_own_backbone_stays(tuned: Backbone, corrections: Corrections) -> None:
     before = copy.deepcopy(tuned.state_dict())
-    ClothFinder(tuned, low_rank_corrections(tuned, former), (8, 8, 8))
+    ClothFinder(tuned, corrections, (8, 8, 8))
     assert all(torch.equal(x, before[name]) for name, x in tuned.state_dict().items())
 
 
-def test_sizes_come_from_the_tensors(tuned: Backbone, former: Backbone) -> None:
-    corrections = low_rank_corrections(tuned, former, rank=1)
+def test_sizes_come_from_the_tensors(tuned: Backbone, corrections: Corrections) -> None:
     finder = ClothFinder(tuned, corrections, (8, 16, 24)).eval()
     photo = torch.rand(1, 3, 64, 64)
     assert torch.equal(ClothFinder.from_tensors(tensors(finder, corrections), tuned)(photo), finder(photo))
 
 
 @pytest.mark.parametrize("name", ["stages.1.0.expand.left", "stages.1.0.expand.right", "decoder.leave.weight"])
-def test_weights_that_do_not_fit_are_refused(tuned: Backbone, former: Backbone, name: str) -> None:
-    corrections = low_rank_corrections(tuned, former, rank=1)
+def test_weights_that_do_not_fit_are_refused(tuned: Backbone, corrections: Corrections, name: str) -> None:
     wrong = tensors(ClothFinder(tuned, corrections, (8, 8, 8)), corrections) | {name: torch.zeros(3, 5)}
     with pytest.raises(WeightsMalformed, match="cloth finder"):
         ClothFinder.from_tensors(wrong, tuned)

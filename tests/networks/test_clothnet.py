@@ -1,21 +1,11 @@
 """The cloth network: one cycle of a gust, calm at phase 0 and without wind; unusable weights."""
 
-import math
-
 import pytest
 import torch
 from torch import Tensor
 
 from stylecine.errors import WeightsMalformed
-from stylecine.networks.clothnet import (
-    CHANNELS,
-    LINEAR_FEATURES,
-    LINEAR_MAPS,
-    ClothNet,
-    at_phases,
-    linear_features,
-    phase_weights,
-)
+from stylecine.networks.clothnet import CHANNELS, LINEAR_FEATURES, LINEAR_MAPS, ClothNet, linear_features
 
 
 @pytest.fixture(scope="module")
@@ -47,22 +37,6 @@ def test_the_first_harmonics_are_those_of_all(small: ClothNet) -> None:
 def test_without_wind_nothing_moves(small: ClothNet) -> None:
     assert small(*cloth(1, 64), torch.zeros(1, 2)).abs().max() == 0
     assert small(*cloth(1, 64), torch.tensor([[0.0, 0.2]])).abs().max() > 0
-
-
-def test_the_first_and_the_last_phase_are_the_still(small: ClothNet) -> None:
-    cycle = small(*cloth(1, 64), torch.tensor([[-0.6, 0.3]]))
-    first, middle, last = at_phases(cycle, torch.tensor([0.0, 0.4, 1.0]))[0]
-    assert first.abs().max() == 0
-    assert last.abs().max() < 1e-5 * middle.abs().max()
-
-
-def test_phases_are_turns_of_each_harmonic() -> None:
-    weights = phase_weights(torch.tensor([0.0, 0.25, 0.5]), harmonics=2)
-    expected = [[0, 0, 0, 0], [-1, -2, 1, 0], [-2, 0, 0, 0]]
-    assert torch.allclose(weights, torch.tensor(expected).float(), atol=1e-6)
-    cycle = torch.zeros(1, 2, 1, 1, 1)
-    cycle[0, 1] = 3  # 3 sin 2πφ
-    assert at_phases(cycle, torch.tensor([1 / 12])).item() == pytest.approx(3 * math.sin(math.pi / 6))
 
 
 def test_near_calm_the_motion_is_proportional_to_the_wind(small: ClothNet) -> None:

@@ -63,8 +63,9 @@ def emulated(library: ctypes.CDLL, order: int, device: int = 1, failing: int = 0
     Whatever happens, the device that was current is so again, and no error is left for somebody else to find.
     """
 
-    def run(kernel: str, args: ctypes.Structure, _: torch.device, workspace: bool = False) -> None:
+    def run(kernel: str, args: ctypes.Structure, _: torch.device) -> None:
         where, space, message = ctypes.addressof(args), (), ctypes.create_string_buffer(native.MESSAGE)
+        workspace = native.KERNELS[kernel]
         if workspace:
             size = getattr(library, f"stylecine_{kernel}_workspace_cuda")(where)
             buffer = torch.full((size + 64,), 255, dtype=torch.uint8)  # as floats not a number

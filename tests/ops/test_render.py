@@ -1,6 +1,6 @@
 import ctypes
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -8,11 +8,27 @@ import torch
 from torch import Tensor
 
 from stylecine.ops import native
+from stylecine.ops.displacement import Displacement, Moment
 from stylecine.ops.pyramid import split
-from stylecine.ops.recolour import Arguments, Recolouring, recolour_
+from stylecine.ops.recolour import Recolouring, arguments, recolour_
 from stylecine.ops.render import _Args, _Level, composite, moving_region, on_level, reference, render
 from stylecine.ops.spline import coefficients
 from tests.ops.kernels import SETS, agreement, apart
+
+
+def displaced(
+    positions: Tensor,
+    rates: Tensor,
+    sub_cycle: Tensor,
+    stagger: Tensor | None = None,
+    standing: Tensor | None = None,
+    swell: Tensor | None = None,
+    **numbers: Any,
+) -> Displacement:
+    """Over knots that are 4 frames apart."""
+    counts, period = tuple(range(1, 1 + numbers.pop("kinds", 1))), 4 * (len(positions) - 1)
+    fields = {"stagger": stagger, "standing": standing, "swell": swell}
+    return Displacement(positions, rates, sub_cycle, counts, period, stride=4, **fields, **numbers)
 
 
 @dataclass(frozen=True)
@@ -61,34 +77,33 @@ class Sample:
         standing = torch.rand(grid, generator=noise) if self.standing else None
         coarsest = splines[-1].shape[1] // 2, splines[-1].shape[2] // 2
         light = 0.3 * torch.randn(*coarsest, 4, generator=noise) if self.light else None
-        fields = positions, rates, sub_cycle, angle, contrast_gain, crossfade
-        tensors = [photo, self.mask(), *fields, light, standing, stagger, swell, generated]
+        tensors = [photo, self.mask(), angle, contrast_gain, crossfade, light, generated]
+        fields = [positions, rates, sub_cycle, stagger, standing, swell]
         if self.strided:
-            tensors = [x if x is None else apart(x) for x in tensors]
+            tensors, fields = ([x if x is None else apart(x) for x in some] for some in (tensors, fields))
             levels = [apart(x) for x in levels]
-        tensors = [x if x is None else x.to(device) for x in tensors]
+        tensors, fields = ([x if x is None else x.to(device) for x in some] for some in (tensors, fields))
         shares = [(self.share + 0.17 * n) % 1 for n in range(self.frames)]
+        displacement = displaced(*fields, kinds=self.kinds, cell=self.cell, margin=self.margin)
+        moments = [
+            Moment(
+                tuple((share * (k + 1)) % 1 for k in range(self.kinds)),
+                tuple((0.9 - 0.5 * share) / (k + 1) for k in range(self.kinds)),
+                self.swell_weights(share),
+            )
+            for share in shares
+        ]
         keywords = {
-            "stride": 4.0,
-            "lengths": [12.0 / (k + 1) for k in range(self.kinds)],
-            "phases": [[(share * (k + 1)) % 1 for k in range(self.kinds)] for share in shares],
-            "cell": self.cell,
-            "margin": self.margin,
             "generated": tensors.pop(),
-            "swell": tensors.pop(),
-            "stagger": tensors.pop(),
-            "standing": tensors.pop(),
             "light": tensors.pop(),
             "standing_shares": [0.0, 0.3, 0.0, 0.6, 1.0, 0.0, 1.0, 0.5][: self.levels],
-            "shifts": [[(0.9 - 0.5 * share) / (k + 1) for k in range(self.kinds)] for share in shares],
-            "swell_weights": [self.swell_weights(share) for share in shares],
             "recolouring": self.recolouring(shares, device) if self.style else None,
         }
-        return [*tensors[:2], [x.to(device) for x in levels], *tensors[2:]], keywords
+        return [*tensors[:2], [x.to(device) for x in levels], displacement, moments, *tensors[2:]], keywords
 
-    def swell_weights(self, share: float) -> list[float]:
+    def swell_weights(self, share: float) -> tuple[float, ...]:
         angles = [2.0 * (k + 1) * share for k in range(self.clocks)]
-        return [weight for angle in angles for weight in (math.cos(angle) - 1, math.sin(angle))]
+        return tuple(weight for angle in angles for weight in (math.cos(angle) - 1, math.sin(angle)))
 
     def recolouring(self, shares: list[float], device: str) -> Recolouring:
         noise = torch.Generator().manual_seed(9)
@@ -159,19 +174,21 @@ test_the_kernel_agrees_with_the_reference_and_with_itself_on_any_number_of_threa
 )
 
 
-def alone(keywords: dict[str, Any], n: int) -> dict[str, Any]:
-    """The keywords for frame n."""
-    of_frames = ("phases", "shifts", "swell_weights", "generated")
-    mine = {name: keywords[name][n : n + 1] for name in of_frames if keywords[name] is not None}
-    whole = keywords["recolouring"]
-    return keywords | mine | {"recolouring": whole and whole._replace(amounts=whole.amounts[n : n + 1])}
+def alone(tensors: list[Any], keywords: dict[str, Any], n: int) -> Tensor:
+    """Frame n by itself."""
+    generated, whole = keywords["generated"], keywords["recolouring"]
+    mine = {
+        "generated": None if generated is None else generated[n : n + 1],
+        "recolouring": whole and whole._replace(amounts=whole.amounts[n : n + 1]),
+    }
+    return render(*tensors[:4], tensors[4][n : n + 1], *tensors[5:], **keywords | mine)[0]
 
 
 def test_frames_made_together_are_those_made_one_by_one():
     tensors, keywords = Sample("together", frames=9, kinds=3, generated=True, clocks=1, stagger=True).arguments()
     together = render(*tensors, **keywords)
     for n, frame in enumerate(together):
-        assert torch.equal(render(*tensors, **alone(keywords, n))[0], frame)
+        assert torch.equal(alone(tensors, keywords, n), frame)
 
 
 @pytest.mark.parametrize("instructions", SETS)
@@ -187,12 +204,12 @@ def test_a_frame_after_one_that_reads_outside_of_the_plate_is_as_it_is_alone():
     sample = Sample("stripes", 768, 1536, levels=4, travel=0.2, frames=8, clocks=1)
     tensors, keywords = sample.arguments()
     tensors[1] = ((torch.arange(1536) - 54) % 128 < 22).float().expand(768, -1).contiguous()
+    tensors[3] = replace(tensors[3], swell=torch.full_like(tensors[3].swell, 1e4))
     outside_then_inside = [(-2.0, 0.0), (0.0, 0.0)] * 4
-    keywords |= {"swell": torch.full_like(keywords["swell"], 1e4), "swell_weights": outside_then_inside}
-    keywords["phases"] = [[0.3 + 0.05 * n] for n in range(8)]
+    tensors[4] = [Moment((0.3 + 0.05 * n,), (), weights) for n, weights in enumerate(outside_then_inside)]
     together = render(*tensors, **keywords)
     for n in (1, 3, 5, 7):
-        assert torch.equal(render(*tensors, **alone(keywords, n))[0], together[n])
+        assert torch.equal(alone(tensors, keywords, n), together[n])
 
 
 def still(sample: Sample) -> tuple[list[Any], dict[str, Any]]:
@@ -203,8 +220,8 @@ def still(sample: Sample) -> tuple[list[Any], dict[str, Any]]:
     plate = torch.nn.functional.pad(image[None], (m, m, m, m), mode="replicate")[0]
     splines = [coefficients(level) for level in split(plate, sample.levels - 1)]
     tensors[2] = [torch.nn.functional.pad(x, (0, 0, 0, 0, 0, 1)).permute(1, 2, 0).contiguous() for x in splines]
-    still = [tensors[3] * 0, tensors[4] * 0, tensors[5], tensors[6] * 0, tensors[7] * 0 + 1, tensors[8]]
-    return [*tensors[:3], *still], keywords
+    displacement = replace(tensors[3], positions=tensors[3].positions * 0, rates=tensors[3].rates * 0)
+    return [*tensors[:3], displacement, tensors[4], tensors[5] * 0, tensors[6] * 0 + 1, tensors[7]], keywords
 
 
 @pytest.mark.parametrize("share", [0.0, 0.4])
@@ -215,8 +232,9 @@ def test_a_plate_at_rest_shows_the_photo_to_the_byte(share):
 
 def test_a_plate_moved_by_whole_pixels_shows_the_photo_moved():
     tensors, keywords = still(Sample("moved", moving="all", share=0.0, levels=1))
-    forward = torch.tensor([5.0, -3.0]).view(1, 1, 2, 1, 1) / keywords["cell"]
-    tensors[3] = forward * torch.tensor([1.0, -1.0]).view(1, 2, 1, 1, 1) * torch.ones_like(tensors[3])
+    forward = torch.tensor([5.0, -3.0]).view(1, 1, 2, 1, 1) / tensors[3].cell
+    positions = forward * torch.tensor([1.0, -1.0]).view(1, 2, 1, 1, 1) * torch.ones_like(tensors[3].positions)
+    tensors[3] = replace(tensors[3], positions=positions)
     [moved] = render(*tensors, **keywords)
     assert torch.equal(moved[:-3, 5:], tensors[0][3:, :-5])
 
@@ -224,7 +242,8 @@ def test_a_plate_moved_by_whole_pixels_shows_the_photo_moved():
 def one_copy_that_shows() -> tuple[list[Any], dict[str, Any]]:
     """Copy A, which is the photo, everywhere; copy B would be read at the border, where no number is."""
     tensors, keywords = still(Sample("one copy", moving="all", share=0.0, levels=1))
-    tensors[3] = torch.full_like(tensors[3], 1e6) * torch.tensor([1.0, 0.0]).view(1, 2, 1, 1, 1)
+    far = torch.full_like(tensors[3].positions, 1e6) * torch.tensor([1.0, 0.0]).view(1, 2, 1, 1, 1)
+    tensors[3] = replace(tensors[3], positions=far)
     for border in (tensors[2][0][-8:], tensors[2][0][:, -8:]):
         border[:] = torch.nan
     return tensors, keywords
@@ -241,18 +260,17 @@ def test_halfway_two_unlike_copies_have_equal_power_and_like_ones_are_averaged()
     photo, moving, knots = torch.zeros(4, 4, 3, dtype=torch.uint8), torch.ones(4, 4), torch.zeros(2, 2, 2, 4, 4)
     sub_cycle, no_gain = torch.zeros(4, 4, dtype=torch.uint8), torch.ones(1, 2, 3, 4, 4)
     crossfade = torch.stack((torch.zeros(4, 4), torch.ones(4, 4)))
-    keywords = {"stride": 4.0, "lengths": [4.0], "phases": [[0.5]], "cell": 1, "margin": 0}
+    moved = displaced(knots, knots, sub_cycle, cell=1, margin=0), [Moment((0.5,), (), ())]
     for angle, gain in ((0.0, 1.0), (math.pi / 2, math.sqrt(2)), (math.pi / 3, 2 / math.sqrt(3))):
-        fields = knots, knots, sub_cycle, no_gain[:, 0] * angle
-        made = render(photo, moving, [spline], *fields, no_gain, crossfade, **keywords)
+        made = render(photo, moving, [spline], *moved, no_gain[:, 0] * angle, no_gain, crossfade)
         assert (made.float() - (0.5 * gain + 1) * 127.5).abs().max() <= 1
-        weaker = render(photo, moving, [spline], *fields, 0.8 * no_gain, crossfade, **keywords)
+        weaker = render(photo, moving, [spline], *moved, no_gain[:, 0] * angle, 0.8 * no_gain, crossfade)
         assert (weaker.float() - (0.4 * gain + 1) * 127.5).abs().max() <= 1
 
 
 def test_nan_displacements_read_the_corner_or_are_black():
     tensors, keywords = Sample("lost", moving="all", levels=2).arguments()
-    tensors[3] = torch.full_like(tensors[3], torch.nan)
+    tensors[3] = replace(tensors[3], positions=torch.full_like(tensors[3].positions, torch.nan))
     with native.disabled():
         expected = render(*tensors, **keywords)
     assert_alike(render(*tensors, **keywords), expected)
@@ -283,16 +301,19 @@ def test_arguments_that_do_not_fit_are_named():
         "photo": (0, tensors[0][:, 1:]),
         "moving": (1, tensors[1].double()),
         "level 0": (2, [tensors[2][1], *tensors[2][1:]]),
-        "positions": (3, tensors[3][:1]),
-        "angle": (6, tensors[6][:, :2]),
+        "positions": (3, replace(tensors[3], positions=tensors[3].positions[:1])),
+        "angle": (5, tensors[5][:, :2]),
     }
     for name, (place, tensor) in bad.items():
         with pytest.raises(ValueError, match=f"render: {name} is"):
             render(*[tensor if i == place else x for i, x in enumerate(tensors)], **keywords)
-    bad = {"cell": 0}, {"cell": 3}, {"phases": [[1.1]]}, {"lengths": [13.0]}, {"lengths": [4.0, 4.0]}, {"stride": -1.0}
-    for change in (*bad, {"phases": []}, {"phases": [[0.1], [0.2, 0.3]]}):
+    for change in ({"cell": 0}, {"cell": 3}, {"period": 13}, {"counts": (3, 3)}, {"stride": -1}):
         with pytest.raises(ValueError, match="render"), native.disabled():
-            render(*tensors, **(keywords | change))
+            render(*tensors[:3], replace(tensors[3], **change), *tensors[4:], **keywords)
+    for phases in ([(1.1,)], [], [(0.1,), (0.2, 0.3)]):
+        moments = [Moment(each, (), ()) for each in phases]
+        with pytest.raises(ValueError, match="render"), native.disabled():
+            render(*tensors[:4], moments, *tensors[5:], **keywords)
 
 
 def test_the_c_interface_refuses_a_grid_that_32_bits_cannot_count():
@@ -300,27 +321,28 @@ def test_the_c_interface_refuses_a_grid_that_32_bits_cannot_count():
     args = _Args(place, place, 4, 4, 0, 4, 1 << 16, 1 << 15, place, 1, 2, place, place, number, 1, place, place, 1,
                  place, place, place, place, 0, None, None, None, None, None, None, None, None, place)  # fmt: skip
     with pytest.raises(ValueError, match=r"gh\*gw is below 2\^31"):
-        native.run("render", args, torch.device("cpu"), workspace=True)
+        native.run("render", args, torch.device("cpu"))
 
 
 def test_the_c_interface_refuses_a_recolouring_of_other_frames():
     level = _Level(torch.zeros(8, 8, 4).data_ptr(), 4, 4, native.DTYPES[torch.float32], 1)
     place, frames = (torch.full((64,), 0.5) for _ in range(2))
-    other = Arguments(torch.zeros(1, 4, 4, 3, dtype=torch.uint8), Recolouring(torch.zeros(2, 1, 1, 4, 4), [1.0]))
+    other = arguments(torch.zeros(1, 4, 4, 3, dtype=torch.uint8), Recolouring(torch.zeros(2, 1, 1, 4, 4), [1.0]))
     args = _Args(*[place.data_ptr()] * 2, 4, 4, 0, 4, 1, 1, ctypes.addressof(level), 1, 2, *[place.data_ptr()] * 2,
                  1.0, 1, *[place.data_ptr()] * 2, 1, *[place.data_ptr()] * 4, 0, *[None] * 7,
-                 ctypes.addressof(other.args), frames.data_ptr())  # fmt: skip
+                 ctypes.addressof(other), frames.data_ptr())  # fmt: skip
     with pytest.raises(ValueError, match="recolouring changes the frames in out"):
-        native.run("render", args, torch.device("cpu"), workspace=True)
+        native.run("render", args, torch.device("cpu"))
 
 
 def test_a_swell_has_two_parts_for_each_of_at_most_four_clocks():
     tensors, keywords = Sample("too many", clocks=5).arguments()
-    odd = {"swell": keywords["swell"][:3], "swell_weights": [weights[:3] for weights in keywords["swell_weights"]]}
-    few = {"swell": keywords["swell"][:4]}
-    for change, why in (({}, "5 clocks"), (odd, "swell is"), (few, "two weights for each clock")):
+    swell, moments = tensors[3].swell, tensors[4]
+    odd = swell[:3], [replace(each, swell=each.swell[:3]) for each in moments]
+    few = swell[:4], moments
+    for (waves, times), why in (((swell, moments), "5 clocks"), (odd, "swell is"), (few, "two weights for each clock")):
         with pytest.raises(ValueError, match=f"render: .*{why}"):
-            render(*tensors, **(keywords | change))
+            render(*tensors[:3], replace(tensors[3], swell=waves), times, *tensors[5:], **keywords)
 
 
 def test_fields_are_read_at_the_pixel_centres_of_any_level():

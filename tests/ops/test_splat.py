@@ -167,4 +167,4 @@ def test_arguments_that_do_not_fit_are_named():
         "too large": _Args(place, 0, 0, 1 << 60, 37, 41, 2, place, place, 1e-3, 0, place, place),
     }.items():
         with pytest.raises(ValueError, match=words):
-            native.run("splat", args, image.device, workspace=True)
+            native.run("splat", args, image.device)

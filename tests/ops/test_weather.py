@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from stylecine.ops import native
-from stylecine.ops.weather import Arguments, Precipitation, _Args, weather_
+from stylecine.ops.weather import Precipitation, arguments, weather_
 from tests.ops.kernels import agreement, apart, assert_alike
 
 
@@ -154,19 +154,18 @@ def test_frames_are_changed_in_place_and_contiguous():
 )
 def test_the_c_interface_refuses(field, value, message):
     (frames, falling), _ = Sample("refused").arguments()
-    arguments = Arguments(frames, falling)
-    setattr(arguments.args, field, value)
+    args = arguments(frames, falling)
+    setattr(args, field, value)
     with pytest.raises(ValueError, match=message):
-        native.run("weather", arguments.args, torch.device("cpu"))
+        native.run("weather", args, torch.device("cpu"))
 
 
 @pytest.mark.skipif(not native.available("cpu"), reason="the native library is not built")
 @pytest.mark.parametrize(("first", "message"), [((1, 60), "begin at 0"), ((0, -1), "2\\^20"), ((0, 2 << 20), "2\\^20")])
 def test_the_c_interface_refuses_impossible_numbers_of_streaks(first, message):
     (frames, falling), _ = Sample("refused").arguments()
-    arguments = Arguments(frames, falling)
+    args = arguments(frames, falling)
     numbers = (ctypes.c_int64 * 2)(*first)
-    arguments.args.first = ctypes.addressof(numbers)
+    args.first = ctypes.addressof(numbers)
     with pytest.raises(ValueError, match=message):
-        native.run("weather", arguments.args, torch.device("cpu"))
-    assert isinstance(arguments.args, _Args)
+        native.run("weather", args, torch.device("cpu"))

@@ -73,8 +73,8 @@ def test_large_photos_have_cells_wider_than_blocks(cell, size):
         torch.nn.functional.interpolate(x.flatten(1, 2), wide).unflatten(1, (2, 2)) / cell
         for x in (displacement.positions, displacement.rates)
     ]
-    fields = {"positions": knots[0], "rates": knots[1], "sub_cycles": torch.ones(wide).long(), "stagger": None}
-    coarse = replace(displacement, **fields, cell=cell)
+    fields = {"positions": knots[0], "rates": knots[1], "sub_cycle": torch.zeros(wide, dtype=torch.uint8)}
+    coarse = replace(displacement, **fields, stagger=None, cell=cell)
     plate = texture(size[0] + 2 * MARGIN, size[1] + 2 * MARGIN)
     photo = ((plate[:, MARGIN:-MARGIN, MARGIN:-MARGIN] + 1) * 127.5).round().to(torch.uint8).permute(1, 2, 0).numpy()
     loop = make_loop(photo, moving, laplacian_levels(plate), coarse)

@@ -8,6 +8,7 @@ from its start over the path in between). All maps are on the still's pixels.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +19,19 @@ import torch.nn.functional as F
 from cloth.rendered import blur, render
 from common import random_visibility
 from torch import Tensor
+
+from stylecine.networks.clothnet import ClothNet
+
+
+def phase_weights(phases: Tensor, harmonics: int = ClothNet.HARMONICS) -> Tensor:
+    """The weights of a cycle's parts at phases [P] in [0,1): cos 2πkφ − 1, then sin 2πkφ, [P,2*harmonics]."""
+    angle = 2 * math.pi * phases[:, None] * torch.arange(1, harmonics + 1, device=phases.device)
+    return torch.cat([angle.cos() - 1, angle.sin()], 1)
+
+
+def at_phases(cycle: Tensor, phases: Tensor) -> Tensor:
+    """The cycle [N,2*HARMONICS,C,H,W] at phases [P] in [0,1), [N,P,C,H,W]; exactly 0 at phase 0."""
+    return torch.einsum("pk,nkchw->npchw", phase_weights(phases, cycle.shape[1] // 2), cycle)
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,9 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from cloth.clips import Clips, Views, load
+from cloth.clips import Clips, Views, at_phases, load
 
-from stylecine.networks.clothnet import CHANNELS, ClothNet, at_phases
+from stylecine.networks.clothnet import CHANNELS, ClothNet
 from stylecine.weights import PRETRAINED, read_tensors
 
 Predict = Callable[[Views], Tensor]

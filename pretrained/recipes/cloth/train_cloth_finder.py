@@ -35,19 +35,31 @@ from common import Run, Training, arguments, autocast, averaged
 from labelled import read_small
 
 from stylecine.networks.backbone import Backbone
-from stylecine.networks.clothfinder import DECODER, LEFT, RIGHT, ClothFinder, low_rank_corrections
+from stylecine.networks.clothfinder import DECODER, LEFT, RIGHT, ClothFinder
 from stylecine.networks.eye import Eye
 from stylecine.weights import PRETRAINED, read_tensors
 
 LONG_SIDE = 1000  # of the landscapes
 HELD_OUT = 12  # one in so many composites is not trained on
 DROPPED = 0.15  # of the feature channels
+RANK = 8  # of corrections
 REFIT_RANK = 96  # of corrections: the finder's own and those of an eye that was trained on
 SURE = 0.8  # the probability at which precision and recall are measured
 
 
 def backbone_in(path: Path) -> Backbone:
     return Eye.from_tensors(read_tensors(path)).backbone
+
+
+def low_rank_corrections(tuned: Backbone, former: Backbone, rank: int = RANK) -> dict[str, tuple[Tensor, Tensor]]:
+    """The best factors of that rank from the weights of one backbone to those of another, by 1x1 convolution."""
+    before, corrections = dict(former.named_parameters()), {}
+    for name, weight in tuned.named_parameters():
+        if weight.dim() == 4 and weight.shape[2:] == (1, 1):
+            u, s, v = torch.linalg.svd((before[name] - weight).detach()[:, :, 0, 0], full_matrices=False)
+            root = s[:rank].sqrt()
+            corrections[name.removesuffix(".weight")] = (u[:, :rank] * root, root[:, None] * v[:rank])
+    return corrections
 
 
 def corrected_finder(eye: Path, former: Path) -> tuple[ClothFinder, dict[str, tuple[Tensor, Tensor]]]:

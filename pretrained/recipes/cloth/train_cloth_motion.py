@@ -23,11 +23,11 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from cloth.clips import Batches, Clips, Views, load, predict_from_picture, with_errors
+from cloth.clips import Batches, Clips, Views, load, phase_weights, predict_from_picture, with_errors
 from cloth.evaluate_cloth import Predict, measure, moved_normals, predictor
 from common import Average, Run, Training, arguments, averaged, save_weights, sheet
 
-from stylecine.networks.clothnet import LINEAR_FEATURES, UNITS, ClothNet, linear_features, phase_weights
+from stylecine.networks.clothnet import LINEAR_FEATURES, UNITS, ClothNet, linear_features
 from stylecine.networks.normalnet import NormalNet
 from stylecine.weights import read_tensors
 

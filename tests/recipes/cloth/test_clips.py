@@ -1,11 +1,12 @@
 """Clips in memory, and their views: unchanged, cropped and mirrored, or with occluders."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from cloth.clips import Batches, Clips, Views, crop, load, occlude, with_errors
+from cloth.clips import Batches, Clips, Views, at_phases, crop, load, occlude, phase_weights, with_errors
 from smoke import make_clips
 
 
@@ -24,6 +25,21 @@ def clips(folder: Path) -> Clips:
 @pytest.fixture()
 def views(clips: Clips) -> Views:
     return clips.views([0, 1], torch.tensor([2, 4, 6]))
+
+
+def test_the_first_and_the_last_phase_of_a_cycle_are_the_still() -> None:
+    first, middle, last = at_phases(torch.rand(1, 8, 5, 4, 4), torch.tensor([0.0, 0.4, 1.0]))[0]
+    assert first.abs().max() == 0
+    assert last.abs().max() < 1e-5 * middle.abs().max()
+
+
+def test_phases_are_turns_of_each_harmonic() -> None:
+    weights = phase_weights(torch.tensor([0.0, 0.25, 0.5]), harmonics=2)
+    expected = [[0, 0, 0, 0], [-1, -2, 1, 0], [-2, 0, 0, 0]]
+    assert torch.allclose(weights, torch.tensor(expected).float(), atol=1e-6)
+    cycle = torch.zeros(1, 2, 1, 1, 1)
+    cycle[0, 1] = 3  # 3 sin 2πφ
+    assert at_phases(cycle, torch.tensor([1 / 12])).item() == pytest.approx(3 * math.sin(math.pi / 6))
 
 
 def test_splits_are_loaded_separately(folder: Path, clips: Clips) -> None:
