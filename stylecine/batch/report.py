@@ -5,17 +5,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from stylecine.batch.journal import Record
+from stylecine.batch.journal import PICTURES, Record
 from stylecine.batch.page import batch_page
 from stylecine.machine.atomic import atomic_write
 from stylecine.version import __version__
 
-PICTURES = ("thumbnail", "mask_thumbnail")
 
-
-def summary(
-    records: Mapping[str, Record], seconds: float, new: int, skipped: Sequence[str] = ()
-) -> dict[str, Any]:
+def summary(records: Mapping[str, Record], seconds: float, new: int, skipped: Sequence[str] = ()) -> dict[str, Any]:
     """The contents of report.json: counts, failures, and each photo's record without its pictures.
 
     new: number of photos processed in this run. seconds: its duration. skipped: files of the folder that are no photos.

@@ -16,7 +16,7 @@ from stylecine.batch.journal import Record
 from stylecine.batch.tasks import Task, digest_of, failed, weights_of
 from stylecine.engine.animator import Animator
 from stylecine.engine.cinemagraph import Cinemagraph
-from stylecine.errors import DiskFull, StylecineError, first_line
+from stylecine.errors import DiskFull
 from stylecine.options import FILE_OPTIONS, OPTIONS, PHOTO_OPTIONS, RenderOptions
 from stylecine.output.embed import shrunk, webp
 from stylecine.output.formats import check_size
@@ -60,14 +60,14 @@ def animate_task(animator: Animator, task: Task, path: Path, model: str) -> Reco
             loop = animator.render_with(chosen, scene)
             info = loop.save(path, **{name: options[name] for name in FILE_OPTIONS})
             seconds = dict(loop.timings)
-            results = _results(loop)
+            measures, frames_sha256 = _measures(loop)
+            first_frame, mask = _thumbnails(loop)
+            moving, warning = round(float(loop.mask.mean()), 4), loop.warning or None
     except DiskFull:
         raise
-    except StylecineError as error:
-        return failed(type(error).__name__, str(error))
     except Exception as error:  # must not stop the other photos
-        return failed("internal", f"Internal error: {type(error).__name__}: {first_line(error)}")
-    seconds |= {"total": perf_counter() - start}
+        return failed(error)
+    seconds["total"] = perf_counter() - start
     return {
         "state": "done",
         "stylecine": __version__,
@@ -79,21 +79,13 @@ def animate_task(animator: Animator, task: Task, path: Path, model: str) -> Reco
         "height": info.height,
         "frames": info.frames,
         "fps": info.fps,
-        **results,
-        "seconds": {stage: round(taken, 3) for stage, taken in seconds.items()},
-    }
-
-
-def _results(loop: Cinemagraph) -> Record:
-    measures, frames_sha256 = _measures(loop)
-    first_frame, mask = _thumbnails(loop)
-    return {
         "frames_sha256": frames_sha256,
-        "moving": round(float(loop.mask.mean()), 4),
+        "moving": moving,
         **{name: None if value is None else float(f"{value:.4g}") for name, value in json_figures(measures).items()},
-        "warning": loop.warning or None,
+        "warning": warning,
         "thumbnail": first_frame,
         "mask_thumbnail": mask,
+        "seconds": {stage: round(taken, 3) for stage, taken in seconds.items()},
     }
 
 

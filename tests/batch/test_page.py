@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stylecine.batch.journal import DONE, Record
+from stylecine.batch import journal
+from stylecine.batch.journal import Record
 from stylecine.batch.page import FIGURES, batch_page
 from stylecine.output.images import write_image
 from stylecine.output.video import write_video
@@ -65,7 +66,7 @@ def test_nothing_in_a_record_becomes_markup(records: list[Record]) -> None:
 
 
 def test_every_figure_of_a_record_is_checked() -> None:
-    assert set(FIGURES) - {"made_in"} <= set(DONE)
+    assert set(FIGURES) - {"made_in"} <= set(journal.FIGURES)
 
 
 def test_only_the_pages_own_script_and_style_run(records: list[Record]) -> None:
