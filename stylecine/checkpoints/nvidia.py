@@ -79,6 +79,8 @@ def _check_filter(resample_filter: Tensor) -> None:
 
 # -- TensorFlow --
 
+TENSORFLOW_LAYERS = {"Conv": "conv1", "Conv0_up": "conv0", "Conv1": "conv1", "ToRGB": "torgb"}
+
 
 def _from_tensorflow(network: TFNetwork) -> dict[str, Tensor]:
     """Translates each variable: TensorFlow stores kernels as HWIO, matrices as [in,out], style biases minus 1,
@@ -123,21 +125,18 @@ def _translate(name: str, value: Tensor) -> tuple[str, Tensor] | None:
         return f"synthesis.b{2 ** ((number + 5) // 2)}.conv{(number + 1) % 2}.noise_const", value[0, 0]
     if name == "synthesis/4x4/Const/const":
         return "synthesis.b4.const", value[0]
-    if match := re.fullmatch(r"synthesis/(\d+)x\1/(Conv|Conv0_up|Conv1|ToRGB)/(\w+)", name):
-        return _translate_layer(match[1], match[2], match[3], value)
-    return None
-
-
-def _translate_layer(resolution: str, layer: str, part: str, value: Tensor) -> tuple[str, Tensor] | None:
-    prefix = {"Conv": "conv1", "Conv0_up": "conv0", "Conv1": "conv1", "ToRGB": "torgb"}[layer]
-    prefix = f"synthesis.b{resolution}.{prefix}"
-    if part == "weight":
-        flipped = value.flip(0, 1) if layer == "Conv0_up" else value
-        return f"{prefix}.weight", flipped.permute(3, 2, 0, 1)
-    if part in ("bias", "noise_strength"):
-        return f"{prefix}.{part}", value
-    if part == "mod_weight":
-        return f"{prefix}.affine.weight", value.T
-    if part == "mod_bias":
-        return f"{prefix}.affine.bias", value + 1
+    if not (found := re.fullmatch(r"synthesis/(\d+)x\1/(Conv|Conv0_up|Conv1|ToRGB)/(\w+)", name)):
+        return None
+    resolution, layer, part = found.groups()
+    prefix = f"synthesis.b{resolution}.{TENSORFLOW_LAYERS[layer]}"
+    match part:
+        case "weight":
+            flipped = value.flip(0, 1) if layer == "Conv0_up" else value
+            return f"{prefix}.weight", flipped.permute(3, 2, 0, 1)
+        case "bias" | "noise_strength":
+            return f"{prefix}.{part}", value
+        case "mod_weight":
+            return f"{prefix}.affine.weight", value.T
+        case "mod_bias":
+            return f"{prefix}.affine.bias", value + 1
     return None

@@ -121,26 +121,6 @@ def _table(max_bytes: int) -> dict[tuple[str, str], Any]:
     """
     made = 0
 
-    class EasyDict(dict[str, Any]):
-        """dnnlib's dict with attribute access."""
-
-    class NDArray:
-        """Names numpy.ndarray in calls of _reconstruct."""
-
-    class LocalPersistent(Persistent):
-        pass
-
-    class LocalTFNetwork(TFNetwork):
-        pass
-
-    class LocalArray(Array):
-        def __setstate__(self, state: tuple[Any, ...]) -> None:
-            super().__setstate__(state)
-            self.tensor = counted(self.tensor)
-
-    class DType(_DType):
-        pass
-
     def counted(tensor: Tensor) -> Tensor:
         nonlocal made
         made += tensor.nbytes
@@ -148,28 +128,18 @@ def _table(max_bytes: int) -> dict[tuple[str, str], Any]:
             raise WeightsMalformed("The checkpoint uses its data again and again; do not trust this file.")
         return tensor
 
+    class CountedArray(Array):
+        def __setstate__(self, state: tuple[Any, ...]) -> None:
+            super().__setstate__(state)
+            self.tensor = counted(self.tensor)
+
     def array(tensor: Tensor) -> Array:
-        holder = LocalArray()
+        holder = CountedArray()
         holder.tensor = counted(tensor)
         return holder
 
-    def load_from_bytes(content: bytes) -> Array:
-        return array(_storage(content))
-
     def rebuild_tensor(storage: Array, offset: int, size: Sequence[int], stride: Sequence[int], *_: Any) -> Array:
         return array(_view(storage.tensor, offset, size, stride))
-
-    def rebuild_parameter(data: Array, *_: Any) -> Array:
-        return data
-
-    def reconstruct(subtype: type, shape: Any, typecode: Any) -> Array:
-        return LocalArray()
-
-    def from_buffer(content: bytes, dtype: DType, shape: Sequence[int], order: str) -> Array:
-        return array(_from_bytes(content, dtype, shape, order))
-
-    def scalar(dtype: DType, content: bytes) -> float:
-        return float(_from_bytes(content, dtype, (), "C"))
 
     def encode(text: str, encoding: str) -> bytes:
         if encoding not in ("latin1", "latin-1"):
@@ -183,18 +153,18 @@ def _table(max_bytes: int) -> dict[tuple[str, str], Any]:
         ("_codecs", "encode"): encode,
         ("torch._utils", "_rebuild_tensor"): rebuild_tensor,
         ("torch._utils", "_rebuild_tensor_v2"): rebuild_tensor,
-        ("torch._utils", "_rebuild_parameter"): rebuild_parameter,
-        ("torch.storage", "_load_from_bytes"): load_from_bytes,
-        ("numpy", "ndarray"): NDArray,
-        ("numpy", "dtype"): DType,
-        ("torch_utils.persistence", "_reconstruct_persistent_obj"): LocalPersistent,
-        ("dnnlib.tflib.network", "Network"): LocalTFNetwork,
-        ("dnnlib.util", "EasyDict"): EasyDict,
+        ("torch._utils", "_rebuild_parameter"): lambda data, *_: data,
+        ("torch.storage", "_load_from_bytes"): lambda content: array(_storage(content)),
+        ("numpy", "ndarray"): type("NDArray", (), {}),  # named in calls of _reconstruct
+        ("numpy", "dtype"): type("DType", (_DType,), {}),
+        ("torch_utils.persistence", "_reconstruct_persistent_obj"): type("LocalPersistent", (Persistent,), {}),
+        ("dnnlib.tflib.network", "Network"): type("LocalTFNetwork", (TFNetwork,), {}),
+        ("dnnlib.util", "EasyDict"): type("EasyDict", (dict,), {}),
     }
     for core in ("numpy.core", "numpy._core"):  # before and since numpy 2
-        table[f"{core}.multiarray", "_reconstruct"] = reconstruct
-        table[f"{core}.multiarray", "scalar"] = scalar
-        table[f"{core}.numeric", "_frombuffer"] = from_buffer
+        table[f"{core}.multiarray", "_reconstruct"] = lambda *_: CountedArray()
+        table[f"{core}.multiarray", "scalar"] = lambda dtype, content: float(_from_bytes(content, dtype, (), "C"))
+        table[f"{core}.numeric", "_frombuffer"] = lambda *parts: array(_from_bytes(*parts))
     return table
 
 
