@@ -20,11 +20,11 @@ AVERAGED_STYLES = 10_000  # usual for StyleGAN2's average of w
 
 
 def convert(in_path: str | os.PathLike[str], out_path: str | os.PathLike[str]) -> Path:
-    """Converts a generator, NVIDIA's .pkl (PyTorch or TensorFlow), rosinality's or StyleCineGAN's .pt; returns the file.
+    """Converts a generator: NVIDIA's .pkl (PyTorch or TensorFlow), rosinality's or StyleCineGAN's .pt.
 
     out_path: a .safetensors file, or the name of a public model (`weights.models`), which is then found by that name.
     Values stay float32, names become NVIDIA's PyTorch ones. Nothing in the checkpoint is executed. The output
-    appears complete or not at all. Raises WeightsMalformed, OptionError, OutputError.
+    appears complete or not at all, and its path is returned. Raises WeightsMalformed, OptionError, OutputError.
     """
     public = {record.name: record for record in models() if record.checkpoint}.get(os.fspath(out_path))
     source, target = Path(in_path), public.files["generator"].path if public else Path(out_path)
