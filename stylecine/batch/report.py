@@ -1,5 +1,4 @@
-"""The results of a batch: report.json for programs, and report.html for people: its loops, which play, their figures, and
-the photos without."""
+"""The results of a batch: report.json for programs, and for people report.html, in which the loops play."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,6 +24,7 @@ FIGURES = {  # of a loop -> how they are shown
 }
 TAGS = {"video": "video", "image": "img", "page": "iframe"}  # that play a kind of loop
 FILES = "'self' file:"  # opened from a disk, a page is of no origin
+OWN = ("report.css", "report.js")  # of the page
 POLICY = f"default-src 'none'; img-src data: {FILES}; media-src {FILES}; frame-src {FILES}"
 
 
@@ -48,11 +48,9 @@ def summary(records: Mapping[str, Record], seconds: float, new: int, skipped: Se
 
 def write(report: Mapping[str, Any], records: Mapping[str, Record], folder: Path) -> Path:
     """Writes report.json and report.html into the folder, and returns the latter's path. Raises OutputError."""
-    failed = f", {report['failed']} failed" if report["failed"] else ""
+    title = f"{report['photos']} photos" + (f", {report['failed']} failed" if report["failed"] else "")
     last = f"{report['new']} done in the last run, in {report['seconds']:g} seconds"
-    page = batch_page(
-        f"{report['photos']} photos{failed}", f"stylecine {report['stylecine']}; {last}. ", records.values()
-    )
+    page = batch_page(title, f"stylecine {report['stylecine']}; {last}. ", records.values())
     for name, text in (("report.json", json.dumps(report, indent=1, allow_nan=False) + "\n"), ("report.html", page)):
         with atomic_write(folder / name) as part:
             part.write_text(text, encoding="utf-8", newline="\n")  # the policy has checksums
@@ -76,9 +74,7 @@ def batch_page(title: str, about: str, records: Iterable[Record]) -> str:
         f'{keys}</select></label><label><input type="checkbox" autocomplete="off"> descending</label></fieldset>',
         *("<main><ul>", *cards, "</ul></main>"),
     )
-    style, script = (
-        files("stylecine").joinpath("batch", f"report.{kind}").read_text("utf-8") for kind in ("css", "js")
-    )
+    style, script = (files("stylecine.batch").joinpath(name).read_text("utf-8") for name in OWN)
     return html_page(title, "\n".join(lines), style, script, policy=POLICY)
 
 

@@ -5,8 +5,7 @@ The PyTorch pickles are a dict whose G_ema is a tree of modules; the TensorFlow 
 """
 
 import re
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -44,14 +43,16 @@ def _unsupported(name: str) -> WeightsMalformed:
 
 
 def _from_modules(generator: Persistent) -> dict[str, Tensor]:
+    fir = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8
     tensors = {}
     for name, value in _walk(generator, ""):
         if name.endswith("resample_filter"):
-            _check_filter(value)
-            continue
-        if not KNOWN.fullmatch(name):
+            if value.shape != (4, 4) or not torch.allclose(value, torch.outer(fir, fir), atol=1e-6):
+                raise WeightsMalformed("The generator's resampling filter is not [1,3,3,1], the only one supported.")
+        elif KNOWN.fullmatch(name):
+            tensors[name] = value.float()
+        else:
             raise _unsupported(name)
-        tensors[name] = value.float()
     return tensors
 
 
@@ -68,13 +69,6 @@ def _walk(module: Persistent, prefix: str, depth: int = 0) -> Iterator[tuple[str
                 yield prefix + name, value.tensor
     for name, child in module.state.get("_modules", {}).items():
         yield from _walk(child, f"{prefix}{name}.", depth + 1)
-
-
-def _check_filter(resample_filter: Tensor) -> None:
-    fir = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8
-    expected = torch.outer(fir, fir)
-    if resample_filter.shape != (4, 4) or not torch.allclose(resample_filter, expected, atol=1e-6):
-        raise WeightsMalformed("The generator's resampling filter is not [1,3,3,1], the only one supported.")
 
 
 # -- TensorFlow --
@@ -109,8 +103,7 @@ def _variables(network: TFNetwork, prefix: str, depth: int = 0) -> Iterator[tupl
     for name, value in network.state.get("variables", ()):
         # a pickled numpy scalar comes as a number
         yield prefix + name, value.tensor if isinstance(value, Array) else torch.tensor(value, dtype=torch.float32)
-    components: Mapping[str, Any] = network.state.get("components", {})
-    for name, child in components.items():
+    for name, child in network.state.get("components", {}).items():
         yield from _variables(child, f"{prefix}{name}/", depth + 1)
 
 

@@ -5,6 +5,7 @@ stands for an inert class or a small function of this file; a pickle never gets 
 object whose state could have effects. Everything else is refused by name.
 """
 
+import argparse
 import io
 import math
 import pickle
@@ -69,13 +70,13 @@ def load_pickle(data: bytes) -> Any:
         ) from None
 
 
-def load_torch(data: bytes, plain: Sequence[type] = ()) -> Any:
-    """What torch.save wrote, by torch's own restricted loader: tensors, plain containers and the `plain` types.
+def load_torch(data: bytes) -> Any:
+    """What torch.save wrote, by torch's own restricted loader: tensors, plain containers and training options.
 
     Raises WeightsMalformed as `load_pickle` does.
     """
     try:
-        with _ignore_storage_warning(), torch.serialization.safe_globals(list(plain)):
+        with _ignore_storage_warning(), torch.serialization.safe_globals([argparse.Namespace]):
             return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except Exception as error:  # as above; torch's message says how to load it anyway
         requested = re.search(r"GLOBAL ([\w.]+)", str(error))

@@ -1,8 +1,8 @@
 """Connects to a Ray cluster, for batches and the service."""
 
-import importlib
 import logging
 import os
+import pkgutil
 import signal
 import socket
 from contextlib import suppress
@@ -53,9 +53,8 @@ class Actor:
 
     def load(self, factory: str, arguments: tuple[Any, ...]) -> StylecineError | None:
         """Makes `handler` what a factory, "module:function", returns, unless it raises the error that is returned."""
-        module, _, function = factory.partition(":")
         try:
-            self.handler = getattr(importlib.import_module(module), function)(*arguments)
+            self.handler = pkgutil.resolve_name(factory)(*arguments)
         except StylecineError as error:
             return error
         return None

@@ -12,10 +12,10 @@ A process is a Python interpreter that runs `main`. Messages are pickled tuples 
 The end of its input asks a process to remove partial output and exit.
 """
 
-import importlib
 import logging
 import os
 import pickle
+import pkgutil
 import queue
 import signal
 import subprocess
@@ -30,14 +30,12 @@ from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Self, TypeAlias
+from typing import IO, Any, Self, TypeAlias
 
 from stylecine.errors import Cancelled, DiskFull, StylecineError, TooLarge
 from stylecine.machine.atomic import NO_SPACE
 from stylecine.machine.interrupts import Interrupts
-
-if TYPE_CHECKING:
-    from stylecine.machine.progress import Progress
+from stylecine.machine.progress import Progress
 
 LOG = logging.getLogger(__name__)
 ATTEMPTS = 3  # processes that a job may crash, unless a pool says otherwise
@@ -49,7 +47,7 @@ PROGRESS_INTERVAL = 0.05  # seconds between two progress messages of a stage
 NOBODY = 0  # the id of jobs whose result nobody waits for
 
 # What a factory returns: (request, progress) -> result
-Handler: TypeAlias = "Callable[[Any, Progress], Any]"
+Handler: TypeAlias = Callable[[Any, Progress], Any]
 
 
 class WorkerLost(Exception):
@@ -461,7 +459,7 @@ class _Parent:
                     self.send("error", id, RuntimeError(f"Something went wrong inside ({type(error).__name__})."))
             self._cancelled.discard(id)
 
-    def _progress(self, id: int) -> "Progress":
+    def _progress(self, id: int) -> Progress:
         """A function that reports progress, not too often, and returns whether to continue."""
         last: tuple[str, float] = ("", 0.0)
 
@@ -488,9 +486,8 @@ def main() -> None:
             os.nice(nice)
         warnings.simplefilter("ignore")  # results contain the warnings for the user
         logging.getLogger("stylecine").setLevel(logging.ERROR)
-        module, _, function = factory.partition(":")
         try:
-            handle = getattr(importlib.import_module(module), function)(*arguments)
+            handle = pkgutil.resolve_name(factory)(*arguments)
         except StylecineError as error:
             parent.send("broken", error)
         else:

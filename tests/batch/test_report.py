@@ -1,4 +1,4 @@
-"""The report of a batch: what is in its two files, that names cannot break the page, and, in a Chromium, how it works."""
+"""The report of a batch: what is in its two files, that names cannot break the page, and how it works."""
 
 import base64
 import io
