@@ -135,10 +135,8 @@ class RayPool:
         if isinstance(work, Job) or self._load_failures < MAX_LOAD_FAILURES:
             self._start_actor()
         elif not self._pending and not self._ready:
-            raise OptionError(
-                f"Actors die while they load the model ({first_line(error)}), as happens where memory runs out; look at"
-                " the nodes."
-            )
+            died = f"Actors die while they load the model ({first_line(error)})"
+            raise OptionError(f"{died}, as happens where memory runs out; look at the nodes.")
 
     def _complete(self, job: Job, record: Record, loop: bytes) -> None:
         path = self._folder / job.request.output

@@ -40,10 +40,9 @@ class Task:
     def files(self) -> dict[str, Path | StoredFile]:
         """All files that are read: "photo", and "mask", "motion" and "style" if given."""
         given = {name: self.options.get(name) for name in FILES}
-        files = {name: path for name, path in given.items() if path and path not in STYLES}
-        return {"photo": self.photo} | {
-            name: StoredFile(path) if is_url(path) else Path(path) for name, path in files.items()
-        }
+        paths = {name: path for name, path in given.items() if path and path not in STYLES}
+        files = {name: StoredFile(path) if is_url(path) else Path(path) for name, path in paths.items()}
+        return {"photo": self.photo, **files}
 
     def with_files(self, copies: Mapping[str, Path]) -> Self:
         """The same with other paths for some of `files`: copies, each in a folder of its own, to keep its name."""
@@ -60,11 +59,9 @@ class Task:
 class Backend(Protocol):
     """Workers with the networks loaded. Each uses one thread, so that frames do not depend on the number of workers.
 
-    `batch.local`: processes on this machine. `batch.ray`: actors of a Ray cluster. All that `run` and `batch.staged`
-    use of them; `commands.batch` chooses one, and is the only other place that names them.
-
-    count: of the workers. They write each loop to its task's output below a folder of this machine, which they are made
-    with, as they are with the model.
+    `batch.local`: processes on this machine. `batch.ray`: actors of a Ray cluster. `commands.batch` chooses. They are
+    made with a model and a folder of this machine, below which they write each loop to its task's output.
+    count: of the workers.
     """
 
     count: int
@@ -144,11 +141,9 @@ def failed(error: Exception) -> Record:
 
 def digest_of(task: Task, model: str) -> str | None:
     """A checksum of the input files, the options and the model's name; None if a file cannot be read."""
+    files = task.files.items()
     try:
-        checksums = {
-            name: file.version if isinstance(file, StoredFile) else file_sha256(file)
-            for name, file in task.files.items()
-        }
+        checksums = {name: file_sha256(file) if isinstance(file, Path) else file.version for name, file in files}
     except (OSError, StylecineError):
         return None
     inputs = task.options | checksums | {"model": model, "ending": ending_of(task.output)}

@@ -224,12 +224,8 @@ class WorkerPool:
         """Called when a process has died while loading and is not replaced."""
         self._workers = [other for other in self._workers if other is not worker]  # other threads iterate over the old
         if not self._workers:
-            self.fail(
-                TooLarge(
-                    f"A process ended while it was loading the model (exit code {exit_code}), as happens when memory"
-                    " runs out; use fewer processes."
-                )
-            )
+            died = f"A process ended while it was loading the model (exit code {exit_code})"
+            self.fail(TooLarge(f"{died}, as happens when memory runs out; use fewer processes."))
 
 
 class _Worker(threading.Thread):
