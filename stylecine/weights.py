@@ -37,13 +37,8 @@ CONSENT = "STYLECINE_ACCEPT_LICENCE"
 FOLDER = "STYLECINE_MODELS"
 
 
-def _pretrained() -> Path:
-    here = Path(__file__).resolve().parent
-    installed = here / "pretrained"
-    return installed if (installed / "models.toml").is_file() else here.parent / "pretrained"
-
-
-PRETRAINED = _pretrained()
+_HERE = Path(__file__).resolve().parent
+PRETRAINED = (_HERE if (_HERE / "pretrained/models.toml").is_file() else _HERE.parent) / "pretrained"
 """Folder of models.toml: stylecine/pretrained when installed, pretrained/ at the top of a checkout."""
 
 
@@ -148,47 +143,30 @@ def role_tensors(record: ModelRecord, role: str) -> "dict[str, Tensor]":
         raise WeightsNotFound(
             f"The model '{record.name}' has no {role} (only {present}); put {role}.safetensors beside its generator."
         )
-    content = _content(file.path)
-    if file.sha256 and hashlib.sha256(content).hexdigest() != file.sha256:
-        raise ChecksumMismatch(
-            f"The weight file {file.path} is not the one that models.toml names (its SHA-256 differs);"
-            " install stylecine again or fetch the file again."
-        )
-    return _tensors(content, file.path)
+    return read_tensors(file.path, file.sha256)
 
 
-def read_tensors(path: str | os.PathLike[str]) -> "dict[str, Tensor]":
+def read_tensors(path: str | os.PathLike[str], sha256: str | None = None) -> "dict[str, Tensor]":
     """All tensors of a .safetensors file by name, on the CPU; floating-point ones become float32.
 
-    Raises WeightsNotFound for a missing file, WeightsMalformed for all but finite tensors in that format.
+    sha256: its checksum, if known. Raises WeightsNotFound for a missing file, ChecksumMismatch, and WeightsMalformed for
+    all but finite tensors in that format.
     """
-    return _tensors(_content(Path(path)), Path(path))
+    import safetensors.torch
+    import torch
 
-
-def file_sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _content(path: Path) -> bytes:
+    path = Path(path)
     try:
-        return path.read_bytes()
+        content = path.read_bytes()
     except FileNotFoundError:
         raise _missing(path) from None
     except OSError as error:
         raise WeightsNotFound(f"The file {path} cannot be read ({error.strerror}); check its path.") from None
-
-
-def _missing(path: Path) -> WeightsNotFound:
-    names = ", ".join(sorted(p.name for p in path.parent.glob("*.safetensors"))[:8])
-    what_to_do = "name a model (`stylecine models` lists them), or give the path of a generator.safetensors"
-    return WeightsNotFound(f"There is no weight file {path}; {f'its folder has {names}' if names else what_to_do}.")
-
-
-def _tensors(content: bytes, path: Path) -> "dict[str, Tensor]":
-    import safetensors.torch
-    import torch
-
+    if sha256 and hashlib.sha256(content).hexdigest() != sha256:
+        raise ChecksumMismatch(
+            f"The weight file {path} is not the one that models.toml names (its SHA-256 differs);"
+            " install stylecine again or fetch the file again."
+        )
     try:
         stored = safetensors.torch.load(content)
     except (safetensors.SafetensorError, KeyError, ValueError, TypeError, RuntimeError) as error:
@@ -202,6 +180,17 @@ def _tensors(content: bytes, path: Path) -> "dict[str, Tensor]":
     if broken:
         raise WeightsMalformed(f"The file {path} has NaN or infinity in '{broken[0]}'; fetch it again.")
     return tensors
+
+
+def file_sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _missing(path: Path) -> WeightsNotFound:
+    names = ", ".join(sorted(p.name for p in path.parent.glob("*.safetensors"))[:8])
+    what_to_do = "name a model (`stylecine models` lists them), or give the path of a generator.safetensors"
+    return WeightsNotFound(f"There is no weight file {path}; {f'its folder has {names}' if names else what_to_do}.")
 
 
 def _records(file: str, files: Callable[[str, Mapping[str, Any]], dict[str, FileRecord]]) -> list[ModelRecord]:
@@ -259,7 +248,15 @@ def _record_from_path(path: Path, known: Mapping[str, ModelRecord]) -> ModelReco
     borrowed = {role: file for role, file in _borrowed(known["default"]).items() if role not in foreign}
     files = {"generator": FileRecord(generator, "unknown"), **borrowed, **own}
     in_order = {role: files[role] for role in ROLES if role in files}
-    names, notes = _header(generator)
+    if not generator.is_file():
+        raise _missing(generator)
+    try:
+        with safetensors.safe_open(generator, framework="pt") as file:
+            names, notes = list(file.keys()), file.metadata() or {}
+    except (safetensors.SafetensorError, OSError) as error:
+        raise WeightsMalformed(
+            f"The weight file {generator} is damaged or not in safetensors format ({error}); fetch it again."
+        ) from None
     # of the finest ToRGB layer
     found = [int(match[1]) for name in names if (match := re.match(r"synthesis\.b(\d+)\.torgb\.", name))]
     if not found:
@@ -268,16 +265,3 @@ def _record_from_path(path: Path, known: Mapping[str, ModelRecord]) -> ModelReco
         )
     told = {key: notes[key] for key in ("injection", "licence", "source") if key in notes}
     return _record(path.stem, {"resolution": max(found), "licence": "unknown", "source": str(path)} | told, in_order)
-
-
-def _header(path: Path) -> tuple[list[str], dict[str, str]]:
-    """Tensor names and metadata of a .safetensors file."""
-    if not path.is_file():
-        raise _missing(path)
-    try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            return list(file.keys()), file.metadata() or {}
-    except (safetensors.SafetensorError, OSError) as error:
-        raise WeightsMalformed(
-            f"The weight file {path} is damaged or not in safetensors format ({error}); fetch it again."
-        ) from None

@@ -61,7 +61,9 @@ def animate_task(animator: Animator, task: Task, path: Path, model: str) -> Reco
             info = loop.save(path, **{name: options[name] for name in FILE_OPTIONS})
             seconds = dict(loop.timings)
             measures, frames_sha256 = _measures(loop)
-            first_frame, mask = _thumbnails(loop)
+            first_frame = shrunk(loop[0], MAX_THUMBNAIL)
+            layers = F.interpolate(loop.tinted[None].cpu(), first_frame.shape[:2], mode="area")[0]
+            mask = mask_overlay(first_frame, layers)
             moving, warning = round(float(loop.mask.mean()), 4), loop.warning or None
     except DiskFull:
         raise
@@ -83,8 +85,8 @@ def animate_task(animator: Animator, task: Task, path: Path, model: str) -> Reco
         "moving": moving,
         **{name: None if value is None else float(f"{value:.4g}") for name, value in json_figures(measures).items()},
         "warning": warning,
-        "thumbnail": first_frame,
-        "mask_thumbnail": mask,
+        "thumbnail": base64.b64encode(webp(first_frame, 70)).decode(),
+        "mask_thumbnail": base64.b64encode(webp(mask, 70)).decode(),
         "seconds": {stage: round(taken, 3) for stage, taken in seconds.items()},
     }
 
@@ -101,11 +103,3 @@ def _measures(loop: Cinemagraph) -> tuple[dict[str, float], str]:
 
     hashed = Hashed(**{field.name: getattr(loop, field.name) for field in fields(loop)})
     return hashed.measures, sha256.hexdigest()
-
-
-def _thumbnails(loop: Cinemagraph) -> tuple[str, str]:
-    """The first frame, plain and with what moves tinted, as WebP in base64."""
-    small = shrunk(loop[0], MAX_THUMBNAIL)
-    layers = F.interpolate(loop.tinted[None].cpu(), small.shape[:2], mode="area")[0]
-    first, tinted = (base64.b64encode(webp(picture, 70)).decode() for picture in (small, mask_overlay(small, layers)))
-    return first, tinted

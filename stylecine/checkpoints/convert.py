@@ -52,7 +52,13 @@ def convert(in_path: str | os.PathLike[str], out_path: str | os.PathLike[str]) -
         "licence": public.licence if public else "unknown",
     }
     if public:
-        _create_folder(target.parent)
+        if target.parts[0].startswith("~"):
+            raise OutputError(f"There is no home folder to keep models in; set {FOLDER} to a folder.")
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            reason = f"The folder {target.parent} cannot be created ({error.strerror})"
+            raise OutputError(f"{reason}; set {FOLDER} to another.") from None
     content = safetensors.torch.save({name: tensor.contiguous() for name, tensor in tensors.items()}, metadata)
     with atomic_write(target) as part, translate_os_errors(target):
         part.write_bytes(content)
@@ -81,14 +87,3 @@ def _build(tensors: dict[str, Tensor]) -> Generator:
         with torch.no_grad():
             generator.get_buffer("mapping.w_avg").copy_(generator.mapping(z).mean(0))
     return generator
-
-
-def _create_folder(folder: Path) -> None:
-    if folder.parts[0].startswith("~"):
-        raise OutputError(f"There is no home folder to keep models in; set {FOLDER} to a folder.")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"The folder {folder} cannot be created ({error.strerror}); set {FOLDER} to another."
-        ) from None

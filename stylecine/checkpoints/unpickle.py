@@ -139,8 +139,15 @@ def _table(max_bytes: int) -> dict[tuple[str, str], Any]:
         holder.tensor = counted(tensor)
         return holder
 
+    def load_from_bytes(content: bytes) -> Array:
+        storage = load_torch(content)
+        with _ignore_storage_warning():
+            return array(torch.empty(0, dtype=storage.dtype).set_(storage.untyped()))
+
     def rebuild_tensor(storage: Array, offset: int, size: Sequence[int], stride: Sequence[int], *_: Any) -> Array:
-        return array(_view(storage.tensor, offset, size, stride))
+        if math.prod(size) > storage.tensor.numel():  # it would exhaust memory
+            raise WeightsMalformed("The checkpoint has a tensor larger than its data; fetch it again.")
+        return array(storage.tensor.as_strided(tuple(size), tuple(stride), offset).clone())
 
     def encode(text: str, encoding: str) -> bytes:
         if encoding not in ("latin1", "latin-1"):
@@ -155,7 +162,7 @@ def _table(max_bytes: int) -> dict[tuple[str, str], Any]:
         ("torch._utils", "_rebuild_tensor"): rebuild_tensor,
         ("torch._utils", "_rebuild_tensor_v2"): rebuild_tensor,
         ("torch._utils", "_rebuild_parameter"): lambda data, *_: data,
-        ("torch.storage", "_load_from_bytes"): lambda content: array(_storage(content)),
+        ("torch.storage", "_load_from_bytes"): load_from_bytes,
         ("numpy", "ndarray"): type("NDArray", (), {}),  # named in calls of _reconstruct
         ("numpy", "dtype"): type("DType", (_DType,), {}),
         ("torch_utils.persistence", "_reconstruct_persistent_obj"): type("LocalPersistent", (Persistent,), {}),
@@ -188,20 +195,6 @@ class _DType:
 def _from_bytes(content: bytes, dtype: _DType, shape: Sequence[int], order: Any) -> Tensor:
     values = np.frombuffer(content, dtype.numpy()).reshape(shape, order="F" if order == "F" else "C")
     return torch.from_numpy(values.astype(values.dtype.newbyteorder("="), order="C"))
-
-
-def _storage(content: bytes) -> Tensor:
-    """torch.storage._load_from_bytes, restricted, as a flat tensor."""
-    storage = load_torch(content)
-    with _ignore_storage_warning():
-        return torch.empty(0, dtype=storage.dtype).set_(storage.untyped())
-
-
-def _view(flat: Tensor, offset: int, size: Sequence[int], stride: Sequence[int]) -> Tensor:
-    """A copy of the view, which would exhaust memory if it had far more elements than its storage."""
-    if math.prod(size) > flat.numel():
-        raise WeightsMalformed("The checkpoint has a tensor larger than its data; fetch it again.")
-    return flat.as_strided(tuple(size), tuple(stride), offset).clone()
 
 
 def _check_memo(data: bytes) -> None:

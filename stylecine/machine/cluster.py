@@ -27,8 +27,10 @@ def connect(address: str) -> Any:
     except ImportError:
         raise OptionError("--ray needs Ray; install it with: pip install 'stylecine[ray]'.") from None
     handler = signal.getsignal(signal.SIGTERM)
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
     try:
-        _check_listening(address)
+        if colon and port.isdigit():  # if nothing listens there, Ray would keep trying for minutes
+            socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, configure_logging=False)
     except Exception as error:
         reason = first_line(error)
@@ -66,10 +68,3 @@ def check_version(version: str) -> None:
         raise OptionError(
             f"A node of the cluster has stylecine {version}, and this machine {__version__}; install the same version."
         )
-
-
-def _check_listening(address: str) -> None:
-    """Raises OSError if nothing listens there; Ray would keep trying for minutes."""
-    host, colon, port = address.removeprefix("ray://").rpartition(":")
-    if colon and port.isdigit():
-        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()

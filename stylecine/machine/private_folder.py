@@ -21,7 +21,9 @@ def private_folder(prefix: str) -> Iterator[Path]:
     folder, lock = _claim(prefix)
     for other in folder.parent.glob(f"{prefix}*"):
         with suppress(OSError):
-            if is_own_folder(other) and _is_abandoned(other):
+            with (other / LOCK).open("rb+") as file:  # one without is being made, and has nothing in it
+                abandoned = is_own_folder(other) and try_lock(file.fileno())
+            if abandoned:
                 shutil.rmtree(other, ignore_errors=True)
     try:
         yield folder
@@ -44,9 +46,3 @@ def _claim(prefix: str) -> tuple[Path, int]:
             os.close(lock)
         shutil.rmtree(folder, ignore_errors=True)
     raise OutputError(f"No folder can be locked in '{tempfile.gettempdir()}'; set TMPDIR to another.")
-
-
-def _is_abandoned(folder: Path) -> bool:
-    """Whether there is a lock that nobody holds. One without is being made, and has nothing in it."""
-    with (folder / LOCK).open("rb+") as file:
-        return try_lock(file.fileno()) is True
