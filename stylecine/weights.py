@@ -149,8 +149,8 @@ def role_tensors(record: ModelRecord, role: str) -> "dict[str, Tensor]":
 def read_tensors(path: str | os.PathLike[str], sha256: str | None = None) -> "dict[str, Tensor]":
     """All tensors of a .safetensors file by name, on the CPU; floating-point ones become float32.
 
-    sha256: its checksum, if known. Raises WeightsNotFound for a missing file, ChecksumMismatch, and WeightsMalformed for
-    all but finite tensors in that format.
+    sha256: its checksum, if known. Raises WeightsNotFound for a missing file, ChecksumMismatch, and WeightsMalformed
+    for all but finite tensors in that format.
     """
     import safetensors.torch
     import torch
