@@ -75,7 +75,7 @@ def atomic_write(target: Path, finish: Finish | None = None, *, folder: bool = F
                 finish(part)
             for file in part.iterdir() if folder else (part,):
                 _complete(file, target)
-            if target.is_dir():
+            if folder and target.is_dir():
                 target.rmdir()  # it is empty; not every system renames over it
             os.replace(part, target)
 
