@@ -32,6 +32,7 @@ pytestmark = [
     pytest.mark.usefixtures("on_loopback"),
 ]
 
+
 @pytest.fixture
 def photos(tmp_path: Path, photo: np.ndarray, mask_file: Path, motion_file: Path) -> list[Task]:
     """Three small photos, the first with a longer loop."""
