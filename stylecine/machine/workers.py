@@ -188,7 +188,8 @@ class WorkerPool:
             waiting = cancelled.intersection(self._waiting)
             self._waiting = [job for job in self._waiting if job not in waiting]
             for job in waiting:
-                job.set_exception(Cancelled("Cancelled before it began."))
+                if not job.done():
+                    job.set_exception(Cancelled("Cancelled before it began."))
 
     def broadcast(self, request: Any) -> None:
         """Makes every process handle a request after its current job; there is no result."""
