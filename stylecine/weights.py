@@ -12,7 +12,7 @@ import hashlib
 import os
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,24 +37,18 @@ CONSENT = "STYLECINE_ACCEPT_LICENCE"
 FOLDER = "STYLECINE_MODELS"
 
 
-def _pretrained() -> Path:
-    here = Path(__file__).resolve().parent
-    installed = here / "pretrained"
-    return installed if (installed / "models.toml").is_file() else here.parent / "pretrained"
-
-
-PRETRAINED = _pretrained()
+_HERE = Path(__file__).resolve().parent
+PRETRAINED = (_HERE if (_HERE / "pretrained/models.toml").is_file() else _HERE.parent) / "pretrained"
 """Folder of models.toml: stylecine/pretrained when installed, pretrained/ at the top of a checkout."""
 
 
 @dataclass(frozen=True)
 class FileRecord:
-    """One weight file; `sha256` (hexadecimal) and `size` (bytes) are None for a user's own: not checked."""
+    """One weight file; `sha256` (hexadecimal) is None for a user's own: not checked."""
 
     path: Path
     licence: str
     sha256: str | None = None
-    size: int | None = None
 
 
 @dataclass(frozen=True)
@@ -101,9 +95,13 @@ def models_folder() -> Path:
 
 def models() -> list[ModelRecord]:
     """All records: models.toml's, then public.toml's. Raises WeightsNotFound or WeightsMalformed."""
-    own = _records("models.toml", _record)
-    borrowed = {role: file for role, file in own[0].files.items() if role in BORROWED} if own else {}
-    return own + _records("public.toml", lambda name, table: _public_record(name, table, borrowed))
+    own = _records("models.toml", _files)
+
+    def files(name: str, table: Mapping[str, Any]) -> dict[str, FileRecord]:
+        generator = FileRecord(models_folder() / f"{name}.safetensors", str(table["licence"]))
+        return {"generator": generator, **_borrowed(own[0])}
+
+    return own + _records("public.toml", files)
 
 
 def find_model(name_or_path: str | os.PathLike[str]) -> ModelRecord:
@@ -145,49 +143,30 @@ def role_tensors(record: ModelRecord, role: str) -> "dict[str, Tensor]":
         raise WeightsNotFound(
             f"The model '{record.name}' has no {role} (only {present}); put {role}.safetensors beside its generator."
         )
-    content = _content(file.path)
-    if file.sha256 and hashlib.sha256(content).hexdigest() != file.sha256:
-        raise ChecksumMismatch(
-            f"The weight file {file.path} is not the one that models.toml names (its SHA-256 differs);"
-            " install stylecine again or fetch the file again."
-        )
-    return _tensors(content, file.path)
+    return read_tensors(file.path, file.sha256)
 
 
-def read_tensors(path: str | os.PathLike[str]) -> "dict[str, Tensor]":
+def read_tensors(path: str | os.PathLike[str], sha256: str | None = None) -> "dict[str, Tensor]":
     """All tensors of a .safetensors file by name, on the CPU; floating-point ones become float32.
 
-    Raises WeightsNotFound for a missing file, WeightsMalformed for all but finite tensors in that format.
+    sha256: its checksum, if known. Raises WeightsNotFound for a missing file, ChecksumMismatch, and WeightsMalformed
+    for all but finite tensors in that format.
     """
-    return _tensors(_content(Path(path)), Path(path))
-
-
-def file_sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _content(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        raise WeightsNotFound(f"There is no weight file {path}; {_beside(path)}.") from None
-    except OSError as error:
-        raise WeightsNotFound(f"The file {path} cannot be read ({error.strerror}); check its path.") from None
-
-
-def _beside(path: Path) -> str:
-    """The weight files beside a missing one, for its error message."""
-    names = sorted(p.name for p in path.parent.glob("*.safetensors"))[:8]
-    if names:
-        return f"its folder has {', '.join(names)}"
-    return "name a model (`stylecine models` lists them), or give the path of a generator.safetensors"
-
-
-def _tensors(content: bytes, path: Path) -> "dict[str, Tensor]":
     import safetensors.torch
     import torch
 
+    path = Path(path)
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise _missing(path) from None
+    except OSError as error:
+        raise WeightsNotFound(f"The file {path} cannot be read ({error.strerror}); check its path.") from None
+    if sha256 and hashlib.sha256(content).hexdigest() != sha256:
+        raise ChecksumMismatch(
+            f"The weight file {path} is not the one that models.toml names (its SHA-256 differs);"
+            " install stylecine again or fetch the file again."
+        )
     try:
         stored = safetensors.torch.load(content)
     except (safetensors.SafetensorError, KeyError, ValueError, TypeError, RuntimeError) as error:
@@ -203,62 +182,55 @@ def _tensors(content: bytes, path: Path) -> "dict[str, Tensor]":
     return tensors
 
 
-def _records(file: str, make: Callable[[str, Mapping[str, Any]], ModelRecord]) -> list[ModelRecord]:
+def file_sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _missing(path: Path) -> WeightsNotFound:
+    names = ", ".join(sorted(p.name for p in path.parent.glob("*.safetensors"))[:8])
+    what_to_do = "name a model (`stylecine models` lists them), or give the path of a generator.safetensors"
+    return WeightsNotFound(f"There is no weight file {path}; {f'its folder has {names}' if names else what_to_do}.")
+
+
+def _records(file: str, files: Callable[[str, Mapping[str, Any]], dict[str, FileRecord]]) -> list[ModelRecord]:
+    """The records in a list. files: of a model, by its name and table."""
     path = PRETRAINED / file
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
-        return [make(name, table) for name, table in tables.items()]
+        return [_record(name, table, files(name, table)) for name, table in tables.items()]
     except OSError:
         raise WeightsNotFound(f"The list {path} cannot be read; install stylecine again.") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise WeightsMalformed(f"The list {path} is broken ({error}); install stylecine again.") from None
 
 
-def _record(name: str, table: Mapping[str, Any]) -> ModelRecord:
-    files = {role: _file_record(entry, table["licence"]) for role, entry in table["files"].items()}
-    unknown = set(files) - set(ROLES)
-    if unknown:
-        raise ValueError(f"'{name}' has unknown roles: {', '.join(sorted(unknown))}")
-    return ModelRecord(
-        name=name,
-        resolution=int(table["resolution"]),
-        injection=str(table["injection"]),
-        licence=str(table["licence"]),
-        source=str(table["source"]),
-        files=files,
-        accept=str(table.get("accept", "")),
-    )
-
-
-def _public_record(name: str, table: Mapping[str, Any], borrowed: Mapping[str, FileRecord]) -> ModelRecord:
+def _record(name: str, table: Mapping[str, Any], files: Mapping[str, FileRecord]) -> ModelRecord:
     resolution = int(table["resolution"])
-    generator = FileRecord(models_folder() / f"{name}.safetensors", str(table["licence"]))
     return ModelRecord(
         name=name,
         resolution=resolution,
-        injection=_injection(resolution),
+        # by default the layer at a quarter of the resolution
+        injection=str(table.get("injection", f"b{max(resolution // 4, 8)}.conv1")),
         licence=str(table["licence"]),
         source=str(table["source"]),
-        files={"generator": generator, **borrowed},
-        accept=str(table.get("accept", "")),
-        about=str(table["about"]),
-        checkpoint=str(table["checkpoint"]),
-        file=str(table["file"]),
+        files=files,
+        **{key: str(table.get(key, "")) for key in ("accept", "about", "checkpoint", "file")},
     )
 
 
-def _injection(resolution: int) -> str:
-    """The default layer whose output is F: at a quarter of the resolution."""
-    return f"b{max(resolution // 4, 8)}.conv1"
+def _files(name: str, table: Mapping[str, Any]) -> dict[str, FileRecord]:
+    unknown = set(table["files"]) - set(ROLES)
+    if unknown:
+        raise ValueError(f"'{name}' has unknown roles: {', '.join(sorted(unknown))}")
+    return {
+        role: FileRecord(PRETRAINED / file["path"], str(file.get("licence", table["licence"])), file["sha256"] or None)
+        for role, file in table["files"].items()
+    }
 
 
-def _file_record(entry: Mapping[str, Any], licence: str) -> FileRecord:
-    return FileRecord(
-        path=PRETRAINED / entry["path"],
-        licence=str(entry.get("licence", licence)),
-        sha256=entry["sha256"] or None,
-        size=entry["bytes"] or None,
-    )
+def _borrowed(default: ModelRecord) -> dict[str, FileRecord]:
+    return {role: file for role, file in default.files.items() if role in BORROWED}
 
 
 def _record_from_path(path: Path, known: Mapping[str, ModelRecord]) -> ModelRecord:
@@ -270,44 +242,26 @@ def _record_from_path(path: Path, known: Mapping[str, ModelRecord]) -> ModelReco
     if path.is_file() and path.suffix != ".safetensors":
         raise WeightsMalformed(f"'{path}' is not a .safetensors file; run `stylecine convert` on it first.")
     folder, generator = (path, path / "generator.safetensors") if path.is_dir() else (path.parent, path)
-    borrowed = {role: file for role, file in known["default"].files.items() if role in BORROWED}
-    own = {role: folder / f"{role}.safetensors" for role in ROLES[1:]}
-    files = {"generator": FileRecord(generator, "unknown")}
-    for role in ROLES[1:]:
-        if own[role].is_file():
-            files[role] = FileRecord(own[role], "unknown")
-        elif role in borrowed and not (role in OF_EYE and own[EYE].is_file()):
-            files[role] = borrowed[role]
-    names, notes = _header(generator)
-    resolution = _resolution(names, generator)
-    return ModelRecord(
-        name=path.stem,
-        resolution=resolution,
-        injection=notes.get("injection", _injection(resolution)),
-        licence=notes.get("licence", "unknown"),
-        source=notes.get("source", str(path)),
-        files=files,
-    )
-
-
-def _header(path: Path) -> tuple[list[str], dict[str, str]]:
-    """Tensor names and metadata of a .safetensors file."""
-    if not path.is_file():
-        raise WeightsNotFound(f"There is no weight file {path}; {_beside(path)}.")
+    beside = {role: folder / f"{role}.safetensors" for role in ROLES[1:]}
+    own = {role: FileRecord(file, "unknown") for role, file in beside.items() if file.is_file()}
+    foreign = OF_EYE if EYE in own else ()
+    borrowed = {role: file for role, file in _borrowed(known["default"]).items() if role not in foreign}
+    files = {"generator": FileRecord(generator, "unknown"), **borrowed, **own}
+    in_order = {role: files[role] for role in ROLES if role in files}
+    if not generator.is_file():
+        raise _missing(generator)
     try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            return list(file.keys()), file.metadata() or {}
+        with safetensors.safe_open(generator, framework="pt") as file:
+            names, notes = list(file.keys()), file.metadata() or {}
     except (safetensors.SafetensorError, OSError) as error:
         raise WeightsMalformed(
-            f"The weight file {path} is damaged or not in safetensors format ({error}); fetch it again."
+            f"The weight file {generator} is damaged or not in safetensors format ({error}); fetch it again."
         ) from None
-
-
-def _resolution(names: Iterable[str], path: Path) -> int:
-    """Resolution of the finest ToRGB layer among a generator's tensor names."""
+    # of the finest ToRGB layer
     found = [int(match[1]) for name in names if (match := re.match(r"synthesis\.b(\d+)\.torgb\.", name))]
     if not found:
         raise WeightsMalformed(
-            f"The file {path} holds no StyleGAN2 generator (no synthesis.bN.torgb); give a generator's file."
+            f"The file {generator} holds no StyleGAN2 generator (no synthesis.bN.torgb); give a generator's file."
         )
-    return max(found)
+    told = {key: notes[key] for key in ("injection", "licence", "source") if key in notes}
+    return _record(path.stem, {"resolution": max(found), "licence": "unknown", "source": str(path)} | told, in_order)

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from itertools import cycle, islice
 from pathlib import Path
-from typing import Self
 
 from stylecine.batch.tasks import Task
 from stylecine.machine.atomic import remove_stale_temp
@@ -16,7 +15,7 @@ ASPECT_RATIO = 1.5  # assumed of photos that are resized
 NATIVE_SIZE = 6000, 4000  # assumed of photos that are not
 
 
-class LocalPool:
+class LocalPool(WorkerPool):
     """`count` processes that write their loops below `folder`; see `batch.tasks.Backend`.
 
     devices: assigned to the processes in turn.
@@ -24,22 +23,18 @@ class LocalPool:
 
     def __init__(self, count: int, folder: Path, model: str, devices: Sequence[str]) -> None:
         arguments = [(folder, model, device) for device in islice(cycle(devices), count)]
-        self._pool = WorkerPool("stylecine.batch.worker:load", arguments)
-        self.count, self._folder, self._jobs = count, folder, list[Job]()
+        super().__init__("stylecine.batch.worker:load", arguments)
+        self.count, self._folder, self._jobs = count, folder, set[Job]()
 
-    def __enter__(self) -> Self:
-        self._pool.start()
-        return self
+    def submit(self, job: Job) -> Job:
+        self._jobs.add(job)
+        return super().submit(job)
 
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         unfinished = [job.request for job in self._jobs if job.attempts and not job.done()]
-        self._pool.close()
+        super().close()
         for task in unfinished:
             remove_stale_temp(self._folder / task.output)  # of a process that had to be killed
-
-    def submit(self, task: Task) -> Job:
-        self._jobs.append(Job(task))
-        return self._pool.submit(self._jobs[-1])
 
 
 def devices_for(device: str | None) -> list[str]:
@@ -54,17 +49,18 @@ def devices_for(device: str | None) -> list[str]:
 
 
 def count_for(tasks: Sequence[Task], devices: Sequence[str]) -> int:
-    """The number of processes for these tasks: one per core, or fewer if memory does not suffice."""
-    needed = max((_needed_bytes(task) for task in tasks), default=1.0)
+    """The number of processes for these tasks: one per core, or fewer if memory does not suffice.
+
+    Estimated from the options alone: no photo is opened.
+    """
+    needed = max(_needed_bytes(task.options["size"]) for task in tasks)
     free = available_bytes(None)
     if devices[0] != "cpu":
         free = min(free, sum(available_bytes(check_device(device)) for device in devices))
     return max(1, min(cores(), len(tasks), int(free / needed)))
 
 
-def _needed_bytes(task: Task) -> float:
-    """An estimate from the options alone."""
-    size = task.options["size"]
+def _needed_bytes(size: int | Sequence[int] | None) -> float:
     if isinstance(size, int):
         return needed_bytes(size, round(ASPECT_RATIO * size))
     return needed_bytes(*(size or NATIVE_SIZE)[:2])

@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from stylecine.batch.journal import Record
 from stylecine.batch.tasks import Task, failed
-from stylecine.errors import OptionError, StylecineError, first_line
+from stylecine.errors import OptionError, first_line
 from stylecine.machine.atomic import atomic_write, translate_os_errors
 from stylecine.machine.cluster import PLACEMENT_TIMEOUT, Actor, check_version, connect, gpus
 from stylecine.machine.workers import ATTEMPTS, Job, PoolClosed, WorkerLost
@@ -60,8 +60,7 @@ class RayPool:
         self._thread.join(2 * POLL)
         self._ray.shutdown()  # and with it the actors
 
-    def submit(self, task: Task) -> Job:
-        job = Job(task)
+    def submit(self, job: Job) -> Job:
         with self._lock:
             if self._error is not None:
                 job.set_exception(self._error)
@@ -84,7 +83,13 @@ class RayPool:
     def _step(self) -> None:
         """Raises the error that prevents an actor from loading the networks; OptionError if no actor can be started."""
         while self._ready and self._waiting:
-            self._assign(self._ready.pop(), self._waiting.popleft())
+            actor, job = self._ready.pop(), self._waiting.popleft()
+            job.attempts += 1
+            try:
+                files = {name: path.read_bytes() for name, path in job.request.files.items()}
+            except OSError:
+                files = {}  # the actor will not find the file either and report that
+            self._pending[actor.animate.remote(job.request, files)] = actor, job
         if not self._pending:
             self._closing.wait(POLL / 10)
             return
@@ -108,7 +113,7 @@ class RayPool:
             self._pending[actor.load.remote("stylecine.batch.worker:load_model", self._model)] = actor, "load"
             return
         if isinstance(work, Job):
-            self._complete(work, reply)
+            self._complete(work, *reply)
         elif reply is not None:
             raise reply
         self._load_failures = 0
@@ -117,14 +122,6 @@ class RayPool:
     def _start_actor(self) -> None:
         actor = self._new_actor()
         self._pending[actor.version.remote()] = actor, "place"
-
-    def _assign(self, actor: Any, job: Job) -> None:
-        job.attempts += 1
-        try:
-            files = {name: path.read_bytes() for name, path in job.request.files.items()}
-        except OSError:
-            files = {}  # the actor will not find the file either and report that
-        self._pending[actor.animate.remote(job.request, files)] = actor, job
 
     def _replace(self, work: Job | str, error: Exception) -> None:
         """Replaces a dead actor, but not the last of MAX_LOAD_FAILURES in a row that died while loading."""
@@ -138,26 +135,18 @@ class RayPool:
         if isinstance(work, Job) or self._load_failures < MAX_LOAD_FAILURES:
             self._start_actor()
         elif not self._pending and not self._ready:
-            raise OptionError(
-                f"Actors die while they load the model ({first_line(error)}), as happens where memory runs out; look at"
-                " the nodes."
-            )
+            died = f"Actors die while they load the model ({first_line(error)})"
+            raise OptionError(f"{died}, as happens where memory runs out; look at the nodes.")
 
-    def _complete(self, job: Job, reply: tuple[Record, bytes]) -> None:
+    def _complete(self, job: Job, record: Record, loop: bytes) -> None:
+        path = self._folder / job.request.output
         try:
-            job.set_result(self._save(job.request, *reply))
-        except Exception as error:  # otherwise it would be waited for, for ever
-            job.set_exception(error)
-
-    def _save(self, task: Task, record: Record, loop: bytes) -> Record:
-        if record["state"] == "done":
-            path = self._folder / task.output
-            try:
+            if record["state"] == "done":
                 with atomic_write(path) as part, translate_os_errors(path):
                     part.write_bytes(loop)
-            except StylecineError as error:
-                return failed(type(error).__name__, str(error))
-        return record
+        except Exception as error:
+            record = failed(error)
+        job.set_result(record)
 
 
 class _Actor(Actor):

@@ -23,7 +23,7 @@ def read_table(path: Path, columns: Collection[str]) -> Iterator[tuple[int, dict
         marked = file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
     with path.open(encoding="utf-16" if marked else "utf-8-sig", newline="") as text:
         header, above, delimiter = text.readline(), 0, ""
-        if told := re.match("\"?sep=(.)", header, re.IGNORECASE):  # a line of Excel's own
+        if told := re.match('"?sep=(.)', header, re.IGNORECASE):  # a line of Excel's own
             above, delimiter, header = 1, told[1], text.readline()
         delimiter = delimiter or _delimiter(header, columns)
         style: Any = {"strict": True, "delimiter": delimiter, "skipinitialspace": True}

@@ -11,7 +11,7 @@ from typing import Self
 
 from stylecine.batch.journal import Record
 from stylecine.batch.store import Store, StoredFile
-from stylecine.batch.tasks import Backend, Task, digest_of, failed
+from stylecine.batch.tasks import Backend, digest_of, failed
 from stylecine.errors import StylecineError
 from stylecine.machine.workers import Job, PoolClosed
 
@@ -39,8 +39,7 @@ class StagedPool:
         self._pool.__exit__(*error)
         self._threads.shutdown(cancel_futures=True)
 
-    def submit(self, task: Task) -> Job:
-        job = Job(task)
+    def submit(self, job: Job) -> Job:
         self._threads.submit(self._work, job)
         return job
 
@@ -59,8 +58,8 @@ class StagedPool:
             stored = {name: file for name, file in task.files.items() if isinstance(file, StoredFile)}
             local = task.with_files({name: file.fetch(folder / name) for name, file in stored.items()})
         except StylecineError as error:
-            return failed(type(error).__name__, str(error))
-        animated = self._pool.submit(local)
+            return failed(error)
+        animated = self._pool.submit(Job(local))
         try:
             record: Record = animated.result()
         finally:
@@ -72,7 +71,7 @@ class StagedPool:
             try:
                 self._store.put(loop, task.output)
             except StylecineError as error:
-                return failed(type(error).__name__, str(error))
+                return failed(error)
             finally:
                 loop.unlink()
         return record | {"digest": digest_of(task, self._model)}

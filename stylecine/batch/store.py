@@ -91,7 +91,7 @@ def is_hidden(name: str) -> bool:
 
 
 class Store:
-    """What is below a URL."""
+    """What is below a URL. All methods that use it raise OutputError."""
 
     def __init__(self, url: str) -> None:
         """Raises OptionError if the library for its scheme is missing."""
@@ -106,7 +106,7 @@ class Store:
         return f"{self.url}/{name}"
 
     def files(self) -> dict[str, Mapping[str, Any]]:
-        """What the store tells of each file, by its name below the URL. Raises OutputError."""
+        """What the store tells of each file, by its name below the URL."""
         with _translated(self.url):
             self._fs.invalidate_cache()
             found = self._fs.find(self._root, detail=True)
@@ -124,17 +124,14 @@ class Store:
         return found
 
     def put(self, file: Path, name: str) -> None:
-        """Raises OutputError."""
         with _translated(self.url):
             self._fs.put_file(str(file), f"{self._root}/{name}")
 
     def write(self, name: str, content: bytes) -> None:
-        """Raises OutputError."""
         with _translated(self.url):
             self._fs.pipe_file(f"{self._root}/{name}", content)
 
     def read(self, names: Sequence[str]) -> list[bytes]:
-        """Raises OutputError."""
         with _translated(self.url):
             paths = [f"{self._root}/{name}" for name in names]
             content = self._fs.cat(paths) if paths else {}  # all at once, which is many times as fast

@@ -10,9 +10,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Protocol, Self
 
-from stylecine.batch.journal import Journal, Record, StoreJournal, open_journal
+from stylecine.batch.journal import Journal, Record, StoreJournal
 from stylecine.batch.store import Store, StoredFile, is_url
-from stylecine.errors import StylecineError, WeightsError
+from stylecine.errors import PhotoError, StylecineError, TooLarge, WeightsError, first_line
 from stylecine.machine.workers import Job, PoolClosed, WorkerLost
 from stylecine.options import STYLES
 from stylecine.output.formats import ending_of
@@ -40,10 +40,9 @@ class Task:
     def files(self) -> dict[str, Path | StoredFile]:
         """All files that are read: "photo", and "mask", "motion" and "style" if given."""
         given = {name: self.options.get(name) for name in FILES}
-        files = {name: path for name, path in given.items() if path and path not in STYLES}
-        return {"photo": self.photo} | {
-            name: StoredFile(path) if is_url(path) else Path(path) for name, path in files.items()
-        }
+        paths = {name: path for name, path in given.items() if path and path not in STYLES}
+        files = {name: StoredFile(path) if is_url(path) else Path(path) for name, path in paths.items()}
+        return {"photo": self.photo, **files}
 
     def with_files(self, copies: Mapping[str, Path]) -> Self:
         """The same with other paths for some of `files`: copies, each in a folder of its own, to keep its name."""
@@ -60,11 +59,9 @@ class Task:
 class Backend(Protocol):
     """Workers with the networks loaded. Each uses one thread, so that frames do not depend on the number of workers.
 
-    `batch.local`: processes on this machine. `batch.ray`: actors of a Ray cluster. All that `run` and `batch.staged`
-    use of them; `commands.batch` chooses one, and is the only other place that names them.
-
-    count: of the workers. They write each loop to its task's output below a folder of this machine, which they are made
-    with, as they are with the model.
+    `batch.local`: processes on this machine. `batch.ray`: actors of a Ray cluster. `commands.batch` chooses. They are
+    made with a model and a folder of this machine, below which they write each loop to its task's output.
+    count: of the workers.
     """
 
     count: int
@@ -75,8 +72,8 @@ class Backend(Protocol):
     def __exit__(self, *error: object) -> None:
         """Ends them; what is unfinished raises PoolClosed and leaves nothing in the folder."""
 
-    def submit(self, task: Task) -> Job:
-        """Queues a task; the job's result is its record. If its worker dies it is retried, up to three attempts.
+    def submit(self, job: Job) -> Job:
+        """Queues the job of a task; its result is the record. If its worker dies it is retried, up to three attempts.
 
         If no worker can load the networks, every job raises the StylecineError that says why.
         """
@@ -93,17 +90,18 @@ def run(
 
     backend: called with the remaining tasks, if any. report: called with each new record.
     """
-    with open_journal(folder) as journal:
+    with StoreJournal(folder) if isinstance(folder, Store) else Journal(folder) as journal:
 
         def add(task: Task, record: Record) -> None:
-            record = {"output": task.output, "photo": str(task.photo), "at": _now()} | record
+            now = datetime.now(UTC).isoformat(timespec="seconds")
+            record = {"output": task.output, "photo": str(task.photo), "at": now} | record
             journal.add(record)
             report(record)
 
         remaining = []
         for task in tasks:
             if (special := task.special_file) is not None:
-                add(task, failed("PhotoError", f"'{special}' is not a regular file; name another one."))
+                add(task, failed(PhotoError(f"'{special}' is not a regular file; name another one.")))
             elif not _is_done(task, journal, model):
                 remaining.append(task)
         if remaining:
@@ -118,32 +116,34 @@ def run_tasks(tasks: Sequence[Task], backend: Backend) -> Iterator[tuple[Task, R
     """Tasks with their records, as they finish."""
     finished: queue.SimpleQueue[Job] = queue.SimpleQueue()
     for task in tasks:
-        backend.submit(task).add_done_callback(finished.put)  # type: ignore[arg-type]
+        backend.submit(Job(task)).add_done_callback(finished.put)  # type: ignore[arg-type]
     for _ in tasks:
         job = finished.get()
         try:
             record = job.result()
         except WorkerLost:
             reason = "The process that animated it was killed repeatedly, as happens when memory runs out"
-            record = failed("TooLarge", f"{reason}; ask for a smaller size.")
+            record = failed(TooLarge(f"{reason}; ask for a smaller size."))
         except (StylecineError, PoolClosed):  # no other photo would get a loop either
             raise
         except Exception as error:
-            record = failed("internal", f"Internal error: {type(error).__name__}: {error}")
+            record = failed(error)
         yield job.request, record | {"attempts": job.attempts}
 
 
-def failed(kind: str, error: str) -> Record:
-    return {"state": "failed", "kind": kind, "error": error}
+def failed(error: Exception) -> Record:
+    """The record of a photo without a loop; an error that is not a StylecineError is a bug, and called internal."""
+    kind, says = type(error).__name__, str(error)
+    if not isinstance(error, StylecineError):
+        kind, says = "internal", f"Internal error: {kind}: {first_line(error)}"
+    return {"state": "failed", "kind": kind, "error": says}
 
 
 def digest_of(task: Task, model: str) -> str | None:
     """A checksum of the input files, the options and the model's name; None if a file cannot be read."""
+    files = task.files.items()
     try:
-        checksums = {
-            name: file.version if isinstance(file, StoredFile) else file_sha256(file)
-            for name, file in task.files.items()
-        }
+        checksums = {name: file_sha256(file) if isinstance(file, Path) else file.version for name, file in files}
     except (OSError, StylecineError):
         return None
     inputs = task.options | checksums | {"model": model, "ending": ending_of(task.output)}
@@ -158,22 +158,14 @@ def weights_of(model: str) -> str:
     return hashlib.sha256(json.dumps(checksums, sort_keys=True).encode()).hexdigest()
 
 
-def _is_done(task: Task, journal: Journal | StoreJournal, model: str) -> bool:
+def _is_done(task: Task, journal: Journal, model: str) -> bool:
     """Whether the loop exists as recorded, and would be the same if it were rendered again."""
     record = journal.records.get(task.output)
     if record is None or record["state"] != "done" or record.get("stylecine") != __version__:
         return False
-    same_file = journal.size_of(task.output) == record["bytes"]
-    return same_file and record.get("digest") == digest_of(task, model) and _same_weights(model, record)
-
-
-def _same_weights(model: str, record: Record) -> bool:
-    """True also if this machine, which may only direct a cluster, does not have the model and cannot compare."""
+    if journal.size_of(task.output) != record["bytes"] or record.get("digest") != digest_of(task, model):
+        return False
     try:
-        return record.get("weights") == weights_of(model)
-    except WeightsError:
+        return bool(record.get("weights") == weights_of(model))
+    except WeightsError:  # a machine that only directs a cluster may lack the model, and cannot compare
         return True
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

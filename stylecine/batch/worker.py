@@ -16,7 +16,7 @@ from stylecine.batch.journal import Record
 from stylecine.batch.tasks import Task, digest_of, failed, weights_of
 from stylecine.engine.animator import Animator
 from stylecine.engine.cinemagraph import Cinemagraph
-from stylecine.errors import DiskFull, StylecineError, first_line
+from stylecine.errors import DiskFull
 from stylecine.options import FILE_OPTIONS, OPTIONS, PHOTO_OPTIONS, RenderOptions
 from stylecine.output.embed import shrunk, webp
 from stylecine.output.formats import check_size
@@ -60,14 +60,16 @@ def animate_task(animator: Animator, task: Task, path: Path, model: str) -> Reco
             loop = animator.render_with(chosen, scene)
             info = loop.save(path, **{name: options[name] for name in FILE_OPTIONS})
             seconds = dict(loop.timings)
-            results = _results(loop)
+            measures, frames_sha256 = _measures(loop)
+            first_frame = shrunk(loop[0], MAX_THUMBNAIL)
+            layers = F.interpolate(loop.tinted[None].cpu(), first_frame.shape[:2], mode="area")[0]
+            mask = mask_overlay(first_frame, layers)
+            moving, warning = round(float(loop.mask.mean()), 4), loop.warning or None
     except DiskFull:
         raise
-    except StylecineError as error:
-        return failed(type(error).__name__, str(error))
     except Exception as error:  # must not stop the other photos
-        return failed("internal", f"Internal error: {type(error).__name__}: {first_line(error)}")
-    seconds |= {"total": perf_counter() - start}
+        return failed(error)
+    seconds["total"] = perf_counter() - start
     return {
         "state": "done",
         "stylecine": __version__,
@@ -79,21 +81,13 @@ def animate_task(animator: Animator, task: Task, path: Path, model: str) -> Reco
         "height": info.height,
         "frames": info.frames,
         "fps": info.fps,
-        **results,
-        "seconds": {stage: round(taken, 3) for stage, taken in seconds.items()},
-    }
-
-
-def _results(loop: Cinemagraph) -> Record:
-    measures, frames_sha256 = _measures(loop)
-    first_frame, mask = _thumbnails(loop)
-    return {
         "frames_sha256": frames_sha256,
-        "moving": round(float(loop.mask.mean()), 4),
+        "moving": moving,
         **{name: None if value is None else float(f"{value:.4g}") for name, value in json_figures(measures).items()},
-        "warning": loop.warning or None,
-        "thumbnail": first_frame,
-        "mask_thumbnail": mask,
+        "warning": warning,
+        "thumbnail": base64.b64encode(webp(first_frame, 70)).decode(),
+        "mask_thumbnail": base64.b64encode(webp(mask, 70)).decode(),
+        "seconds": {stage: round(taken, 3) for stage, taken in seconds.items()},
     }
 
 
@@ -109,11 +103,3 @@ def _measures(loop: Cinemagraph) -> tuple[dict[str, float], str]:
 
     hashed = Hashed(**{field.name: getattr(loop, field.name) for field in fields(loop)})
     return hashed.measures, sha256.hexdigest()
-
-
-def _thumbnails(loop: Cinemagraph) -> tuple[str, str]:
-    """The first frame, plain and with what moves tinted, as WebP in base64."""
-    small = shrunk(loop[0], MAX_THUMBNAIL)
-    layers = F.interpolate(loop.tinted[None].cpu(), small.shape[:2], mode="area")[0]
-    first, tinted = (base64.b64encode(webp(picture, 70)).decode() for picture in (small, mask_overlay(small, layers)))
-    return first, tinted

@@ -1,7 +1,6 @@
 """Converts other projects' StyleGAN2 checkpoints to stylecine's .safetensors."""
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 import safetensors.torch
@@ -10,7 +9,7 @@ from torch import Tensor
 
 from stylecine.checkpoints.nvidia import from_nvidia
 from stylecine.checkpoints.rosinality import from_rosinality
-from stylecine.errors import OptionError, OutputError, WeightsMalformed, WeightsNotFound
+from stylecine.errors import OptionError, OutputError, WeightsMalformed
 from stylecine.machine.atomic import atomic_write, translate_os_errors
 from stylecine.networks.generator import Generator
 from stylecine.weights import FOLDER, models
@@ -20,22 +19,12 @@ TORCH_MAGIC = (b"PK\x03\x04", b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8
 AVERAGED_STYLES = 10_000  # usual for StyleGAN2's average of w
 
 
-@dataclass(frozen=True)
-class Converted:
-    """What `convert` wrote; `resolution` in pixels, `source_format` "nvidia" or "rosinality"."""
-
-    path: Path
-    resolution: int
-    source_format: str
-    parameters: int
-
-
-def convert(in_path: str | os.PathLike[str], out_path: str | os.PathLike[str]) -> Converted:
+def convert(in_path: str | os.PathLike[str], out_path: str | os.PathLike[str]) -> Path:
     """Converts a generator: NVIDIA's .pkl (PyTorch or TensorFlow), rosinality's or StyleCineGAN's .pt.
 
     out_path: a .safetensors file, or the name of a public model (`weights.models`), which is then found by that name.
     Values stay float32, names become NVIDIA's PyTorch ones. Nothing in the checkpoint is executed. The output
-    appears complete or not at all. Raises WeightsNotFound, WeightsMalformed, OptionError, OutputError.
+    appears complete or not at all, and its path is returned. Raises WeightsMalformed, OptionError, OutputError.
     """
     public = {record.name: record for record in models() if record.checkpoint}.get(os.fspath(out_path))
     source, target = Path(in_path), public.files["generator"].path if public else Path(out_path)
@@ -46,7 +35,7 @@ def convert(in_path: str | os.PathLike[str], out_path: str | os.PathLike[str]) -
         )
     if source.suffix == ".safetensors":
         raise OptionError(f"'{source}' is in stylecine's format already; give its path as the model.")
-    data = _read(source)
+    data = source.read_bytes()
     source_format = "rosinality" if data.startswith(TORCH_MAGIC) else "nvidia"
     tensors = _tensors(data, source_format)
     generator = _build(tensors)
@@ -63,16 +52,17 @@ def convert(in_path: str | os.PathLike[str], out_path: str | os.PathLike[str]) -
         "licence": public.licence if public else "unknown",
     }
     if public:
-        _create_folder(target.parent)
-    _write(target, tensors, metadata)
-    return Converted(target, generator.resolution, source_format, sum(t.numel() for t in tensors.values()))
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise WeightsNotFound(f"{path} cannot be read ({error.strerror}); check its path.") from None
+        if target.parts[0].startswith("~"):
+            raise OutputError(f"There is no home folder to keep models in; set {FOLDER} to a folder.")
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            reason = f"The folder {target.parent} cannot be created ({error.strerror})"
+            raise OutputError(f"{reason}; set {FOLDER} to another.") from None
+    content = safetensors.torch.save({name: tensor.contiguous() for name, tensor in tensors.items()}, metadata)
+    with atomic_write(target) as part, translate_os_errors(target):
+        part.write_bytes(content)
+    return target
 
 
 def _tensors(data: bytes, source_format: str) -> dict[str, Tensor]:
@@ -97,20 +87,3 @@ def _build(tensors: dict[str, Tensor]) -> Generator:
         with torch.no_grad():
             generator.get_buffer("mapping.w_avg").copy_(generator.mapping(z).mean(0))
     return generator
-
-
-def _create_folder(folder: Path) -> None:
-    if folder.parts[0].startswith("~"):
-        raise OutputError(f"There is no home folder to keep models in; set {FOLDER} to a folder.")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"The folder {folder} cannot be created ({error.strerror}); set {FOLDER} to another."
-        ) from None
-
-
-def _write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    content = safetensors.torch.save({n: t.contiguous() for n, t in tensors.items()}, metadata)
-    with atomic_write(path) as part, translate_os_errors(path):
-        part.write_bytes(content)

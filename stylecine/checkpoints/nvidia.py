@@ -5,8 +5,7 @@ The PyTorch pickles are a dict whose G_ema is a tree of modules; the TensorFlow 
 """
 
 import re
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -44,14 +43,16 @@ def _unsupported(name: str) -> WeightsMalformed:
 
 
 def _from_modules(generator: Persistent) -> dict[str, Tensor]:
+    fir = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8
     tensors = {}
     for name, value in _walk(generator, ""):
         if name.endswith("resample_filter"):
-            _check_filter(value)
-            continue
-        if not KNOWN.fullmatch(name):
+            if value.shape != (4, 4) or not torch.allclose(value, torch.outer(fir, fir), atol=1e-6):
+                raise WeightsMalformed("The generator's resampling filter is not [1,3,3,1], the only one supported.")
+        elif KNOWN.fullmatch(name):
+            tensors[name] = value.float()
+        else:
             raise _unsupported(name)
-        tensors[name] = value.float()
     return tensors
 
 
@@ -70,14 +71,9 @@ def _walk(module: Persistent, prefix: str, depth: int = 0) -> Iterator[tuple[str
         yield from _walk(child, f"{prefix}{name}.", depth + 1)
 
 
-def _check_filter(resample_filter: Tensor) -> None:
-    fir = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8
-    expected = torch.outer(fir, fir)
-    if resample_filter.shape != (4, 4) or not torch.allclose(resample_filter, expected, atol=1e-6):
-        raise WeightsMalformed("The generator's resampling filter is not [1,3,3,1], the only one supported.")
-
-
 # -- TensorFlow --
+
+TENSORFLOW_LAYERS = {"Conv": "conv1", "Conv0_up": "conv0", "Conv1": "conv1", "ToRGB": "torgb"}
 
 
 def _from_tensorflow(network: TFNetwork) -> dict[str, Tensor]:
@@ -107,8 +103,7 @@ def _variables(network: TFNetwork, prefix: str, depth: int = 0) -> Iterator[tupl
     for name, value in network.state.get("variables", ()):
         # a pickled numpy scalar comes as a number
         yield prefix + name, value.tensor if isinstance(value, Array) else torch.tensor(value, dtype=torch.float32)
-    components: Mapping[str, Any] = network.state.get("components", {})
-    for name, child in components.items():
+    for name, child in network.state.get("components", {}).items():
         yield from _variables(child, f"{prefix}{name}/", depth + 1)
 
 
@@ -123,21 +118,18 @@ def _translate(name: str, value: Tensor) -> tuple[str, Tensor] | None:
         return f"synthesis.b{2 ** ((number + 5) // 2)}.conv{(number + 1) % 2}.noise_const", value[0, 0]
     if name == "synthesis/4x4/Const/const":
         return "synthesis.b4.const", value[0]
-    if match := re.fullmatch(r"synthesis/(\d+)x\1/(Conv|Conv0_up|Conv1|ToRGB)/(\w+)", name):
-        return _translate_layer(match[1], match[2], match[3], value)
-    return None
-
-
-def _translate_layer(resolution: str, layer: str, part: str, value: Tensor) -> tuple[str, Tensor] | None:
-    prefix = {"Conv": "conv1", "Conv0_up": "conv0", "Conv1": "conv1", "ToRGB": "torgb"}[layer]
-    prefix = f"synthesis.b{resolution}.{prefix}"
-    if part == "weight":
-        flipped = value.flip(0, 1) if layer == "Conv0_up" else value
-        return f"{prefix}.weight", flipped.permute(3, 2, 0, 1)
-    if part in ("bias", "noise_strength"):
-        return f"{prefix}.{part}", value
-    if part == "mod_weight":
-        return f"{prefix}.affine.weight", value.T
-    if part == "mod_bias":
-        return f"{prefix}.affine.bias", value + 1
+    if not (found := re.fullmatch(r"synthesis/(\d+)x\1/(Conv|Conv0_up|Conv1|ToRGB)/(\w+)", name)):
+        return None
+    resolution, layer, part = found.groups()
+    prefix = f"synthesis.b{resolution}.{TENSORFLOW_LAYERS[layer]}"
+    match part:
+        case "weight":
+            flipped = value.flip(0, 1) if layer == "Conv0_up" else value
+            return f"{prefix}.weight", flipped.permute(3, 2, 0, 1)
+        case "bias" | "noise_strength":
+            return f"{prefix}.{part}", value
+        case "mod_weight":
+            return f"{prefix}.affine.weight", value.T
+        case "mod_bias":
+            return f"{prefix}.affine.bias", value + 1
     return None

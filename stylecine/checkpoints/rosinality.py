@@ -4,7 +4,6 @@ The formulas are NVIDIA's, so that only names change: both upsample by conv_tran
 style biases at 1 and scale weights when they are used.
 """
 
-import argparse
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -31,7 +30,7 @@ def from_rosinality(data: bytes) -> dict[str, Tensor]:
 
     Raises WeightsMalformed; nothing in the checkpoint is executed.
     """
-    content = load_torch(data, [argparse.Namespace])  # the training options in full checkpoints
+    content = load_torch(data)
     tensors = dict(_renamed(_generator(content)))
     average = content.get("latent_avg")
     if isinstance(average, Tensor):

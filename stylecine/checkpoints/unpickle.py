@@ -5,6 +5,7 @@ stands for an inert class or a small function of this file; a pickle never gets 
 object whose state could have effects. Everything else is refused by name.
 """
 
+import argparse
 import io
 import math
 import pickle
@@ -69,13 +70,13 @@ def load_pickle(data: bytes) -> Any:
         ) from None
 
 
-def load_torch(data: bytes, plain: Sequence[type] = ()) -> Any:
-    """What torch.save wrote, by torch's own restricted loader: tensors, plain containers and the `plain` types.
+def load_torch(data: bytes) -> Any:
+    """What torch.save wrote, by torch's own restricted loader: tensors, plain containers and training options.
 
     Raises WeightsMalformed as `load_pickle` does.
     """
     try:
-        with _ignore_storage_warning(), torch.serialization.safe_globals(list(plain)):
+        with _ignore_storage_warning(), torch.serialization.safe_globals([argparse.Namespace]):
             return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except Exception as error:  # as above; torch's message says how to load it anyway
         requested = re.search(r"GLOBAL ([\w.]+)", str(error))
@@ -121,26 +122,6 @@ def _table(max_bytes: int) -> dict[tuple[str, str], Any]:
     """
     made = 0
 
-    class EasyDict(dict[str, Any]):
-        """dnnlib's dict with attribute access."""
-
-    class NDArray:
-        """Names numpy.ndarray in calls of _reconstruct."""
-
-    class LocalPersistent(Persistent):
-        pass
-
-    class LocalTFNetwork(TFNetwork):
-        pass
-
-    class LocalArray(Array):
-        def __setstate__(self, state: tuple[Any, ...]) -> None:
-            super().__setstate__(state)
-            self.tensor = counted(self.tensor)
-
-    class DType(_DType):
-        pass
-
     def counted(tensor: Tensor) -> Tensor:
         nonlocal made
         made += tensor.nbytes
@@ -148,28 +129,25 @@ def _table(max_bytes: int) -> dict[tuple[str, str], Any]:
             raise WeightsMalformed("The checkpoint uses its data again and again; do not trust this file.")
         return tensor
 
+    class CountedArray(Array):
+        def __setstate__(self, state: tuple[Any, ...]) -> None:
+            super().__setstate__(state)
+            self.tensor = counted(self.tensor)
+
     def array(tensor: Tensor) -> Array:
-        holder = LocalArray()
+        holder = CountedArray()
         holder.tensor = counted(tensor)
         return holder
 
     def load_from_bytes(content: bytes) -> Array:
-        return array(_storage(content))
+        storage = load_torch(content)
+        with _ignore_storage_warning():
+            return array(torch.empty(0, dtype=storage.dtype).set_(storage.untyped()))
 
     def rebuild_tensor(storage: Array, offset: int, size: Sequence[int], stride: Sequence[int], *_: Any) -> Array:
-        return array(_view(storage.tensor, offset, size, stride))
-
-    def rebuild_parameter(data: Array, *_: Any) -> Array:
-        return data
-
-    def reconstruct(subtype: type, shape: Any, typecode: Any) -> Array:
-        return LocalArray()
-
-    def from_buffer(content: bytes, dtype: DType, shape: Sequence[int], order: str) -> Array:
-        return array(_from_bytes(content, dtype, shape, order))
-
-    def scalar(dtype: DType, content: bytes) -> float:
-        return float(_from_bytes(content, dtype, (), "C"))
+        if math.prod(size) > storage.tensor.numel():  # it would exhaust memory
+            raise WeightsMalformed("The checkpoint has a tensor larger than its data; fetch it again.")
+        return array(storage.tensor.as_strided(tuple(size), tuple(stride), offset).clone())
 
     def encode(text: str, encoding: str) -> bytes:
         if encoding not in ("latin1", "latin-1"):
@@ -183,18 +161,18 @@ def _table(max_bytes: int) -> dict[tuple[str, str], Any]:
         ("_codecs", "encode"): encode,
         ("torch._utils", "_rebuild_tensor"): rebuild_tensor,
         ("torch._utils", "_rebuild_tensor_v2"): rebuild_tensor,
-        ("torch._utils", "_rebuild_parameter"): rebuild_parameter,
+        ("torch._utils", "_rebuild_parameter"): lambda data, *_: data,
         ("torch.storage", "_load_from_bytes"): load_from_bytes,
-        ("numpy", "ndarray"): NDArray,
-        ("numpy", "dtype"): DType,
-        ("torch_utils.persistence", "_reconstruct_persistent_obj"): LocalPersistent,
-        ("dnnlib.tflib.network", "Network"): LocalTFNetwork,
-        ("dnnlib.util", "EasyDict"): EasyDict,
+        ("numpy", "ndarray"): type("NDArray", (), {}),  # named in calls of _reconstruct
+        ("numpy", "dtype"): type("DType", (_DType,), {}),
+        ("torch_utils.persistence", "_reconstruct_persistent_obj"): type("LocalPersistent", (Persistent,), {}),
+        ("dnnlib.tflib.network", "Network"): type("LocalTFNetwork", (TFNetwork,), {}),
+        ("dnnlib.util", "EasyDict"): type("EasyDict", (dict,), {}),
     }
     for core in ("numpy.core", "numpy._core"):  # before and since numpy 2
-        table[f"{core}.multiarray", "_reconstruct"] = reconstruct
-        table[f"{core}.multiarray", "scalar"] = scalar
-        table[f"{core}.numeric", "_frombuffer"] = from_buffer
+        table[f"{core}.multiarray", "_reconstruct"] = lambda *_: CountedArray()
+        table[f"{core}.multiarray", "scalar"] = lambda dtype, content: float(_from_bytes(content, dtype, (), "C"))
+        table[f"{core}.numeric", "_frombuffer"] = lambda *parts: array(_from_bytes(*parts))
     return table
 
 
@@ -217,20 +195,6 @@ class _DType:
 def _from_bytes(content: bytes, dtype: _DType, shape: Sequence[int], order: Any) -> Tensor:
     values = np.frombuffer(content, dtype.numpy()).reshape(shape, order="F" if order == "F" else "C")
     return torch.from_numpy(values.astype(values.dtype.newbyteorder("="), order="C"))
-
-
-def _storage(content: bytes) -> Tensor:
-    """torch.storage._load_from_bytes, restricted, as a flat tensor."""
-    storage = load_torch(content)
-    with _ignore_storage_warning():
-        return torch.empty(0, dtype=storage.dtype).set_(storage.untyped())
-
-
-def _view(flat: Tensor, offset: int, size: Sequence[int], stride: Sequence[int]) -> Tensor:
-    """A copy of the view, which would exhaust memory if it had far more elements than its storage."""
-    if math.prod(size) > flat.numel():
-        raise WeightsMalformed("The checkpoint has a tensor larger than its data; fetch it again.")
-    return flat.as_strided(tuple(size), tuple(stride), offset).clone()
 
 
 def _check_memo(data: bytes) -> None:

@@ -24,5 +24,5 @@ def run(options: argparse.Namespace, start: float) -> int:
 
     from stylecine.checkpoints.convert import convert
 
-    say(printable(convert(options.checkpoint, options.output).path))
+    say(printable(convert(options.checkpoint, options.output)))
     return 0

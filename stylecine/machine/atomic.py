@@ -74,18 +74,10 @@ def atomic_write(target: Path, finish: Finish | None = None, *, folder: bool = F
             if finish:
                 finish(part)
             for file in part.iterdir() if folder else (part,):
-                _flush_to_disk(file)
+                _complete(file, target)
             if folder and target.is_dir():
                 target.rmdir()  # it is empty; not every system renames over it
-            elif target.exists():
-                _keep_permissions(target, part)
             os.replace(part, target)
-
-
-def _keep_permissions(target: Path, part: Path) -> None:
-    """Where the file system has any: many shares and memory sticks refuse to set them."""
-    with suppress(OSError, NotImplementedError):
-        shutil.copymode(target, part)
 
 
 @contextmanager
@@ -102,9 +94,7 @@ def atomic_write_all(targets: Sequence[Path]) -> Iterator[list[Path]]:
         yield parts
         with translate_os_errors(targets[0]):
             for part, target in zip(parts, targets, strict=True):
-                _flush_to_disk(part)
-                if target.exists():
-                    _keep_permissions(target, part)
+                _complete(part, target)
             _replace_all(parts, targets)
 
 
@@ -113,7 +103,7 @@ def remove_stale_temp(target: Path, *, keep: Path | None = None) -> bool:
     available = True
     for temp in target.parent.glob(f"{_prefix(target)}*"):
         with suppress(OSError):
-            if temp == keep or not _is_ours(temp):
+            if temp == keep or not _TEMP.fullmatch(temp.name) or not is_own_folder(temp):
                 continue
             with (temp / _LOCK).open("ab") as file:
                 locked = try_lock(file.fileno())
@@ -201,10 +191,11 @@ def _prefix(target: Path) -> str:
     return f".stylecine-{hashlib.sha256(os.fsencode(os.path.normcase(target.name))).hexdigest()[:12]}-"
 
 
-def _is_ours(temp: Path) -> bool:
-    status = temp.lstat()
+def is_own_folder(path: Path) -> bool:
+    """Whether it is a folder, and no link to one, of this user."""
+    status = path.lstat()
     owner = os.getuid() if sys.platform != "win32" else status.st_uid
-    return bool(_TEMP.fullmatch(temp.name)) and stat.S_ISDIR(status.st_mode) and status.st_uid == owner
+    return stat.S_ISDIR(status.st_mode) and status.st_uid == owner
 
 
 def try_lock(descriptor: int) -> bool | None:
@@ -228,7 +219,11 @@ def _replace_all(parts: Sequence[Path], targets: Sequence[Path]) -> None:
         for part, target in zip(parts, targets, strict=True):
             older = part.with_name(f"older-{target.name}") if target.exists() else None
             if older:
-                _copy(target, older)
+                try:
+                    os.link(target, older)
+                except OSError:  # some file systems have no links
+                    shutil.copyfile(target, older)
+                    _complete(older, target)
             replaced.append((target, older))
             os.replace(part, target)
     except BaseException:
@@ -238,14 +233,10 @@ def _replace_all(parts: Sequence[Path], targets: Sequence[Path]) -> None:
         raise
 
 
-def _copy(path: Path, copy: Path) -> None:
-    try:
-        os.link(path, copy)
-    except OSError:  # some file systems have no links
-        shutil.copyfile(path, copy)
-        _keep_permissions(path, copy)
-
-
-def _flush_to_disk(path: Path) -> None:
-    with path.open("rb+") as file:
+def _complete(part: Path, target: Path) -> None:
+    """Flushes a file to the disk, with the permissions of the one that it replaces."""
+    with part.open("rb+") as file:
         os.fsync(file.fileno())
+    if target.is_file():
+        with suppress(OSError, NotImplementedError):  # many shares and memory sticks refuse to set them
+            shutil.copymode(target, part)

@@ -1,8 +1,8 @@
 """Connects to a Ray cluster, for batches and the service."""
 
-import importlib
 import logging
 import os
+import pkgutil
 import signal
 import socket
 from contextlib import suppress
@@ -27,8 +27,10 @@ def connect(address: str) -> Any:
     except ImportError:
         raise OptionError("--ray needs Ray; install it with: pip install 'stylecine[ray]'.") from None
     handler = signal.getsignal(signal.SIGTERM)
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
     try:
-        _check_listening(address)
+        if colon and port.isdigit():  # if nothing listens there, Ray would keep trying for minutes
+            socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, configure_logging=False)
     except Exception as error:
         reason = first_line(error)
@@ -53,9 +55,8 @@ class Actor:
 
     def load(self, factory: str, arguments: tuple[Any, ...]) -> StylecineError | None:
         """Makes `handler` what a factory, "module:function", returns, unless it raises the error that is returned."""
-        module, _, function = factory.partition(":")
         try:
-            self.handler = getattr(importlib.import_module(module), function)(*arguments)
+            self.handler = pkgutil.resolve_name(factory)(*arguments)
         except StylecineError as error:
             return error
         return None
@@ -67,10 +68,3 @@ def check_version(version: str) -> None:
         raise OptionError(
             f"A node of the cluster has stylecine {version}, and this machine {__version__}; install the same version."
         )
-
-
-def _check_listening(address: str) -> None:
-    """Raises OSError if nothing listens there; Ray would keep trying for minutes."""
-    host, colon, port = address.removeprefix("ray://").rpartition(":")
-    if colon and port.isdigit():
-        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()

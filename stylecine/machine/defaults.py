@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from functools import wraps
-from typing import Any, TypeVar, cast
-
-Function = TypeVar("Function", bound=Callable[..., Any])
+from typing import Any
 
 _lock = threading.Lock()
 _inside = 0  # calls, of all threads
@@ -16,7 +13,7 @@ _before: Any = None  # the caller's default type
 
 
 @contextmanager
-def _usual() -> Iterator[None]:
+def _usual_defaults() -> Iterator[None]:
     """New tensors are float32 on the CPU, as the package expects; the caller's defaults come back afterwards."""
     import torch
 
@@ -37,12 +34,4 @@ def _usual() -> Iterator[None]:
                 torch.set_default_dtype(_before)
 
 
-def with_usual_defaults(function: Function) -> Function:
-    """The function, whatever defaults its caller has set; see `_usual`."""
-
-    @wraps(function)
-    def called(*args: Any, **options: Any) -> Any:
-        with _usual():
-            return function(*args, **options)
-
-    return cast(Function, called)
+with_usual_defaults = _usual_defaults()  # decorates functions: a new context for each call

@@ -37,7 +37,8 @@ class Interrupts:
             signal.signal(number, signal.SIG_IGN if self.code else handler)
 
     def _handle(self, number: int, _: FrameType | None) -> None:
-        if _torch_is_loading():  # an exception inside its C++ code would abort the process
+        spec = getattr(sys.modules.get("torch"), "__spec__", None)
+        if getattr(spec, "_initializing", False):  # an exception inside its C++ code would abort the process
             _send_again(number)
             return
         self.code = 128 + number
@@ -58,7 +59,3 @@ def _send_again(number: int) -> None:
     again = threading.Timer(RETRY, os.kill, (os.getpid(), number))
     again.daemon = True
     again.start()
-
-
-def _torch_is_loading() -> bool:
-    return bool(getattr(getattr(sys.modules.get("torch"), "__spec__", None), "_initializing", False))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import math
 import os
+import re
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -39,8 +40,7 @@ def check_memory(width: int, height: int, device: torch.device | None = None, re
         return
     short = min(width, height)
     sides = range(short // 32 * 32, 63, -32)
-    fits = (side for side in sides if needed_bytes(width * side // short, height * side // short) <= free)
-    side = next(fits, None)
+    side = next((s for s in sides if needed_bytes(width * s // short, height * s // short) <= free), None)
     advice = f"{remedy} size={side}" if side else "free some memory, or raise its limit, first"
     raise TooLarge(
         f"{width}x{height} needs about {need / 1e9:.1f} GB of memory and {free / 1e9:.1f} GB are free; {advice}."
@@ -53,14 +53,12 @@ def available_bytes(device: torch.device | None) -> float:
         import torch
 
         return float(torch.cuda.mem_get_info(device)[0])
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        free = 1024.0 * next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable"))
-    except (OSError, StopIteration, ValueError, IndexError):
-        try:
-            free = float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-        except (AttributeError, ValueError, OSError):
-            return math.inf
+    free = math.inf
+    with suppress(AttributeError, ValueError, OSError):  # Windows
+        free = float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    with suppress(OSError):  # macOS
+        available = re.search(r"^MemAvailable: +(\d+) kB", Path("/proc/meminfo").read_text(), re.MULTILINE)
+        free = 1024.0 * int(available[1]) if available else free
     return min(free, _container_bytes(), _address_space())
 
 

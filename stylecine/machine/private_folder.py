@@ -2,14 +2,13 @@
 
 import os
 import shutil
-import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from stylecine.errors import OutputError
-from stylecine.machine.atomic import lock_file, try_lock
+from stylecine.machine.atomic import is_own_folder, lock_file, try_lock
 
 LOCK = "running"  # a file that the folder's process holds locked, however it ends
 ATTEMPTS = 5  # to make a folder while others sweep
@@ -20,7 +19,12 @@ def private_folder(prefix: str) -> Iterator[Path]:
     """Yields a new folder that only this user can read. prefix: of its name, and of those that are removed if they are
     abandoned. Raises OutputError."""
     folder, lock = _claim(prefix)
-    _sweep(folder.parent, prefix)
+    for other in folder.parent.glob(f"{prefix}*"):
+        with suppress(OSError):
+            with (other / LOCK).open("rb+") as file:  # one without is being made, and has nothing in it
+                abandoned = is_own_folder(other) and try_lock(file.fileno())
+            if abandoned:
+                shutil.rmtree(other, ignore_errors=True)
     try:
         yield folder
     finally:
@@ -30,7 +34,11 @@ def private_folder(prefix: str) -> Iterator[Path]:
 
 def _claim(prefix: str) -> tuple[Path, int]:
     for _ in range(ATTEMPTS):
-        folder = _made(prefix)
+        try:
+            folder = Path(tempfile.mkdtemp(prefix=prefix))
+        except OSError as error:
+            reason = error.strerror or error
+            raise OutputError(f"No temporary folder can be made ({reason}); set TMPDIR to another place.") from None
         with suppress(OutputError):  # another process may sweep it before it is locked
             lock = lock_file(folder / LOCK, "It is being swept.")
             if (folder / LOCK).exists():
@@ -38,29 +46,3 @@ def _claim(prefix: str) -> tuple[Path, int]:
             os.close(lock)
         shutil.rmtree(folder, ignore_errors=True)
     raise OutputError(f"No folder can be locked in '{tempfile.gettempdir()}'; set TMPDIR to another.")
-
-
-def _made(prefix: str) -> Path:
-    try:
-        return Path(tempfile.mkdtemp(prefix=prefix))
-    except OSError as error:
-        reason = error.strerror or error
-        raise OutputError(f"No temporary folder can be made ({reason}); set TMPDIR to another place.") from None
-
-
-def _sweep(place: Path, prefix: str) -> None:
-    for folder in place.glob(f"{prefix}*"):
-        with suppress(OSError):
-            if _is_ours(folder) and _is_abandoned(folder):
-                shutil.rmtree(folder, ignore_errors=True)
-
-
-def _is_ours(folder: Path) -> bool:
-    status = folder.lstat()
-    return stat.S_ISDIR(status.st_mode) and (not hasattr(os, "getuid") or status.st_uid == os.getuid())
-
-
-def _is_abandoned(folder: Path) -> bool:
-    """Whether there is a lock that nobody holds. One without is being made, and has nothing in it."""
-    with (folder / LOCK).open("rb+") as file:
-        return try_lock(file.fileno()) is True

@@ -5,18 +5,17 @@ or ignores a cancellation is killed and replaced. Processes end with their paren
 
 A process is a Python interpreter that runs `main`. Messages are pickled tuples on its standard input and output:
 
-    to the process      (factory, arguments), then ("job", id, request), ("cancel", id) and ("broadcast", request)
+    to the process      (factory, arguments, nice), then ("job", id, request) and ("cancel", id)
     from the process    ("ready",) or ("broken", error), then per job ("progress", id, stage, done, total) any number
                         of times, and ("done", id, result) or ("error", id, error)
 
 The end of its input asks a process to remove partial output and exit.
 """
 
-import importlib
-import itertools
 import logging
 import os
 import pickle
+import pkgutil
 import queue
 import signal
 import subprocess
@@ -31,14 +30,12 @@ from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Self, TypeAlias
+from typing import IO, Any, Self, TypeAlias
 
 from stylecine.errors import Cancelled, DiskFull, StylecineError, TooLarge
 from stylecine.machine.atomic import NO_SPACE
 from stylecine.machine.interrupts import Interrupts
-
-if TYPE_CHECKING:
-    from stylecine.machine.progress import Progress
+from stylecine.machine.progress import Progress
 
 LOG = logging.getLogger(__name__)
 ATTEMPTS = 3  # processes that a job may crash, unless a pool says otherwise
@@ -47,9 +44,10 @@ EXIT_GRACE = 1.5  # seconds in which processes should exit before they are kille
 ORPHAN_TRIES, ORPHAN_PAUSE = 12, 5.0  # signals to a process without a parent, to remove partial output; seconds between
 RESTART_DELAY, MAX_RESTART_DELAY = 1.0, 60.0  # seconds before a process that cannot load is restarted; doubles
 PROGRESS_INTERVAL = 0.05  # seconds between two progress messages of a stage
+NOBODY = 0  # the id of jobs whose result nobody waits for
 
 # What a factory returns: (request, progress) -> result
-Handler: TypeAlias = "Callable[[Any, Progress], Any]"
+Handler: TypeAlias = Callable[[Any, Progress], Any]
 
 
 class WorkerLost(Exception):
@@ -70,7 +68,7 @@ class Job(Future[Any]):
 
     key: prefer the process that ran a job with this key last. limit: seconds. delay: seconds by which jobs submitted
     later may overtake it. interrupts: whether it overtakes also one that is running, which then starts again behind it.
-    started, progress: called from other threads, the latter as (stage, done, total).
+    started, progress: called from other threads, the latter as (stage, done, total); they must not raise.
     """
 
     request: Any
@@ -81,17 +79,12 @@ class Job(Future[Any]):
     interrupts: bool = False
     started: Callable[[], object] = lambda: None
     progress: Callable[[str, int, int], object] = lambda stage, done, total: None
-    submitted: float = field(default_factory=time.monotonic, init=False)
     attempts: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
         super().__init__()
         self.set_running_or_notify_cancel()  # from now on only the pool cancels it
-
-    @property
-    def turn(self) -> float:
-        """By which jobs are sorted."""
-        return self.submitted + self.delay
+        self.turn = time.monotonic() + self.delay  # by which jobs are sorted
 
 
 class WorkerPool:
@@ -142,10 +135,11 @@ class WorkerPool:
         """Stops, and waits for the processes; those that take longer than EXIT_GRACE are killed."""
         self.stop()
         deadline = time.monotonic() + EXIT_GRACE
-        for worker in [worker for worker in self._workers if worker.is_alive()]:
-            worker.join(max(0.0, deadline - time.monotonic()))
-            worker.kill()
-            worker.join()
+        for worker in self._workers:
+            if worker.is_alive():
+                worker.join(max(0.0, deadline - time.monotonic()))
+                worker.kill()
+                worker.join()
 
     @property
     def ready(self) -> bool:
@@ -186,13 +180,14 @@ class WorkerPool:
 
     def cancel(self, *jobs: Job) -> None:
         """Fails jobs that are not done with Cancelled, at once or within CANCEL_GRACE seconds."""
+        cancelled = set(jobs)
         with self.lock:
-            cancelled = set(jobs)
-            running = [worker for worker in self._workers if worker.job in cancelled]
-            for worker in running:
-                worker.cancel()
-            self._waiting = [job for job in self._waiting if job not in cancelled]
-            for job in cancelled.difference(worker.job for worker in running):
+            for worker in self._workers:
+                if worker.job in cancelled:
+                    worker.cancel()
+            waiting = cancelled.intersection(self._waiting)
+            self._waiting = [job for job in self._waiting if job not in waiting]
+            for job in waiting:
                 if not job.done():
                     job.set_exception(Cancelled("Cancelled before it began."))
 
@@ -201,7 +196,7 @@ class WorkerPool:
         with self.lock:
             for worker in self._workers:
                 if worker.ready:
-                    worker.send("broadcast", request)
+                    worker.send("job", NOBODY, request)
 
     def dispatch(self) -> None:
         """Gives waiting jobs to idle processes; for those that still wait, interrupts what they may overtake."""
@@ -230,12 +225,8 @@ class WorkerPool:
         """Called when a process has died while loading and is not replaced."""
         self._workers = [other for other in self._workers if other is not worker]  # other threads iterate over the old
         if not self._workers:
-            self.fail(
-                TooLarge(
-                    f"A process ended while it was loading the model (exit code {exit_code}), as happens when memory"
-                    " runs out; use fewer processes."
-                )
-            )
+            died = f"A process ended while it was loading the model (exit code {exit_code})"
+            self.fail(TooLarge(f"{died}, as happens when memory runs out; use fewer processes."))
 
 
 class _Worker(threading.Thread):
@@ -244,15 +235,12 @@ class _Worker(threading.Thread):
     def __init__(self, pool: WorkerPool, arguments: Sequence[Any]) -> None:
         super().__init__(name="stylecine-worker", daemon=True)
         self.pool, self.arguments = pool, arguments
-        self.ready = False
-        self.broken = ""
-        self.restarts = 0
+        self.ready, self.broken, self.restarts = False, "", 0
         self.job: Job | None = None
         self.key = ""
         self._process: subprocess.Popen[bytes] | None = None
         self._unsent: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
-        self._ids = itertools.count()
-        self._id = -1
+        self._id = NOBODY  # of its last job
         self._timer: threading.Timer | None = None
         self._reason: Exception | None = None  # with which its job fails if the process exits
         self._interrupted = False  # whether its job is to start again
@@ -283,9 +271,10 @@ class _Worker(threading.Thread):
             self.restarts += not self.pool.closing.is_set()
 
     def take(self, job: Job) -> None:
-        self.job, self.key, self._id, self._interrupted = job, job.key, next(self._ids), False
+        self.job, self.key, self._interrupted = job, job.key, False
+        self._id += 1
         job.attempts += 1
-        _call(job.started)
+        job.started()
         if job.limit is not None:
             self._kill_after(job.limit, TimeLimitExceeded(f"It took longer than {job.limit:g} s."))
         try:
@@ -344,28 +333,27 @@ class _Worker(threading.Thread):
                 self.pool.fail(message[0])
         elif self.job is not None and message[0] == self._id:
             if kind == "progress":
-                _call(self.job.progress, *message[1:])
+                self.job.progress(*message[1:])
             else:
-                self._finish(message[1])
+                outcome = message[1]
+                again = self._interrupted and self._reason is None and isinstance(outcome, Cancelled)
+                self.job.attempts -= again
+                self._finish(outcome, again)
                 self.pool.dispatch()
 
-    def _finish(self, outcome: Any) -> None:
-        again = self._interrupted and self._reason is None and isinstance(outcome, Cancelled)
-        job = self._release()
-        if job is not None and not job.done():
-            if again:
-                job.attempts -= 1
-                self.pool.submit(job)
-            elif isinstance(outcome, Exception):
-                job.set_exception(outcome)
-            else:
-                job.set_result(outcome)
-
-    def _release(self) -> Job | None:
+    def _finish(self, outcome: Any, again: bool = False) -> None:
+        """again: whether the job starts again, whatever the outcome."""
         if self._timer is not None:
             self._timer.cancel()
         job, self.job, self._timer, self._reason = self.job, None, None, None
-        return job
+        if job is None:
+            return
+        if again:
+            self.pool.submit(job)
+        elif isinstance(outcome, Exception):
+            job.set_exception(outcome)
+        else:
+            job.set_result(outcome)
 
     def _handle_exit(self, process: "subprocess.Popen[bytes] | None") -> None:
         """Ends the process if it has not exited; its job is retried, or fails."""
@@ -377,10 +365,8 @@ class _Worker(threading.Thread):
         with self.pool.lock:
             self.ready, self.key, self._process = False, "", None
             reason = self.pool.failure or self._reason
-            if self.job is not None and reason is None and self.job.attempts < self.pool.attempts:
-                self.pool.submit(self._release())  # type: ignore[arg-type]
-            else:
-                self._finish(reason or WorkerLost(f"Its process died {self.pool.attempts} times."))
+            again = reason is None and self.job is not None and self.job.attempts < self.pool.attempts
+            self._finish(reason or WorkerLost(f"Its process died {self.pool.attempts} times."), again)
 
     def _kill_after(self, seconds: float, reason: Exception) -> None:
         def kill(job: Job) -> None:
@@ -399,14 +385,6 @@ class _Worker(threading.Thread):
         self.broken = problem
         if self.pool.retry:
             LOG.error("A worker process cannot work: %s", problem)
-
-
-def _call(callback: Callable[..., object], *arguments: Any) -> None:
-    """Calls what a job's owner has given; its errors must not end the thread that serves all jobs."""
-    try:
-        callback(*arguments)
-    except Exception:
-        LOG.exception("A job's callback failed.")
 
 
 def _write(pipe: IO[bytes], unsent: "queue.SimpleQueue[bytes | None]") -> None:
@@ -445,11 +423,11 @@ class _Parent:
     def _read(self) -> None:
         with suppress(Exception):  # EOFError, or whatever half a message raises
             while True:
-                kind, *message = pickle.load(sys.stdin.buffer)
+                kind, id, *request = pickle.load(sys.stdin.buffer)
                 if kind == "cancel":
-                    self._cancelled.add(message[0])
+                    self._cancelled.add(id)
                 else:
-                    self._received.put((kind, *message))
+                    self._received.put((id, *request))
         if hasattr(signal, "pthread_kill"):
             for _ in range(ORPHAN_TRIES):  # libraries swallow an interrupt that comes in one of their callbacks
                 signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)  # which removes partial output
@@ -465,11 +443,7 @@ class _Parent:
     def serve(self, handle: Handler) -> None:
         self.send("ready")
         while True:
-            kind, *message = self._received.get()
-            if kind == "broadcast":
-                handle(message[0], lambda stage, done, total: True)
-                continue
-            id, request = message
+            id, request = self._received.get()
             try:
                 self.send("done", id, handle(request, self._progress(id)))
             except StylecineError as error:
@@ -482,7 +456,7 @@ class _Parent:
                     self.send("error", id, RuntimeError(f"Something went wrong inside ({type(error).__name__})."))
             self._cancelled.discard(id)
 
-    def _progress(self, id: int) -> "Progress":
+    def _progress(self, id: int) -> Progress:
         """A function that reports progress, not too often, and returns whether to continue."""
         last: tuple[str, float] = ("", 0.0)
 
@@ -509,9 +483,8 @@ def main() -> None:
             os.nice(nice)
         warnings.simplefilter("ignore")  # results contain the warnings for the user
         logging.getLogger("stylecine").setLevel(logging.ERROR)
-        module, _, function = factory.partition(":")
         try:
-            handle = getattr(importlib.import_module(module), function)(*arguments)
+            handle = pkgutil.resolve_name(factory)(*arguments)
         except StylecineError as error:
             parent.send("broken", error)
         else:

@@ -20,6 +20,7 @@ from stylecine.batch.tasks import Task, run, run_tasks
 from stylecine.batch.worker import animate_task
 from stylecine.engine.animator import Animator
 from stylecine.errors import OptionError, WeightsNotFound
+from stylecine.machine.workers import Job
 from stylecine.version import __version__
 from tests.ray_cluster import address as address
 from tests.ray_cluster import on_loopback as on_loopback
@@ -30,6 +31,7 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="finds processes in /proc"),
     pytest.mark.usefixtures("on_loopback"),
 ]
+
 
 @pytest.fixture
 def photos(tmp_path: Path, photo: np.ndarray, mask_file: Path, motion_file: Path) -> list[Task]:
@@ -162,7 +164,7 @@ def test_actors_may_take_long_to_load(tmp_path: Path, monkeypatch: pytest.Monkey
     fake_ray(monkeypatch, results)
     tasks, pool = fake_pool(tmp_path)
     with pool:
-        jobs = [pool.submit(task) for task in tasks]
+        jobs = [pool.submit(Job(task)) for task in tasks]
         time.sleep(0.2)
         assert not any(job.done() for job in jobs)
         results |= {"load": None, "animate": ({"state": "failed"}, b"")}

@@ -39,9 +39,7 @@ def test_a_line_of_excels_own_names_the_delimiter(tmp_path: Path) -> None:
 def test_a_delimiter_in_a_name_divides_nothing(tmp_path: Path) -> None:
     path = tmp_path / "photos.csv"
     path.write_text("photo,notes; long and short;ones\nsea.jpg,none\n")
-    assert [row for _, row in read_table(path, COLUMNS)] == [
-        {"photo": "sea.jpg", "notes; long and short;ones": "none"}
-    ]
+    assert [row for _, row in read_table(path, COLUMNS)] == [{"photo": "sea.jpg", "notes; long and short;ones": "none"}]
     path.write_text("photo\na,b.jpg\n")
     assert [row["more cells than columns"] for _, row in read_table(path, COLUMNS)] == [["b.jpg"]]
 

@@ -21,7 +21,6 @@ import stylecine
 from stylecine import Animator
 from stylecine.batch.journal import RECORDS, StoreJournal
 from stylecine.batch.store import Store, StoredFile, is_url, without_secrets
-from stylecine.batch.tasks import Task
 from stylecine.batch.worker import animate_task
 from stylecine.cli import main
 from stylecine.commands.manifest import skipped_in, tasks_of
@@ -156,8 +155,8 @@ class OneByOne:
     def __exit__(self, *_: object) -> None:
         pass
 
-    def submit(self, task: Task) -> Job:
-        job = Job(task)
+    def submit(self, job: Job) -> Job:
+        task = job.request
         job.attempts = 1
         job.set_result(animate_task(self.animator, task, self.folder / task.output, self.model))
         return job

@@ -39,8 +39,8 @@ class Here:
     def __exit__(self, *_: object) -> None:
         pass
 
-    def submit(self, task: Task) -> Job:
-        job = Job(task)
+    def submit(self, job: Job) -> Job:
+        task = job.request
         self.outputs.append(task.output)
         job.attempts = 3 if task.output in self.deaths else 1
         if task.output in self.deaths:
@@ -343,9 +343,8 @@ def test_a_killed_process_is_replaced(
 
 def test_records_come_before_the_error_that_ends_a_run(photos: list[Task]) -> None:
     class Failing:
-        def submit(self, task: Task) -> Job:
-            job = Job(task)
-            if task is photos[0]:
+        def submit(self, job: Job) -> Job:
+            if job.request is photos[0]:
                 job.set_result({"state": "done"})
             else:
                 job.set_exception(WeightsNotFound("There are none."))
@@ -359,9 +358,8 @@ def test_records_come_before_the_error_that_ends_a_run(photos: list[Task]) -> No
 
 def test_an_unexpected_error_of_one_photo_does_not_end_a_run(photos: list[Task]) -> None:
     class Surprising:
-        def submit(self, task: Task) -> Job:
-            job = Job(task)
-            job.set_exception(ValueError("surprise")) if task is photos[0] else job.set_result({"state": "done"})
+        def submit(self, job: Job) -> Job:
+            job.set_exception(ValueError("surprise")) if job.request is photos[0] else job.set_result({"state": "done"})
             return job
 
     (_, first), *others = run_tasks(photos, Surprising())

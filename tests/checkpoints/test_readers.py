@@ -12,6 +12,7 @@ import torch
 from stylecine import Animator, Cancelled, LicenceNotAccepted, WeightsNotFound, animate
 from stylecine.checkpoints.convert import convert
 from stylecine.quality.measures import psnr
+from stylecine.weights import find_model
 from tests import checkpoint_files as checkpoints
 from tests.networks import stylegan2_literal as literal
 
@@ -78,13 +79,13 @@ def test_from_checkpoint_to_loop(
         beside(small_model, tmp_path)
     (tmp_path / "checkpoint").write_bytes(make(channels))
     found = convert(tmp_path / "checkpoint", tmp_path / "foreign.safetensors")
-    assert found.resolution == max(channels)
+    assert find_model(found).resolution == max(channels)
     steps: list[tuple[str, int, int]] = []
     loop = animate(
         photo,
         mask=water,
         motion=drift,
-        model=found.path,
+        model=found,
         seconds=0.4,
         fps=10,
         refine=2,
@@ -103,7 +104,7 @@ def small(tmp_path_factory: pytest.TempPathFactory, small_model: Path) -> Animat
     folder = tmp_path_factory.mktemp("small")
     beside(small_model, folder)
     (folder / "in.pt").write_bytes(checkpoints.saved({"g_ema": checkpoints.rosinality_state(SMALL, 2)}))
-    return Animator.from_pretrained(convert(folder / "in.pt", folder / "small.safetensors").path)
+    return Animator.from_pretrained(convert(folder / "in.pt", folder / "small.safetensors"))
 
 
 @pytest.mark.parametrize(

@@ -201,22 +201,6 @@ def test_a_job_that_exceeds_its_limit_fails() -> None:
         assert submit(one, 1, limit=60.0)[0].result(30)[0] == 1
 
 
-def test_a_job_whose_callback_fails_is_done_all_the_same(caplog: pytest.LogCaptureFixture) -> None:
-    def fail(*_: Any) -> None:
-        raise ValueError("a bug of the caller")
-
-    with pool("") as one:
-        failing = {"started": fail, "progress": fail}
-        cancelled = one.submit(Job("sleep", **failing))
-        assert one.submit(Job(1)).attempts == 0
-        wait_until(lambda: cancelled.attempts)
-        one.cancel(cancelled)
-        with pytest.raises(Cancelled):
-            cancelled.result(30)
-        assert submit(one, 2, **failing)[0].result(30)[0] == 2
-    assert "a bug of the caller" in caplog.text
-
-
 def test_a_request_that_cannot_be_sent_fails_alone() -> None:
     with pool("") as one:
         jobs = submit(one, lambda: None, 1)
