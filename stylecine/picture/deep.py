@@ -30,7 +30,10 @@ def deep_pixels(image: Image.Image, content: bytes) -> tuple[np.ndarray, int] | 
             case "AVIF" if image.mode == "RGB" and pillow_heif.open_heif(content).info["bit_depth"] > 8:
                 return _by_ffmpeg(image, content)
             case "HEIF" if image.info["bit_depth"] > 8 and content:
-                return _by_libheif(content)
+                heif = pillow_heif.open_heif(content, convert_hdr_to_8bit=False, hdr_to_16bit=False)
+                picture = heif[heif.primary_index]
+                if picture.mode.startswith(("RGB;", "RGBA;")):
+                    return np.asarray(picture), 1 << picture.info["bit_depth"]
     except Exception:  # they raise anything at what they cannot read, which Pillow tries next
         return None
     return None
@@ -56,10 +59,3 @@ def _by_ffmpeg(image: Image.Image, content: bytes) -> tuple[np.ndarray, int] | N
         if {frame.height, frame.width} != set(image.size):  # one tile of several
             return None
         return frame.to_ndarray(format="rgba64le" if image.has_transparency_data else "rgb48le"), 1 << 16
-
-
-def _by_libheif(content: bytes) -> tuple[np.ndarray, int] | None:
-    heif = pillow_heif.open_heif(content, convert_hdr_to_8bit=False, hdr_to_16bit=False)
-    picture = heif[heif.primary_index]
-    pixels = np.asarray(picture)
-    return (pixels, 1 << picture.info["bit_depth"]) if picture.mode.startswith(("RGB;", "RGBA;")) else None

@@ -33,7 +33,7 @@ from stylecine.picture.colour import (
     pixels_to_srgb,
     to_srgb,
 )
-from stylecine.picture.cut_short import BY_ROWS, Loss, decode_part, decode_rows
+from stylecine.picture.cut_short import BY_ROWS, decode_part, decode_rows
 from stylecine.picture.deep import deep_pixels, shrunk
 from stylecine.picture.raw import Preview, develop, is_raw, raw_size
 from stylecine.picture.scans import check_scans
@@ -390,13 +390,12 @@ def _eight_bits(pixels: np.ndarray, levels: int, colour: Colour, size: Size) -> 
 def _from_array(array: np.ndarray) -> Image.Image:
     if array.dtype != np.uint8:
         raise PhotoError(f"The photo array is {array.dtype}; give uint8, 0 to 255.")
-    if array.ndim == 3 and array.shape[2] == 1:
-        array = array[:, :, 0]
-    if array.ndim != 2 and (array.ndim != 3 or array.shape[2] not in (3, 4)):
+    if array.ndim not in (2, 3) or array.shape[2:] not in ((), (1,), (3,), (4,)):
         raise PhotoError(f"The photo array has shape {list(array.shape)}; give [height, width, 3].")
     if array.size == 0:
         raise PhotoError("The photo array is empty; give [height, width, 3].")
-    return _plain(Image.fromarray(np.ascontiguousarray(array)))
+    grey = array.reshape(array.shape[:2]) if array.shape[2:] == (1,) else array
+    return _plain(Image.fromarray(np.ascontiguousarray(grey)))
 
 
 def _check_result(width: int, height: int, size: Size) -> None:
@@ -424,7 +423,10 @@ def _plain(image: Image.Image) -> Image.Image:
     if image.mode in ("F", "LAB"):
         raise PhotoError(f"The photo has {image.mode} pixels; save it as 8-bit RGB and try again.")
     if image.mode.startswith("I"):
-        plain = _from_sixteen_bits(image)
+        levels = np.asarray(image).astype(np.int64)
+        if levels.min() < 0 or levels.max() > 65535:
+            raise PhotoError("The photo has 32-bit pixels; save it with 8 or 16 bits and try again.")
+        plain = Image.fromarray(((levels + 128) // 257).astype(np.uint8))
     elif image.mode == "1":
         plain = image.convert("L")
     elif image.has_transparency_data:
@@ -433,13 +435,6 @@ def _plain(image: Image.Image) -> Image.Image:
         plain = image.convert("RGB")
     plain.info = {} if alpha is None or np.asarray(alpha).min() == 255 else {"alpha": alpha}
     return plain
-
-
-def _from_sixteen_bits(image: Image.Image) -> Image.Image:
-    levels = np.asarray(image).astype(np.int64)
-    if levels.min() < 0 or levels.max() > 65535:
-        raise PhotoError("The photo has 32-bit pixels; save it with 8 or 16 bits and try again.")
-    return Image.fromarray(((levels + 128) // 257).astype(np.uint8))
 
 
 def _orientation(image: Image.Image) -> int:

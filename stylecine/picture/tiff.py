@@ -65,7 +65,10 @@ def _pages(content: bytes) -> tuple[list[Page], bool]:
             if entries > MAX_ENTRIES:
                 break
             tags = {tag: values for tag, values in _tags(content, order, offset, count).items() if values}
-            found.append(_page(offset, {tag: values[0] for tag, values in tags.items()}))
+            first = {tag: values[0] for tag, values in tags.items()}
+            raw, reduced = first.get(_PIXELS) in (CFA, LINEAR_RAW) or _DNG in first, first.get(_SUBFILE, 0) & REDUCED
+            sides = first.get(_WIDTH, 0), first.get(_HEIGHT, 0)
+            found.append(Page(offset, *sides, raw, bool(reduced), first.get(_ORIENTATION, 1)))
             waiting += [*struct.unpack_from(order + "I", content, offset + 2 + 12 * count)]
             waiting += reversed(tags.get(_SUB_IFDS, ()))
     except struct.error:
@@ -83,14 +86,3 @@ def _tags(content: bytes, order: str, offset: int, count: int) -> dict[int, tupl
             place = entry + 8 if fits else struct.unpack_from(order + "I", content, entry + 8)[0]
             tags[tag] = struct.unpack_from(form, content, place)
     return tags
-
-
-def _page(offset: int, tags: dict[int, int]) -> Page:
-    return Page(
-        offset,
-        tags.get(_WIDTH, 0),
-        tags.get(_HEIGHT, 0),
-        tags.get(_PIXELS) in (CFA, LINEAR_RAW) or _DNG in tags,
-        bool(tags.get(_SUBFILE, 0) & REDUCED),
-        tags.get(_ORIENTATION, 1),
-    )
