@@ -69,7 +69,8 @@ def animate_cloth(
     """
     layer = _layer(cloth, predict_cycles(cloth.surfaces, nets, wind), wind, cycles, period)
     pace = _even_pace(layer, progress or (lambda done, total: None))
-    layer = replace(layer, keyframes=_at_pace(layer.keyframes, pace), pace=pace, gustiness=_gustiness(cycles))
+    gustiness = GUSTINESS if cycles > 1 else 0.0  # a single gust in a loop differs from no other
+    layer = replace(layer, keyframes=_at_pace(layer.keyframes, pace), pace=pace, gustiness=gustiness)
     if not _visibly_moves(layer):
         raise NothingMoves(
             "The cloth would stand still, held by what is around it or by anchors; paint its whole width,"
@@ -92,11 +93,6 @@ def preview_cloth(cloth: RestShape, nets: ClothNets, wind: Wind, like: Overlay) 
     return replace(layer, keyframes=_at_pace(layer.keyframes, like.pace), pace=like.pace, gustiness=like.gustiness)
 
 
-def _gustiness(cycles: int) -> float:
-    """A single gust in a loop differs from no other."""
-    return GUSTINESS if cycles > 1 else 0.0
-
-
 def _layer(
     cloth: RestShape, gusts: Sequence[Tensor], wind: Wind, cycles: int, period: int, error: float = INVERSION_ERROR
 ) -> Overlay:
@@ -109,8 +105,7 @@ def _layer(
         forward = forward * cloth.mobility
     keyframes = invert_displacement(forward, cloth.cell, error)
     active, reach = _active_area(keyframes, cloth)
-    matte, background = cloth.matting.matte, cloth.matting.background
-    images = cloth.photo, background, matte, active
+    images = cloth.photo, cloth.matting.background, cloth.matting.matte, active
     return Overlay(CLOTH, *images, keyframes, cloth.cell, reach, cycles, period, at_rest=cloth)
 
 
@@ -232,7 +227,10 @@ def _even_pace(layer: Overlay, progress: Callable[[int, int], None]) -> PaceHarm
         steps = []
         for sample in range(PACE_SAMPLES):
             progress(trial * PACE_SAMPLES + sample, PACE_TRIALS * PACE_SAMPLES)
-            steps.append(max(_step(changed, sample * PACE_STEPS / PACE_SAMPLES), 1))
+            now = sample * PACE_STEPS / PACE_SAMPLES
+            one, other = (changed.draw_over(layer.photo, t) for t in (now - 1, now))
+            change = (torch.maximum(one, other) - torch.minimum(one, other)).sum(dtype=torch.int64)
+            steps.append(max(float(change), 1))
         uneven = np.log(steps) - np.log(np.median(steps))
         uneven *= 1 + (pace @ waves.conj()).real  # a share of the pace that is
         change = 2 / PACE_SAMPLES * waves @ uneven
@@ -240,12 +238,6 @@ def _even_pace(layer: Overlay, progress: Callable[[int, int], None]) -> PaceHarm
         pace = pace - PACE_GAIN * change
         pace *= min(1, (1 - MIN_PACE) / max(-(pace @ waves.conj()).real.min(), 1e-6))
     return tuple(complex(h) for h in pace)
-
-
-def _step(layer: Overlay, t: float) -> float:
-    """How much the frame of time t differs from the one before, summed over all values."""
-    before, now = (layer.draw_over(layer.photo, moment) for moment in (t - 1, t))
-    return float((torch.maximum(before, now) - torch.minimum(before, now)).sum(dtype=torch.int64))
 
 
 def _visibly_moves(layer: Overlay) -> bool:

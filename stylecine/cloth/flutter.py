@@ -104,7 +104,9 @@ def flutter(normals: Tensor, shading: Tensor, cover: Tensor, propagation: Propag
     for m, number, slope, downward in zip(WAVES, NUMBERS, SLOPES, DOWNWARD, strict=True):
         waves.append(_own_wave(propagation, number, downward) * (slope * amplitude * missing))
         turned.append(envelope * torch.exp(-2j * math.pi * m * phases) - envelope[0])
-    total = _real_sum(torch.stack(turned, 1), torch.stack(waves))
+    weights, summed = torch.stack(turned, 1), torch.stack(waves)
+    parts = torch.cat((summed.real, summed.imag)).flatten(1)  # the real part of the weighted sum, in one product
+    total = (torch.cat((weights.real, -weights.imag), 1) @ parts).unflatten(1, summed.shape[1:])
     return torch.cat((total[:, :1] * _view(normals, cover, propagation)[:, None, None] / size, total[:, 1:]), 1)
 
 
@@ -132,12 +134,6 @@ def fold_shading(image: Tensor, expected: Tensor, cover: Tensor) -> Tensor:
     known = cover * (1 - (edge / HUE_STEP)).clamp(0, 1) * (own.abs() < MAX_PRINT) * weights.clamp(max=1)
     known = -F.max_pool2d(-known, 3, 1, 1)
     return push_pull(own, known).clamp(-MAX_PRINT, MAX_PRINT)
-
-
-def _real_sum(weights: Tensor, waves: Tensor) -> Tensor:
-    """The real part of the sums of complex waves [n,...] with complex weights [count,n]: [count,...]."""
-    parts = torch.cat((waves.real, waves.imag)).flatten(1)
-    return (torch.cat((weights.real, -weights.imag), 1) @ parts).unflatten(1, waves.shape[1:])
 
 
 def _own_wave(propagation: Propagation, number: float, downward: float) -> Tensor:

@@ -57,10 +57,12 @@ def estimate_matting(photo: Tensor, mask: Tensor, frozen: Tensor, cell: int) -> 
     strip = max(2.0, MASK_ERROR * max(mask.shape))  # pixels
     around = _segment_surroundings(colour, inside, fixed, 1 + math.ceil(strip / cell), cell)
     cloth = inside | around.missed
+    allowed = inside | around.free
     # a strip of plain background may move along unseen, one of rough background may not
-    moves = (cloth | (dilate(cloth, 1) & ~around.rough)) & (inside | around.free)
+    moves = (cloth | (dilate(cloth, 1) & ~around.rough)) & allowed
+    moving = _enlarge(moves & ~dilate(~allowed, 1), mask.shape, cell)
     # where no cloth is in the photo, it is the background, to the byte
-    matte = _to_bytes(_matte(mask, moves, inside | around.free, cell))
+    matte = _to_bytes(torch.maximum(_box_blur(mask, 1), _box_blur(moving, MATTE_SOFTNESS)))
     background = _background(colour, matte, moves, inside, around, cell)
     shading = torch.where(inside, around.share, torch.zeros_like(around.share))
     return Matting(
@@ -93,7 +95,12 @@ def _segment_surroundings(colour: Tensor, inside: Tensor, fixed: Tensor, reach: 
     mostly_plain = blur(torch.stack((plain, around))[None].float(), 3 * reach)[0]
     rough, unseen = free_outline(cells, inside, reach)
     rough &= ~fixed & (mostly_plain[0] <= MAX_PLAIN_SHARE * mostly_plain[1])
-    share, error = _unmix(cells, *_colours_of_both(cells, inside, plain | (rough & ~near), reach))
+    core, seen = ~dilate(~inside, reach), plain | (rough & ~near)
+    cloth = nearest_value(cells, core if bool(core.any()) else inside)
+    background = push_pull(cells[None], seen[None, None].float())[0] if bool(seen.any()) else cells
+    share, error, reliable = unmix(cells, background, cloth, MIN_COLOUR_DIFFERENCE, beyond=0.2)
+    # all is cloth where the two cannot be told apart
+    share = torch.lerp(torch.ones_like(share), (share / 0.6).clamp(0, 1), reliable)
     mixed = near & (error < MAX_MIXTURE_ERROR) & dilate(plain, 2 * reach + 1) & ~fixed
     obstacles = connected_to(~inside & ~(plain | mixed | rough), ~near) | fixed
     obstacles |= _continued(mixed & ~rough & (share > MAX_CLOTH_BEYOND), inside, near, reach)
@@ -109,19 +116,6 @@ def _continued(similar: Tensor, inside: Tensor, near: Tensor, reach: int) -> Ten
     end = near & ~dilate(inside, reach - 1)
     stretches = share_among(similar, end, 2 * reach) > MAX_CLOTH_BEYOND
     return near & nearest_value(stretches[None], end)[0] if bool(end.any()) else end
-
-
-def _colours_of_both(cells: Tensor, inside: Tensor, seen: Tensor, reach: int) -> tuple[Tensor, Tensor]:
-    """Colours [3,gh,gw] of the cloth and of the background that is seen, each continued over everything."""
-    core = ~dilate(~inside, reach)
-    cloth = nearest_value(cells, core if bool(core.any()) else inside)
-    return cloth, push_pull(cells[None], seen[None, None].float())[0] if bool(seen.any()) else cells
-
-
-def _matte(mask: Tensor, moves: Tensor, allowed: Tensor, cell: int) -> Tensor:
-    """[H,W] in [0,1], with all that moves, up to the border of where that is allowed, bool [gh,gw]."""
-    moving = _enlarge(moves & ~dilate(~allowed, 1), mask.shape, cell)
-    return torch.maximum(_box_blur(mask, 1), _box_blur(moving, MATTE_SOFTNESS))
 
 
 def _background(
@@ -160,15 +154,6 @@ def _depth(places: Tensor) -> Tensor:
 
 def _to_bytes(image: Tensor) -> Tensor:
     return (image.clamp(0, 1) * 255).round().to(torch.uint8)
-
-
-def _unmix(observed: Tensor, foreground: Tensor, background: Tensor) -> tuple[Tensor, Tensor]:
-    """Colours [3,h,w] as mixtures: the foreground's share [h,w] in [0,1], and the distance from the nearest mixture.
-
-    The share is 1 where foreground and background cannot be told apart.
-    """
-    share, error, reliable = unmix(observed, background, foreground, MIN_COLOUR_DIFFERENCE, beyond=0.2)
-    return torch.lerp(torch.ones_like(share), (share / 0.6).clamp(0, 1), reliable), error
 
 
 def _deviation(colour: Tensor, cell: int) -> Tensor:
