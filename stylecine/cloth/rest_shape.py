@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from scipy import ndimage
 from torch import Tensor
 
-from stylecine.cloth.flutter import Attachments, candidate_attachments, fold_shading
+from stylecine.cloth.flutter import fold_shading
 from stylecine.cloth.lighting import fit_light, shade
 from stylecine.cloth.matting import Matting, estimate_matting
 from stylecine.errors import NothingMoves
@@ -60,20 +60,13 @@ class Surface:
     normals: Tensor  # [1,3,S,S], unit vectors
     cover: Tensor  # [1,1,S,S], 1 where the cloth is, else 0
     light: Tensor  # [9], see `lighting.fit_light`
-    brightness: Tensor  # [1,S,S] of the normals in that light
     shading: Tensor  # [1,1,S,S], see `flutter.fold_shading`
-
-    @cached_property
-    def attachments(self) -> Attachments:
-        """The sides at which it may be attached, in any wind."""
-        return candidate_attachments(self.cover[0, 0].cpu().numpy() > 0.5)
 
     @property
     def coarse(self) -> Surface:
         """The same at half the size."""
         normals, shading = F.normalize(F.avg_pool2d(self.normals, 2), dim=1), F.avg_pool2d(self.shading, 2)
-        cover = _covered(F.avg_pool2d(self.cover, 2))
-        return Surface(normals, cover, self.light, shade(self.light, normals.movedim(1, -1)), shading)
+        return Surface(normals, _covered(F.avg_pool2d(self.cover, 2)), self.light, shading)
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,8 +153,8 @@ def estimate_rest_shape(
 
 def estimate_surface(image: Tensor, normals: Tensor, cover: Tensor, light: Tensor) -> Surface:
     """The surface of a piece [1,·,SIDE,SIDE] of an image in [-1,1], under that light."""
-    brightness = shade(light, normals.movedim(1, -1))
-    return Surface(normals, cover, light, brightness, fold_shading(_linear(image), brightness[:, None], cover))
+    brightness = shade(light, normals.movedim(1, -1))[:, None]
+    return Surface(normals, cover, light, fold_shading(_linear(image), brightness, cover))
 
 
 def find_pieces(mask: Tensor) -> list[Piece]:

@@ -50,8 +50,9 @@ def crossfade_schedule(
     early, late = (ndimage.gaussian_filter(x, sigma) + 1e-12 for x in difference.double().cpu().numpy())
     long = torch.tensor([length >= LONG_SECONDS * fps for length in lengths], device=sub_cycle.device)[sub_cycle.long()]
     softness = np.where(long.cpu().numpy(), LONG_SOFTNESS, SOFTNESS)
-    later = _soft_step(early / (early + late), _balanced_threshold(early, late, split.cpu().numpy()), sigma, softness)
-    begin = torch.from_numpy(later * 0.5).float().to(sub_cycle.device)
+    above = early / (early + late) - _balanced_threshold(early, late, split.cpu().numpy())
+    later = 1 / (1 + np.exp(-np.clip(above / softness, -50, 50)))  # 0 or 1, without a visible edge between the two
+    begin = torch.from_numpy(ndimage.gaussian_filter(later, 0.1 * sigma) * 0.5).float().to(sub_cycle.device)
     schedule = torch.stack((torch.where(split, begin, 0.0), 1.0 + split.float()))
     if deviation is not None:
         schedule = torch.where(long, _dissolved(schedule, deviation), schedule)
@@ -79,9 +80,3 @@ def _balanced_threshold(early: np.ndarray, late: np.ndarray, among: np.ndarray) 
     order = preference.argsort(kind="stable")
     before, after = first[order].cumsum(), second[order][::-1].cumsum()[::-1]
     return float(preference[order][(before >= after).argmax()])
-
-
-def _soft_step(preference: np.ndarray, threshold: float, sigma: float, softness: np.ndarray) -> np.ndarray:
-    """0 below the threshold, 1 above it, without a visible edge between the two."""
-    later = 1 / (1 + np.exp(-np.clip((preference - threshold) / softness, -50, 50)))
-    return ndimage.gaussian_filter(later, 0.1 * sigma)

@@ -25,8 +25,10 @@ def deep_pixels(image: Image.Image, content: bytes) -> tuple[np.ndarray, int] | 
             case "TIFF" if image.mode == "RGB" and 16 in image.tag_v2.get(BITS_PER_SAMPLE, ()):  # type: ignore[attr-defined]
                 orientation = image.getexif().get(ORIENTATION, 1)
                 image.load()  # as above; and Pillow turns it upright
-                image.getexif()[ORIENTATION] = orientation
-                return _by_ffmpeg(image, content)
+                found = _by_ffmpeg(image, content)
+                if found is not None:
+                    image.getexif()[ORIENTATION] = orientation
+                return found
             case "AVIF" if image.mode == "RGB" and pillow_heif.open_heif(content).info["bit_depth"] > 8:
                 return _by_ffmpeg(image, content)
             case "HEIF" if image.info["bit_depth"] > 8 and content:

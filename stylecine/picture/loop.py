@@ -164,7 +164,7 @@ def _light(low_pass: Level, moving: Tensor, displacement: Displacement) -> Tenso
     margin, size = displacement.margin, (moving.shape[0], moving.shape[1])
     calm = low_pass.image.new_ones(low_pass.image.shape[1:])
     if displacement.standing is not None:
-        (gh, gw), cell = _grid(displacement), displacement.cell
+        (gh, gw), cell = displacement.sub_cycle.shape, displacement.cell
         region = 0, 0, min(gh * cell, size[0] + 2 * margin), min(gw * cell, size[1] + 2 * margin)
         calm = 1 - on_level(displacement.standing[None], cell=cell, scale=low_pass.scale, region=region)[0]
     seen = _on_canvas(moving, low_pass, displacement) * calm
@@ -296,11 +296,6 @@ def _joined(fields: Tensor, displacement: Displacement, width: int) -> Tensor:
     return meeting(fields[..., first : first + around])[..., columns]
 
 
-def _grid(displacement: Displacement) -> tuple[int, int]:
-    rows, columns = displacement.sub_cycle.shape
-    return rows, columns
-
-
 def _second_moments(
     level: Level, spline: Tensor, weight: Tensor, displacement: Displacement, sources: Mapping[float, Tensor]
 ) -> Tensor:
@@ -315,7 +310,7 @@ def _products(
     level: Level, spline: Tensor, weight: Tensor, displacement: Displacement, sources: Tensor, side: int
 ) -> Tensor:
     """ops.compare of the copies that the loop reads at `sources` [4,gh,gw]."""
-    (gh, gw), cell = _grid(displacement), displacement.cell
+    (gh, gw), cell = displacement.sub_cycle.shape, displacement.cell
     sources = _of_level(level, sources, displacement)
     coarse = level.scale > cell  # each of its pixels holds several grid points
     if coarse:
@@ -350,7 +345,7 @@ def _difference(
 def _deviation(levels: Sequence[Level], displacement: Displacement, sources: Tensor) -> Tensor:
     """How much each copy's brightness, of what is larger than a few grid points, differs from the background, which is
     what most of its surroundings have: [2,gh,gw], in [-1,1]; sources: [4,gh,gw]."""
-    (gh, gw), cell = _grid(displacement), displacement.cell
+    (gh, gw), cell = displacement.sub_cycle.shape, displacement.cell
     finest = min(cell.bit_length(), len(levels)) - 1  # its pixels are cells, or as near as there are
     picture = merge([level.image for level in levels[finest:]]).mean(0)[None, None]
     picture = F.avg_pool2d(picture, cell >> finest, ceil_mode=True)[0, 0]
@@ -391,7 +386,7 @@ def _statistics(level: Level, moments: Tensor, static_energy: Tensor) -> tuple[T
 def _inpainted_share(moving: Tensor, displacement: Displacement, sources: Mapping[float, Tensor]) -> Tensor:
     """How much of what a place would show is inpainted, from past the photo's border or behind static things:
     [2,gh,gw] in [0,1], of copy B if it crossfades in the first half of its sub-cycle, of copy A if in the second."""
-    (gh, gw), cell = _grid(displacement), displacement.cell
+    (gh, gw), cell = displacement.sub_cycle.shape, displacement.cell
     seen = _extended((moving > 0).float(), displacement, "constant")
     seen = F.pad(seen, (0, gw * cell - seen.shape[3], 0, gh * cell - seen.shape[2]))
     seen = F.avg_pool2d(seen, cell)[0, 0]
@@ -423,7 +418,7 @@ def _local_means(blocks: Tensor, side: int, displacement: Displacement) -> Tenso
 
 def _on_grid(blocks: Tensor, side: int, displacement: Displacement) -> Tensor:
     """Blocks [n,a,b], each `side` canvas pixels wide, at the points of the grid: [n,gh,gw]."""
-    (rows, columns), points = _grid(displacement), side / displacement.cell
+    (rows, columns), points = displacement.sub_cycle.shape, side / displacement.cell
     extra = math.ceil(1 / points) - 1  # blocks that the last grid point needs where it is wider than they are
     padded = F.pad(blocks[None], (0, extra, 0, extra), mode="replicate")
     if points != 1:
@@ -470,7 +465,7 @@ def splat_level(loop: Loop, level: Level, correlation: Tensor, targets: Tensor, 
     """
     displacement = loop.displacement
     h, w = level.image.shape[1:]
-    gh, gw = _grid(displacement)
+    gh, gw = displacement.sub_cycle.shape
     canvas = 0, 0, gh * displacement.cell, gw * displacement.cell
     targets = _of_level(level, targets, displacement)
     fields = torch.cat((targets / level.scale, mixing, correlation))

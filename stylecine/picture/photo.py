@@ -25,14 +25,7 @@ from stylecine.errors import PhotoError, TooLarge
 from stylecine.machine.given import check_file
 from stylecine.machine.memory import available_bytes
 from stylecine.options import MOVING, Size
-from stylecine.picture.colour import (
-    PLAIN,
-    Colour,
-    declared_colour,
-    deep_colour,
-    pixels_to_srgb,
-    to_srgb,
-)
+from stylecine.picture.colour import PLAIN, Colour, declared_colour, deep_colour, pixels_to_srgb, to_srgb
 from stylecine.picture.cut_short import BY_ROWS, decode_part, decode_rows
 from stylecine.picture.deep import deep_pixels, shrunk
 from stylecine.picture.raw import Preview, develop, is_raw, raw_size
