@@ -18,7 +18,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from stylecine.cloth.outline import connected_to, free_outline, nearest_value, share_among
-from stylecine.ops.image import blur, cell_means, dilate, nearest, push_pull, unmix
+from stylecine.ops.image import blur, box_means, cell_means, dilate, nearest, push_pull, unmix
 from stylecine.ops.regions import connected
 from stylecine.ops.shift_map import copy_shifted
 from stylecine.ops.texture import copy_texture_
@@ -62,7 +62,7 @@ def estimate_matting(photo: Tensor, mask: Tensor, frozen: Tensor, cell: int) -> 
     moves = (cloth | (dilate(cloth, 1) & ~around.rough)) & allowed
     moving = _enlarge(moves & ~dilate(~allowed, 1), mask.shape, cell)
     # where no cloth is in the photo, it is the background, to the byte
-    matte = _to_bytes(torch.maximum(_box_blur(mask, 1), _box_blur(moving, MATTE_SOFTNESS)))
+    matte = _to_bytes(torch.maximum(box_means(mask[None], 1)[0], box_means(moving[None], MATTE_SOFTNESS)[0]))
     background = _background(colour, matte, moves, inside, around, cell)
     shading = torch.where(inside, around.share, torch.zeros_like(around.share))
     return Matting(
@@ -124,7 +124,7 @@ def _background(
     """colour [3,H,W] in [0,1], inpainted where the cloth hides background that it may uncover. matte uint8 [H,W]."""
     known = _enlarge(around.free & ~dilate(moves, 1), matte.shape, cell)
     uncovered = _enlarge((inside | around.free) & dilate(moves, UNCOVERED_CELLS), matte.shape, cell)
-    hidden = _box_blur(uncovered * (1 - known), 1) * (matte / (255 * HIDING)).clamp(max=1)
+    hidden = box_means((uncovered * (1 - known))[None], 1)[0] * (matte / (255 * HIDING)).clamp(max=1)
     rough = _enlarge(nearest_value(around.rough[None], ~inside)[0], matte.shape, cell)
     return torch.lerp(colour, _inpaint(colour, known > 0.99, rough), hidden)
 
@@ -174,10 +174,6 @@ def _flood(start: Tensor, through: Tensor) -> Tensor:
     """All of bool [h,w] that is connected with `start` by places of `through`."""
     first, allowed = (x.cpu().numpy() for x in (start, start | through))
     return torch.from_numpy(ndimage.binary_propagation(first, mask=allowed)).to(start.device)
-
-
-def _box_blur(mask: Tensor, radius: int) -> Tensor:
-    return F.avg_pool2d(mask[None, None], 2 * radius + 1, 1, radius, count_include_pad=False)[0, 0]
 
 
 def _enlarge(places: Tensor, size: torch.Size, cell: int) -> Tensor:

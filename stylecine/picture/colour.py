@@ -38,21 +38,12 @@ Primaries: TypeAlias = tuple[tuple[float, float], ...]  # CIE xy of red, green, 
 
 
 @dataclass(frozen=True)
-class Transfer:
-    """From a signal in [0,1] to linear light, 1 the white of sRGB. scene: that of the scene, as HLG's, before a display
-    makes it brighter."""
-
-    decode: Callable[[Array], Array]
-    hdr: bool = False
-    scene: bool = False
-
-
-@dataclass(frozen=True)
 class Encoding:
-    """How numbers stand for colours. narrow: they leave room below black and above white, as video's do."""
+    """How numbers stand for colours. decode: from a signal in [0,1] to linear light, 1 the white of sRGB. narrow:
+    signals leave room below black and above white, as video's do."""
 
     primaries: Primaries
-    transfer: Transfer
+    decode: Callable[[Array], Array]
     narrow: bool = False
 
 
@@ -91,20 +82,20 @@ def _power(exponent: float, white: float = 1.0) -> Callable[[Array], Array]:
     return lambda signal: white * signal**exponent
 
 
-SRGB, BT709 = Transfer(_srgb), Transfer(_bt709)
+HDR = (_pq, _hlg)
 TRANSFERS = {  # by code point of H.273; logarithmic ones are left out
-    1: BT709,
-    4: Transfer(_power(2.2)),
-    5: Transfer(_power(2.8)),
-    6: BT709,
-    7: Transfer(_smpte240),
-    8: Transfer(_power(1)),
-    13: SRGB,
-    14: BT709,
-    15: BT709,
-    16: Transfer(_pq, hdr=True),
-    17: Transfer(_power(2.6, 52.37 / 48)),
-    18: Transfer(_hlg, hdr=True, scene=True),
+    1: _bt709,
+    4: _power(2.2),
+    5: _power(2.8),
+    6: _bt709,
+    7: _smpte240,
+    8: _power(1),
+    13: _srgb,
+    14: _bt709,
+    15: _bt709,
+    16: _pq,
+    17: _power(2.6, 52.37 / 48),
+    18: _hlg,
 }
 
 
@@ -129,8 +120,8 @@ PRIMARIES: Mapping[int, Primaries] = {  # by code point of H.273
 UNSPECIFIED = 2  # code point: as for sRGB
 VIDEO = ({1, 5, 6}, {1, 6})  # primaries and transfer functions that encoders of video write for sRGB pixels
 
-PLAIN = Encoding(SRGB_PRIMARIES, SRGB)
-ADOBE_RGB = Encoding(((0.640, 0.330), (0.210, 0.710), (0.150, 0.060), _D65), Transfer(_power(563 / 256)))
+PLAIN = Encoding(SRGB_PRIMARIES, _srgb)
+ADOBE_RGB = Encoding(((0.640, 0.330), (0.210, 0.710), (0.150, 0.060), _D65), _power(563 / 256))
 
 _BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
 
@@ -162,7 +153,7 @@ def declared_colour(image: Image.Image, content: bytes = b"") -> Colour | None:
     content: of the image's file, b"" if unknown; Pillow does not tell PNG's cICP and AVIF's nclx.
     """
     colour = next(_declared(image, content), PLAIN)
-    if isinstance(colour, bytes) or colour.transfer is not SRGB or colour.narrow:
+    if isinstance(colour, bytes) or colour.decode is not _srgb or colour.narrow:
         return colour
     return None if np.allclose(colour.primaries, SRGB_PRIMARIES, rtol=0, atol=XY_TOLERANCE) else colour
 
@@ -215,9 +206,9 @@ def _avif_nclx(content: bytes) -> dict[str, int] | None:
 def _measured(info: Mapping[Any, Any]) -> Iterator[Encoding]:
     """Of PNG's gAMA, the exponent that the signal was encoded with, and cHRM; what is impossible is passed over."""
     gamma, values = info.get("gamma"), info.get("chromaticity")
-    transfer, primaries = SRGB, SRGB_PRIMARIES
+    decode, primaries = _srgb, SRGB_PRIMARIES
     if gamma and abs(2.2 * gamma - 1) > GAMMA_TOLERANCE:
-        transfer = Transfer(_power(1 / gamma))
+        decode = _power(1 / gamma)
     if values:
         white, *colours = zip(values[::2], values[1::2], strict=True)
         primaries = (*colours, white)
@@ -227,7 +218,7 @@ def _measured(info: Mapping[Any, Any]) -> Iterator[Encoding]:
             possible = False
         primaries = primaries if possible else SRGB_PRIMARIES
     if gamma or values:
-        yield Encoding(primaries, transfer)
+        yield Encoding(primaries, decode)
 
 
 def _is_adobe_rgb(image: Image.Image) -> bool:
@@ -273,7 +264,7 @@ def matrix_profile(profile: bytes) -> Encoding | None:
         if np.linalg.cond(matrix) > MAX_CONDITION or matrix.sum(0).min() <= 0 or white.min() <= 0:
             return None
         primaries = tuple((float(x / (x + y + z)), float(y / (x + y + z))) for x, y, z in (*columns, white))
-        return Encoding(primaries, Transfer(_curve(curves.pop())))
+        return Encoding(primaries, _curve(curves.pop()))
     except (struct.error, KeyError, IndexError, ValueError, ZeroDivisionError, np.linalg.LinAlgError):
         return None
 
@@ -367,16 +358,16 @@ def _by_encoding(pixels: Array, levels: int, encoding: Encoding) -> Array:
     signal = np.arange(levels) / (levels - 1)
     if encoding.narrow:
         signal = ((np.arange(levels) * (256 / levels) - 16) / 219).clip(0, 1)
-    to_light = encoding.transfer.decode(signal).astype(np.float32)
+    to_light = encoding.decode(signal).astype(np.float32)
     matrix, peak = _to_srgb_primaries(encoding.primaries).astype(np.float32).T, 1.0
-    if encoding.transfer.hdr:
+    if encoding.decode in HDR:
         step = 1 + max(pixels.shape[:2]) // 1000  # a sample of the pixels tells the photo's own peak
         shown = _displayed(to_light[pixels[::step, ::step]], encoding)
         peak = max(1.0, float(np.quantile(shown.max(axis=-1), PEAK_SHARE)))
     converted = np.empty(pixels.shape, np.uint8)
     for top in range(0, len(pixels), STRIP):
         light = _displayed(to_light[pixels[top : top + STRIP]], encoding) @ matrix
-        if encoding.transfer.hdr:
+        if encoding.decode in HDR:
             light = _compressed(light, peak)
         converted[top : top + STRIP] = _encoded()[np.uint16(light.clip(0, 1) * 65535 + 0.5)]
     return converted
@@ -392,7 +383,7 @@ def _encoded() -> Array:
 
 def _displayed(light: Array, encoding: Encoding) -> Array:
     """Linear light [...,3] of a display. HLG's is brighter where the scene is (BT.2100's OOTF with a gamma of 1.2)."""
-    if not encoding.transfer.scene:
+    if encoding.decode is not _hlg:
         return light
     luminance = light @ _to_xyz(encoding.primaries)[1].astype(np.float32)
     return cast(Array, light * ((HLG_PEAK / WHITE) * luminance[..., None] ** 0.2))

@@ -64,7 +64,6 @@ _UPRIGHT = {  # EXIF orientation -> the transposition that undoes it
     8: Image.Transpose.ROTATE_90,
 }
 
-_ON_ITS_SIDE = range(5, 9)
 PHOTOMETRIC, WHITE_IS_ZERO = 262, 0  # a tag of a TIFF
 
 _warning_filters = threading.Lock()  # they are global
@@ -146,7 +145,7 @@ def photo_size(path: str | os.PathLike[str], size: Size = 1024) -> tuple[int, in
     with open_image(io.BytesIO(main_page(content, name)), name) as image:
         width, height = image.size
         found_later = image.format == "PNG" and "exif" not in image.info  # Pillow would decode it to look
-        if not (found_later or image.format == "TIFF") and _orientation(image) in _ON_ITS_SIDE:
+        if not (found_later or image.format == "TIFF") and _orientation(image) in range(5, 9):
             width, height = height, width
         _check_result(width, height, size)
         return _target(width, height, size)
@@ -395,13 +394,12 @@ def _check_result(width: int, height: int, size: Size) -> None:
     """Refuses, before any work, photos of a size that cannot be animated."""
     if min(width, height) < MIN_SIDE:
         raise PhotoError(f"The photo is {width}x{height} pixels; give one of at least {MIN_SIDE} a side.")
-    if not isinstance(size, tuple):
-        target = _target(width, height, size)
-        if math.prod(target) > MAX_PIXELS:
-            fits = min(fitting(width, height))
-            if fits < MIN_SIDE:
-                raise PhotoError(f"The photo is {width}x{height}, too long and thin; cut a part out of it.")
-            raise TooLarge(f"The photo would be {target[0]}x{target[1]} pixels; ask for size {fits} or less.")
+    target = _target(width, height, size)
+    if math.prod(target) > MAX_PIXELS:
+        fits = min(fitting(width, height))
+        if fits < MIN_SIDE:
+            raise PhotoError(f"The photo is {width}x{height}, too long and thin; cut a part out of it.")
+        raise TooLarge(f"The photo would be {target[0]}x{target[1]} pixels; ask for size {fits} or less.")
 
 
 # --- pixels
