@@ -45,12 +45,10 @@ def shrunk(pixels: np.ndarray, factor: int) -> np.ndarray:
     """Means of squares of `factor` by `factor` pixels [H,W,C]; parts of squares at the right and below are left out."""
     if factor == 1:
         return pixels
-    height, width = (side // factor for side in pixels.shape[:2])
-    means = np.empty((height, width, pixels.shape[2]), pixels.dtype)
-    for y, row in enumerate(means):
-        squares = pixels[y * factor : (y + 1) * factor, : width * factor]
-        row[:] = squares.reshape(factor, width, factor, -1).mean(axis=(0, 2)) + 0.5
-    return means
+    height, width = (side // factor * factor for side in pixels.shape[:2])
+    parts = (pixels[y:height:factor, x:width:factor] for y in range(factor) for x in range(factor))
+    total = sum(parts, np.zeros((height // factor, width // factor, pixels.shape[2]), np.uint32))
+    return ((total + factor**2 // 2) // factor**2).astype(pixels.dtype)
 
 
 def _by_ffmpeg(image: Image.Image, content: bytes) -> tuple[np.ndarray, int] | None:
