@@ -230,8 +230,8 @@ def _even_pace(layer: Overlay, progress: Callable[[int, int], None]) -> PaceHarm
             progress(trial * PACE_SAMPLES + sample, PACE_TRIALS * PACE_SAMPLES)
             now = sample * PACE_STEPS / PACE_SAMPLES
             one, other = (changed.draw_over(layer.photo, t) for t in (now - 1, now))
-            change = (torch.maximum(one, other) - torch.minimum(one, other)).sum(dtype=torch.int64)
-            steps.append(max(float(change), 1))
+            apart = torch.maximum(one, other) - torch.minimum(one, other)
+            steps.append(max(float(apart.sum(dtype=torch.int64)), 1))
         uneven = np.log(steps) - np.log(np.median(steps))
         uneven *= 1 + (pace @ waves.conj()).real  # a share of the pace that is
         change = 2 / PACE_SAMPLES * waves @ uneven

@@ -122,7 +122,7 @@ def estimate_rest_shape(
     pieces = find_pieces(mask)
     if not pieces:
         raise NothingMoves("The cloth is too small to be seen moving; paint more of it, or give a larger mask.")
-    cell = 2 ** max(1, math.ceil(math.log2(max(mask.shape) / MAX_GRID)))
+    cell = 2 ** max(1, math.ceil(math.log2(max(mask.shape) / MAX_GRID)))  # a power of two, as tiles are
     matting = estimate_matting(photo, torch.stack([piece.mask for piece in pieces]).amax(0), frozen, cell)
     crops = [(_crop(photo, piece), _covered(_crop(piece.mask[None], piece))) for piece in pieces]
     normals = [_predict_normals(image, cover, nets) for image, cover in crops]

@@ -191,6 +191,7 @@ def _coded(points: tuple[int, ...] | None) -> Iterator[Encoding]:
 
 
 def _png_cicp(content: bytes) -> tuple[int, ...] | None:
+    """The chunk's four bytes, after its length and name; it comes before the pixels."""
     place = content.find(b"\0\0\0\4cICP", 0, max(0, content.find(b"IDAT")))
     return tuple(content[place + 8 : place + 12]) if place > 0 else None
 
@@ -288,8 +289,9 @@ def _curve(tag: bytes) -> Callable[[Array], Array]:
 
 
 def _tags(profile: bytes) -> dict[bytes, bytes]:
+    """By their names; littleCMS as well takes a hundred at most."""
     (count,) = struct.unpack_from(">I", profile, 128)
-    entries = range(132, min(132 + 12 * count, len(profile) - 11), 12)
+    entries = range(132, min(132 + 12 * min(count, 100), len(profile) - 11), 12)
     places = (struct.unpack_from(">4sII", profile, entry) for entry in entries)
     return {name: profile[offset : offset + size] for name, offset, size in places}
 
