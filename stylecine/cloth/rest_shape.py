@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -86,11 +86,7 @@ class RestShape:
     nearest: Tensor
     outline: Tensor
     mobility: Tensor | None
-
-    @cached_property
-    def deflections(self) -> dict[int, Tensor]:
-        """The deflection of its pieces in winds of some directions, as `animate.preview_cloth` predicts them."""
-        return {}
+    deflections: dict[int, Tensor] = field(default_factory=dict)  # in some directions, kept by `animate.preview_cloth`
 
     @cached_property
     def coarse(self) -> RestShape:

@@ -207,9 +207,8 @@ def _avif_nclx(content: bytes) -> dict[str, int] | None:
 def _measured(info: Mapping[Any, Any]) -> Iterator[Encoding]:
     """Of PNG's gAMA, the exponent that the signal was encoded with, and cHRM; what is impossible is passed over."""
     gamma, values = info.get("gamma"), info.get("chromaticity")
-    decode, primaries = _srgb, SRGB_PRIMARIES
-    if gamma and abs(2.2 * gamma - 1) > GAMMA_TOLERANCE:
-        decode = _power(1 / gamma)
+    primaries = SRGB_PRIMARIES
+    decode = _power(1 / gamma) if gamma and abs(2.2 * gamma - 1) > GAMMA_TOLERANCE else _srgb
     if values:
         white, *colours = zip(values[::2], values[1::2], strict=True)
         primaries = (*colours, white)

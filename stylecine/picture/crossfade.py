@@ -31,11 +31,7 @@ BEGIN_STEPS = 252  # in a sub-cycle, a multiple of all paces: crossfades begin a
 
 
 def crossfade_schedule(
-    difference: Tensor,
-    sub_cycle: Tensor,
-    lengths: Sequence[float],
-    fps: float,
-    deviation: Tensor | None = None,
+    difference: Tensor, sub_cycle: Tensor, lengths: Sequence[float], fps: float, deviation: Tensor | None = None
 ) -> Tensor:
     """Phase at which each place's crossfade begins, and its pace per sub-cycle: [2,gh,gw], see mixing.copy_b_share.
 
@@ -44,11 +40,10 @@ def crossfade_schedule(
     sub_cycle [gh,gw]: index of each place into `lengths`, in frames. fps: frames per second. deviation [2,gh,gw]: how
     much copy A and copy B differ from the background in the middle of a sub-cycle, brightness in [-1,1].
     """
-    split = torch.tensor([length / 2 >= MIN_SECONDS * fps for length in lengths], device=sub_cycle.device)
-    split = split[sub_cycle.long()]
+    seconds = torch.tensor(lengths, dtype=torch.float64, device=sub_cycle.device)[sub_cycle.long()] / fps
+    split, long = seconds / 2 >= MIN_SECONDS, seconds >= LONG_SECONDS
     sigma = COMPARED_SIGMA * min(sub_cycle.shape)
     early, late = (ndimage.gaussian_filter(x, sigma) + 1e-12 for x in difference.double().cpu().numpy())
-    long = torch.tensor([length >= LONG_SECONDS * fps for length in lengths], device=sub_cycle.device)[sub_cycle.long()]
     softness = np.where(long.cpu().numpy(), LONG_SOFTNESS, SOFTNESS)
     above = early / (early + late) - _balanced_threshold(early, late, split.cpu().numpy())
     later = 1 / (1 + np.exp(-np.clip(above / softness, -50, 50)))  # 0 or 1, without a visible edge between the two
