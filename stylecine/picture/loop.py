@@ -80,10 +80,10 @@ class Loop:
     resynthesise: Callable[[Tensor, int, int], Tensor] | None
 
 
-def laplacian_levels(plate: Tensor, bands: int = BANDS) -> tuple[Level, ...]:
+def laplacian_levels(plate: Tensor) -> tuple[Level, ...]:
     """The plate [3,h,w] as zero-mean bands and a low-pass, finest first."""
-    images = split(plate, bands)
-    return tuple(Level(image, 2**i, band=i < bands) for i, image in enumerate(images))
+    images = split(plate, BANDS)
+    return tuple(Level(image, 2**i, band=i < BANDS) for i, image in enumerate(images))
 
 
 @torch.inference_mode()
