@@ -13,7 +13,7 @@ from stylecine.ops.image import to_tensor
 from stylecine.options import Wind
 from stylecine.output.web_pack import pack
 from stylecine.perception.depth import judge_depth
-from stylecine.picture.loop import Loop, laplacian_levels, make_loop
+from stylecine.picture.loop import Loop, frames, laplacian_levels, make_loop
 from stylecine.picture.plate import canvas, plain_plate
 from stylecine.picture.style import Appearance
 from stylecine.picture.weather import Weather, make_weather
@@ -45,6 +45,11 @@ def loop_of(
     displacement = integrate(flow, moves, period=period, fps=FPS, margin=margin, swells=waves, standing=stands)
     levels = laplacian_levels(plain_plate(wide, visible).image)
     return make_loop(photo, moves, levels, displacement, fps=FPS, lit=lit)
+
+
+def frame(loop: Loop, t: float) -> torch.Tensor:
+    """Frame t, any real number taken modulo the period: uint8 [H,W,3]."""
+    return frames(loop, [t])[0]
 
 
 def appearance_of(

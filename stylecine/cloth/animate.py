@@ -69,7 +69,8 @@ def animate_cloth(
     """
     layer = _layer(cloth, predict_cycles(cloth.surfaces, nets, wind), wind, cycles, period)
     pace = _even_pace(layer, progress or (lambda done, total: None))
-    layer = replace(layer, keyframes=_at_pace(layer.keyframes, pace), pace=pace, gustiness=_gustiness(cycles))
+    gustiness = GUSTINESS if cycles > 1 else 0.0  # a single gust in a loop differs from no other
+    layer = replace(layer, keyframes=_at_pace(layer.keyframes, pace), pace=pace, gustiness=gustiness)
     if not _visibly_moves(layer):
         raise NothingMoves(
             "The cloth would stand still, held by what is around it or by anchors; paint its whole width,"
@@ -92,11 +93,6 @@ def preview_cloth(cloth: RestShape, nets: ClothNets, wind: Wind, like: Overlay) 
     return replace(layer, keyframes=_at_pace(layer.keyframes, like.pace), pace=like.pace, gustiness=like.gustiness)
 
 
-def _gustiness(cycles: int) -> float:
-    """A single gust in a loop differs from no other."""
-    return GUSTINESS if cycles > 1 else 0.0
-
-
 def _layer(
     cloth: RestShape, gusts: Sequence[Tensor], wind: Wind, cycles: int, period: int, error: float = INVERSION_ERROR
 ) -> Overlay:
@@ -109,8 +105,7 @@ def _layer(
         forward = forward * cloth.mobility
     keyframes = invert_displacement(forward, cloth.cell, error)
     active, reach = _active_area(keyframes, cloth)
-    matte, background = cloth.matting.matte, cloth.matting.background
-    images = cloth.photo, background, matte, active
+    images = cloth.photo, cloth.matting.background, cloth.matting.matte, active
     return Overlay(CLOTH, *images, keyframes, cloth.cell, reach, cycles, period, at_rest=cloth)
 
 
@@ -127,16 +122,17 @@ def predict_cycles(
     deflections = _predict_deflection(surfaces, nets, wind.angle) if deflections is None else deflections
     for surface, deflection in zip(surfaces, deflections, strict=True):
         normals, cover, light = surface.normals, surface.cover, surface.light
-        propagation = estimate_propagation(cover, wind, surface.attachments)
+        propagation = estimate_propagation(cover, wind)
         deflection = _delayed(deflection, propagation)
         waves = flutter(normals, surface.shading, cover, propagation, KEYFRAMES)
         deflected = deflection[:, :2] * (DEFLECTION[0] + DEFLECTION[1] * propagation.distance)
         displacement = _limit_displacement(deflected, DEFLECTION_SHARE)
         displacement = displacement + _limit_displacement(waves[:, :2], 1 - DEFLECTION_SHARE)
-        turned, waves = deflection[:, 2:] * wind.strength, waves[:, 2:] * fluttering
+        tilt, waves = deflection[:, 2:] * wind.strength, waves[:, 2:] * fluttering
         slopes = torch.cat((waves[:, :2], torch.zeros_like(waves[:, :1])), 1) * normals[:, 2:].clamp_min(0.3)
-        moved_normals = _unit(_unit(normals + turned) + slopes)
-        gain = (shade(light, moved_normals.movedim(1, -1)) / surface.brightness).log2() + waves[:, 2]
+        moved_normals = _unit(_unit(normals + tilt) + slopes)
+        at_rest, moved = (shade(light, turned.movedim(1, -1)) for turned in (normals, moved_normals))
+        gain = (moved / at_rest).log2() + waves[:, 2]
         fields = torch.cat((displacement, gain.tanh()[:, None]), 1)
         gusts.append(push_pull(fields.flatten(0, 1)[None], cover)[0].unflatten(0, fields.shape[:2]))
     return gusts
@@ -232,7 +228,10 @@ def _even_pace(layer: Overlay, progress: Callable[[int, int], None]) -> PaceHarm
         steps = []
         for sample in range(PACE_SAMPLES):
             progress(trial * PACE_SAMPLES + sample, PACE_TRIALS * PACE_SAMPLES)
-            steps.append(max(_step(changed, sample * PACE_STEPS / PACE_SAMPLES), 1))
+            now = sample * PACE_STEPS / PACE_SAMPLES
+            one, other = (changed.draw_over(layer.photo, t) for t in (now - 1, now))
+            apart = torch.maximum(one, other) - torch.minimum(one, other)
+            steps.append(max(float(apart.sum(dtype=torch.int64)), 1))
         uneven = np.log(steps) - np.log(np.median(steps))
         uneven *= 1 + (pace @ waves.conj()).real  # a share of the pace that is
         change = 2 / PACE_SAMPLES * waves @ uneven
@@ -240,12 +239,6 @@ def _even_pace(layer: Overlay, progress: Callable[[int, int], None]) -> PaceHarm
         pace = pace - PACE_GAIN * change
         pace *= min(1, (1 - MIN_PACE) / max(-(pace @ waves.conj()).real.min(), 1e-6))
     return tuple(complex(h) for h in pace)
-
-
-def _step(layer: Overlay, t: float) -> float:
-    """How much the frame of time t differs from the one before, summed over all values."""
-    before, now = (layer.draw_over(layer.photo, moment) for moment in (t - 1, t))
-    return float((torch.maximum(before, now) - torch.minimum(before, now)).sum(dtype=torch.int64))
 
 
 def _visibly_moves(layer: Overlay) -> bool:
@@ -276,11 +269,9 @@ def _unit(vectors: Tensor) -> Tensor:
 
 def _quantile(values: Tensor, share: float) -> float:
     """By selection, as torch's would sort them all."""
-    numbers = values.flatten()
+    numbers = values.flatten().cpu().numpy()
     place = max(1, int(share * len(numbers))) - 1
-    if numbers.device.type != "cpu":
-        return float(numbers.kthvalue(place + 1).values)
-    return float(np.partition(numbers.numpy(), place)[place])
+    return float(np.partition(numbers, place)[place])
 
 
 def _merge(gusts: Sequence[Tensor], cloth: RestShape) -> Tensor:

@@ -46,8 +46,6 @@ UPWIND_WEIGHT = 1.0  # of a side on the windward end
 AWAY_FROM_ATTACHMENT = 0.7  # of a wind towards the viewer or away: how much its waves run away from the attachment
 SMALLEST_ANGLE = 0.75  # sine of the angle at which cloth is seen, at least: no photo is taken exactly head-on
 
-Attachments = tuple[np.ndarray, np.ndarray]  # see `candidate_attachments`
-
 
 @dataclass(frozen=True)
 class Propagation:
@@ -60,13 +58,12 @@ class Propagation:
     distance: Tensor  # [S,S] from where the cloth is attached, in [0,1]
 
 
-def estimate_propagation(cover: Tensor, wind: Wind, attachments: Attachments | None = None) -> Propagation:
-    """How waves propagate in a wind over the cloth, [1,1,S,S]: 1 on it. attachments: its `candidate_attachments`, if
-    already computed."""
+def estimate_propagation(cover: Tensor, wind: Wind) -> Propagation:
+    """How waves propagate in a wind over the cloth, [1,1,S,S]: 1 on it."""
     mask = cover[0, 0] > 0.5
     size = mask.shape[0]
     y, x = torch.meshgrid(*(torch.arange(size, device=cover.device, dtype=torch.float32),) * 2, indexing="ij")
-    distance, away = _distance_from_attachment(mask.cpu().numpy(), wind, attachments)
+    distance, away = _distance_from_attachment(mask.cpu().numpy(), wind)
     away_share = AWAY_FROM_ATTACHMENT * abs(math.sin(wind.angle))
     to = torch.tensor([math.cos(wind.angle), 0.0]) + away_share * torch.from_numpy(away)
     direction = (to / to.norm().clamp_min(1e-3)).to(cover)
@@ -104,7 +101,9 @@ def flutter(normals: Tensor, shading: Tensor, cover: Tensor, propagation: Propag
     for m, number, slope, downward in zip(WAVES, NUMBERS, SLOPES, DOWNWARD, strict=True):
         waves.append(_own_wave(propagation, number, downward) * (slope * amplitude * missing))
         turned.append(envelope * torch.exp(-2j * math.pi * m * phases) - envelope[0])
-    total = _real_sum(torch.stack(turned, 1), torch.stack(waves))
+    weights, summed = torch.stack(turned, 1), torch.stack(waves)
+    parts = torch.cat((summed.real, summed.imag)).flatten(1)  # the real part of the weighted sum, in one product
+    total = (torch.cat((weights.real, -weights.imag), 1) @ parts).unflatten(1, summed.shape[1:])
     return torch.cat((total[:, :1] * _view(normals, cover, propagation)[:, None, None] / size, total[:, 1:]), 1)
 
 
@@ -132,12 +131,6 @@ def fold_shading(image: Tensor, expected: Tensor, cover: Tensor) -> Tensor:
     known = cover * (1 - (edge / HUE_STEP)).clamp(0, 1) * (own.abs() < MAX_PRINT) * weights.clamp(max=1)
     known = -F.max_pool2d(-known, 3, 1, 1)
     return push_pull(own, known).clamp(-MAX_PRINT, MAX_PRINT)
-
-
-def _real_sum(weights: Tensor, waves: Tensor) -> Tensor:
-    """The real part of the sums of complex waves [n,...] with complex weights [count,n]: [count,...]."""
-    parts = torch.cat((waves.real, waves.imag)).flatten(1)
-    return (torch.cat((weights.real, -weights.imag), 1) @ parts).unflatten(1, waves.shape[1:])
 
 
 def _own_wave(propagation: Propagation, number: float, downward: float) -> Tensor:
@@ -191,14 +184,12 @@ def _extent(places: Tensor) -> tuple[float, float]:
     return float(places.quantile(0.02)), float(places.quantile(0.98))
 
 
-def _distance_from_attachment(
-    mask: np.ndarray, wind: Wind, attachments: Attachments | None
-) -> tuple[np.ndarray, np.ndarray]:
+def _distance_from_attachment(mask: np.ndarray, wind: Wind) -> tuple[np.ndarray, np.ndarray]:
     """Distance [S,S] in [0,1] from where cloth of this outline is attached, and the direction [2] away from there.
 
     Distances from the sides that may be attached are averaged, weighted by their probabilities.
     """
-    features, distances = attachments or candidate_attachments(mask)
+    features, distances = candidate_attachments(mask)
     x = math.cos(wind.angle)
     scores = features @ ATTACHMENT_WEIGHTS + UPWIND_WEIGHT * np.array([x, -x, 0])
     share = np.exp(scores - scores.max())
@@ -209,7 +200,7 @@ def _distance_from_attachment(
     return distance, np.array([share[0] - share[1], share[2]], np.float32)
 
 
-def candidate_attachments(mask: np.ndarray) -> Attachments:
+def candidate_attachments(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The left, right and upper side of cloth, of which one is attached: features [3,4] of each, from its outline, bool
     [S,S], and the distances from each, [3,S,S], 1 at the far end.
 

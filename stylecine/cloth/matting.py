@@ -18,7 +18,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from stylecine.cloth.outline import connected_to, free_outline, nearest_value, share_among
-from stylecine.ops.image import blur, cell_means, dilate, nearest, push_pull, unmix
+from stylecine.ops.image import blur, box_means, cell_means, dilate, nearest, push_pull, unmix
 from stylecine.ops.regions import connected
 from stylecine.ops.shift_map import copy_shifted
 from stylecine.ops.texture import copy_texture_
@@ -57,10 +57,12 @@ def estimate_matting(photo: Tensor, mask: Tensor, frozen: Tensor, cell: int) -> 
     strip = max(2.0, MASK_ERROR * max(mask.shape))  # pixels
     around = _segment_surroundings(colour, inside, fixed, 1 + math.ceil(strip / cell), cell)
     cloth = inside | around.missed
+    allowed = inside | around.free
     # a strip of plain background may move along unseen, one of rough background may not
-    moves = (cloth | (dilate(cloth, 1) & ~around.rough)) & (inside | around.free)
+    moves = (cloth | (dilate(cloth, 1) & ~around.rough)) & allowed
+    moving = _enlarge(moves & ~dilate(~allowed, 1), mask.shape, cell)
     # where no cloth is in the photo, it is the background, to the byte
-    matte = _to_bytes(_matte(mask, moves, inside | around.free, cell))
+    matte = _to_bytes(torch.maximum(box_means(mask[None], 1)[0], box_means(moving[None], MATTE_SOFTNESS)[0]))
     background = _background(colour, matte, moves, inside, around, cell)
     shading = torch.where(inside, around.share, torch.zeros_like(around.share))
     return Matting(
@@ -93,7 +95,12 @@ def _segment_surroundings(colour: Tensor, inside: Tensor, fixed: Tensor, reach: 
     mostly_plain = blur(torch.stack((plain, around))[None].float(), 3 * reach)[0]
     rough, unseen = free_outline(cells, inside, reach)
     rough &= ~fixed & (mostly_plain[0] <= MAX_PLAIN_SHARE * mostly_plain[1])
-    share, error = _unmix(cells, *_colours_of_both(cells, inside, plain | (rough & ~near), reach))
+    core, seen = ~dilate(~inside, reach), plain | (rough & ~near)
+    cloth = nearest_value(cells, core if bool(core.any()) else inside)
+    background = push_pull(cells[None], seen[None, None].float())[0] if bool(seen.any()) else cells
+    share, error, reliable = unmix(cells, background, cloth, MIN_COLOUR_DIFFERENCE, beyond=0.2)
+    # all is cloth where the two cannot be told apart
+    share = torch.lerp(torch.ones_like(share), (share / 0.6).clamp(0, 1), reliable)
     mixed = near & (error < MAX_MIXTURE_ERROR) & dilate(plain, 2 * reach + 1) & ~fixed
     obstacles = connected_to(~inside & ~(plain | mixed | rough), ~near) | fixed
     obstacles |= _continued(mixed & ~rough & (share > MAX_CLOTH_BEYOND), inside, near, reach)
@@ -111,26 +118,13 @@ def _continued(similar: Tensor, inside: Tensor, near: Tensor, reach: int) -> Ten
     return near & nearest_value(stretches[None], end)[0] if bool(end.any()) else end
 
 
-def _colours_of_both(cells: Tensor, inside: Tensor, seen: Tensor, reach: int) -> tuple[Tensor, Tensor]:
-    """Colours [3,gh,gw] of the cloth and of the background that is seen, each continued over everything."""
-    core = ~dilate(~inside, reach)
-    cloth = nearest_value(cells, core if bool(core.any()) else inside)
-    return cloth, push_pull(cells[None], seen[None, None].float())[0] if bool(seen.any()) else cells
-
-
-def _matte(mask: Tensor, moves: Tensor, allowed: Tensor, cell: int) -> Tensor:
-    """[H,W] in [0,1], with all that moves, up to the border of where that is allowed, bool [gh,gw]."""
-    moving = _enlarge(moves & ~dilate(~allowed, 1), mask.shape, cell)
-    return torch.maximum(_box_blur(mask, 1), _box_blur(moving, MATTE_SOFTNESS))
-
-
 def _background(
     colour: Tensor, matte: Tensor, moves: Tensor, inside: Tensor, around: _Surroundings, cell: int
 ) -> Tensor:
     """colour [3,H,W] in [0,1], inpainted where the cloth hides background that it may uncover. matte uint8 [H,W]."""
     known = _enlarge(around.free & ~dilate(moves, 1), matte.shape, cell)
     uncovered = _enlarge((inside | around.free) & dilate(moves, UNCOVERED_CELLS), matte.shape, cell)
-    hidden = _box_blur(uncovered * (1 - known), 1) * (matte / (255 * HIDING)).clamp(max=1)
+    hidden = box_means((uncovered * (1 - known))[None], 1)[0] * (matte / (255 * HIDING)).clamp(max=1)
     rough = _enlarge(nearest_value(around.rough[None], ~inside)[0], matte.shape, cell)
     return torch.lerp(colour, _inpaint(colour, known > 0.99, rough), hidden)
 
@@ -162,15 +156,6 @@ def _to_bytes(image: Tensor) -> Tensor:
     return (image.clamp(0, 1) * 255).round().to(torch.uint8)
 
 
-def _unmix(observed: Tensor, foreground: Tensor, background: Tensor) -> tuple[Tensor, Tensor]:
-    """Colours [3,h,w] as mixtures: the foreground's share [h,w] in [0,1], and the distance from the nearest mixture.
-
-    The share is 1 where foreground and background cannot be told apart.
-    """
-    share, error, reliable = unmix(observed, background, foreground, MIN_COLOUR_DIFFERENCE, beyond=0.2)
-    return torch.lerp(torch.ones_like(share), (share / 0.6).clamp(0, 1), reliable), error
-
-
 def _deviation(colour: Tensor, cell: int) -> Tensor:
     """Standard deviation of colours [3,H,W] within a cell and its neighbours, [gh,gw]."""
     means = (cell_means(x, cell)[None] for x in (colour, colour**2))
@@ -189,10 +174,6 @@ def _flood(start: Tensor, through: Tensor) -> Tensor:
     """All of bool [h,w] that is connected with `start` by places of `through`."""
     first, allowed = (x.cpu().numpy() for x in (start, start | through))
     return torch.from_numpy(ndimage.binary_propagation(first, mask=allowed)).to(start.device)
-
-
-def _box_blur(mask: Tensor, radius: int) -> Tensor:
-    return F.avg_pool2d(mask[None, None], 2 * radius + 1, 1, radius, count_include_pad=False)[0, 0]
 
 
 def _enlarge(places: Tensor, size: torch.Size, cell: int) -> Tensor:

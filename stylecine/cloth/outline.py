@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from scipy import ndimage
 from torch import Tensor
 
 from stylecine.ops.image import LUMA, blur, dilate, nearest
@@ -40,7 +39,7 @@ def free_outline(cells: Tensor, inside: Tensor, reach: int) -> tuple[Tensor, Ten
 
     cells [3,gh,gw] in [0,1]: colours. inside: bool [gh,gw], the cloth. reach: cells by which its outline may be wrong.
     """
-    distance = torch.from_numpy(ndimage.distance_transform_edt((~inside).cpu().numpy())).to(cells)
+    distance = nearest(inside)[0]
     band = (distance > 0) & (distance <= reach)
     if not bool(band.any()):
         return band, band

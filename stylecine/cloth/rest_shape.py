@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from scipy import ndimage
 from torch import Tensor
 
-from stylecine.cloth.flutter import Attachments, candidate_attachments, fold_shading
+from stylecine.cloth.flutter import fold_shading
 from stylecine.cloth.lighting import fit_light, shade
 from stylecine.cloth.matting import Matting, estimate_matting
 from stylecine.errors import NothingMoves
@@ -60,20 +60,13 @@ class Surface:
     normals: Tensor  # [1,3,S,S], unit vectors
     cover: Tensor  # [1,1,S,S], 1 where the cloth is, else 0
     light: Tensor  # [9], see `lighting.fit_light`
-    brightness: Tensor  # [1,S,S] of the normals in that light
     shading: Tensor  # [1,1,S,S], see `flutter.fold_shading`
-
-    @cached_property
-    def attachments(self) -> Attachments:
-        """The sides at which it may be attached, in any wind."""
-        return candidate_attachments(self.cover[0, 0].cpu().numpy() > 0.5)
 
     @property
     def coarse(self) -> Surface:
         """The same at half the size."""
         normals, shading = F.normalize(F.avg_pool2d(self.normals, 2), dim=1), F.avg_pool2d(self.shading, 2)
-        cover = _covered(F.avg_pool2d(self.cover, 2))
-        return Surface(normals, cover, self.light, shade(self.light, normals.movedim(1, -1)), shading)
+        return Surface(normals, _covered(F.avg_pool2d(self.cover, 2)), self.light, shading)
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,11 +86,7 @@ class RestShape:
     nearest: Tensor
     outline: Tensor
     mobility: Tensor | None
-
-    @cached_property
-    def deflections(self) -> dict[int, Tensor]:
-        """The deflection of its pieces in winds of some directions, as `animate.preview_cloth` predicts them."""
-        return {}
+    deflections: dict[int, Tensor] = field(default_factory=dict)  # in some directions, kept by `animate.preview_cloth`
 
     @cached_property
     def coarse(self) -> RestShape:
@@ -129,9 +118,9 @@ def estimate_rest_shape(
     pieces = find_pieces(mask)
     if not pieces:
         raise NothingMoves("The cloth is too small to be seen moving; paint more of it, or give a larger mask.")
-    cell = cell_size(*mask.shape)
+    cell = 2 ** max(1, math.ceil(math.log2(max(mask.shape) / MAX_GRID)))  # a power of two, as tiles are
     matting = estimate_matting(photo, torch.stack([piece.mask for piece in pieces]).amax(0), frozen, cell)
-    crops = [crop_piece(photo, piece) for piece in pieces]
+    crops = [(_crop(photo, piece), _covered(_crop(piece.mask[None], piece))) for piece in pieces]
     normals = [_predict_normals(image, cover, nets) for image, cover in crops]
     light = _fit_light(crops, normals)
     surfaces = [
@@ -140,6 +129,8 @@ def estimate_rest_shape(
     inside = (cell_means(mask, cell) >= 0.5).cpu().numpy()
     distances = ndimage.distance_transform_edt(inside) - ndimage.distance_transform_edt(~inside)
     outline = torch.from_numpy(distances).to(photo) * cell
+    away = [ndimage.distance_transform_edt((cell_means(piece.mask, cell) < 0.5).cpu().numpy()) for piece in pieces]
+    nearest = np.argmin(away, axis=0)
     if mobility is not None:
         size = matting.clearance.shape
         mobility = F.interpolate(mobility[None, None], size, mode="bilinear", align_corners=False)[0, 0]
@@ -150,7 +141,7 @@ def estimate_rest_shape(
         cell,
         tuple((piece.top, piece.left, piece.side) for piece in pieces),
         tuple(surfaces),
-        _nearest_piece(pieces, cell),
+        torch.from_numpy(nearest).to(mask.device),
         outline,
         mobility,
     )
@@ -158,13 +149,8 @@ def estimate_rest_shape(
 
 def estimate_surface(image: Tensor, normals: Tensor, cover: Tensor, light: Tensor) -> Surface:
     """The surface of a piece [1,·,SIDE,SIDE] of an image in [-1,1], under that light."""
-    brightness = shade(light, normals.movedim(1, -1))
-    return Surface(normals, cover, light, brightness, fold_shading(_linear(image), brightness[:, None], cover))
-
-
-def cell_size(height: int, width: int) -> int:
-    """Pixels between two points of the fields' grid: a power of two, for at most MAX_GRID points a side."""
-    return 2 ** max(1, math.ceil(math.log2(max(height, width) / MAX_GRID)))
+    brightness = shade(light, normals.movedim(1, -1))[:, None]
+    return Surface(normals, cover, light, fold_shading(_linear(image), brightness, cover))
 
 
 def find_pieces(mask: Tensor) -> list[Piece]:
@@ -190,12 +176,6 @@ def find_pieces(mask: Tensor) -> list[Piece]:
         enlarged = own.repeat_interleave(scale, 0).repeat_interleave(scale, 1)[:height, :width]
         pieces.append(Piece(mask * enlarged, int((top + bottom - side) // 2), int((left + right - side) // 2), side))
     return pieces
-
-
-def crop_piece(photo: Tensor, piece: Piece) -> tuple[Tensor, Tensor]:
-    """The networks' input for a piece: image [1,3,SIDE,SIDE] in [-1,1] and binary cover [1,1,SIDE,SIDE]."""
-    image, cover = (_crop(x, piece) for x in (photo, piece.mask[None]))
-    return image, _covered(cover)
 
 
 def _covered(share: Tensor) -> Tensor:
@@ -226,12 +206,6 @@ def _fit_light(crops: Sequence[tuple[Tensor, Tensor]], normals: Sequence[Tensor]
         values = smooth[0, 0][inside]
         brightness.append((values / values.median().clamp_min(1e-3)).clamp(max=4))
     return fit_light(torch.cat(smooth_normals), torch.cat(brightness))
-
-
-def _nearest_piece(pieces: Sequence[Piece], cell: int) -> Tensor:
-    """The index of the piece nearest to each point of the grid, [gh,gw]."""
-    distances = [ndimage.distance_transform_edt((cell_means(piece.mask, cell) < 0.5).cpu().numpy()) for piece in pieces]
-    return torch.from_numpy(np.argmin(distances, axis=0)).to(pieces[0].mask.device)
 
 
 def _crop(image: Tensor, piece: Piece) -> Tensor:

@@ -35,7 +35,6 @@ from stylecine.output.web_pack import pack
 from stylecine.perception.layers import moving
 from stylecine.perception.scenery import Scenery
 from stylecine.picture.loop import copies as render_copies
-from stylecine.picture.loop import fine_frames as render_fine_frames
 from stylecine.picture.loop import frames as render_frames
 from stylecine.picture.overlay import Overlay
 from stylecine.picture.style import Appearance
@@ -141,7 +140,7 @@ class Cinemagraph:
         if self.is_fine:
             for t in times:
                 _check_time(t)
-                (made,) = render_fine_frames(self._landscape, [float(t) % self.period])
+                (made,) = render_frames(self._landscape, [float(t) % self.period], fine=True)
                 yield made.cpu().numpy().astype(np.uint16)
         else:
             yield from (frame.astype(np.uint16) * FINE for frame in self.frames(times))

@@ -16,6 +16,7 @@ from functools import cache
 from typing import Any, TypeAlias, cast
 
 import numpy as np
+import pillow_heif
 from PIL import Image, ImageCms
 from PIL.ExifTags import IFD, Base, Interop
 from scipy import ndimage
@@ -37,21 +38,12 @@ Primaries: TypeAlias = tuple[tuple[float, float], ...]  # CIE xy of red, green, 
 
 
 @dataclass(frozen=True)
-class Transfer:
-    """From a signal in [0,1] to linear light, 1 the white of sRGB. scene: that of the scene, as HLG's, before a display
-    makes it brighter."""
-
-    decode: Callable[[Array], Array]
-    hdr: bool = False
-    scene: bool = False
-
-
-@dataclass(frozen=True)
 class Encoding:
-    """How numbers stand for colours. narrow: they leave room below black and above white, as video's do."""
+    """How numbers stand for colours. decode: from a signal in [0,1] to linear light, 1 the white of sRGB. narrow:
+    signals leave room below black and above white, as video's do."""
 
     primaries: Primaries
-    transfer: Transfer
+    decode: Callable[[Array], Array]
     narrow: bool = False
 
 
@@ -90,20 +82,20 @@ def _power(exponent: float, white: float = 1.0) -> Callable[[Array], Array]:
     return lambda signal: white * signal**exponent
 
 
-SRGB, BT709 = Transfer(_srgb), Transfer(_bt709)
+HDR = (_pq, _hlg)
 TRANSFERS = {  # by code point of H.273; logarithmic ones are left out
-    1: BT709,
-    4: Transfer(_power(2.2)),
-    5: Transfer(_power(2.8)),
-    6: BT709,
-    7: Transfer(_smpte240),
-    8: Transfer(_power(1)),
-    13: SRGB,
-    14: BT709,
-    15: BT709,
-    16: Transfer(_pq, hdr=True),
-    17: Transfer(_power(2.6, 52.37 / 48)),
-    18: Transfer(_hlg, hdr=True, scene=True),
+    1: _bt709,
+    4: _power(2.2),
+    5: _power(2.8),
+    6: _bt709,
+    7: _smpte240,
+    8: _power(1),
+    13: _srgb,
+    14: _bt709,
+    15: _bt709,
+    16: _pq,
+    17: _power(2.6, 52.37 / 48),
+    18: _hlg,
 }
 
 
@@ -128,8 +120,8 @@ PRIMARIES: Mapping[int, Primaries] = {  # by code point of H.273
 UNSPECIFIED = 2  # code point: as for sRGB
 VIDEO = ({1, 5, 6}, {1, 6})  # primaries and transfer functions that encoders of video write for sRGB pixels
 
-PLAIN = Encoding(SRGB_PRIMARIES, SRGB)
-ADOBE_RGB = Encoding(((0.640, 0.330), (0.210, 0.710), (0.150, 0.060), _D65), Transfer(_power(563 / 256)))
+PLAIN = Encoding(SRGB_PRIMARIES, _srgb)
+ADOBE_RGB = Encoding(((0.640, 0.330), (0.210, 0.710), (0.150, 0.060), _D65), _power(563 / 256))
 
 _BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
 
@@ -161,14 +153,16 @@ def declared_colour(image: Image.Image, content: bytes = b"") -> Colour | None:
     content: of the image's file, b"" if unknown; Pillow does not tell PNG's cICP and AVIF's nclx.
     """
     colour = next(_declared(image, content), PLAIN)
-    return None if _is_plain(colour) else colour
+    if isinstance(colour, bytes) or colour.decode is not _srgb or colour.narrow:
+        return colour
+    return None if np.allclose(colour.primaries, SRGB_PRIMARIES, rtol=0, atol=XY_TOLERANCE) else colour
 
 
 def _declared(image: Image.Image, content: bytes) -> Iterator[Colour]:
     info = image.info
     if image.format == "PNG":
         yield from _coded(_png_cicp(content))
-    if isinstance(profile := info.get("icc_profile"), bytes) and _is_usable(profile):
+    if isinstance(profile := info.get("icc_profile"), bytes) and _space(profile) in ("RGB", "GRAY", "CMYK"):
         yield from _coded(_hdr_cicp(profile))
         yield profile
     if "srgb" in info:
@@ -179,13 +173,6 @@ def _declared(image: Image.Image, content: bytes) -> Iterator[Colour]:
         yield from _coded((nclx["color_primaries"], nclx["transfer_characteristics"], 0, 1))
     if _is_adobe_rgb(image):
         yield ADOBE_RGB
-
-
-def _is_plain(colour: Colour) -> bool:
-    if isinstance(colour, bytes):
-        return False
-    near = np.allclose(colour.primaries, SRGB_PRIMARIES, rtol=0, atol=XY_TOLERANCE)
-    return bool(near) and colour.transfer is SRGB and not colour.narrow
 
 
 def _coded(points: tuple[int, ...] | None) -> Iterator[Encoding]:
@@ -204,33 +191,24 @@ def _coded(points: tuple[int, ...] | None) -> Iterator[Encoding]:
 
 
 def _png_cicp(content: bytes) -> tuple[int, ...] | None:
-    offset = 8
-    while offset + 8 <= len(content):
-        length, name = struct.unpack_from(">I4s", content, offset)
-        if name == b"IDAT":
-            break
-        if name == b"cICP" and length == 4:
-            return tuple(content[offset + 8 : offset + 12])
-        offset += 12 + length
-    return None
+    """The chunk's four bytes, after its length and name; it comes before the pixels."""
+    place = content.find(b"\0\0\0\4cICP", 0, max(0, content.find(b"IDAT")))
+    return tuple(content[place + 8 : place + 12]) if place > 0 else None
 
 
 def _avif_nclx(content: bytes) -> dict[str, int] | None:
     """Read by libheif, which parses AVIF's boxes without a decoder."""
     try:
-        import pillow_heif
-
-        return cast("dict[str, int] | None", pillow_heif.open_heif(io.BytesIO(content)).info.get("nclx_profile"))
-    except Exception:  # not installed, or boxes that only libavif understands
+        return cast("dict[str, int] | None", pillow_heif.open_heif(content).info.get("nclx_profile"))
+    except Exception:  # boxes that only libavif understands
         return None
 
 
 def _measured(info: Mapping[Any, Any]) -> Iterator[Encoding]:
     """Of PNG's gAMA, the exponent that the signal was encoded with, and cHRM; what is impossible is passed over."""
     gamma, values = info.get("gamma"), info.get("chromaticity")
-    transfer, primaries = SRGB, SRGB_PRIMARIES
-    if gamma and abs(2.2 * gamma - 1) > GAMMA_TOLERANCE:
-        transfer = Transfer(_power(1 / gamma))
+    primaries = SRGB_PRIMARIES
+    decode = _power(1 / gamma) if gamma and abs(2.2 * gamma - 1) > GAMMA_TOLERANCE else _srgb
     if values:
         white, *colours = zip(values[::2], values[1::2], strict=True)
         primaries = (*colours, white)
@@ -240,7 +218,7 @@ def _measured(info: Mapping[Any, Any]) -> Iterator[Encoding]:
             possible = False
         primaries = primaries if possible else SRGB_PRIMARIES
     if gamma or values:
-        yield Encoding(primaries, transfer)
+        yield Encoding(primaries, decode)
 
 
 def _is_adobe_rgb(image: Image.Image) -> bool:
@@ -255,10 +233,6 @@ def _is_adobe_rgb(image: Image.Image) -> bool:
 
 
 # --- ICC profiles
-
-
-def _is_usable(profile: bytes) -> bool:
-    return _space(profile) in ("RGB", "GRAY", "CMYK")
 
 
 def _space(profile: bytes) -> str:
@@ -281,11 +255,7 @@ def matrix_profile(profile: bytes) -> Encoding | None:
     """What a profile of primaries and one curve says, for pixels of more bits than littleCMS takes from Pillow; None
     for profiles with tables or three different curves."""
     try:
-        (count,) = struct.unpack_from(">I", profile, 128)
-        tags = {}
-        for entry in range(132, 132 + 12 * min(count, 100), 12):
-            name, offset, size = struct.unpack_from(">4sII", profile, entry)
-            tags[name] = profile[offset : offset + size]
+        tags = _tags(profile)
         curves = {tags[name] for name in (b"rTRC", b"gTRC", b"bTRC")}
         columns = [np.array(struct.unpack_from(">3i", tags[name], 8)) / 65536 for name in (b"rXYZ", b"gXYZ", b"bXYZ")]
         if len(curves) > 1 or b"A2B0" in tags or profile[20:24] != b"XYZ ":
@@ -294,7 +264,7 @@ def matrix_profile(profile: bytes) -> Encoding | None:
         if np.linalg.cond(matrix) > MAX_CONDITION or matrix.sum(0).min() <= 0 or white.min() <= 0:
             return None
         primaries = tuple((float(x / (x + y + z)), float(y / (x + y + z))) for x, y, z in (*columns, white))
-        return Encoding(primaries, Transfer(_curve(curves.pop())))
+        return Encoding(primaries, _curve(curves.pop()))
     except (struct.error, KeyError, IndexError, ValueError, ZeroDivisionError, np.linalg.LinAlgError):
         return None
 
@@ -317,15 +287,18 @@ def _curve(tag: bytes) -> Callable[[Array], Array]:
     raise ValueError
 
 
+def _tags(profile: bytes) -> dict[bytes, bytes]:
+    """By their names; littleCMS as well takes a hundred at most."""
+    (count,) = struct.unpack_from(">I", profile, 128)
+    entries = range(132, min(132 + 12 * min(count, 100), len(profile) - 11), 12)
+    places = (struct.unpack_from(">4sII", profile, entry) for entry in entries)
+    return {name: profile[offset : offset + size] for name, offset, size in places}
+
+
 def _hdr_cicp(profile: bytes) -> tuple[int, ...] | None:
     """Code points in the profile (ICC.1:2022) if they are of HDR, whose curves littleCMS would scale to its peak."""
-    (count,) = struct.unpack_from(">I", profile, 128)
-    for entry in range(132, min(132 + 12 * count, len(profile) - 11), 12):
-        name, offset, _ = struct.unpack_from(">4sII", profile, entry)
-        points = tuple(profile[offset + 8 : offset + 12])
-        if name == b"cicp" and len(points) == 4 and points[1] in (16, 18):
-            return points
-    return None
+    points = tuple(_tags(profile).get(b"cicp", b"")[8:12])
+    return points if len(points) == 4 and points[1] in (16, 18) else None
 
 
 def _by_profile(image: Image.Image, profile: bytes) -> Image.Image:
@@ -383,22 +356,22 @@ def _by_table(pixels: Array, levels: int, profile: bytes) -> Array:
 
 
 def _by_encoding(pixels: Array, levels: int, encoding: Encoding) -> Array:
-    to_light, matrix = _light_table(levels, encoding), _to_srgb_primaries(encoding.primaries).astype(np.float32).T
-    peak = _peak(to_light, pixels, encoding)
-    converted = np.empty(pixels.shape, np.uint8)
-    for top in range(0, len(pixels), STRIP):
-        light = _displayed(to_light[pixels[top : top + STRIP]], encoding) @ matrix
-        if encoding.transfer.hdr:
-            light = _compressed(light, peak)
-        converted[top : top + STRIP] = _encoded()[np.uint16(light.clip(0, 1) * 65535 + 0.5)]
-    return converted
-
-
-def _light_table(levels: int, encoding: Encoding) -> Array:
     signal = np.arange(levels) / (levels - 1)
     if encoding.narrow:
         signal = ((np.arange(levels) * (256 / levels) - 16) / 219).clip(0, 1)
-    return encoding.transfer.decode(signal).astype(np.float32)
+    to_light = encoding.decode(signal).astype(np.float32)
+    matrix, peak = _to_srgb_primaries(encoding.primaries).astype(np.float32).T, 1.0
+    if encoding.decode in HDR:
+        step = 1 + max(pixels.shape[:2]) // 1000  # a sample of the pixels tells the photo's own peak
+        shown = _displayed(to_light[pixels[::step, ::step]], encoding)
+        peak = max(1.0, float(np.quantile(shown.max(axis=-1), PEAK_SHARE)))
+    converted = np.empty(pixels.shape, np.uint8)
+    for top in range(0, len(pixels), STRIP):
+        light = _displayed(to_light[pixels[top : top + STRIP]], encoding) @ matrix
+        if encoding.decode in HDR:
+            light = _compressed(light, peak)
+        converted[top : top + STRIP] = _encoded()[np.uint16(light.clip(0, 1) * 65535 + 0.5)]
+    return converted
 
 
 @cache
@@ -411,19 +384,10 @@ def _encoded() -> Array:
 
 def _displayed(light: Array, encoding: Encoding) -> Array:
     """Linear light [...,3] of a display. HLG's is brighter where the scene is (BT.2100's OOTF with a gamma of 1.2)."""
-    if not encoding.transfer.scene:
+    if encoding.decode is not _hlg:
         return light
     luminance = light @ _to_xyz(encoding.primaries)[1].astype(np.float32)
     return cast(Array, light * ((HLG_PEAK / WHITE) * luminance[..., None] ** 0.2))
-
-
-def _peak(to_light: Array, pixels: Array, encoding: Encoding) -> float:
-    """The photo's own, at least 1, from every n-th pixel."""
-    if not encoding.transfer.hdr:
-        return 1.0
-    step = 1 + max(pixels.shape[:2]) // 1000
-    shown = _displayed(to_light[pixels[::step, ::step]], encoding)
-    return max(1.0, float(np.quantile(shown.max(axis=-1), PEAK_SHARE)))
 
 
 def _compressed(light: Array, peak: float) -> Array:

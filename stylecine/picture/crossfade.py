@@ -31,11 +31,7 @@ BEGIN_STEPS = 252  # in a sub-cycle, a multiple of all paces: crossfades begin a
 
 
 def crossfade_schedule(
-    difference: Tensor,
-    sub_cycle: Tensor,
-    lengths: Sequence[float],
-    fps: float,
-    deviation: Tensor | None = None,
+    difference: Tensor, sub_cycle: Tensor, lengths: Sequence[float], fps: float, deviation: Tensor | None = None
 ) -> Tensor:
     """Phase at which each place's crossfade begins, and its pace per sub-cycle: [2,gh,gw], see mixing.copy_b_share.
 
@@ -44,14 +40,14 @@ def crossfade_schedule(
     sub_cycle [gh,gw]: index of each place into `lengths`, in frames. fps: frames per second. deviation [2,gh,gw]: how
     much copy A and copy B differ from the background in the middle of a sub-cycle, brightness in [-1,1].
     """
-    split = torch.tensor([length / 2 >= MIN_SECONDS * fps for length in lengths], device=sub_cycle.device)
-    split = split[sub_cycle.long()]
+    seconds = torch.tensor(lengths, dtype=torch.float64, device=sub_cycle.device)[sub_cycle.long()] / fps
+    split, long = seconds / 2 >= MIN_SECONDS, seconds >= LONG_SECONDS
     sigma = COMPARED_SIGMA * min(sub_cycle.shape)
     early, late = (ndimage.gaussian_filter(x, sigma) + 1e-12 for x in difference.double().cpu().numpy())
-    long = torch.tensor([length >= LONG_SECONDS * fps for length in lengths], device=sub_cycle.device)[sub_cycle.long()]
     softness = np.where(long.cpu().numpy(), LONG_SOFTNESS, SOFTNESS)
-    later = _soft_step(early / (early + late), _balanced_threshold(early, late, split.cpu().numpy()), sigma, softness)
-    begin = torch.from_numpy(later * 0.5).float().to(sub_cycle.device)
+    above = early / (early + late) - _balanced_threshold(early, late, split.cpu().numpy())
+    later = 1 / (1 + np.exp(-np.clip(above / softness, -50, 50)))  # 0 or 1, without a visible edge between the two
+    begin = torch.from_numpy(ndimage.gaussian_filter(later, 0.1 * sigma) * 0.5).float().to(sub_cycle.device)
     schedule = torch.stack((torch.where(split, begin, 0.0), 1.0 + split.float()))
     if deviation is not None:
         schedule = torch.where(long, _dissolved(schedule, deviation), schedule)
@@ -79,9 +75,3 @@ def _balanced_threshold(early: np.ndarray, late: np.ndarray, among: np.ndarray) 
     order = preference.argsort(kind="stable")
     before, after = first[order].cumsum(), second[order][::-1].cumsum()[::-1]
     return float(preference[order][(before >= after).argmax()])
-
-
-def _soft_step(preference: np.ndarray, threshold: float, sigma: float, softness: np.ndarray) -> np.ndarray:
-    """0 below the threshold, 1 above it, without a visible edge between the two."""
-    later = 1 / (1 + np.exp(-np.clip((preference - threshold) / softness, -50, 50)))
-    return ndimage.gaussian_filter(later, 0.1 * sigma)

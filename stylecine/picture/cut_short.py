@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 from PIL import Image
@@ -27,16 +28,6 @@ class Loss:
     rows: int
     missing: int = 0
     coarse: int = 0
-
-
-@dataclass(frozen=True)
-class _Scan:
-    """Coefficients first to last of some components, down to a bit."""
-
-    components: bytes
-    first: int
-    last: int
-    bit: int
 
 
 def decode_rows(open_image: Callable[[], ImageFile]) -> tuple[Image.Image, Loss]:
@@ -67,7 +58,7 @@ def decode_part(content: bytes, decode: Callable[[bytes], Image.Image]) -> tuple
 
     decode: of a whole file, perhaps at a smaller size. Raises ValueError for a file that is damaged otherwise.
     """
-    rows, components, scans, end = _parse(content)
+    rows, before, after, end = _parse(content)
     rest = content[:end].rstrip(b"\xff")  # half a marker
     image = decode(rest + END)
     pixels, there = np.asarray(image), image.height
@@ -76,7 +67,6 @@ def decode_part(content: bytes, decode: Callable[[bytes], Image.Image]) -> tuple
         differs = (pixels[:there] != other[:there]).reshape(there, -1).any(axis=1)
         there = int(differs.argmax()) if differs.any() else there
     below = rows - rows * there // image.height
-    before, after = _missing_bits(components, scans[:-1]), _missing_bits(components, scans)
     if after > 1:
         return image, Loss(rows, missing=rows)
     if before > 1:
@@ -84,17 +74,12 @@ def decode_part(content: bytes, decode: Callable[[bytes], Image.Image]) -> tuple
     return image, Loss(rows, coarse=rows if after else below)
 
 
-def _missing_bits(components: bytes, scans: Sequence[_Scan]) -> int:
-    """Of the coefficient of which most are missing. A progressive JPEG gives the last bit in scans of their own."""
-    bits = dict.fromkeys(((component, k) for component in components for k in range(64)), NEVER)
-    for scan in scans:
-        bits |= {(component, k): scan.bit for component in scan.components for k in range(scan.first, scan.last + 1)}
-    return max(bits.values())
-
-
-def _parse(content: bytes) -> tuple[int, bytes, list[_Scan], int]:
-    """The picture's rows and components, the scans that have begun, and where the last whole segment ends."""
-    rows, components, scans, offset = 0, b"", [], 2
+def _parse(content: bytes) -> tuple[int, int, int, int]:
+    """The picture's rows; how many bits are missing of the coefficient of which most are, before the last scan that has
+    begun and after it; and where the last whole segment ends. A progressive JPEG gives the last bit in scans of their
+    own."""
+    rows, before, offset = 0, None, 2
+    bits: dict[tuple[int, int], int] = {}  # missing of each component's coefficients
     while offset + 4 <= len(content):
         fill, marker, length = struct.unpack_from(">BBH", content, offset)
         if fill != 0xFF or marker == END_OF_IMAGE:
@@ -107,13 +92,14 @@ def _parse(content: bytes) -> tuple[int, bytes, list[_Scan], int]:
             break
         offset += 2 + length
         if marker in FRAMES:
-            (rows,), components = struct.unpack_from(">H", data, 1), data[6::3]
+            (rows,) = struct.unpack_from(">H", data, 1)
+            bits = dict.fromkeys(product(data[6::3], range(64)), NEVER)
         elif marker == START_OF_SCAN:
-            count = data[0]
-            first, last, bits = data[1 + 2 * count : 4 + 2 * count]
-            scans.append(_Scan(data[1 : 1 + 2 * count : 2], first, last, bits & 15))
+            before, count = max(bits.values()), data[0]
+            first, last, low = data[1 + 2 * count : 4 + 2 * count]
+            bits |= dict.fromkeys(product(data[1 : 1 + 2 * count : 2], range(first, last + 1)), low & 15)
             found = _NEXT_SEGMENT.search(content, offset)
             offset = found.start() if found else len(content)
-    if not scans:
+    if before is None:
         raise ValueError("the picture has not begun")
-    return rows, components, scans, min(offset, len(content))
+    return rows, before, max(bits.values()), min(offset, len(content))

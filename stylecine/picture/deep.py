@@ -3,29 +3,17 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping
-from typing import Any
 
 import numpy as np
+import pillow_heif
 from PIL import Image
 
 PNG_DEPTH = 24  # offset of the bit depth in a PNG
 BITS_PER_SAMPLE, ORIENTATION = 258, 274  # tags of a TIFF
-TURNS: Mapping[int, Callable[[np.ndarray], np.ndarray]] = {  # from an orientation of EXIF to upright
-    1: lambda pixels: pixels,
-    2: np.fliplr,
-    3: lambda pixels: np.rot90(pixels, 2),
-    4: np.flipud,
-    5: lambda pixels: pixels.swapaxes(0, 1),
-    6: lambda pixels: np.rot90(pixels, -1),
-    7: lambda pixels: np.rot90(pixels, 2).swapaxes(0, 1),
-    8: np.rot90,
-}
 
 
 def deep_pixels(image: Image.Image, content: bytes) -> tuple[np.ndarray, int] | None:
-    """uint16 [H,W,3], or [H,W,4] with alpha, as `image` has them before it is turned upright, a TIFF's after; and how
-    many levels.
+    """uint16 [H,W,3], or [H,W,4] with alpha, before they are turned upright by the image's EXIF; and how many levels.
 
     content: of the image's file. None where 8 bits are all there are, or where these libraries cannot read more.
     """
@@ -34,15 +22,20 @@ def deep_pixels(image: Image.Image, content: bytes) -> tuple[np.ndarray, int] | 
             case "PNG" if content[PNG_DEPTH : PNG_DEPTH + 1] == b"\x10":
                 image.load()  # raises for a damaged file, of which FFmpeg would give a part
                 return _by_ffmpeg(image, content)
-            case "TIFF" if image.mode == "RGB" and 16 in _bits(image):
-                turn = TURNS[image.getexif().get(ORIENTATION, 1)]
+            case "TIFF" if image.mode == "RGB" and 16 in image.tag_v2.get(BITS_PER_SAMPLE, ()):  # type: ignore[attr-defined]
+                orientation = image.getexif().get(ORIENTATION, 1)
                 image.load()  # as above; and Pillow turns it upright
-                found = _by_ffmpeg(image, content, turn)
-                return found and (np.ascontiguousarray(turn(found[0])), found[1])
-            case "AVIF" if image.mode == "RGB" and _heif_depth(content) > 8:
+                found = _by_ffmpeg(image, content)
+                if found is not None:
+                    image.getexif()[ORIENTATION] = orientation
+                return found
+            case "AVIF" if image.mode == "RGB" and pillow_heif.open_heif(content).info["bit_depth"] > 8:
                 return _by_ffmpeg(image, content)
             case "HEIF" if image.info["bit_depth"] > 8 and content:
-                return _by_libheif(content)
+                heif = pillow_heif.open_heif(content, convert_hdr_to_8bit=False, hdr_to_16bit=False)
+                picture = heif[heif.primary_index]
+                if picture.mode.startswith(("RGB;", "RGBA;")):
+                    return np.asarray(picture), 1 << picture.info["bit_depth"]
     except Exception:  # they raise anything at what they cannot read, which Pillow tries next
         return None
     return None
@@ -52,44 +45,17 @@ def shrunk(pixels: np.ndarray, factor: int) -> np.ndarray:
     """Means of squares of `factor` by `factor` pixels [H,W,C]; parts of squares at the right and below are left out."""
     if factor == 1:
         return pixels
-    height, width = (side // factor for side in pixels.shape[:2])
-    means = np.empty((height, width, pixels.shape[2]), pixels.dtype)
-    for y, row in enumerate(means):
-        squares = pixels[y * factor : (y + 1) * factor, : width * factor]
-        row[:] = squares.reshape(factor, width, factor, -1).mean(axis=(0, 2)) + 0.5
-    return means
+    height, width = (side // factor * factor for side in pixels.shape[:2])
+    parts = (pixels[y:height:factor, x:width:factor] for y in range(factor) for x in range(factor))
+    total = sum(parts, np.zeros((height // factor, width // factor, pixels.shape[2]), np.uint32))
+    return ((total + factor**2 // 2) // factor**2).astype(pixels.dtype)
 
 
-def _by_ffmpeg(
-    image: Image.Image, content: bytes, turn: Callable[[np.ndarray], np.ndarray] = lambda pixels: pixels
-) -> tuple[np.ndarray, int] | None:
-    """turn: what makes the file's pixels those of the image."""
+def _by_ffmpeg(image: Image.Image, content: bytes) -> tuple[np.ndarray, int] | None:
     import av
 
     with av.open(io.BytesIO(content), "r") as container:
         frame = next(container.decode(video=0))
-        if turn(np.empty((frame.height, frame.width))).shape != (image.height, image.width):  # one tile of several
+        if {frame.height, frame.width} != set(image.size):  # one tile of several
             return None
         return frame.to_ndarray(format="rgba64le" if image.has_transparency_data else "rgb48le"), 1 << 16
-
-
-def _by_libheif(content: bytes) -> tuple[np.ndarray, int] | None:
-    import pillow_heif
-
-    heif = pillow_heif.open_heif(io.BytesIO(content), convert_hdr_to_8bit=False, hdr_to_16bit=False)
-    picture = heif[heif.primary_index]
-    pixels = np.asarray(picture)
-    return (pixels, 1 << picture.info["bit_depth"]) if picture.mode.startswith(("RGB;", "RGBA;")) else None
-
-
-def _bits(image: Image.Image) -> tuple[int, ...]:
-    """Of each channel of a TIFF."""
-    tags: Any = getattr(image, "tag_v2", {})
-    return tuple(tags.get(BITS_PER_SAMPLE, ()))
-
-
-def _heif_depth(content: bytes) -> int:
-    """Bits a channel, as libheif reads them from the header of a HEIC or AVIF."""
-    import pillow_heif
-
-    return int(pillow_heif.open_heif(io.BytesIO(content)).info["bit_depth"])

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -63,7 +62,7 @@ class Level:
 
 @dataclass(frozen=True, eq=False)
 class Loop:
-    """Everything that frames are made from; built by make_loop, read by frame."""
+    """Everything that frames are made from; built by make_loop, read by frames."""
 
     photo: Tensor  # uint8 [H,W,3]
     moving: Tensor  # [H,W], feathered inside what moves
@@ -81,10 +80,10 @@ class Loop:
     resynthesise: Callable[[Tensor, int, int], Tensor] | None
 
 
-def laplacian_levels(plate: Tensor, bands: int = BANDS) -> tuple[Level, ...]:
+def laplacian_levels(plate: Tensor) -> tuple[Level, ...]:
     """The plate [3,h,w] as zero-mean bands and a low-pass, finest first."""
-    images = split(plate, bands)
-    return tuple(Level(image, 2**i, band=i < bands) for i, image in enumerate(images))
+    images = split(plate, BANDS)
+    return tuple(Level(image, 2**i, band=i < BANDS) for i, image in enumerate(images))
 
 
 @torch.inference_mode()
@@ -101,7 +100,7 @@ def make_loop(
     resynthesise: Callable[[Tensor, int, int], Tensor] | None = None,
     whole: Sequence[Level] | None = None,
 ) -> Loop:
-    """Everything that frame() needs.
+    """Everything that frames() needs.
 
     photo [H,W,3] uint8; moving [H,W] in [0,1]; levels of the plate, finest first, over the displacement's
     canvas; the plate equals the photo where that moves. `sampling` is "gather" or "splat". lit: whether light stands
@@ -165,12 +164,14 @@ def _light(low_pass: Level, moving: Tensor, displacement: Displacement) -> Tenso
     margin, size = displacement.margin, (moving.shape[0], moving.shape[1])
     calm = low_pass.image.new_ones(low_pass.image.shape[1:])
     if displacement.standing is not None:
-        (gh, gw), cell = _grid(displacement), displacement.cell
+        (gh, gw), cell = displacement.sub_cycle.shape, displacement.cell
         region = 0, 0, min(gh * cell, size[0] + 2 * margin), min(gw * cell, size[1] + 2 * margin)
         calm = 1 - on_level(displacement.standing[None], cell=cell, scale=low_pass.scale, region=region)[0]
     seen = _on_canvas(moving, low_pass, displacement) * calm
-    place: Any = {"scale": low_pass.scale, "margin": margin, "size": size, "wraps": displacement.wraps}
-    return standing_light(low_pass.image, seen, **place) * calm[..., None]
+    light = standing_light(
+        low_pass.image, seen, scale=low_pass.scale, margin=margin, size=size, wraps=displacement.wraps
+    )
+    return light * calm[..., None]
 
 
 def light_planes(light: Tensor) -> Tensor:
@@ -218,20 +219,12 @@ def _packed_spline(level: Level) -> Tensor:
 
 
 @torch.inference_mode()
-def frames(loop: Loop, times: Sequence[float], recolouring: Recolouring | None = None) -> Tensor:
-    """The frames at these times, real numbers taken modulo the period: uint8 [n,H,W,3]."""
-    return _frames_at(loop, [loop.displacement.moment(t) for t in times], recolouring)
+def frames(loop: Loop, times: Sequence[float], recolouring: Recolouring | None = None, *, fine: bool = False) -> Tensor:
+    """The frames at these times, real numbers taken modulo the period: uint8 [n,H,W,3].
 
-
-@torch.inference_mode()
-def fine_frames(loop: Loop, times: Sequence[float]) -> Tensor:
-    """The same without a recolouring, of 16 bits: int32 [n,H,W,3] from 0 to 65535. See `ops.render.render_fine`."""
-    return _frames_at(loop, [loop.displacement.moment(t) for t in times], fine=True)
-
-
-def frame(loop: Loop, t: float) -> Tensor:
-    """Frame t, any real number taken modulo the period: uint8 [H,W,3]."""
-    return frames(loop, [t])[0]
+    fine: of 16 bits, without a recolouring: int32 [n,H,W,3] from 0 to 65535. See `ops.render.render_fine`.
+    """
+    return _frames_at(loop, [loop.displacement.moment(t) for t in times], recolouring, fine=fine)
 
 
 @torch.inference_mode()
@@ -291,27 +284,21 @@ def _joined(fields: Tensor, displacement: Displacement, width: int) -> Tensor:
     return meeting(fields[..., first : first + around])[..., columns]
 
 
-def _grid(displacement: Displacement) -> tuple[int, int]:
-    rows, columns = displacement.sub_cycle.shape
-    return rows, columns
-
-
 def _second_moments(
     level: Level, spline: Tensor, weight: Tensor, displacement: Displacement, sources: Mapping[float, Tensor]
 ) -> Tensor:
     """Local means of a*a, b*b and a*b for the two copies of a level at each of PHASES: [phases,3,gh,gw]; see
     ops.compare. sources: those of every place at these phases."""
     side = COMPARED_PIXELS // 2
-    products = [_products(level, spline, weight, displacement, sources[phase], side) for phase in PHASES]
-    block = side * level.scale / displacement.cell
-    return torch.stack([_local_means(x, side=block, grid=_grid(displacement)) for x in products])
+    products = (_products(level, spline, weight, displacement, sources[phase], side) for phase in PHASES)
+    return torch.stack([_local_means(x, side * level.scale, displacement) for x in products])
 
 
 def _products(
     level: Level, spline: Tensor, weight: Tensor, displacement: Displacement, sources: Tensor, side: int
 ) -> Tensor:
     """ops.compare of the copies that the loop reads at `sources` [4,gh,gw]."""
-    (gh, gw), cell = _grid(displacement), displacement.cell
+    (gh, gw), cell = displacement.sub_cycle.shape, displacement.cell
     sources = _of_level(level, sources, displacement)
     coarse = level.scale > cell  # each of its pixels holds several grid points
     if coarse:
@@ -333,21 +320,20 @@ def _difference(
     moments: Sequence[Tensor],
 ) -> Tensor:
     """Mean square difference of the copies at each place over these sources, without the finest level: [gh,gw]."""
-    grid, cell = _grid(displacement), displacement.cell
-    total = torch.zeros(grid, device=displacement.sub_cycle.device)
+    total = torch.zeros_like(displacement.sub_cycle, dtype=torch.float32)
     for level, spline, weight in list(zip(levels, splines, weights, strict=True))[-max(1, len(levels) - 1) :]:
-        side = max(1, cell // level.scale)
+        side = max(1, displacement.cell // level.scale)
         for sources in moments:
             aa, bb, ab = _products(level, spline, weight, displacement, sources, side)
             square = (aa + bb - 2 * ab).clamp(min=0)
-            total += _on_grid(square[None], side=side * level.scale / cell, grid=grid)[0]
+            total += _on_grid(square[None], side * level.scale, displacement)[0]
     return total
 
 
 def _deviation(levels: Sequence[Level], displacement: Displacement, sources: Tensor) -> Tensor:
     """How much each copy's brightness, of what is larger than a few grid points, differs from the background, which is
     what most of its surroundings have: [2,gh,gw], in [-1,1]; sources: [4,gh,gw]."""
-    (gh, gw), cell = _grid(displacement), displacement.cell
+    (gh, gw), cell = displacement.sub_cycle.shape, displacement.cell
     finest = min(cell.bit_length(), len(levels)) - 1  # its pixels are cells, or as near as there are
     picture = merge([level.image for level in levels[finest:]]).mean(0)[None, None]
     picture = F.avg_pool2d(picture, cell >> finest, ceil_mode=True)[0, 0]
@@ -363,7 +349,7 @@ def _static_energy(level: Level, weight: Tensor, displacement: Displacement) -> 
     """Local mean square of a level in frame 0, less what the dither adds: [gh,gw]."""
     side = COMPARED_PIXELS // 2
     blocks = F.avg_pool2d((level.image.square().sum(0) * weight)[None], side, ceil_mode=True)
-    [energy] = _local_means(blocks, side=side * level.scale / displacement.cell, grid=_grid(displacement))
+    [energy] = _local_means(blocks, side * level.scale, displacement)
     return energy if level.scale > 1 else (energy - DITHER_VARIANCE).clamp(min=0)
 
 
@@ -388,7 +374,7 @@ def _statistics(level: Level, moments: Tensor, static_energy: Tensor) -> tuple[T
 def _inpainted_share(moving: Tensor, displacement: Displacement, sources: Mapping[float, Tensor]) -> Tensor:
     """How much of what a place would show is inpainted, from past the photo's border or behind static things:
     [2,gh,gw] in [0,1], of copy B if it crossfades in the first half of its sub-cycle, of copy A if in the second."""
-    (gh, gw), cell = _grid(displacement), displacement.cell
+    (gh, gw), cell = displacement.sub_cycle.shape, displacement.cell
     seen = _extended((moving > 0).float(), displacement, "constant")
     seen = F.pad(seen, (0, gw * cell - seen.shape[3], 0, gh * cell - seen.shape[2]))
     seen = F.avg_pool2d(seen, cell)[0, 0]
@@ -412,19 +398,20 @@ def _read_copies(field: Tensor, sources: Tensor, cell: int, beyond: str) -> Tens
     return torch.stack((a, b))
 
 
-def _local_means(blocks: Tensor, *, side: float, grid: tuple[int, int]) -> Tensor:
-    """Means over COMPARED_PIXELS of a level from its blocks [n,a,b], `side` grid points wide: [n,gh,gw], above 0."""
+def _local_means(blocks: Tensor, side: int, displacement: Displacement) -> Tensor:
+    """Means over COMPARED_PIXELS of a level from its blocks [n,a,b], `side` canvas pixels wide: [n,gh,gw], above 0."""
     means = F.avg_pool2d(blocks[None], 3, stride=1, padding=1, count_include_pad=False)[0]
-    return _on_grid(means, side=side, grid=grid) + 1e-9
+    return _on_grid(means, side, displacement) + 1e-9
 
 
-def _on_grid(blocks: Tensor, *, side: float, grid: tuple[int, int]) -> Tensor:
-    """Blocks [n,a,b], each `side` grid points wide, at the points of the grid: [n,gh,gw]."""
-    extra = math.ceil(1 / side) - 1  # blocks that the last grid point needs where it is wider than they are
+def _on_grid(blocks: Tensor, side: int, displacement: Displacement) -> Tensor:
+    """Blocks [n,a,b], each `side` canvas pixels wide, at the points of the grid: [n,gh,gw]."""
+    (rows, columns), points = displacement.sub_cycle.shape, side / displacement.cell
+    extra = math.ceil(1 / points) - 1  # blocks that the last grid point needs where it is wider than they are
     padded = F.pad(blocks[None], (0, extra, 0, extra), mode="replicate")
-    if side != 1:
-        padded = F.interpolate(padded, scale_factor=side, mode="bilinear", align_corners=False)
-    return padded[0, :, : grid[0], : grid[1]]
+    if points != 1:
+        padded = F.interpolate(padded, scale_factor=points, mode="bilinear", align_corners=False)
+    return padded[0, :, :rows, :columns]
 
 
 def _feathered(moving: Tensor) -> Tensor:
@@ -441,9 +428,8 @@ def _splat(loop: Loop, moment: Moment, generated: Tensor | None, steps: int) -> 
     displacement = loop.displacement
     places = displacement.phase_map(moment)
     targets, mixing = displacement.targets(moment, places), copy_shares(loop, places)
-    half_way = PHASES.index(0.5)
     levels = [
-        splat_level(loop, level, angle[half_way : half_way + 1].cos(), targets, mixing)
+        splat_level(loop, level, angle[1:2].cos(), targets, mixing)  # half way, at PHASES[1]
         for level, angle in zip(loop.levels, loop.angle, strict=True)
     ]
     if loop.light is not None:
@@ -467,7 +453,7 @@ def splat_level(loop: Loop, level: Level, correlation: Tensor, targets: Tensor, 
     """
     displacement = loop.displacement
     h, w = level.image.shape[1:]
-    gh, gw = _grid(displacement)
+    gh, gw = displacement.sub_cycle.shape
     canvas = 0, 0, gh * displacement.cell, gw * displacement.cell
     targets = _of_level(level, targets, displacement)
     fields = torch.cat((targets / level.scale, mixing, correlation))

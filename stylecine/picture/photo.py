@@ -16,6 +16,7 @@ from functools import cached_property
 from typing import Any, BinaryIO, TypeAlias
 
 import numpy as np
+import pillow_heif
 from PIL import Image
 from PIL.ImageFile import ImageFile
 from PIL.PngImagePlugin import PngInfo
@@ -24,15 +25,8 @@ from stylecine.errors import PhotoError, TooLarge
 from stylecine.machine.given import check_file
 from stylecine.machine.memory import available_bytes
 from stylecine.options import MOVING, Size
-from stylecine.picture.colour import (
-    PLAIN,
-    Colour,
-    declared_colour,
-    deep_colour,
-    pixels_to_srgb,
-    to_srgb,
-)
-from stylecine.picture.cut_short import BY_ROWS, Loss, decode_part, decode_rows
+from stylecine.picture.colour import PLAIN, Colour, declared_colour, deep_colour, pixels_to_srgb, to_srgb
+from stylecine.picture.cut_short import BY_ROWS, decode_part, decode_rows
 from stylecine.picture.deep import deep_pixels, shrunk
 from stylecine.picture.raw import Preview, develop, is_raw, raw_size
 from stylecine.picture.scans import check_scans
@@ -70,7 +64,6 @@ _UPRIGHT = {  # EXIF orientation -> the transposition that undoes it
     8: Image.Transpose.ROTATE_90,
 }
 
-_ON_ITS_SIDE = range(5, 9)
 PHOTOMETRIC, WHITE_IS_ZERO = 262, 0  # a tag of a TIFF
 
 _warning_filters = threading.Lock()  # they are global
@@ -132,7 +125,7 @@ def read_photo(source: Source, size: Size = 1024) -> ReadPhoto:
         photo = _decoded(source, b"", size, name)
     else:
         file = _read_file(source, name)
-        photo = _from_bytes(file.content, size, name)
+        photo = (_from_raw if is_raw(file.content) else _from_image)(file.content, size, name)
         file = replace(file, warning=photo.warning, wraps=photo.wraps)
     # Colours are converted last, as this takes longest and commutes with resampling.
     image = _resized(photo.image, size)
@@ -145,15 +138,14 @@ def photo_size(path: str | os.PathLike[str], size: Size = 1024) -> tuple[int, in
     size, name = checked_size(size), _describe(path)
     content = _read_path(path, name)
     if is_raw(content):
-        found = raw_size(content, _wanted(size), name)
+        found = _raw_size(content, size, name)
         if not isinstance(found, Preview):
-            _check_raw(*found, size, name)
             return _target(*found, size)
         content = found.jpeg
-    with open_image(io.BytesIO(_with_main_page(content, name)), name) as image:
+    with open_image(io.BytesIO(main_page(content, name)), name) as image:
         width, height = image.size
         found_later = image.format == "PNG" and "exif" not in image.info  # Pillow would decode it to look
-        if not (found_later or image.format == "TIFF") and _orientation(image) in _ON_ITS_SIDE:
+        if not (found_later or image.format == "TIFF") and _orientation(image) in range(5, 9):
             width, height = height, width
         _check_result(width, height, size)
         return _target(width, height, size)
@@ -167,13 +159,23 @@ def _describe(source: Any) -> str:
 
 
 def _read_file(source: Any, name: str) -> PhotoFile:
-    if isinstance(source, bytes | bytearray | memoryview):
-        return PhotoFile(None, bytes(source))
     if isinstance(source, str | os.PathLike):
-        return PhotoFile(os.path.basename(source), _read_path(source, name))
-    if hasattr(source, "read"):
-        return PhotoFile(None, _read_object(source))
-    raise PhotoError(f"A {type(source).__name__} is not a photo; give a path, bytes, file, PIL image or array.")
+        file = PhotoFile(os.path.basename(source), _read_path(source, name))
+    elif isinstance(source, bytes | bytearray | memoryview):
+        file = PhotoFile(None, bytes(source))
+    elif hasattr(source, "read"):
+        try:
+            content = source.read()  # the rest of it; it may be a pipe or an upload, which cannot seek
+        except (OSError, ValueError) as error:
+            raise PhotoError(f"The file object cannot be read ({error}); give an open binary file.") from None
+        if not isinstance(content, bytes | bytearray):
+            raise PhotoError("The file object gives text, not bytes; open the photo with mode 'rb'.")
+        file = PhotoFile(None, bytes(content))
+    else:
+        raise PhotoError(f"A {type(source).__name__} is not a photo; give a path, bytes, file, PIL image or array.")
+    if not file.content:
+        raise PhotoError(f"{name} is empty; copy or download it again.")
+    return file
 
 
 def _read_path(path: str | os.PathLike[str], name: str) -> bytes:
@@ -185,57 +187,36 @@ def _read_path(path: str | os.PathLike[str], name: str) -> bytes:
         raise PhotoError(f"{name} cannot be read ({error.strerror}); copy it again, and check the disk.") from None
 
 
-def _read_object(file: Any) -> bytes:
-    """The rest of a file object; it may be a pipe or an upload, which cannot seek."""
-    try:
-        content = file.read()
-    except (OSError, ValueError) as error:
-        raise PhotoError(f"The file object cannot be read ({error}); give an open binary file.") from None
-    if not isinstance(content, bytes | bytearray):
-        raise PhotoError("The file object gives text, not bytes; open the photo with mode 'rb'.")
-    return bytes(content)
-
-
-def _from_bytes(content: bytes, size: Size, name: str) -> _Decoded:
-    if not content:
-        raise PhotoError(f"{name} is empty; copy or download it again.")
-    return _from_raw(content, size, name) if is_raw(content) else _from_image(content, size, name)
-
-
 def _from_raw(content: bytes, size: Size, name: str) -> _Decoded:
-    found = raw_size(content, _wanted(size), name)
+    found = _raw_size(content, size, name)
     if isinstance(found, Preview):
         return replace(_from_image(found.jpeg, size, name), warning=found.warning)
-    _check_raw(*found, size, name)
     try:
         return _Decoded(_eight_bits(develop(content, _wanted(size)), 1 << 16, PLAIN, size))
     except Exception:  # LibRaw raises anything at damaged data
         raise _unreadable(*found, name) from None
 
 
-def _check_raw(width: int, height: int, size: Size, name: str) -> None:
-    _check_result(width, height, size)
-    if width * height > MAX_DECODED:
-        raise _too_many_pixels(f"{name} is {width}x{height} and", MAX_DECODED)
+def _raw_size(content: bytes, size: Size, name: str) -> tuple[int, int] | Preview:
+    """`raw_size`, but refuses what is too small or too large."""
+    found = raw_size(content, _wanted(size), name)
+    if not isinstance(found, Preview):
+        _check_result(*found, size)
+        if math.prod(found) > MAX_DECODED:
+            raise _too_many_pixels(f"{name} is {found[0]}x{found[1]} and", MAX_DECODED)
+    return found
 
 
 def _wanted(size: Size) -> int | None:
-    """Pixels a side that are asked for."""
-    return None if size is None else _enough(size) // 2
+    """Pixels a side that are asked for; decoders give twice as many if they can, enough for the Lanczos filter."""
+    return max(size[:2]) if isinstance(size, tuple) else size
 
 
 def _from_image(content: bytes, size: Size, name: str) -> _Decoded:
-    content = _with_main_page(content, name)
+    content = main_page(content, name)
     with open_image(io.BytesIO(content), name) as image:
         found = _decoded(image, content, size, name)
         return replace(found, wraps=not isinstance(size, tuple) and _wraps_around(image, content))
-
-
-def _with_main_page(content: bytes, name: str) -> bytes:
-    try:
-        return main_page(content)
-    except ValueError:
-        raise PhotoError(f"{name} is damaged or cut short; copy or download it again.") from None
 
 
 def _wraps_around(image: Image.Image, content: bytes) -> bool:
@@ -246,30 +227,18 @@ def _wraps_around(image: Image.Image, content: bytes) -> bool:
     return is_sphere and is_whole and abs(image.width / image.height - 2) < OTHER_SHAPE
 
 
-def _register_heic(name: str) -> None:
-    try:
-        import pillow_heif
-    except ImportError:
-        raise PhotoError(f"{name} is HEIC, which needs pillow-heif; run 'pip install pillow-heif'.") from None
-    pillow_heif.register_heif_opener()
-
-
-def _register_jxl(name: str) -> None:
-    try:
-        importlib.import_module("pillow_jxl")  # which has Pillow read it
-    except ImportError:
-        needs = "which needs pillow-jxl-plugin; run 'pip install stylecine[photos]'"
-        raise PhotoError(f"{name} is JPEG XL, {needs}.") from None
-
-
 def open_image(file: BinaryIO, name: str) -> ImageFile:
     """Decodes nothing. Raises PhotoError for what is no photo, or would take too long to decode, TooLarge for what is
     too large to."""
     start = file.read(12)
     if start[4:8] == b"ftyp":
-        _register_heic(name)
+        pillow_heif.register_heif_opener()
     elif start.startswith(JXL_STARTS):
-        _register_jxl(name)
+        try:
+            importlib.import_module("pillow_jxl")  # which has Pillow read it
+        except ImportError:
+            needs = "which needs pillow-jxl-plugin; run 'pip install stylecine[photos]'"
+            raise PhotoError(f"{name} is JPEG XL, {needs}.") from None
     file.seek(0)
     try:
         with _warning_filters, warnings.catch_warnings():
@@ -285,15 +254,11 @@ def open_image(file: BinaryIO, name: str) -> ImageFile:
     if image.format not in FORMATS:
         raise PhotoError(f"{name} is {image.format}, which is not read; {_SAVE_AS}.")
     if image.format in _JPEG:
-        _check_scans(file, name)
+        position = file.tell()
+        file.seek(0)
+        check_scans(file.read(), name)
+        file.seek(position)
     return image
-
-
-def _check_scans(file: BinaryIO, name: str) -> None:
-    position = file.tell()
-    file.seek(0)
-    check_scans(file.read(), name)
-    file.seek(position)
 
 
 def _open(file: BinaryIO) -> ImageFile:
@@ -333,10 +298,13 @@ def _decoded(image: Image.Image, content: bytes, size: Size, name: str) -> _Deco
         fits = width * height <= MAX_DECODED  # deep pixels take twice the memory
         encoding = deep_colour(colour)
         if encoding is not None and fits and (deep := deep_pixels(image, content)) is not None:
-            image, colour = _with_pixels(image, *deep, encoding, size), None
+            orientation = _orientation(image)
+            image, colour = _eight_bits(*deep, encoding, size), None
         else:
             image, warning = _loaded(image, content, size, name)
-        return _Decoded(_plain(_upright(image)), colour, warning)
+            orientation = _orientation(image)
+        upright = image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image
+        return _Decoded(_plain(upright), colour, warning)
     except PhotoError:
         raise
     except Exception:  # decoders raise anything at damaged data
@@ -373,12 +341,14 @@ def _loaded(image: Image.Image, content: bytes, size: Size, name: str) -> tuple[
         image, loss = decode_rows(lambda: open_image(io.BytesIO(content), name))
     else:
         image, loss = decode_part(content, decode)
+    lost = f"{loss.missing} of its {loss.rows} rows are missing"
     if loss.missing > MAX_LOST * loss.rows:
-        raise PhotoError(
-            f"{name} is damaged or cut short, {loss.missing} of its {loss.rows} rows are missing;"
-            " copy or download it again."
-        )
-    return image, _cut_short(loss)
+        raise PhotoError(f"{name} is damaged or cut short, {lost}; copy or download it again.")
+    if not loss.missing:
+        if not loss.coarse:
+            return image, ""
+        lost = f"{loss.coarse} of its {loss.rows} rows lack their finest detail"
+    return image, f"The photo is damaged or cut short, so {lost}; copy or download it again."
 
 
 def _as_meant(image: Image.Image) -> Image.Image:
@@ -393,40 +363,16 @@ def _as_meant(image: Image.Image) -> Image.Image:
     return image
 
 
-def _cut_short(loss: Loss) -> str:
-    if loss.missing:
-        lost = f"{loss.missing} of its {loss.rows} rows are missing"
-    elif loss.coarse:
-        lost = f"{loss.coarse} of its {loss.rows} rows lack their finest detail"
-    else:
-        return ""
-    return f"The photo is damaged or cut short, so {lost}; copy or download it again."
-
-
 def _draft(image: Image.Image, size: Size) -> None:
     """Has a JPEG decoded at 1/2, 1/4 or 1/8, which is faster and takes less memory."""
-    if size is not None and image.format in _JPEG:
-        image.draft(None, (_enough(size), _enough(size)))
-
-
-def _enough(size: Size) -> int:
-    """Pixels a side that leave enough for the Lanczos filter: twice the target size."""
-    assert size is not None, "the photo's own"
-    return 2 * (max(size[:2]) if isinstance(size, tuple) else size)
-
-
-def _with_pixels(
-    image: Image.Image, pixels: np.ndarray, levels: int, colour: Colour, size: Size
-) -> Image.Image:
-    """Deep pixels in place of an image's own, as RGB or RGBA of 8 bits in sRGB."""
-    deep = _eight_bits(pixels, levels, colour, size)
-    deep.info = {key: image.info[key] for key in ("exif", "xmp") if key in image.info}  # its orientation
-    return deep
+    if (side := _wanted(size)) is not None and image.format in _JPEG:
+        image.draft(None, (2 * side, 2 * side))
 
 
 def _eight_bits(pixels: np.ndarray, levels: int, colour: Colour, size: Size) -> Image.Image:
-    factor = 1 if size is None else max(1, min(pixels.shape[:2]) // _enough(size))
-    pixels = shrunk(pixels, factor)
+    """Pixels of more bits as RGB or RGBA in sRGB."""
+    side = _wanted(size)
+    pixels = shrunk(pixels, 1 if side is None else max(1, min(pixels.shape[:2]) // (2 * side)))
     eight = pixels_to_srgb(pixels[..., :3], levels, colour)
     if pixels.shape[2] == 4:
         eight = np.dstack([eight, np.uint8(pixels[..., 3] * (255 / (levels - 1)) + 0.5)])
@@ -436,26 +382,24 @@ def _eight_bits(pixels: np.ndarray, levels: int, colour: Colour, size: Size) -> 
 def _from_array(array: np.ndarray) -> Image.Image:
     if array.dtype != np.uint8:
         raise PhotoError(f"The photo array is {array.dtype}; give uint8, 0 to 255.")
-    if array.ndim == 3 and array.shape[2] == 1:
-        array = array[:, :, 0]
-    if array.ndim != 2 and (array.ndim != 3 or array.shape[2] not in (3, 4)):
+    if array.ndim not in (2, 3) or array.shape[2:] not in ((), (1,), (3,), (4,)):
         raise PhotoError(f"The photo array has shape {list(array.shape)}; give [height, width, 3].")
     if array.size == 0:
         raise PhotoError("The photo array is empty; give [height, width, 3].")
-    return _plain(Image.fromarray(np.ascontiguousarray(array)))
+    grey = array.reshape(array.shape[:2]) if array.shape[2:] == (1,) else array
+    return _plain(Image.fromarray(np.ascontiguousarray(grey)))
 
 
 def _check_result(width: int, height: int, size: Size) -> None:
     """Refuses, before any work, photos of a size that cannot be animated."""
     if min(width, height) < MIN_SIDE:
         raise PhotoError(f"The photo is {width}x{height} pixels; give one of at least {MIN_SIDE} a side.")
-    if not isinstance(size, tuple):
-        target = _target(width, height, size)
-        if math.prod(target) > MAX_PIXELS:
-            fits = min(fitting(width, height))
-            if fits < MIN_SIDE:
-                raise PhotoError(f"The photo is {width}x{height}, too long and thin; cut a part out of it.")
-            raise TooLarge(f"The photo would be {target[0]}x{target[1]} pixels; ask for size {fits} or less.")
+    target = _target(width, height, size)
+    if math.prod(target) > MAX_PIXELS:
+        fits = min(fitting(width, height))
+        if fits < MIN_SIDE:
+            raise PhotoError(f"The photo is {width}x{height}, too long and thin; cut a part out of it.")
+        raise TooLarge(f"The photo would be {target[0]}x{target[1]} pixels; ask for size {fits} or less.")
 
 
 # --- pixels
@@ -470,7 +414,10 @@ def _plain(image: Image.Image) -> Image.Image:
     if image.mode in ("F", "LAB"):
         raise PhotoError(f"The photo has {image.mode} pixels; save it as 8-bit RGB and try again.")
     if image.mode.startswith("I"):
-        plain = _from_sixteen_bits(image)
+        levels = np.asarray(image).astype(np.int64)
+        if levels.min() < 0 or levels.max() > 65535:
+            raise PhotoError("The photo has 32-bit pixels; save it with 8 or 16 bits and try again.")
+        plain = Image.fromarray(((levels + 128) // 257).astype(np.uint8))
     elif image.mode == "1":
         plain = image.convert("L")
     elif image.has_transparency_data:
@@ -479,18 +426,6 @@ def _plain(image: Image.Image) -> Image.Image:
         plain = image.convert("RGB")
     plain.info = {} if alpha is None or np.asarray(alpha).min() == 255 else {"alpha": alpha}
     return plain
-
-
-def _from_sixteen_bits(image: Image.Image) -> Image.Image:
-    levels = np.asarray(image).astype(np.int64)
-    if levels.min() < 0 or levels.max() > 65535:
-        raise PhotoError("The photo has 32-bit pixels; save it with 8 or 16 bits and try again.")
-    return Image.fromarray(((levels + 128) // 257).astype(np.uint8))
-
-
-def _upright(image: Image.Image) -> Image.Image:
-    turn = _UPRIGHT.get(_orientation(image))
-    return image if turn is None else image.transpose(turn)
 
 
 def _orientation(image: Image.Image) -> int:

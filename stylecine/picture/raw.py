@@ -81,13 +81,17 @@ def _opened(content: bytes) -> Iterator[tuple[Any, str]]:
 
 
 def _preview(content: bytes, short: int | None, name: str, why: str) -> Preview:
-    """The largest JPEG in the file, if it suffices."""
+    """The largest JPEG in the file, if it suffices, turned as the file says."""
     side, place = max(_previews(content), default=(0, 0))
     if not short or side < short:
         raise PhotoError(f"{name} is a camera's raw file, which {why}.")
-    orientation = next((page.orientation for page in pages(content)), 1)
-    warning = f"The photo is a camera's raw file, which {why}; its preview is shown."
-    return Preview(_turned(content[place:], orientation), warning)
+    jpeg, orientation = content[place:], next((page.orientation for page in pages(content)), 1)
+    if orientation != 1 and jpeg[6:10] != b"Exif":  # it has none of its own
+        exif = Image.Exif()
+        exif[_ORIENTATION] = orientation
+        data = exif.tobytes()
+        jpeg = jpeg[:2] + b"\xff\xe1" + (len(data) + 2).to_bytes(2, "big") + data + jpeg[2:]
+    return Preview(jpeg, f"The photo is a camera's raw file, which {why}; its preview is shown.")
 
 
 def _previews(content: bytes) -> Iterator[tuple[int, int]]:
@@ -102,13 +106,3 @@ def _previews(content: bytes) -> Iterator[tuple[int, int]]:
         except Exception:  # anything may follow these three bytes
             pass
         place = content.find(_JPEG, place + 3)
-
-
-def _turned(jpeg: bytes, orientation: int) -> bytes:
-    """With the raw file's orientation, unless it has EXIF of its own."""
-    if orientation == 1 or jpeg[6:10] == b"Exif":
-        return jpeg
-    exif = Image.Exif()
-    exif[_ORIENTATION] = orientation
-    data = exif.tobytes()
-    return jpeg[:2] + b"\xff\xe1" + (len(data) + 2).to_bytes(2, "big") + data + jpeg[2:]

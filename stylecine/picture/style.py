@@ -32,26 +32,6 @@ FULL_GREEN = 0.05  # of [0, 1]: green or cyan that counts wholly
 RIDGE = (1e-3, 30.0, 4.0)  # how much each finer fit holds to the coarser one, in pixels; the first, of all, to none
 
 
-def recolouring_grids(
-    photo: Tensor, w_plus: Tensor, others: Iterable[Tensor], generator: Generator, encoder: Encoder
-) -> list[Tensor]:
-    """The grids for `ops.recolour` that take a photo [3,H,W] in [-1,1] from its w+ to others, all [L,512].
-
-    The photo is encoded, and drawn in its own appearance, only once.
-    """
-    height, width = photo.shape[1:]
-    size = fit_short_side((height, width), SMALL_SIDE)
-    small = F.interpolate(photo[None], size, mode="bilinear", antialias=True).clamp(-1, 1)
-    feature = encoder.structure(small)
-
-    def drawn(w: Tensor) -> Tensor:
-        image = merge(generator.from_feature(feature, w[None]))
-        return image[0, :, : size[0], : size[1]].clamp(-1, 1) / 2 + 0.5
-
-    before = drawn(w_plus)
-    return [fit_grid(before, without_green_light(before, drawn(other))) for other in others]
-
-
 def without_green_light(before: Tensor, after: Tensor) -> Tensor:
     """`after`, of two pictures [3,h,w] in [0,1], with bright pixels that have become green or cyan made grey: a low sun
     in an orange sky, of which the generator has seen few, would turn green where the sky turns blue."""
@@ -131,10 +111,21 @@ class StyleNets:
         return self.named[name]
 
     def grids(self, photo: Tensor, others: Iterable[Tensor]) -> list[Tensor]:
-        """`recolouring_grids` of a photo uint8 [H,W,3] to other w+ [L,512]."""
+        """The grids for `ops.recolour` that take a photo uint8 [H,W,3] from its own appearance to other w+ [L,512].
+
+        The photo is encoded, and drawn in its own appearance, only once.
+        """
         image = photo.permute(2, 0, 1).float() / 127.5 - 1
-        w_plus = self.encoder.appearance(image[None])[0]
-        return recolouring_grids(image, w_plus, others, self.generator, self.encoder)
+        size = fit_short_side(image.shape[1:], SMALL_SIDE)
+        small = F.interpolate(image[None], size, mode="bilinear", antialias=True).clamp(-1, 1)
+        feature = self.encoder.structure(small)
+
+        def drawn(w_plus: Tensor) -> Tensor:
+            picture = merge(self.generator.from_feature(feature, w_plus[None]))
+            return picture[0, :, : size[0], : size[1]].clamp(-1, 1) / 2 + 0.5
+
+        before = drawn(self.encoder.appearance(image[None])[0])
+        return [fit_grid(before, without_green_light(before, drawn(other))) for other in others]
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,11 +144,11 @@ class Appearance:
 
     def show(self, frame: Tensor, phase: float) -> Tensor:
         """A frame uint8 [H,W,3] at a phase of the loop, in this appearance."""
-        return recolour(frame, self.grid, self._amount(phase), moving=self._moves, still=self._still)
+        return recolour(frame, self.grid, self.strength * self.share(phase), moving=self._moves, still=self._still)
 
     def recolouring(self, phases: Sequence[float]) -> Recolouring:
         """`show` for frames over `backdrop` at these phases."""
-        amounts = [self._amount(phase) for phase in phases]
+        amounts = [self.strength * self.share(phase) for phase in phases]
         return Recolouring(self.grid, amounts, self._moves, self._still if self.drift else None)
 
     @cached_property
@@ -175,9 +166,6 @@ class Appearance:
     def share(self, phase: float) -> float:
         """How far the drift has come at a phase of the loop: 0 to 1, its end."""
         return (1 - math.cos(2 * math.pi * phase)) / 2 if self.drift else 1.0
-
-    def _amount(self, phase: float) -> float:
-        return self.strength * self.share(phase)
 
     @cached_property
     def _moves(self) -> Tensor:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
+from stylecine.errors import PhotoError
+
 MAX_PAGES, MAX_ENTRIES = 1000, 20_000  # that are looked at
 REDUCED, CFA, LINEAR_RAW = 1, 32803, 34892  # a bit of NewSubfileType; kinds of pixels of a camera's sensor
 _SUBFILE, _WIDTH, _HEIGHT, _PIXELS, _ORIENTATION, _SUB_IFDS, _DNG = 254, 256, 257, 262, 274, 330, 50706
@@ -30,15 +32,15 @@ def pages(content: bytes) -> list[Page]:
     return _pages(content)[0]
 
 
-def main_page(content: bytes) -> bytes:
-    """The file, but with the photo as its first page where that is a reduced copy. Raises ValueError where the photo
+def main_page(content: bytes, name: str) -> bytes:
+    """The file, but with the photo as its first page where that is a reduced copy. Raises PhotoError where the photo
     lies beyond the end of the file."""
     found, complete = _pages(content)
     if not found or not found[0].reduced:
         return content
     whole = [page for page in found if not page.reduced and not page.raw]
     if not whole and not complete:
-        raise ValueError("only a reduced copy is left")
+        raise PhotoError(f"{name} is damaged or cut short; copy or download it again.")
     best = max(whole or found, key=lambda page: page.width * page.height)
     order = "<" if content[:2] == b"II" else ">"
     return content[:4] + struct.pack(order + "I", best.offset) + content[8:]
@@ -63,7 +65,10 @@ def _pages(content: bytes) -> tuple[list[Page], bool]:
             if entries > MAX_ENTRIES:
                 break
             tags = {tag: values for tag, values in _tags(content, order, offset, count).items() if values}
-            found.append(_page(offset, {tag: values[0] for tag, values in tags.items()}))
+            first = {tag: values[0] for tag, values in tags.items()}
+            raw, reduced = first.get(_PIXELS) in (CFA, LINEAR_RAW) or _DNG in first, first.get(_SUBFILE, 0) & REDUCED
+            sides = first.get(_WIDTH, 0), first.get(_HEIGHT, 0)
+            found.append(Page(offset, *sides, raw, bool(reduced), first.get(_ORIENTATION, 1)))
             waiting += [*struct.unpack_from(order + "I", content, offset + 2 + 12 * count)]
             waiting += reversed(tags.get(_SUB_IFDS, ()))
     except struct.error:
@@ -81,14 +86,3 @@ def _tags(content: bytes, order: str, offset: int, count: int) -> dict[int, tupl
             place = entry + 8 if fits else struct.unpack_from(order + "I", content, entry + 8)[0]
             tags[tag] = struct.unpack_from(form, content, place)
     return tags
-
-
-def _page(offset: int, tags: dict[int, int]) -> Page:
-    return Page(
-        offset,
-        tags.get(_WIDTH, 0),
-        tags.get(_HEIGHT, 0),
-        tags.get(_PIXELS) in (CFA, LINEAR_RAW) or _DNG in tags,
-        bool(tags.get(_SUBFILE, 0) & REDUCED),
-        tags.get(_ORIENTATION, 1),
-    )

@@ -16,12 +16,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
+from typing import TypeAlias
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from stylecine.errors import OptionError
 from stylecine.ops.image import LUMA, fit_short_side, resize
 from stylecine.ops.readback import enqueued
 from stylecine.ops.smoothstep import smoothstep
@@ -32,6 +32,8 @@ from stylecine.perception.depth import Depth
 SEED = 20  # of everything that is drawn by lot: the same weather for the same photo
 MAX_FALL = 12.0  # short sides that a drop falls in one cycle
 DISTANCES = 8  # at which drops and flakes are drawn by lot, from near to far
+
+Colour: TypeAlias = tuple[float, float, float]  # red, green and blue, 0 to 255
 
 
 @dataclass(frozen=True)
@@ -81,10 +83,10 @@ SHADE = 0.16  # of the brightest in the picture: what is darker lies in the shad
 
 @dataclass(frozen=True, eq=False)
 class Light:
-    """The colours, 0 to 255, of the air's light and of drops or flakes in a picture, if any fall."""
+    """The colours of the air's light and of drops or flakes in a picture, if any fall."""
 
-    veil: tuple[float, float, float]
-    falling: tuple[float, float, float]
+    veil: Colour
+    falling: Colour
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,9 +157,7 @@ class Weather:
         return np.ascontiguousarray(self.paths.numpy().T)
 
 
-def _mixed(
-    first: tuple[float, float, float], second: tuple[float, float, float], share: float
-) -> tuple[float, float, float]:
+def _mixed(first: Colour, second: Colour, share: float) -> Colour:
     red, green, blue = (a + (b - a) * share for a, b in zip(first, second, strict=True))
     return red, green, blue
 
@@ -176,10 +176,8 @@ def make_weather(
 ) -> Weather:
     """The weather of a loop.
 
-    kind: one of KINDS; OptionError for any other. photo, and how it looks in its style: uint8 [H,W,3].
+    kind: one of KINDS. photo, and how it looks in its style: uint8 [H,W,3].
     """
-    if kind not in KINDS:
-        raise OptionError(f"There is no weather {kind!r}; choose one of {', '.join(KINDS)}.")
     made, falling = KINDS[kind], KINDS[kind].falling
     height, width = photo.shape[:2]
     rng = torch.Generator().manual_seed(SEED)
@@ -293,6 +291,6 @@ def light(picture: Tensor, sky: Tensor, kind: Kind) -> Light:
     return Light(_colour(veil), _colour(drops))
 
 
-def _colour(channels: Tensor) -> tuple[float, float, float]:
+def _colour(channels: Tensor) -> Colour:
     red, green, blue = channels.clamp(0, 250).tolist()
     return red, green, blue

@@ -241,7 +241,7 @@ def test_the_wind_of_a_loop_is_turned_roughly(animator: Animator, loop: Cinemagr
         WindDial(loop, animator).turn((180, 1.5))
 
 
-@pytest.mark.parametrize(("seconds", "speed", "gusts"), [(4, 1, 2), (4, 2, 4), (0.5, 1, 1), (5, 1, 2), (5.3, 1, 3)])
+@pytest.mark.parametrize(("seconds", "speed", "gusts"), [(0.5, 1, 1), (4, 2, 4), (5.3, 1, 3)])
 def test_a_loop_has_a_whole_number_of_gusts(
     animator: Animator, flag: Scene, seconds: float, speed: float, gusts: int
 ) -> None:

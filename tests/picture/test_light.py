@@ -7,8 +7,9 @@ from torch import Tensor
 from stylecine.movement.displacement import integrate
 from stylecine.ops.image import to_tensor, to_uint8
 from stylecine.picture.light import standing_light
-from stylecine.picture.loop import Loop, frame, laplacian_levels, make_loop
+from stylecine.picture.loop import Loop, laplacian_levels, make_loop
 from stylecine.picture.plate import canvas, plain_plate
+from tests.loops import frame
 
 HEIGHT, WIDTH, MARGIN, SCALE = 192, 256, 32, 16
 

@@ -18,13 +18,12 @@ from stylecine.picture.loop import (
     Level,
     Loop,
     copies,
-    fine_frames,
-    frame,
     frames,
     laplacian_levels,
     make_loop,
     splat_level,
 )
+from tests.loops import frame
 from tests.networks import stylegan2_literal as literal
 from tests.transfers import NoTransfers, Operations
 
@@ -97,7 +96,7 @@ def test_frame_0_and_frame_n_are_the_photo(sampling):
 @pytest.mark.parametrize("sampling", ["gather", "splat"])
 def test_frames_of_16_bits_are_those_of_8_without_their_dither(sampling):
     loop, photo = scene(sampling=sampling)
-    fine, coarse = fine_frames(loop, [0, 11.3]) / 257, frames(loop, [0, 11.3])
+    fine, coarse = frames(loop, [0, 11.3], fine=True) / 257, frames(loop, [0, 11.3])
     assert (fine - coarse).abs().max() < 1 and abs(float((fine - coarse).mean())) < 0.05
     assert torch.equal(fine[:, : SIZE // 4], coarse[:, : SIZE // 4].float()), "where it stands still"
     assert (fine[0] - torch.from_numpy(photo)).abs().max() < 0.1

@@ -26,12 +26,12 @@ def test_a_reduced_copy_before_it_is_skipped(below: bool) -> None:
 
 def test_otherwise_it_is_the_first_page() -> None:
     content = tiff(({254: 0}, SMALL), ({254: 0}, LARGE))
-    assert main_page(content) == content and np.array_equal(load_photo(content, None), SMALL)
+    assert main_page(content, "it") == content and np.array_equal(load_photo(content, None), SMALL)
 
 
 @pytest.mark.parametrize("content", [b"", b"II*\0", b"II*\0\x08\0\0\0\xff\xff", b"MM\0*\0\0\0\x08\0\1", b"\x89PNG"])
 def test_what_is_no_whole_tiff_has_no_pages(content: bytes) -> None:
-    assert not any(page.width for page in pages(content)) and main_page(content) == content
+    assert not any(page.width for page in pages(content)) and main_page(content, "it") == content
 
 
 def test_a_directory_that_names_itself_ends() -> None:

@@ -15,11 +15,11 @@ from stylecine.cloth.animate import animate_cloth, preview_cloth
 from stylecine.options import WEATHERS, Wind
 from stylecine.output.web_pack import FORMAT, pack, pack_wind
 from stylecine.picture.crossfade import BEGIN_STEPS
-from stylecine.picture.loop import Loop, frame
+from stylecine.picture.loop import Loop
 from stylecine.picture.overlay import Overlay
 from stylecine.picture.transparency import UNDER, flattened
 from tests.cloths import STAND_INS, flag_mask, flag_photo, rest_shape_of
-from tests.loops import FPS, appearance_of, loop_of, packed, textured, weather_of
+from tests.loops import FPS, appearance_of, frame, loop_of, packed, textured, weather_of
 
 if CHROMIUM is None:
     pytest.skip("no Chromium is installed", allow_module_level=True)
