@@ -7,7 +7,7 @@
 For every photo: LPIPS (AlexNet) and PSNR after the encoder's single pass and after `refine` steps, with wall-clock and
 processor seconds. Shift test: shifting F by one or two cells of s pixels should shift the image by as many times s
 pixels; the figure is the loss of PSNR, in dB, against the photo shifted alike, away from the borders.
---no-encoder treats the model as a third-party one: F comes from optimisation alone.
+--no-encoder treats the model as a third-party one: w+ and F come from optimisation alone.
 """
 
 from dataclasses import replace

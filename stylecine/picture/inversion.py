@@ -21,6 +21,9 @@ from stylecine.networks.modulated import REACH, ModulatedSynthesis
 from stylecine.ops.image import fast_dtype, push_pull
 
 STEPS = 60  # of optimisation for generators without an encoder
+STYLE_STEPS = 15  # on w+ before them, but never more than them
+STYLE_IMAGE_SIDE = 32  # pixels a side of the image by which w+ is found
+STYLE_RATE = 0.1  # Adam's learning rate on w+
 LOW_PRECISION_STEPS = 20  # for which bfloat16 is exact enough
 TRIAL = 0.05  # of F's norm: the step that probes how the image depends on F
 STRIP = 64  # rows of F from which the image is made at once: all of them would need twice the memory, and more time
@@ -56,8 +59,7 @@ def invert(
 ) -> Inversion:
     """Invert a photo [3,H,W] in [-1,1].
 
-    encoder: None for generators that have none; F is then found by optimisation alone, beginning uniform, with the mean
-        of all w as w+ (optimising w+ as well gained 0.1 dB).
+    encoder: None for generators that have none; w+ and F are then found by optimisation alone.
     visible [H,W] in {0,1}: where it is 0 the photo is ignored; an encoder has the generator continue the surroundings,
         without one their colours are interpolated.
     side: the working size's short side, at most the photo's; None: the photo's, or that of the generator's own images
@@ -88,9 +90,7 @@ def invert(
 
     if encoder is None:
         seen = torch.ones_like(seen)
-        w_plus = generator.mapping.get_buffer("w_avg").expand(1, generator.num_ws, -1).clone()
-        grid = [-(-length // generator.stride) for length in size]
-        feature = generator.feature(w_plus).mean((2, 3), keepdim=True).expand(-1, -1, *grid)
+        w_plus, feature = initial_latents(small, generator, min(STYLE_STEPS, steps))
     else:
         w_plus = encoder.appearance(small, seen)
         with torch.autocast(photo.device.type, dtype, enabled=dtype != torch.float32):
@@ -133,6 +133,26 @@ def synthesise(generator: Generator, w_plus: Tensor, feature: Tensor, size: tupl
 def refinement_steps(has_encoder: bool, refine: int) -> int:
     """Steps of optimisation on F that `invert` takes."""
     return refine or (0 if has_encoder else STEPS)
+
+
+def initial_latents(photo: Tensor, generator: Generator, steps: int) -> tuple[Tensor, Tensor]:
+    """w+ [1,L,512] whose own image, small and square, is near the photo's [1,3,h,w], and an initial F [1,C,h/s,w/s].
+
+    w+ is optimised by Adam from the mean. F is uniform, the mean of that image's: its own optimisation does the rest.
+    """
+    side = min(STYLE_IMAGE_SIDE, generator.feature_resolution)
+    target = F.interpolate(photo, (side, side), mode="bilinear", antialias=True)
+    with torch.enable_grad():
+        mean = generator.mapping.get_buffer("w_avg")
+        w_plus = mean.expand(1, generator.num_ws, -1).clone().requires_grad_()
+        optimizer = torch.optim.Adam([w_plus], lr=STYLE_RATE)
+        for _ in range(steps):
+            optimizer.zero_grad()
+            (generator.synthesize(w_plus, "none", up_to=side) - target).square().mean().backward()
+            optimizer.step()
+    w_plus = w_plus.detach()
+    grid = [-(-length // generator.stride) for length in photo.shape[2:]]
+    return w_plus, generator.feature(w_plus).mean((2, 3), keepdim=True).expand(-1, -1, *grid)
 
 
 def refine_feature(
