@@ -119,12 +119,19 @@ def _figures(photo: Photo, model: str, size: int | None, sheets: Path | None) ->
     row |= {"outcome": "loop", "seconds_to_loop": perf_counter() - start, "seconds": dict(loop.timings)}
     frames = _Timed(loop)
     mixed = partial(_copies, loop)
-    found = scene.photo, loop.mask, loop.motion, loop.fps, label
+    places = {} if label is None else labelled(label)
+    found = scene.photo, loop.mask, loop.motion, loop.fps, places
     row |= measure_loop(frames, *found, flowing=loop.flowing, copies=mixed)
     row |= _encoded(loop)
     if sheets is not None:
         write_previews(sheets / photo.name, scene.photo, scene.layers, loop.motion, loop)
     return row | {"seconds_per_frame": frames.seconds / frames.rendered}
+
+
+def labelled(label: np.ndarray) -> dict[str, np.ndarray]:
+    """Where anything, and where each class, is labelled as moving, bool [H,W], by name."""
+    classes = {name: label == k for k, name in enumerate(CLASSES, start=1)}
+    return {"labelled": label > 0} | {name: place for name, place in classes.items() if place.any()}
 
 
 def _copies(loop: Cinemagraph, t: int) -> list[np.ndarray]:

@@ -8,6 +8,7 @@ the structure tensor: Shi and Tomasi 1994), on the finest level where it has any
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -16,7 +17,7 @@ from torch import Tensor
 
 BLOCK_RADIUS = 10  # a block is 21 x 21 pixels of its level
 SEARCH_RADIUS = 4  # pixels of each level to either side that are searched, in the first frame after the block's own
-COARSEST_FACTOR = 4  # by which frames are shrunk at the coarsest level
+MAX_BLOCKS = 128  # spread evenly over what has weight
 NOISE = 1.0  # grey levels (0..255) of noise to be expected in a pixel
 TOLERANCE = 0.2  # pixels: a direction is known where noise alone would move the match by less
 
@@ -55,15 +56,14 @@ class _Template:
     normal: Tensor  # [n,2]
 
 
-def track(frames: Sequence[Tensor], weight: Tensor, limit: int = 128) -> Blocks:
+def track(frames: Sequence[Tensor], weight: Tensor) -> Blocks:
     """Follow blocks of `frames[0]` through consecutive frames to the last one.
 
     frames: two or more [H,W] float32, grey 0..255. weight: [H,W] in [0,1] of each pixel; blocks lie where it is high.
-    limit: blocks at most, spread evenly. Each frame is compared with the first, so errors do not accumulate; the frames
-    in between only guide the search.
+    Each frame is compared with the first, so errors do not accumulate; the frames in between only guide the search.
     """
-    centre = _centres(weight, limit)
-    factors = [f for f in (4, 2, 1) if f <= COARSEST_FACTOR and (f == 1 or min(weight.shape) // f >= 4 * BLOCK_RADIUS)]
+    centre = _centres(weight)
+    factors = [f for f in (4, 2, 1) if f == 1 or min(weight.shape) // f >= 4 * BLOCK_RADIUS]
     supports = [_support(weight, factor) for factor in factors]
     templates = [_cut(_level(frames[0], weight, s), centre / s.factor) for s in supports]
     shift = torch.zeros_like(centre)
@@ -89,7 +89,19 @@ def blur(image: Tensor, sigma: float) -> Tensor:
     return torch.from_numpy(ndimage.gaussian_filter(image.numpy(), sigmas, mode="constant", truncate=3.0))
 
 
-def _centres(weight: Tensor, limit: int) -> Tensor:
+def pixel_centres(height: int, width: int) -> Tensor:
+    """Their positions, [H,W,2], x and y."""
+    y, x = torch.meshgrid(torch.arange(height) + 0.5, torch.arange(width) + 0.5, indexing="ij")
+    return torch.stack((x, y), -1)
+
+
+def read(image: Tensor, at: Tensor, beyond: Literal["border", "zeros"] = "border") -> Tensor:
+    """Values [C,a,b] of an image [1,C,h,w] at positions [a,b,2], in its pixels, bilinear."""
+    grid = at / at.new_tensor([image.shape[3], image.shape[2]]) * 2 - 1
+    return F.grid_sample(image, grid[None], padding_mode=beyond, align_corners=False)[0]
+
+
+def _centres(weight: Tensor) -> Tensor:
     """Centres [n,2] every 16 pixels where at least half of a block has weight."""
     size = 2 * BLOCK_RADIUS + 1
     if min(weight.shape) < size:
@@ -97,7 +109,7 @@ def _centres(weight: Tensor, limit: int) -> Tensor:
     share = F.avg_pool2d(weight[None, None], size, stride=16)[0, 0]
     rows, columns = torch.nonzero(share >= 0.5, as_tuple=True)
     centres = torch.stack([columns, rows], 1) * 16.0 + BLOCK_RADIUS + 0.5
-    keep = torch.linspace(0, len(centres) - 1, min(limit, len(centres))).round().long()
+    keep = torch.linspace(0, len(centres) - 1, min(MAX_BLOCKS, len(centres))).round().long()
     return centres[keep]
 
 
@@ -116,9 +128,7 @@ def _level(frame: Tensor, weight: Tensor, support: _Support) -> Tensor:
 
 def _sample(level: Tensor, at: Tensor) -> tuple[Tensor, Tensor]:
     """Value and weight at positions [n,p,2], bilinear among pixels with weight; weight 0 outside the frame."""
-    height, width = level.shape[-2:]
-    grid = at / at.new_tensor([width, height]) * 2 - 1
-    value, weight = F.grid_sample(level, grid[None], padding_mode="zeros", align_corners=False)[0]
+    value, weight = read(level, at, "zeros")
     return value / weight.clamp_min(1e-6), weight
 
 
@@ -188,5 +198,4 @@ def _dot(a: Tensor, b: Tensor, weight: Tensor) -> Tensor:
 def _square(radius: int) -> Tensor:
     """Offsets [p,2], x and y, of the pixels of a square."""
     line = torch.arange(-radius, radius + 1.0)
-    y, x = torch.meshgrid(line, line, indexing="ij")
-    return torch.stack([x, y], -1).reshape(-1, 2)
+    return torch.cartesian_prod(line, line).flip(1)
