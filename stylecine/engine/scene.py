@@ -204,7 +204,7 @@ class Scene(Editable):
             reconstruction=self.reconstruction,
             **tensors,
             model=_facts(self.model),
-            source=None if self.source is None else _source_facts(self.source),
+            source=self.source and {name: getattr(self.source, name) for name in SOURCE},
             settings={name: self.settings[name] for name in ("size", "refine", "seed")},
             edits=self.edits,
             alpha=self.alpha,
@@ -221,7 +221,7 @@ class Scene(Editable):
         cine = read_cine(path)
         height, width = cine.photo.shape[:2]
         check_memory(width, height, remedy="make the scene again with")
-        layers = torch.from_numpy(cine.layers)
+        layers, source = torch.from_numpy(cine.layers), cine.source
         return cls(
             photo=cine.photo,
             inversion=Latents(cine.reconstruction, torch.from_numpy(cine.w_plus), torch.from_numpy(cine.feature)),
@@ -230,21 +230,13 @@ class Scene(Editable):
             motion=torch.from_numpy(cine.motion),
             model=_record(cine.model),
             edits=cine.edits,
-            source=None if cine.source is None else _source(cine.source),
+            source=source and PhotoFile(source["name"], b"", source["sha256"], source["warning"], source["wraps"]),
             settings=dict(cine.settings),
             alpha=cine.alpha,
         )
 
 
-def _source_facts(source: PhotoFile) -> dict[str, Any]:
-    """What a .cine file keeps of the photo's own file."""
-    facts: dict[str, Any] = {"name": source.name, "sha256": source.sha256}
-    facts |= {"warning": source.warning} if source.warning else {}
-    return facts | ({"wraps": True} if source.wraps else {})
-
-
-def _source(facts: Mapping[str, Any]) -> PhotoFile:
-    return PhotoFile(facts["name"], b"", facts["sha256"], facts.get("warning", ""), facts.get("wraps", False))
+SOURCE = ("name", "sha256", "warning", "wraps")  # what a .cine file keeps of the photo's own file
 
 
 def _facts(model: ModelRecord) -> dict[str, Any]:
