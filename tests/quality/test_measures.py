@@ -73,23 +73,22 @@ def pulse(frames: Any, mask: torch.Tensor) -> dict[str, float]:
     return figures_of(measures._Pulse(mask), frames)
 
 
-def small(frames: Any, fps: float) -> Any:
-    kept = measures._Small()
+def small(frames: Any, fps: float) -> measures._Small:
+    kept = measures._Small(len(frames), fps)
     measures._run(frames, [kept], fps)
     return kept
 
 
 def vividness(frames: Any, mask: torch.Tensor, fps: float = FPS) -> dict[str, float]:
-    figures: dict[str, float] = small(frames, fps).vividness(len(frames), fps, mask)
-    return figures
+    return small(frames, fps).vividness(mask)
 
 
 def malf(frames: Any, *, closed: bool = True) -> float:
-    return float(small(frames, FPS).malf(len(frames), closed=closed))
+    return small(frames, FPS).malf(closed=closed)
 
 
 def returns(frames: Any, mask: torch.Tensor) -> float:
-    return float(small(frames, FPS).returns(mask)["returns"])
+    return measures.returns(frames, FPS, mask)
 
 
 def foreign_edges(frames: Any, copies: Callable[[int], Sequence[np.ndarray]], mask: torch.Tensor) -> float:
@@ -354,30 +353,18 @@ def test_vividness_sees_every_phase_of_a_sub_cycle() -> None:
     assert 0.1 < vividness(frames, torch.ones(64, 64))["vividness"] < 0.9
 
 
-def test_vividness_is_divided_by_places(perfect: np.ndarray) -> None:
-    slow = travelling(texture(0), (0.5, 0.0))
-    slow[:, :48] = slow[0, :48]
-    label = np.zeros((SIZE, SIZE), np.uint8)
-    label[:40], label[56:] = 1, 3
-    places = {"sky": label == 1, "falls": label == 3, "labelled": label > 0}
-    figures = measure_loop(slow, slow[0], EVERYWHERE, flow((0.5, 0.0)), FPS, places)
-    assert figures["vividness_sky"] < 0.02 and figures["vividness_falls"] > 0.95
-    expected = (40 * figures["vividness_sky"] + 72 * figures["vividness_falls"]) / 112
-    assert figures["vividness_labelled"] == pytest.approx(expected, abs=1e-4)
-
-
 def test_a_region_that_shows_the_first_frame_again_returns() -> None:
     """The upper part goes once round, the lower part twice; what does not move does not count."""
     once, twice = ([shifted(texture(0), 3 * math.sin(math.pi * k * t / 40) ** 2, 0) for t in range(40)] for k in (1, 2))
     frames = np.stack([np.concatenate((a[:60], b[60:])) for a, b in zip(once, twice, strict=True)])
-    upper = np.arange(SIZE)[:, None] < np.full(SIZE, 60)
-    places = {"sky": upper, "water": ~upper}
-    figures = measure_loop(frames, frames[0], EVERYWHERE, flow((0.1, 0.0)), FPS, places)
-    assert figures["returns_sky"] < 0.01 and figures["returns_water"] > 0.95
+    figures = measure_loop(frames, frames[0], EVERYWHERE, flow((0.1, 0.0)), FPS)
     assert 0.2 < figures["returns"] < 0.8, "they are connected"
+    upper = torch.zeros(SIZE, SIZE)
+    upper[:60] = 1
+    assert returns(frames, upper) < 0.01 and returns(frames, 1 - upper) > 0.95
     apart = torch.ones(SIZE, SIZE)
     apart[55:65] = 0
-    assert returns(frames, apart) == pytest.approx(figures["returns_water"], abs=0.02)
+    assert returns(frames, apart) == pytest.approx(returns(frames, 1 - upper), abs=0.02)
     apart[60:] = 0
     assert returns(frames, apart) < 0.01
 
