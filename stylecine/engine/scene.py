@@ -15,7 +15,7 @@ from torch import Tensor
 
 from stylecine.edits.apply import Editable
 from stylecine.edits.model import Edit
-from stylecine.edits.scene_file import Cine, read_cine, write_cine
+from stylecine.edits.scene_file import SOURCE, Cine, read_cine, write_cine
 from stylecine.machine.memory import check_memory
 from stylecine.machine.progress import Progress, Stages
 from stylecine.networks.lpips import LPIPS
@@ -204,7 +204,7 @@ class Scene(Editable):
             reconstruction=self.reconstruction,
             **tensors,
             model=_facts(self.model),
-            source=self.source and {name: getattr(self.source, name) for name in SOURCE},
+            source=None if self.source is None else {name: getattr(self.source, name) for name in SOURCE},
             settings={name: self.settings[name] for name in ("size", "refine", "seed")},
             edits=self.edits,
             alpha=self.alpha,
@@ -221,7 +221,8 @@ class Scene(Editable):
         cine = read_cine(path)
         height, width = cine.photo.shape[:2]
         check_memory(width, height, remedy="make the scene again with")
-        layers, source = torch.from_numpy(cine.layers), cine.source
+        layers, kept = torch.from_numpy(cine.layers), cine.source
+        source = None if kept is None else PhotoFile(kept["name"], b"", kept["sha256"], kept["warning"], kept["wraps"])
         return cls(
             photo=cine.photo,
             inversion=Latents(cine.reconstruction, torch.from_numpy(cine.w_plus), torch.from_numpy(cine.feature)),
@@ -230,13 +231,10 @@ class Scene(Editable):
             motion=torch.from_numpy(cine.motion),
             model=_record(cine.model),
             edits=cine.edits,
-            source=source and PhotoFile(source["name"], b"", source["sha256"], source["warning"], source["wraps"]),
+            source=source,
             settings=dict(cine.settings),
             alpha=cine.alpha,
         )
-
-
-SOURCE = ("name", "sha256", "warning", "wraps")  # what a .cine file keeps of the photo's own file
 
 
 def _facts(model: ModelRecord) -> dict[str, Any]:

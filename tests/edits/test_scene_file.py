@@ -244,12 +244,14 @@ def test_a_scene_that_could_not_be_opened_does_not_replace_one_that_can(scene: C
 
 
 def test_an_edit_after_which_it_could_not_be_opened_is_refused(scene: Cine, file: Path) -> None:
-    edit_cine(file, lambda cine: replace(cine, edits=long_strokes(8)), file)
-    assert len(read_cine(file).edits) == 8
     before = file.read_bytes()
     with pytest.raises(SceneError, match="was not saved"):
-        edit_cine(file, lambda cine: replace(cine, edits=long_strokes(12)), file)
+        edit_cine(file, lambda cine: replace(cine, edits=cine.edits[4:5] * 1001), file)
     assert file.read_bytes() == before and os.listdir(file.parent) == ["x.cine"]
+
+
+def test_strokes_of_90_000_points_are_read(scene: Cine, file: Path) -> None:
+    assert len(read_cine(write_cine(replace(scene, edits=long_strokes(9)), file)).edits) == 9
 
 
 @POSIX
@@ -339,7 +341,7 @@ def test_huge_directories_are_refused_unread(scene: Cine, tmp_path: Path, monkey
 def test_links_are_refused(scene: Cine, tmp_path: Path) -> None:
     members = pack(scene) | {PHOTO: b"/etc/passwd"}
     infos = [(named(name, stat.S_IFLNK | 0o777 if name == PHOTO else 0), content) for name, content in members.items()]
-    assert "a link" in refused(archive(tmp_path / "x.cine", list(infos)))
+    assert "does not contain what a scene does" in refused(archive(tmp_path / "x.cine", list(infos)))
 
 
 def test_encrypted_members_are_refused(file: Path) -> None:
@@ -347,12 +349,13 @@ def test_encrypted_members_are_refused(file: Path) -> None:
     at = content.rindex(b"PK\x01\x02")
     content[at + 8] |= 1
     file.write_bytes(content)
-    assert "encrypted" in refused(file)
+    assert "does not contain what a scene does" in refused(file)
 
 
 @pytest.mark.parametrize("packed", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
 def test_other_compressions_are_refused(scene: Cine, tmp_path: Path, packed: int) -> None:
-    assert "compressed in another way" in refused(archive(tmp_path / "x.cine", list(pack(scene).items()), packed))
+    path = archive(tmp_path / "x.cine", list(pack(scene).items()), packed)
+    assert "does not contain what a scene does" in refused(path)
 
 
 def test_bombs_are_refused_by_their_directory(scene: Cine, tmp_path: Path) -> None:
@@ -468,8 +471,7 @@ CASES: dict[str, Callable[[Cine], Members]] = {
     "source-escape": lambda s: with_facts(s, source=SOURCE | {"name": "\x07.jpg"}),
     "source-path": lambda s: with_facts(s, source=SOURCE | {"path": "/etc/passwd"}),
     "settings": lambda s: with_facts(s, settings={"size": "1024", "refine": -1, "seed": 0}),
-    "settings-size": lambda s: with_facts(s, settings=dict(s.settings) | {"size": "large"}),
-    "settings-size-too-large": lambda s: with_facts(s, settings=dict(s.settings) | {"size": "9000x9000"}),
+    "settings-size": lambda s: with_facts(s, settings=dict(s.settings) | {"size": 1024}),
     "settings-more": lambda s: with_facts(s, settings=dict(s.settings) | {"model": "evil"}),
     "edits-none": lambda s: with_facts(s, edits=None),
     "edits-fewer": lambda s: with_facts(s, edits=[]),
