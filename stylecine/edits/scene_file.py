@@ -122,11 +122,8 @@ def edit_cine(path: str | os.PathLike[str], change: Callable[[Cine], Cine], outp
         members = _read_members(Path(path), *MEMBERS)
         cine = change(unpack(members, Path(path)))
         facts = json.loads(members[JSON]) | {"edits": [to_json(edit) for edit in cine.edits]}
-        _archive(
-            {**members, JSON: json.dumps(facts).encode(), EDITS: safetensors.numpy.save(_values(cine.edits))},
-            part,
-            target,
-        )
+        changed = {JSON: json.dumps(facts).encode(), EDITS: safetensors.numpy.save(_values(cine.edits))}
+        _archive(members | changed, part, target)
     return cine
 
 
