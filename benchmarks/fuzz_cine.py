@@ -43,7 +43,7 @@ def small_scene() -> Cine:
         w_plus=np.zeros((4, 512), np.float32),
         feature=rng.normal(0, 1, (2, 4, 4)).astype(np.float32),
         model=texts | {"resolution": 256, "weights": weights},
-        source={"name": "photo.jpg", "sha256": "ab" * 32},
+        source={"name": "photo.jpg", "sha256": "ab" * 32, "warning": "", "wraps": False},
         settings={"size": "1024", "refine": 0, "seed": 7},
     )
     scene = scene.paint("falls", [[0.4, 0.7], [0.5, 0.7]]).paint(None, np.eye(64), "freeze").push((0.5, 0.9, 0.6, 0.9))

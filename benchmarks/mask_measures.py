@@ -15,7 +15,6 @@ from torch import Tensor
 
 from benchmarks.machine import ROOT
 from stylecine.ops.image import dilate
-from stylecine.quality.measures import without_margin
 
 sys.path.insert(0, str(ROOT / "pretrained" / "recipes"))
 
@@ -31,7 +30,7 @@ GHOST_CONTRAST, GHOST_STEP = 0.2, 0.5  # of [-1, 1]: from the sky on both sides;
 
 def static_kept(mask: Tensor, label: np.ndarray) -> float:
     """Share of the pixels labelled static, without a margin of 1% of the width, with mask exactly 0; 1 if none are."""
-    static = without_margin(torch.from_numpy(label == 0))
+    static = _without_margin(torch.from_numpy(label == 0))
     return float((mask.cpu()[static] == 0).float().mean()) if static.any() else 1.0
 
 
@@ -91,6 +90,11 @@ def boundary_f(mask: Tensor, label: np.ndarray, tolerance: float = 4.0) -> float
     precision = float((ndimage.distance_transform_edt(~theirs)[ours] <= tolerance).mean())
     recall = float((ndimage.distance_transform_edt(~ours)[theirs] <= tolerance).mean())
     return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+
+
+def _without_margin(mask: Tensor) -> Tensor:
+    """Bool [H,W] without a margin of 1% of the width, where labels are uncertain. The frame's border is no edge."""
+    return ~dilate(~mask, max(1, round(mask.shape[1] / 100)))
 
 
 def _border(inside: Tensor) -> np.ndarray:

@@ -39,7 +39,7 @@ class Tilt:
         ("    match edit:\n", "        case Tilt(way, factor):\n            return f'--tilt {way}={factor:g}'\n"),
         ("    match facts:\n", """\
         case {"edit": "tilt", "way": str(way), "factor": factor}:
-            return Tilt(way, _checked(Tilt, "factor", factor))
+            return Tilt(way, checked(Tilt, "factor", factor))
 """),
     ],
     "edits/apply.py": [

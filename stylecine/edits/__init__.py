@@ -1,1 +1,1 @@
-"""What a person changes about a scene, and the .cine file that keeps it."""
+"""What a person changes about a scene, and the .cine file that keeps it. Editing needs no PyTorch."""

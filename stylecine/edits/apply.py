@@ -1,8 +1,9 @@
-"""The effect of edits on a scene's layers and flow. NumPy only, so that files can be edited without PyTorch."""
+"""The edits of a scene: how they are made, and their effect on its layers and flow."""
 
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -25,11 +26,23 @@ from stylecine.edits.model import (
     Speed,
     Style,
     Where,
+    check_point,
+    checked,
 )
 from stylecine.edits.strokes import resize, soft_step
-from stylecine.errors import SceneError
+from stylecine.errors import MotionError, OptionError, SceneError
 from stylecine.ops.arrows import MOVING, start_cells
-from stylecine.options import CLASSES, CLOTH, MIN_LAYER_ALPHA, Arrow, MovingClass, Paintable, StyleSource
+from stylecine.options import (
+    CLASSES,
+    CLOTH,
+    MIN_LAYER_ALPHA,
+    Arrow,
+    MovingClass,
+    Paintable,
+    StyleSource,
+    check_arrows,
+    check_length,
+)
 from stylecine.picture.transparency import transparent
 
 SPEED_BLEND = 0.05  # of the short side: the distance over which one speed becomes another
@@ -52,9 +65,26 @@ class Editable:
 
     @cached_property
     def edited(self) -> tuple[np.ndarray, np.ndarray]:
-        """The layers after the edits, and how far each pixel is frozen: see `edited_layers`. What is transparent is,
-        whatever the edits say."""
-        layers, frozen = edited_layers(self.predicted_layers, self.edits)
+        """The layers after the edits, float32 [K,H,W], and how much each pixel is frozen, [H,W] in [0,1]. What is
+        transparent is, whatever the edits say."""
+        layers = self.predicted_layers
+        frozen = np.zeros(layers.shape[1:], np.float32)
+        paints = [edit for edit in self.edits if isinstance(edit, Paint)]
+        if paints:
+            layers = layers.copy()
+        for edit in paints:
+            window, alpha = edit.area.window, edit.area.alpha
+            part = layers[:, *window]
+            if edit.mode == "add":
+                part[:] = part * (1 - alpha) if edit.what == CLOTH else _add_class(part, edit.what, alpha)
+                frozen[window] *= 1 - alpha
+            elif edit.what != CLOTH:
+                erased = slice(None) if edit.what is None else CLASSES.index(edit.what)
+                part[erased] *= 1 - alpha
+                if edit.mode == "freeze":
+                    frozen[window] = np.maximum(frozen[window], alpha)
+        if paints:
+            layers[layers < MIN_LAYER_ALPHA] = 0
         return self.opaque(layers), frozen if self.transparent is None else np.maximum(frozen, self.transparent)
 
     @cached_property
@@ -91,11 +121,7 @@ class Editable:
         return self.opaque(edited_cloth(self.photo.shape[:2], self.edits))
 
     def paint(
-        self,
-        what: Paintable | Literal["all"] | None,
-        where: Where,
-        mode: Mode = "add",
-        radius: float = BRUSH_RADIUS,
+        self, what: Paintable | Literal["all"] | None, where: Where, mode: Mode = "add", radius: float = BRUSH_RADIUS
     ) -> Self:
         """The same with one more edit, which says what is where.
 
@@ -107,25 +133,38 @@ class Editable:
             later.
         Raises OptionError, MaskError.
         """
-        return self._with(Paint.create(self.photo, what, where, mode, radius))
+        what = None if what == "all" and mode != "add" else what
+        area = Area.create(self.photo, where, radius, fit=True, thin=mode != "add")
+        return self._with(Paint(what, mode, area))
 
     def push(self, arrow: Sequence[float]) -> Self:
         """Makes matter travel from (x0, y0) to (x1, y1), or a longer way, in one second, as `arrows` of `animate`.
 
         Raises MotionError.
         """
-        return self._with(Push.create(self.edited[0], arrow))
+        way = check_length(*check_arrows([arrow]))
+        if start_cells(self.edited[0], [way]) == [None]:
+            raise MotionError(
+                f"The arrow from ({way[0]:g}, {way[1]:g}) starts where nothing moves; start it on sky or water, or add"
+                " some there first."
+            )
+        return self._with(Push(way))
 
     def anchor(self, point: Sequence[float], radius: float = ANCHOR_RADIUS) -> Self:
         """Makes matter rest at a point (x, y) and reach full speed at `radius`. Raises OptionError."""
-        return self._with(Anchor.create(point, radius))
+        return self._with(Anchor(check_point(point), checked(Anchor, "radius", radius)))
 
     def speed(self, what: MovingClass | Where, factor: float, radius: float = BRUSH_RADIUS) -> Self:
         """Makes a class, or what is painted, `factor` times as fast, up to 10; below 0 it moves the other way.
 
         what: a class's name, or a place as in `paint`; a stroke's border is soft. Raises OptionError, MaskError.
         """
-        return self._with(Speed.create(self.photo, what, factor, radius))
+        factor = checked(Speed, "factor", factor)
+        if isinstance(what, str) and what in CLASSES:
+            return self._with(Speed(what, factor))
+        if isinstance(what, str) and not os.path.exists(what):
+            raise OptionError(f"{what!r} is neither a class ({', '.join(CLASSES)}) nor the file of a mask.")
+        return self._with(Speed(None, factor, Area.create(self.photo, what, radius, fit=False)))
 
     def style(self, style: StyleSource, strength: float = 1.0, drift: bool = False) -> Self:
         """Shows the whole in another appearance, instead of any earlier one.
@@ -148,28 +187,6 @@ class Editable:
         return replace(cast(Any, self), edits=(*self.edits, edit))
 
 
-def edited_layers(layers: np.ndarray, edits: Iterable[Edit]) -> tuple[np.ndarray, np.ndarray]:
-    """layers [K,H,W] -> the layers after the edits, and how much each pixel is frozen, [H,W] in [0,1]."""
-    frozen = np.zeros(layers.shape[1:], np.float32)
-    paints = [edit for edit in edits if isinstance(edit, Paint)]
-    if not paints:
-        return layers, frozen
-    layers = layers.copy()
-    for edit in paints:
-        window, alpha = edit.area.window, edit.area.alpha
-        part = layers[:, *window]
-        if edit.mode == "add" and edit.what is not None:
-            part[:] = part * (1 - alpha) if edit.what == CLOTH else _add_class(part, CLASSES.index(edit.what), alpha)
-            frozen[window] *= 1 - alpha
-        elif edit.what != CLOTH:
-            erased = slice(None) if edit.what is None else CLASSES.index(edit.what)
-            part[erased] *= 1 - alpha
-            if edit.mode == "freeze":
-                frozen[window] = np.maximum(frozen[window], alpha)
-    layers[layers < MIN_LAYER_ALPHA] = 0
-    return layers, frozen
-
-
 def edited_cloth(size: tuple[int, ...], edits: Iterable[Edit], found: np.ndarray | None = None) -> np.ndarray:
     """What is painted as cloth and not later erased, frozen or painted as anything else: [H,W] in [0,1].
 
@@ -188,11 +205,11 @@ def edited_cloth(size: tuple[int, ...], edits: Iterable[Edit], found: np.ndarray
     return cloth
 
 
-def _add_class(layers: np.ndarray, k: int, alpha: np.ndarray) -> np.ndarray:
-    """layers [K,h,w] with class k where it was painted, in place of anything else that moved there."""
+def _add_class(layers: np.ndarray, what: str | None, alpha: np.ndarray) -> np.ndarray:
+    """layers [K,h,w] with a class where it was painted, in place of anything else that moved there."""
     moving = 1 - np.prod(1 - layers, axis=0)
     painted = np.zeros_like(layers)
-    painted[k] = np.maximum(moving, alpha)
+    painted[CLASSES.index(what)] = np.maximum(moving, alpha)
     return np.where((alpha >= 0.5) | (alpha > moving), painted, layers)
 
 
@@ -208,13 +225,13 @@ def edited_flow(flow: np.ndarray, layers: np.ndarray, edits: Sequence[Edit]) -> 
     Speeds multiply, up to `MAX_FACTOR` in either direction.
     """
     grid = flow.shape[1:]
-    speeds = [edit for edit in edits if isinstance(edit, Speed)]
-    speeds.sort(key=lambda edit: abs(edit.factor))  # slowest first, so that no product overflows
-    factors = _class_factors(layers, [edit for edit in speeds if edit.area is None], grid)
-    for speed in speeds:
+    speeds = sorted((edit for edit in edits if isinstance(edit, Speed)), key=lambda edit: abs(edit.factor))
+    factors = _class_factors(layers, [speed for speed in speeds if speed.area is None], grid)
+    for speed in speeds:  # slowest first, so that no product overflows
         if speed.area is not None:
-            factors = factors * (1 + (speed.factor - 1) * _blurred(speed.area, layers.shape[1:], grid))
-            factors = factors.clip(-MAX_FACTOR, MAX_FACTOR)
+            place = resize(speed.area.over(layers.shape[1:]), grid)
+            place = ndimage.gaussian_filter(place, SPEED_BLEND / 2 * min(grid), mode="nearest")
+            factors = (factors * (1 + (speed.factor - 1) * place)).clip(-MAX_FACTOR, MAX_FACTOR)
     return (flow * damp_at_anchors(factors, edits)).astype(np.float32)
 
 
@@ -252,7 +269,3 @@ def _class_factors(layers: np.ndarray, speeds: Sequence[Speed], grid: tuple[int,
         blended = border + (by_class[k] - border) * soft_step(distance / (SPEED_BLEND * min(grid)))
         factors = np.where(inside, blended, factors)
     return factors
-
-
-def _blurred(area: Area, size: tuple[int, ...], grid: tuple[int, ...]) -> np.ndarray:
-    return ndimage.gaussian_filter(resize(area.over(size), grid), SPEED_BLEND / 2 * min(grid), mode="nearest")

@@ -1,10 +1,7 @@
 """The edits of a scene: paint, push, anchor, speed, style; their checks, and their forms as text and JSON.
 
-NumPy only, so that files can be edited without PyTorch, which only reading a mask imports.
 Points and arrows are fractions of width and height, radii fractions of the short side.
 """
-
-from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,8 +14,7 @@ from PIL import Image
 
 from stylecine.edits.strokes import Box, fit_stroke, stroke_distance
 from stylecine.edits.thin_stroke import fit_thin
-from stylecine.errors import MaskError, MotionError, NothingMoves, OptionError, PhotoError, either, printable
-from stylecine.ops.arrows import start_cells
+from stylecine.errors import MaskError, NothingMoves, OptionError, PhotoError, either, printable
 from stylecine.options import (
     CLASSES,
     MAX_WAY,
@@ -27,7 +23,6 @@ from stylecine.options import (
     Arrow,
     MaskSource,
     check_arrows,
-    check_length,
     check_number,
     check_style,
 )
@@ -70,16 +65,19 @@ class Area:
         """
         height, width = photo.shape[:2]
         if _is_mask(where):
-            return cls._cropped((), 0.0, (0, 0, height, width), _read_mask(where, (height, width)))
+            from stylecine.picture.given_mask import read_mask  # which imports PyTorch
+
+            try:
+                mask = np.asarray(read_mask(where, (height, width)))
+            except NothingMoves:
+                raise MaskError("The painted mask is empty; make it white where the edit should apply.") from None
+            return cls._cropped((), 0.0, (0, 0, height, width), mask)
         check_number("radius", radius, gt=0, le=1)
         points = _check_stroke(where)
         pixels = max(1.0, radius * min(height, width))
         line = np.array(points) * (width, height)
-        thing = fit_thin(photo, line, pixels) if thin else None
-        if thing is not None:
-            box, alpha = (0, 0, height, width), thing
-        elif fit:
-            box, alpha = fit_stroke(photo, line, pixels)
+        if fit:
+            box, alpha = (fit_thin(photo, line, pixels) if thin else None) or fit_stroke(photo, line, pixels)
         else:
             box, distance = stroke_distance((height, width), line, pixels)
             alpha = np.clip(2 * (1 - distance / pixels), 0, 1)
@@ -88,11 +86,12 @@ class Area:
     @classmethod
     def _cropped(cls, stroke: tuple[Point, ...], radius: float, box: Box, alpha: np.ndarray) -> Self:
         values = np.rint(alpha * 255).astype(np.uint8)
-        rows, columns = (np.flatnonzero(values.any(axis)) for axis in (1, 0))
-        if not len(rows):
+        bounds = Image.fromarray(values).getbbox()
+        if bounds is None:
             raise MaskError("The stroke does not touch the photo; its points are fractions of width and height.")
-        values = np.ascontiguousarray(values[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
-        return cls(stroke, radius, box[0] + int(rows[0]), box[1] + int(columns[0]), values)
+        left, top, right, bottom = bounds
+        covered = np.ascontiguousarray(values[top:bottom, left:right])
+        return cls(stroke, radius, box[0] + top, box[1] + left, covered)
 
     def __repr__(self) -> str:
         what = f"stroke of {len(self.stroke)} points, radius {self.radius:g}" if self.stroke else "mask"
@@ -131,12 +130,11 @@ class Area:
         for start, extent, side in zip((top, left), values.shape, size, strict=True):
             if type(start) is not int or extent < 1 or not 0 <= start <= side - extent:
                 raise ValueError("an area lies outside the photo")
-        (radius,) = _check_numbers([facts["radius"]])
-        check_number("radius", radius, ge=0, le=1)
+        check_number("radius", facts["radius"], ge=0, le=1)
         if not isinstance(facts["stroke"], list) or len(facts["stroke"]) > MAX_POINTS:
             raise ValueError("a stroke is too long")
         stroke = tuple((x, y) for x, y in map(_check_numbers, facts["stroke"]))
-        return cls(_check_stroke(stroke) if stroke else (), radius, top, left, values)
+        return cls(_check_stroke(stroke) if stroke else (), float(facts["radius"]), top, left, values)
 
 
 # The metadata of an edit's fields are their limits, in Python and in requests of the service.
@@ -151,17 +149,13 @@ class Paint:
     mode: str = field(metadata={"choices": MODES})
     area: Area
 
-    @classmethod
-    def create(cls, photo: np.ndarray, what: str | None, where: Where, mode: str, radius: float) -> Self:
-        """See `Editable.paint`. Raises OptionError, MaskError."""
-        if mode not in MODES:
-            raise OptionError(f"mode must be add, erase or freeze, not {mode!r}.")
-        what = None if what == "all" and mode != "add" else what
-        if mode == "freeze" and what is not None:
-            raise OptionError(f"Freezing stops everything there, not only {what!r}; give None, or erase it.")
-        if what is not None or mode == "add":
-            _check_class(what, PAINTS)
-        return cls(what, mode, Area.create(photo, where, radius, fit=True, thin=mode != "add"))
+    def __post_init__(self) -> None:
+        if self.mode not in MODES:
+            raise OptionError(f"mode must be add, erase or freeze, not {self.mode!r}.")
+        if self.mode == "freeze" and self.what is not None:
+            raise OptionError(f"Freezing stops everything there, not only {self.what!r}; give None, or erase it.")
+        if self.what is not None or self.mode == "add":
+            _check_class(self.what, PAINTS)
 
 
 @dataclass(frozen=True)
@@ -169,17 +163,6 @@ class Push:
     """Matter travels from (x0, y0) to (x1, y1), and on along further points, in one second."""
 
     arrow: Arrow = field(metadata={"min_length": 4, "max_length": 2 * MAX_WAY})
-
-    @classmethod
-    def create(cls, layers: np.ndarray, arrow: Sequence[float]) -> Self:
-        """See `Editable.push`; layers: [K,H,W] after the edits so far. Raises MotionError."""
-        checked = check_length(*check_arrows([arrow]))
-        if start_cells(layers, [checked]) == [None]:
-            raise MotionError(
-                f"The arrow from ({checked[0]:g}, {checked[1]:g}) starts where nothing moves; start it on sky or water,"
-                " or add some there first."
-            )
-        return cls(checked)
 
 
 @dataclass(frozen=True)
@@ -189,16 +172,6 @@ class Anchor:
     point: Point = field(metadata={"min_length": 2, "max_length": 2})
     radius: float = field(metadata={"gt": 0, "le": 1})
 
-    @classmethod
-    def create(cls, point: Sequence[float], radius: float) -> Self:
-        """See `Editable.anchor`. Raises OptionError."""
-        points = _pairs(point)
-        if points is None or len(points) != 1 or not ((points >= 0) & (points <= 1)).all():
-            raise OptionError(
-                f"An anchor is a point x, y in fractions of width and height, from 0 to 1; {point!r} is not."
-            )
-        return cls((float(points[0, 0]), float(points[0, 1])), _checked(cls, "radius", radius))
-
 
 @dataclass(frozen=True)
 class Speed:
@@ -207,16 +180,6 @@ class Speed:
     what: str | None = field(metadata={"choices": CLASSES})
     factor: float = field(metadata={"ge": -MAX_FACTOR, "le": MAX_FACTOR})
     area: Area | None = None
-
-    @classmethod
-    def create(cls, photo: np.ndarray, what: Any, factor: float, radius: float) -> Self:
-        """See `Editable.speed`. Raises OptionError, MaskError."""
-        factor = _checked(cls, "factor", factor)
-        if isinstance(what, str) and what in CLASSES:
-            return cls(what, factor)
-        if isinstance(what, str) and not os.path.exists(what):
-            raise OptionError(f"{what!r} is neither a class ({', '.join(CLASSES)}) nor the file of a mask.")
-        return cls(None, factor, Area.create(photo, what, radius, fit=False))
 
 
 @dataclass(frozen=True, eq=False)
@@ -235,7 +198,7 @@ class Style:
     @classmethod
     def create(cls, style: Any, strength: float, drift: bool) -> Self:
         """See `Editable.style`. Raises OptionError, PhotoError."""
-        strength = _checked(cls, "strength", strength)
+        strength = checked(cls, "strength", strength)
         if isinstance(style, str) and style in STYLES:
             return cls(style, strength, bool(drift))
         check_style(style)
@@ -251,15 +214,11 @@ Edit: TypeAlias = Paint | Push | Anchor | Speed | Style
 KINDS = tuple(kind.__name__.lower() for kind in get_args(Edit))  # also the names of the methods of `Editable`
 
 
-def area_of(edit: Edit) -> Area | None:
-    return edit.area if isinstance(edit, Paint | Speed) else None
-
-
 def values_of(edit: Edit) -> np.ndarray | None:
     """What a file keeps of an edit besides its JSON, uint8 [h,w]: an area's values, or a style's picture."""
     if isinstance(edit, Style):
         return None if edit.picture is None else edit.picture.reshape(len(edit.picture), -1)
-    area = area_of(edit)
+    area: Area | None = getattr(edit, "area", None)
     return None if area is None else area.values
 
 
@@ -302,31 +261,25 @@ def from_json(facts: Any, values: np.ndarray | None, size: tuple[int, int]) -> E
     """
     match facts:
         case {"edit": "paint", "what": str() | None as what, "mode": str(mode), "area": dict(area), **rest} if not rest:
-            if mode not in MODES or (what is None if mode == "add" else mode == "freeze" and what is not None):
-                raise ValueError("a mode of painting is unknown")
-            if what is not None:
-                _check_class(what, PAINTS)
             return Paint(what, mode, Area.from_json(area, values, size))
         case {"edit": "push", "arrow": list(arrow), **rest} if not rest:
             return Push(check_arrows([_check_numbers(arrow)])[0])
         case {"edit": "anchor", "point": list(point), "radius": radius, **rest} if not rest:
-            return Anchor.create(_check_numbers(point), *_check_numbers([radius]))
-        case {"edit": "speed", "what": str() | None as what, "factor": factor, "area": area, **rest} if not rest:
-            factor = _checked(Speed, "factor", *_check_numbers([factor]))
-            if what is not None and area is None:
-                _check_class(what, CLASSES)
-                return Speed(what, factor)
-            if what is None and isinstance(area, dict):
-                return Speed(None, factor, Area.from_json(area, values, size))
+            return Anchor(check_point(_check_numbers(point)), checked(Anchor, "radius", radius))
+        case {"edit": "speed", "what": str(what), "factor": factor, "area": None, **rest} if not rest:
+            _check_class(what, CLASSES)
+            return Speed(what, checked(Speed, "factor", factor))
+        case {"edit": "speed", "what": None, "factor": factor, "area": dict(area), **rest} if not rest:
+            return Speed(None, checked(Speed, "factor", factor), Area.from_json(area, values, size))
         case {
             "edit": "style", "name": str(name), "strength": strength, "drift": bool(drift), "photo": bool(photo), **rest
         } if not rest:  # fmt: skip
-            strength = _checked(Style, "strength", *_check_numbers([strength]))
             if photo != (values is not None) or not (photo or name in STYLES):
                 raise ValueError("a style is incomplete")
             if not 0 < len(name) <= MAX_NAME or not name.isprintable():
                 raise ValueError("a style has no valid name")
-            return Style(name, strength, drift, None if values is None else _style_picture(values))
+            picture = None if values is None else _style_picture(values)
+            return Style(name, checked(Style, "strength", strength), drift, picture)
     raise ValueError("an edit is unknown")
 
 
@@ -344,11 +297,19 @@ def _joined(values: Iterable[float]) -> str:
 # --- checks
 
 
-def _checked(kind: type[Edit], name: str, value: float) -> float:
+def checked(kind: type[Edit], name: str, value: float) -> float:
     """A number within the limits of that field. Raises OptionError."""
     (limits,) = (field.metadata for field in fields(kind) if field.name == name)
     check_number(name, value, **limits)
     return float(value)
+
+
+def check_point(point: Sequence[float]) -> Point:
+    """A place in the photo. Raises OptionError."""
+    points = _pairs(point)
+    if points is None or len(points) != 1 or not ((points >= 0) & (points <= 1)).all():
+        raise OptionError(f"An anchor is a point x, y in fractions of width and height, from 0 to 1; {point!r} is not.")
+    return float(points[0, 0]), float(points[0, 1])
 
 
 def _check_class(what: Any, classes: Sequence[str]) -> None:
@@ -364,15 +325,6 @@ def _is_mask(where: Where) -> bool:
     if dtype is None:
         return False
     return str(dtype).removeprefix("torch.") in ("bool", "uint8") or _pairs(where) is None
-
-
-def _read_mask(where: Where, size: tuple[int, int]) -> np.ndarray:
-    from stylecine.picture.given_mask import read_mask
-
-    try:
-        return np.asarray(read_mask(where, size))
-    except NothingMoves:
-        raise MaskError("The painted mask is empty; make it white where the edit should apply.") from None
 
 
 def _check_stroke(where: Where) -> tuple[Point, ...]:

@@ -9,10 +9,7 @@
 Nothing is unpacked to disk or executed, and nothing is read before its size has been checked against limits that
 depend on the photo's size and the file's own. A scene that could not be opened again is not saved. Once a version is
 released, `VERSION` is raised only together with code that reads the previous one.
-NumPy only, so that scenes can be edited without PyTorch.
 """
-
-from __future__ import annotations
 
 import io
 import json
@@ -22,14 +19,14 @@ import re
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeAlias
 
 import numpy as np
 import safetensors
@@ -39,13 +36,13 @@ from PIL import Image
 from stylecine.edits.apply import Editable
 from stylecine.edits.cine_name import SUFFIX, check_suffix
 from stylecine.edits.model import MAX_EDITS, MAX_STYLE_SIDE, STYLE_SIDE, Edit, from_json, to_json, values_of
-from stylecine.errors import OptionError, SceneError, StylecineError, TooLarge, printable
+from stylecine.errors import SceneError, StylecineError, TooLarge, printable
 from stylecine.machine.atomic import atomic_write, check_path, translate_os_errors
 from stylecine.machine.given import check_file
 from stylecine.machine.memory import available_bytes
-from stylecine.options import CLASSES, format_size, parse_size
+from stylecine.options import CLASSES
 from stylecine.picture.photo import encode_png
-from stylecine.picture.size import MAX_PIXELS, MIN_SIDE, checked_size
+from stylecine.picture.size import MAX_PIXELS, MIN_SIDE
 from stylecine.picture.transparency import split_alpha, with_alpha
 from stylecine.version import __version__
 
@@ -53,6 +50,11 @@ VERSION = 1
 JSON, PHOTO, RECONSTRUCTION = "scene.json", "photo.png", "reconstruction.png"
 TENSORS, EDITS = "found.safetensors", "edits.safetensors"
 MEMBERS = (JSON, PHOTO, RECONSTRUCTION, TENSORS, EDITS)
+
+FACTS = {"version", "stylecine", "height", "width", "model", "source", "settings", "edits"}  # of scene.json
+MODEL = {"name", "resolution", "injection", "licence", "source", "weights"}
+SETTINGS = {"size", "refine", "seed"}
+SOURCE = ("name", "sha256", "warning", "wraps")  # what is kept of the photo's own file
 
 END, LOCATOR = 22, 20  # bytes that end a zip archive, and that precede them in a 64-bit one
 MAX_DIRECTORY = 1 << 16  # bytes of the archive's own
@@ -69,27 +71,28 @@ COPIES, BYTES_PER_PIXEL = 4, 12  # memory while reading: times all members, and 
 MAX_TEXT = 4096  # characters
 MAX_SPEED = 4096.0  # pixels of the motion's own grid per 1/30 s
 
-Array = np.ndarray
+Limit: TypeAlias = tuple[tuple[type[np.generic], ...], tuple[int | None, ...], int]
+"""Of a tensor: its possible types, its shape (None: any length), and the most numbers."""
 
 
 @dataclass(frozen=True, eq=False)
 class Cine(Editable):
     """The content of a .cine file: a `Scene` in arrays, JSON and edits; shapes, types and units as there."""
 
-    photo: Array
-    reconstruction: Array
-    layers: Array
-    motion: Array
-    w_plus: Array
-    feature: Array
+    photo: np.ndarray
+    reconstruction: np.ndarray
+    layers: np.ndarray
+    motion: np.ndarray
+    w_plus: np.ndarray
+    feature: np.ndarray
     model: Mapping[str, Any]  # name, resolution, injection, licence, source, weights {role: sha256 or None}
-    source: Mapping[str, Any] | None  # name, sha256; and a warning, and "wraps" of a 360° photo, if so
+    source: Mapping[str, Any] | None  # name, sha256, a warning or "", and whether it "wraps", as 360° photos do
     settings: Mapping[str, Any]  # size, refine, seed
     edits: tuple[Edit, ...] = ()
-    alpha: Array | None = None
+    alpha: np.ndarray | None = None
 
     @property
-    def predicted_layers(self) -> Array:
+    def predicted_layers(self) -> np.ndarray:
         return self.layers
 
 
@@ -105,7 +108,7 @@ def write_cine(cine: Cine, path: str | os.PathLike[str], check: Callable[[], obj
 def read_cine(path: str | os.PathLike[str]) -> Cine:
     """Reads and checks everything. Raises SceneError for anything that `write_cine` does not write, TooLarge."""
     check_path(path, SceneError)
-    return unpack(_members(Path(path)), Path(path))
+    return unpack(_read_members(Path(path), *MEMBERS), Path(path))
 
 
 def edit_cine(path: str | os.PathLike[str], change: Callable[[Cine], Cine], output: str | os.PathLike[str]) -> Cine:
@@ -116,10 +119,11 @@ def edit_cine(path: str | os.PathLike[str], change: Callable[[Cine], Cine], outp
     """
     target = check_suffix(output)
     with atomic_write(target, finish=partial(_check_opens, target)) as part:  # locked before it is read
-        members = _members(Path(path))
+        members = _read_members(Path(path), *MEMBERS)
         cine = change(unpack(members, Path(path)))
         facts = json.loads(members[JSON]) | {"edits": [to_json(edit) for edit in cine.edits]}
-        _archive({**members, JSON: _to_bytes(facts), EDITS: safetensors.numpy.save(_values(cine.edits))}, part, target)
+        changed = {JSON: json.dumps(facts).encode(), EDITS: safetensors.numpy.save(_values(cine.edits))}
+        _archive(members | changed, part, target)
     return cine
 
 
@@ -128,21 +132,11 @@ def edit_cine(path: str | os.PathLike[str], change: Callable[[Cine], Cine], outp
 
 def scene_size(path: Path) -> tuple[int, int]:
     """A scene's height and width, of which nothing else is read. Raises SceneError."""
-    with _opened(path) as (_, _, _, size):
-        return size
+    return _facts(_read_members(path, JSON)[JSON], path)[1]
 
 
-def _members(path: Path) -> dict[str, bytes]:
-    """The content of each member."""
-    with _opened(path) as (archive, infos, facts, (height, width)):
-        _check_memory(height, width, sum(info.file_size for info in infos.values()), path)
-        limits = {name: _max_bytes(name, height, width) for name in MEMBERS[1:]}
-        return {JSON: facts} | {name: _read(archive, infos[name], limit, path) for name, limit in limits.items()}
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[tuple[zipfile.ZipFile, dict[str, zipfile.ZipInfo], bytes, tuple[int, int]]]:
-    """The archive, its checked directory, its JSON, and the photo's size."""
+def _read_members(path: Path, *names: str) -> dict[str, bytes]:
+    """The content of these members; scene.json is the first, whose size of the photo limits all others."""
     check_file(path, "scene", SceneError)
     try:
         with path.open("rb") as file:
@@ -152,8 +146,13 @@ def _opened(path: Path) -> Iterator[tuple[zipfile.ZipFile, dict[str, zipfile.Zip
             with zipfile.ZipFile(file) as archive:
                 infos = {info.filename: info for info in _checked_directory(archive, path)}
                 json_limit = min(MAX_JSON, MIN_JSON + MAX_JSON_RATIO * infos[JSON].compress_size)
-                content = _read(archive, infos[JSON], json_limit, path)
-                yield archive, infos, content, _size(_json(content, path), path)
+                members = {JSON: _read(archive, infos[JSON], json_limit, path)}
+                _, (height, width) = _facts(members[JSON], path)
+                if names == MEMBERS:
+                    _check_memory(height, width, sum(info.file_size for info in infos.values()), path)
+                for name in names[1:]:
+                    members[name] = _read(archive, infos[name], _max_bytes(name, height, width), path)
+                return members
     except OSError as error:
         raise SceneError(f"'{path}' cannot be read ({error.strerror or 'damaged'}); copy it again.") from None
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, struct.error):
@@ -173,15 +172,12 @@ def _check_end(file: BinaryIO, path: Path) -> None:
 
 def _checked_directory(archive: zipfile.ZipFile, path: Path) -> list[zipfile.ZipInfo]:
     infos = archive.infolist()
-    names = sorted(info.filename for info in infos)
-    if names != sorted(MEMBERS):
+    known = sorted(info.filename for info in infos) == sorted(MEMBERS)
+    encrypted = any(info.flag_bits & 0x1 for info in infos)
+    links = any(info.external_attr >> 28 not in (0, 8) for info in infos)  # of a Unix file: 0 unspecified, 8 regular
+    packed = {info.compress_type for info in infos}
+    if not known or encrypted or links or not packed <= {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
         raise _unexpected(path)
-    for info in infos:
-        kind = info.external_attr >> 28  # of a Unix file: 0 unspecified, 8 regular
-        if info.flag_bits & 0x1 or kind not in (0, 8):
-            raise SceneError(f"'{path}' has an encrypted member or a link in it; open only what stylecine wrote.")
-        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise SceneError(f"'{path}' is compressed in another way than stylecine does; save the scene again.")
     large, small = (sum(getattr(info, size) for info in infos) for size in ("file_size", "compress_size"))
     if large > MIN_TOTAL + MAX_RATIO * small:
         raise SceneError(f"'{path}' would grow to {large >> 20} MB when read; open only what stylecine wrote.")
@@ -204,15 +200,8 @@ def _max_bytes(name: str, height: int, width: int) -> int:
     if name in (PHOTO, RECONSTRUCTION):
         return 4 * height * width + MAX_HEADER
     if name == TENSORS:
-        return 4 * sum(limit.numbers for limit in _tensor_limits(height, width).values()) + MAX_HEADER
+        return 4 * sum(numbers for _, _, numbers in _tensor_limits(height, width).values()) + MAX_HEADER
     return MAX_MASKS * height * width + MIN_TOTAL
-
-
-def _size(facts: dict[str, Any], path: Path) -> tuple[int, int]:
-    size = facts.get("height"), facts.get("width")
-    if not all(type(side) is int and side >= MIN_SIDE for side in size) or math.prod(size) > MAX_PIXELS:  # type: ignore[arg-type]
-        raise SceneError(f"'{path}' has no valid size; save the scene again.")
-    return size  # type: ignore[return-value]
 
 
 def _check_memory(height: int, width: int, members: int, path: Path) -> None:
@@ -234,10 +223,8 @@ def _damaged(path: Path) -> SceneError:
     return SceneError(f"'{path}' is damaged or was cut short; copy it or save the scene again.")
 
 
-def _archive(
-    members: dict[str, bytes], part: Path, target: Path, check: Callable[[], object] = lambda: None
-) -> None:
-    with translate_os_errors(target), zipfile.ZipFile(part, "w", compresslevel=1) as archive:
+def _archive(members: dict[str, bytes], part: Path, target: Path, check: Callable[[], object] = lambda: None) -> None:
+    with translate_os_errors(target), zipfile.ZipFile(part, "w") as archive:
         for name in MEMBERS:
             info = zipfile.ZipInfo(name)  # without a date, so that the same scene gives the same file
             info.external_attr = 0o644 << 16
@@ -250,7 +237,7 @@ def _check_opens(target: Path, part: Path) -> None:
     """Raises SceneError if the written file could not be opened again."""
     try:
         with suppress(TooLarge):  # memory may be short for the moment
-            unpack(_members(part), part)
+            unpack(_read_members(part, *MEMBERS), part)
     except SceneError as error:
         raise SceneError(
             f"'{target}' was not saved, because it could not be opened again: it contains more, or other things, than"
@@ -273,17 +260,13 @@ def pack(cine: Cine, check: Callable[[], object] = lambda: None) -> dict[str, by
         "settings": dict(cine.settings),
         "edits": [to_json(edit) for edit in cine.edits],
     }
-    tensors = {
-        "layers": np.float32(cine.layers),
-        "motion": np.float32(cine.motion),
-        "w_plus": np.float32(cine.w_plus),
-        "feature": _half_if_exact(cine.feature),
-    }
+    tensors = {name: np.asarray(getattr(cine, name), np.float32) for name in ("layers", "motion", "w_plus")}
+    tensors["feature"] = _half_if_exact(cine.feature)
     with ThreadPoolExecutor(2) as pool:
         shown = cine.photo if cine.alpha is None else with_alpha(cine.photo, cine.alpha)
         photo, reconstruction = pool.map(partial(encode_png, check=check), (shown, cine.reconstruction))
     return {
-        JSON: _to_bytes(facts),
+        JSON: json.dumps(facts, allow_nan=False).encode(),
         PHOTO: photo,
         RECONSTRUCTION: reconstruction,
         TENSORS: safetensors.numpy.save({name: np.ascontiguousarray(values) for name, values in tensors.items()}),
@@ -293,11 +276,10 @@ def pack(cine: Cine, check: Callable[[], object] = lambda: None) -> dict[str, by
 
 def unpack(members: Mapping[str, bytes], path: Path) -> Cine:
     """The scene in the members, which are checked alone and against each other. Raises SceneError."""
-    facts = _json(members[JSON], path)
-    height, width = size = _size(facts, path)
+    facts, size = _facts(members[JSON], path)
     try:
-        _require(_has(facts, FIELDS))
-        limits = _tensor_limits(height, width)
+        _check_facts(facts)
+        limits = _tensor_limits(*size)
         tensors = _read_tensors(members[TENSORS], limits)
         _require(tensors.keys() == limits.keys() and all(np.isfinite(values).all() for values in tensors.values()))
         layers, motion = tensors["layers"], tensors["motion"]
@@ -306,26 +288,18 @@ def unpack(members: Mapping[str, bytes], path: Path) -> Cine:
             shown, reconstruction = pool.map(partial(_read_png, size=size), (members[PHOTO], members[RECONSTRUCTION]))
         photo, alpha = split_alpha(shown)
         _require(reconstruction.shape[2] == 3 and (alpha is None or bool(alpha.any())))
-        return Cine(
-            photo,
-            reconstruction,
-            layers,
-            motion,
-            tensors["w_plus"],
-            tensors["feature"].astype(np.float32, copy=False),
-            facts["model"],
-            facts["source"],
-            facts["settings"],
-            _read_edits(facts["edits"], members[EDITS], size),
-            alpha,
-        )
+        tensors["feature"] = tensors["feature"].astype(np.float32, copy=False)
+        found: dict[str, Any] = tensors | {name: facts[name] for name in ("model", "source", "settings")}
+        edits = _read_edits(facts["edits"], members[EDITS], size)
+        return Cine(photo=photo, reconstruction=reconstruction, **found, edits=edits, alpha=alpha)
     except (StylecineError, ValueError, TypeError, KeyError, OverflowError) as error:
         raise SceneError(f"'{path}' contains an invalid scene ({error}); open only what stylecine wrote.") from None
 
 
-def _json(content: bytes, path: Path) -> dict[str, Any]:
+def _facts(content: bytes, path: Path) -> tuple[dict[str, Any], tuple[int, int]]:
+    """What is in scene.json, and the photo's height and width, on which all limits depend."""
     try:
-        facts = json.loads(content, parse_constant=_no_number)
+        facts = json.loads(content)
     except (ValueError, RecursionError):
         raise _damaged(path) from None
     version = facts.get("version") if isinstance(facts, dict) else None
@@ -333,15 +307,10 @@ def _json(content: bytes, path: Path) -> dict[str, Any]:
         raise _damaged(path)
     if version > VERSION:
         raise SceneError(f"'{path}' was saved by a newer stylecine (its format is {version}); install that to open it.")
-    return facts
-
-
-def _no_number(text: str) -> float:
-    raise ValueError(f"{text} is not a number")
-
-
-def _to_bytes(facts: Mapping[str, Any]) -> bytes:
-    return json.dumps(facts, allow_nan=False).encode()
+    height, width = facts.get("height"), facts.get("width")
+    if type(height) is int and type(width) is int and min(height, width) >= MIN_SIDE and height * width <= MAX_PIXELS:
+        return facts, (height, width)
+    raise SceneError(f"'{path}' has no valid size; save the scene again.")
 
 
 def _escaped(facts: Any) -> Any:
@@ -351,7 +320,7 @@ def _escaped(facts: Any) -> Any:
     return printable(facts) if isinstance(facts, str) else facts
 
 
-def _read_png(content: bytes, size: tuple[int, int]) -> Array:
+def _read_png(content: bytes, size: tuple[int, int]) -> np.ndarray:
     try:
         with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
             if (image.height, image.width) == size and image.mode in ("RGB", "RGBA"):
@@ -361,136 +330,86 @@ def _read_png(content: bytes, size: tuple[int, int]) -> Array:
     raise ValueError("an image has another size or pixel format")
 
 
-@dataclass(frozen=True)
-class _Limit:
-    """The possible types of a tensor, its shape (None: any length), and the maximum of its numbers."""
-
-    types: tuple[str, ...]
-    shape: tuple[int | None, ...]
-    numbers: int
-
-
-def _tensor_limits(height: int, width: int) -> dict[str, _Limit]:
+def _tensor_limits(height: int, width: int) -> dict[str, Limit]:
     """Limits of the tensors of a scene of that size."""
-    pixels, full = height * width, ("F32",)
+    pixels, full = height * width, (np.float32,)
+    features = min(MAX_FEATURE, FEATURE_PER_PIXEL * pixels + MIN_FEATURE)
     return {
-        "layers": _Limit(full, (len(CLASSES), height, width), len(CLASSES) * pixels),
-        "motion": _Limit(full, (2, None, None), 2 * pixels),
-        "w_plus": _Limit(full, (None, STYLE), MAX_STYLES * STYLE),
-        "feature": _Limit(("F32", "F16"), (None,) * 3, min(MAX_FEATURE, FEATURE_PER_PIXEL * pixels + MIN_FEATURE)),
+        "layers": (full, (len(CLASSES), height, width), len(CLASSES) * pixels),
+        "motion": (full, (2, None, None), 2 * pixels),
+        "w_plus": (full, (None, STYLE), MAX_STYLES * STYLE),
+        "feature": ((np.float32, np.float16), (None, None, None), features),
     }
 
 
-def _read_tensors(content: bytes, limits: Mapping[str, _Limit]) -> dict[str, Array]:
-    """The tensors of a .safetensors file, after a check of its header against the limits."""
-    length = int.from_bytes(content[:8], "little")
-    _require(len(content) >= 8 and length <= MAX_HEADER)
+def _read_tensors(content: bytes, limits: Mapping[str, Limit]) -> dict[str, np.ndarray]:
+    """The tensors of a .safetensors file, which are within the limits."""
+    _require(int.from_bytes(content[:8], "little") <= MAX_HEADER)
     try:
-        header = json.loads(content[8 : 8 + length])
-        _require(isinstance(header, dict) and header.keys() <= limits.keys())
-        for name, entry in header.items():
-            limit, shape = limits[name], entry["shape"]
-            _require(entry["dtype"] in limit.types and isinstance(shape, list) and len(shape) == len(limit.shape))
-            for length, expected in zip(shape, limit.shape, strict=True):
-                _require(type(length) is int and length >= 1 and expected in (None, length))
-            _require(math.prod(shape) <= limit.numbers)
-        return safetensors.numpy.load(content)
-    except (safetensors.SafetensorError, RecursionError) as error:
+        tensors: dict[str, np.ndarray] = safetensors.numpy.load(content)
+    except safetensors.SafetensorError as error:
         raise ValueError("tensors are damaged") from error
+    _require(tensors.keys() <= limits.keys())
+    for name, values in tensors.items():
+        types, shape, numbers = limits[name]
+        _require(values.dtype in types and values.ndim == len(shape) and 1 <= values.size <= numbers)
+        _require(all(expected in (None, length) for length, expected in zip(values.shape, shape, strict=True)))
+    return tensors
 
 
-def _half_if_exact(values: Array) -> Array:
+def _half_if_exact(values: np.ndarray) -> np.ndarray:
     """Values as float16 if that is exact, else as float32."""
     with np.errstate(over="ignore"):
         half = values.astype(np.float16)
-    return half if np.array_equal(half.astype(np.float32), values) else values.astype(np.float32)
+    return half if np.array_equal(half, values) else values.astype(np.float32)
 
 
 def _read_edits(facts: Any, content: bytes, size: tuple[int, int]) -> tuple[Edit, ...]:
     _require(isinstance(facts, list) and len(facts) <= MAX_EDITS)
-    limit = _Limit(("U8",), (None, None), max(math.prod(size), 3 * STYLE_SIDE * MAX_STYLE_SIDE))
+    limit: Limit = (np.uint8,), (None, None), max(math.prod(size), 3 * STYLE_SIDE * MAX_STYLE_SIDE)
     values = _read_tensors(content, {str(number): limit for number in range(len(facts))})
     edits = tuple(from_json(edit, values.get(str(number)), size) for number, edit in enumerate(facts))
     _require(values.keys() == _values(edits).keys())
     return edits
 
 
-def _values(edits: tuple[Edit, ...]) -> dict[str, Array]:
+def _values(edits: tuple[Edit, ...]) -> dict[str, np.ndarray]:
     """What of the edits is not JSON, by their numbers."""
     values = {str(number): values_of(edit) for number, edit in enumerate(edits)}
     return {name: np.ascontiguousarray(array) for name, array in values.items() if array is not None}
 
 
-# --- valid fields of scene.json
+def _check_facts(facts: dict[str, Any]) -> None:
+    """Raises an error unless scene.json has the fields that `pack` writes; size and edits are checked elsewhere."""
+    _require(_has(facts, FACTS) and _is_text(facts["stylecine"]))
+    model, source, settings = facts["model"], facts["source"], facts["settings"]
+    _require(_has(model, MODEL) and _is_whole(model["resolution"], 4, 1 << 16))
+    _require(isinstance(model["weights"], dict) and len(model["weights"]) <= 16)
+    _require(all(_is_text(model[name]) for name in MODEL - {"resolution", "weights"}))
+    for role, file in model["weights"].items():
+        _require(_is_text(role) and _has(file, {"sha256", "licence"}) and _is_text(file["licence"]))
+        _require(file["sha256"] is None or _is_digest(file["sha256"]))
+    if source is not None:
+        _require(_has(source, {*SOURCE}) and _is_digest(source["sha256"]) and _is_text(source["warning"]))
+        _require((source["name"] is None or _is_text(source["name"])) and isinstance(source["wraps"], bool))
+    _require(_has(settings, SETTINGS) and _is_text(settings["size"]))
+    _require(all(_is_whole(settings[name], 0, (1 << 63) - 1) for name in ("refine", "seed")))
 
-Check = Callable[[Any], bool]
 
-
-def _has(facts: Any, fields: Mapping[str, Check]) -> bool:
-    return (
-        isinstance(facts, dict)
-        and facts.keys() == fields.keys()
-        and all(check(facts[name]) for name, check in fields.items())
-    )
+def _has(facts: Any, names: set[str]) -> bool:
+    return isinstance(facts, dict) and facts.keys() == names
 
 
 def _is_text(value: Any) -> bool:
     return isinstance(value, str) and len(value) <= MAX_TEXT and value.isprintable()
 
 
-def _is_size(value: Any) -> bool:
-    """Whether it is the size of some scene, as text."""
-    try:
-        return _is_text(value) and format_size(checked_size(parse_size(value))) == value
-    except (OptionError, TooLarge):
-        return False
+def _is_whole(value: Any, least: int, most: int) -> bool:
+    return type(value) is int and least <= value <= most
 
 
 def _is_digest(value: Any) -> bool:
     return isinstance(value, str) and re.fullmatch(r"[0-9a-f]{64}", value) is not None
-
-
-def _int_within(least: int, most: int) -> Check:
-    return lambda value: type(value) is int and least <= value <= most
-
-
-def _or_null(check: Check) -> Check:
-    return lambda value: value is None or check(value)
-
-
-def _are_weights(value: Any) -> bool:
-    entry = {"sha256": _or_null(_is_digest), "licence": _is_text}
-    return (
-        isinstance(value, dict)
-        and len(value) <= 16
-        and all(_is_text(role) and _has(weights, entry) for role, weights in value.items())
-    )
-
-
-def _is_source(value: Any) -> bool:
-    return isinstance(value, dict) and _has({"warning": "", "wraps": False} | value, SOURCE)
-
-
-COUNT = _int_within(0, (1 << 63) - 1)
-MODEL: dict[str, Check] = {
-    **dict.fromkeys(("name", "injection", "licence", "source"), _is_text),
-    "resolution": _int_within(4, 1 << 16),
-    "weights": _are_weights,
-}
-SOURCE: dict[str, Check] = {
-    "name": _or_null(_is_text),
-    "sha256": _is_digest,
-    "warning": _is_text,
-    "wraps": lambda value: isinstance(value, bool),
-}
-SETTINGS: dict[str, Check] = {"size": _is_size, "refine": COUNT, "seed": COUNT}
-FIELDS: dict[str, Check] = {
-    **dict.fromkeys(("version", "height", "width", "edits"), lambda _: True),  # checked where they are read
-    "stylecine": _is_text,
-    "model": partial(_has, fields=MODEL),
-    "source": _or_null(_is_source),
-    "settings": partial(_has, fields=SETTINGS),
-}
 
 
 def _require(condition: bool) -> None:

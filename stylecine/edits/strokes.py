@@ -4,8 +4,6 @@ A stroke over a rock means the rock, not the rim of water around it. Colours und
 beside it, and a random walker with priors (Grady, "Multilabel random walker image segmentation
 using prior models", CVPR 2005) gives neighbours of similar colour the same answer. If nothing under the brush differs
 from its surroundings, the stroke counts as drawn. Nothing further than `BAND` past its border ever changes.
-
-NumPy and SciPy only: editing needs no PyTorch.
 """
 
 import math
@@ -42,7 +40,7 @@ def fit_stroke(photo: np.ndarray, points: np.ndarray, radius: float) -> tuple[Bo
 
     points: [n,2], x and y in pixels; one is a dot. radius: of the brush, in pixels.
     """
-    box, distance = stroke_distance(photo.shape[:2], points, radius, reach=(2 + BAND) * radius)
+    box, distance = stroke_distance(photo.shape[:2], points, radius, reach=2 + BAND)
     part = photo[box[0] : box[2], box[1] : box[3]]
     scale = min(1.0, math.sqrt(WALK_CELLS / distance.size))
     rows, columns = (max(2, round(n * scale)) for n in distance.shape)
@@ -61,8 +59,7 @@ def cover_region(region: np.ndarray) -> Stroke:
 
     It visits places deep inside of the region along the shortest tree that joins them, there and back.
     """
-    from scipy import sparse  # takes a while to import, and few loops need it
-    from scipy.sparse import csgraph
+    from scipy.sparse import csgraph  # takes a while to import, and few loops need it
 
     depth, short = depth_inside(region), min(region.shape)
     ridge = depth[region & (depth >= ndimage.maximum_filter(depth, 3))]
@@ -70,7 +67,7 @@ def cover_region(region: np.ndarray) -> Stroke:
     while len(places := _deep_places(depth, radius)) > MAX_PLACES:
         radius *= 1.3  # a broader brush has fewer places to visit
     points = np.array(places, float)
-    tree = csgraph.minimum_spanning_tree(sparse.csr_array(np.linalg.norm(points[:, None] - points[None], axis=2)))
+    tree = csgraph.minimum_spanning_tree(np.linalg.norm(points[:, None] - points[None], axis=2))
     start = int(csgraph.shortest_path(tree, directed=False, indices=0).argmax())  # an end: less is gone over twice
     order, before = csgraph.depth_first_order(tree, start, directed=False)
     path = [start]
@@ -96,10 +93,10 @@ def _deep_places(depth: np.ndarray, radius: float) -> list[tuple[int, int]]:
 
 
 def stroke_distance(
-    size: tuple[int, ...], points: np.ndarray, radius: float, reach: float | None = None
+    size: tuple[int, ...], points: np.ndarray, radius: float, reach: float = 1.0
 ) -> tuple[Box, np.ndarray]:
-    """The box around a stroke's line, `reach` pixels larger, and the distance [h,w] of its pixels to the line."""
-    reach = radius if reach is None else reach
+    """The box around a stroke's line, `reach` radii larger, and the distance [h,w] of its pixels to the line."""
+    reach = reach * radius
     low = np.floor(points.min(0) - reach).astype(int) - 1
     high = np.ceil(points.max(0) + reach).astype(int) + 2
     left, top = (int(np.clip(low[i], 0, size[1 - i] - 2)) for i in (0, 1))
@@ -112,8 +109,8 @@ def stroke_distance(
     across, down = columns / (right - left), rows / (bottom - top)
     at = [(float(x - left) * across + margin - 0.5, float(y - top) * down + margin - 0.5) for x, y in points]
     draw = ImageDraw.Draw(line)
-    draw.line(at, fill=0) if len(at) > 1 else draw.point(at, fill=0)
-    draw.point(at[0], fill=0)
+    draw.line(at, fill=0)
+    draw.point(at[0], fill=0)  # of one point there is no line
     distance = ndimage.distance_transform_edt(np.asarray(line), sampling=(1 / down, 1 / across))
     distance = distance[margin:-margin, margin:-margin].astype(np.float32)
     return (top, left, bottom, right), resize(distance, (bottom - top, right - left))
@@ -122,11 +119,13 @@ def stroke_distance(
 def _prior(picture: np.ndarray, depth: np.ndarray) -> tuple[np.ndarray, float]:
     """The probability [h,w] that each cell is meant, by its colour and its depth under the brush; and how much, in
     [0,1], colours under the brush differ from those beside it."""
+    from scipy.special import expit  # takes a while to import, and few loops have strokes
+
     colours = picture.reshape(-1, 3)
     inside, outside = (depth > 0).ravel(), (depth < -BAND).ravel()
     position = np.clip(2 * depth, -1, 1).ravel()
     if not (inside.any() and outside.any()):
-        return _logistic(BRUSH_LOGIT_WITHOUT_CONTRAST * position).reshape(depth.shape), 0.0
+        return expit(BRUSH_LOGIT_WITHOUT_CONTRAST * position).reshape(depth.shape), 0.0
     under = _density(colours, colours[inside], (0.5 + 0.5 * depth).ravel()[inside])
     beside = _density(colours, colours[outside], np.ones(int(outside.sum())))
     logit = np.log((under + 1e-4) / (beside + 1e-4))
@@ -136,7 +135,7 @@ def _prior(picture: np.ndarray, depth: np.ndarray) -> tuple[np.ndarray, float]:
     offset = np.clip(_otsu_midpoint(logit[inside]), 0, CERTAIN_LOGIT)
     logit = np.clip(logit - offset, -MAX_COLOUR_LOGIT, MAX_COLOUR_LOGIT)
     brush = contrast * BRUSH_LOGIT + (1 - contrast) * BRUSH_LOGIT_WITHOUT_CONTRAST
-    return _logistic(logit + brush * position).reshape(depth.shape), contrast
+    return expit(logit + brush * position).reshape(depth.shape), contrast
 
 
 def _otsu_midpoint(values: np.ndarray) -> float:
@@ -151,7 +150,7 @@ def _otsu_midpoint(values: np.ndarray) -> float:
 
 def _density(colours: np.ndarray, samples: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Parzen density of `colours` [n,3] among `samples` [m,3]."""
-    from scipy.spatial.distance import cdist  # takes a while to import, and few loops have strokes
+    from scipy.spatial.distance import cdist  # as above
 
     chosen = np.linspace(0, len(samples) - 1, min(MAX_SAMPLES, len(samples))).astype(int)
     kernel = np.exp(-0.5 * cdist(colours, samples[chosen], "sqeuclidean").astype(np.float32) / COLOUR_BANDWIDTH**2)
@@ -189,7 +188,3 @@ def soft_step(x: np.ndarray) -> np.ndarray:
 def resize(image: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
     """Bilinear, [h,w] -> size, antialiased where it shrinks."""
     return np.asarray(Image.fromarray(image).resize((size[1], size[0]), Image.Resampling.BILINEAR))
-
-
-def _logistic(x: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-x))

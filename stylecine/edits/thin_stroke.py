@@ -1,13 +1,15 @@
 """A brush stroke along a post, a mast or a branch: it means the thing, not the band that the brush is wide.
 
 The picture is read along the stroke and across it, and the path of steadily highest contrast is found by dynamic
-programming. NumPy and SciPy only, as `strokes`.
+programming.
 """
 
 import math
 
 import numpy as np
 from scipy import ndimage
+
+from stylecine.edits.strokes import Box
 
 MIN_HALF_WIDTH = 1.5  # pixels: half the thing's width at its narrowest
 MAX_HALF_WIDTH = 0.4  # of the brush's radius: the same at its widest
@@ -23,8 +25,9 @@ EDGE_SHARE = 0.4  # of the thing's contrast at a place: less is beside it
 SOFT_EDGE = 1.0  # pixels around it that are meant too
 
 
-def fit_thin(photo: np.ndarray, points: np.ndarray, radius: float) -> np.ndarray | None:
-    """The thin thing along a stroke over a photo uint8 [H,W,3], float32 [H,W] in [0,1]; None if there is none.
+def fit_thin(photo: np.ndarray, points: np.ndarray, radius: float) -> tuple[Box, np.ndarray] | None:
+    """The thin thing along a stroke over a photo uint8 [H,W,3]: a box, and in it float32 [h,w] in [0,1]; None if there
+    is none.
 
     points: [n,2], x and y in pixels. radius: of the brush, in pixels.
     """
@@ -50,8 +53,7 @@ def fit_thin(photo: np.ndarray, points: np.ndarray, radius: float) -> np.ndarray
 
 def _resampled(points: np.ndarray) -> np.ndarray:
     """The stroke's line with a point every pixel, [n,2]."""
-    steps = np.hypot(*np.diff(points, axis=0).T) if len(points) > 1 else np.zeros(0)
-    length = np.concatenate([[0.0], steps.cumsum()])
+    length = np.concatenate([[0.0], np.hypot(*np.diff(points, axis=0).T).cumsum()])
     at = np.linspace(0, length[-1], min(MAX_STEPS, max(1, round(float(length[-1])))))
     return np.stack([np.interp(at, length, points[:, k]) for k in (0, 1)], axis=1)
 
@@ -95,23 +97,22 @@ def _thing(contrast: np.ndarray, path: np.ndarray, widest: int) -> tuple[np.ndar
     return ndimage.grey_dilation(thing.astype(np.float32), (1, 2 * round(SOFT_EDGE) + 1)), min(clear, whole)
 
 
-def _on_photo(thing: np.ndarray, line: np.ndarray, normal: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
+def _on_photo(thing: np.ndarray, line: np.ndarray, normal: np.ndarray, size: tuple[int, ...]) -> tuple[Box, np.ndarray]:
     """What was found along the line, in the photo: each pixel is beside the nearest point of the line."""
     from scipy.spatial import cKDTree  # takes a while to import, and few loops have strokes
 
     reach = thing.shape[1] // 2
     low, high = np.floor(line.min(0) - reach).astype(int), np.ceil(line.max(0) + reach).astype(int) + 1
-    left, top = np.clip(low, 0, (size[1] - 1, size[0] - 1))
-    right, bottom = np.clip(high, (left + 1, top + 1), (size[1], size[0]))
+    left, top = np.clip(low, 0, (size[1] - 1, size[0] - 1)).tolist()
+    right, bottom = np.clip(high, (left + 1, top + 1), (size[1], size[0])).tolist()
     y, x = np.mgrid[top:bottom, left:right]
-    distance, row = cKDTree(line).query(np.stack([x, y], axis=2), distance_upper_bound=reach + 1)
+    pixels = np.stack([x, y], axis=2)
+    distance, row = cKDTree(line).query(pixels, distance_upper_bound=reach + 1)
     known = np.isfinite(distance)
     rows = row[known]
-    offset = np.stack([x, y], axis=2)[known] - line[rows]
+    offset = pixels[known] - line[rows]
     column = (offset * normal[rows]).sum(1) + reach
     beyond = np.hypot(*offset.T) > np.abs(column - reach) + 2 * SOFT_EDGE  # an end of the stroke
-    full = np.zeros(size, np.float32)
     part = np.zeros(known.shape, np.float32)
     part[known] = np.where(beyond, 0, ndimage.map_coordinates(thing, (rows, column), order=1, mode="constant"))
-    full[top:bottom, left:right] = part
-    return full
+    return (top, left, bottom, right), part

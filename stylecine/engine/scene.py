@@ -15,7 +15,7 @@ from torch import Tensor
 
 from stylecine.edits.apply import Editable
 from stylecine.edits.model import Edit
-from stylecine.edits.scene_file import Cine, read_cine, write_cine
+from stylecine.edits.scene_file import SOURCE, Cine, read_cine, write_cine
 from stylecine.machine.memory import check_memory
 from stylecine.machine.progress import Progress, Stages
 from stylecine.output.metadata import model_facts
@@ -189,7 +189,7 @@ class Scene(Editable):
             reconstruction=self.reconstruction,
             **tensors,
             model=_facts(self.model),
-            source=None if self.source is None else _source_facts(self.source),
+            source=None if self.source is None else {name: getattr(self.source, name) for name in SOURCE},
             settings={name: self.settings[name] for name in ("size", "refine", "seed")},
             edits=self.edits,
             alpha=self.alpha,
@@ -206,7 +206,8 @@ class Scene(Editable):
         cine = read_cine(path)
         height, width = cine.photo.shape[:2]
         check_memory(width, height, remedy="make the scene again with")
-        layers = torch.from_numpy(cine.layers)
+        layers, kept = torch.from_numpy(cine.layers), cine.source
+        source = None if kept is None else PhotoFile(kept["name"], b"", kept["sha256"], kept["warning"], kept["wraps"])
         return cls(
             photo=cine.photo,
             inversion=Latents(cine.reconstruction, torch.from_numpy(cine.w_plus), torch.from_numpy(cine.feature)),
@@ -215,21 +216,10 @@ class Scene(Editable):
             motion=torch.from_numpy(cine.motion),
             model=_record(cine.model),
             edits=cine.edits,
-            source=None if cine.source is None else _source(cine.source),
+            source=source,
             settings=dict(cine.settings),
             alpha=cine.alpha,
         )
-
-
-def _source_facts(source: PhotoFile) -> dict[str, Any]:
-    """What a .cine file keeps of the photo's own file."""
-    facts: dict[str, Any] = {"name": source.name, "sha256": source.sha256}
-    facts |= {"warning": source.warning} if source.warning else {}
-    return facts | ({"wraps": True} if source.wraps else {})
-
-
-def _source(facts: Mapping[str, Any]) -> PhotoFile:
-    return PhotoFile(facts["name"], b"", facts["sha256"], facts.get("warning", ""), facts.get("wraps", False))
 
 
 def _facts(model: ModelRecord) -> dict[str, Any]:

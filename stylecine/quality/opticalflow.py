@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from stylecine.quality.blockmatch import blur
+from stylecine.quality.blockmatch import blur, pixel_centres, read
 
 COARSEST_SIDE = 16  # pixels: levels halve until the short side would be less
 WINDOW_SIGMA = 2.5  # pixels of each level: standard deviation of the Gaussian window
@@ -40,12 +40,17 @@ def optical_flow(first: Tensor, second: Tensor) -> Tensor:
     return _explained(*pyramid[0], flow)[0]
 
 
+def gradient(image: Tensor) -> Tensor:
+    """Of [1,1,H,W], by central differences: [1,2,H,W], to the right and down."""
+    wide = F.pad(image, (1, 1, 1, 1), mode="replicate")
+    across, down = wide[..., 1:-1, 2:] - wide[..., 1:-1, :-2], wide[..., 2:, 1:-1] - wide[..., :-2, 1:-1]
+    return torch.cat((across, down), 1) / 2
+
+
 def _smoothed(image: Tensor) -> Tensor:
     """[1,1,H,W] less its finest noise, which interpolation would take for motion: binomial, 3 x 3."""
-    rows = F.pad(image, (0, 0, 1, 1), mode="replicate")
-    rows = (rows[..., :-2, :] + 2 * rows[..., 1:-1, :] + rows[..., 2:, :]) / 4
-    both = F.pad(rows, (1, 1, 0, 0), mode="replicate")
-    return (both[..., :-2] + 2 * both[..., 1:-1] + both[..., 2:]) / 4
+    line = torch.tensor([0.25, 0.5, 0.25])
+    return F.conv2d(F.pad(image, (1, 1, 1, 1), mode="replicate"), torch.outer(line, line)[None, None])
 
 
 def _halved(image: Tensor) -> Tensor:
@@ -55,9 +60,7 @@ def _halved(image: Tensor) -> Tensor:
 
 def _refined(here: Tensor, there: Tensor, flow: Tensor, steps: int) -> Tensor:
     """The flow [1,2,h,w] after Gauss-Newton steps on one level."""
-    padded = F.pad(here, (1, 1, 1, 1), mode="replicate")
-    gx = (padded[..., 1:-1, 2:] - padded[..., 1:-1, :-2]) / 2
-    gy = (padded[..., 2:, 1:-1] - padded[..., :-2, 1:-1]) / 2
+    gx, gy = gradient(here).split(1, dim=1)
     xx, xy, yy = blur(torch.cat((gx * gx, gx * gy, gy * gy), 1), WINDOW_SIGMA)[0]
     xx, yy = xx + TENSOR_DAMPING, yy + TENSOR_DAMPING
     inverse = torch.stack((yy, -xy, -xy, xx)) / (xx * yy - xy * xy)
@@ -81,8 +84,6 @@ def _difference(here: Tensor, there: Tensor, flow: Tensor) -> tuple[Tensor, Tens
     """What remains of the difference of two images if the second is read along the flow, 0 past its border; and 1 where
     it is read inside: [1,1,h,w] each."""
     height, width = here.shape[2:]
-    y, x = torch.meshgrid(torch.arange(height) + 0.5, torch.arange(width) + 0.5, indexing="ij")
-    grid = torch.stack((x + flow[0, 0], y + flow[0, 1]), -1) / torch.tensor([width, height]) * 2 - 1
-    inside = (grid.abs() <= 1).all(-1).float()[None, None]
-    read = F.grid_sample(there, grid[None], padding_mode="border", align_corners=False)
-    return (read - here) * inside, inside
+    at = pixel_centres(height, width) + flow[0].movedim(0, -1)
+    inside = ((at >= 0) & (at <= torch.tensor([width, height]))).all(-1).float()[None, None]
+    return (read(there, at)[None] - here) * inside, inside

@@ -1,6 +1,4 @@
-"""Loudness and true peak of a track: ITU-R BS.1770-4, as EBU R 128 uses it."""
-
-from __future__ import annotations
+"""Loudness and true peaks of a track: ITU-R BS.1770-4, as EBU R 128 uses it."""
 
 import math
 
@@ -40,12 +38,6 @@ def loudness(sound: np.ndarray) -> float:
     if not len(power):
         return -math.inf
     return float(_lufs(power[_lufs(power) > _lufs(power.mean()) + RELATIVE].mean()))
-
-
-def true_peak(sound: np.ndarray) -> float:
-    """In dBTP, of a periodic [samples, channels]; -inf if it is silent."""
-    peak = float(_envelope(sound).max())
-    return 20 * math.log10(peak) if peak else -math.inf
 
 
 def normalised(sound: np.ndarray, target: float = TARGET) -> np.ndarray:

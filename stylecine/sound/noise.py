@@ -4,8 +4,6 @@ Noise is shaped in the frequency domain over the whole period, modulations are s
 added modulo its length: the last sample is followed by the first as any sample is by the next.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 
@@ -31,9 +29,7 @@ def shaped_noise(rng: np.random.Generator, samples: int, low: float, high: float
     return unit(np.fft.irfft(spectrum, samples))
 
 
-def modulation(
-    rng: np.random.Generator, samples: int, depth: float, low: float = 0.1, high: float = 2.0
-) -> np.ndarray:
+def modulation(rng: np.random.Generator, samples: int, depth: float, low: float = 0.1, high: float = 2.0) -> np.ndarray:
     """Periodic gains [samples] around 1 that vary by a standard deviation of `depth` dB.
 
     The power of their logarithm falls as 1/f between two frequencies in Hz, as that of natural sounds does (Voss and

@@ -1,7 +1,5 @@
 """What is heard in a picture: what makes a sound, how loud, how far away and where from left to right."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

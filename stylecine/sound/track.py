@@ -1,7 +1,5 @@
 """The track of a loop: everything that is heard, placed, mixed and brought to one loudness."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ None is stationary noise alone. Levels rise and fall between 0.1 and 2 Hz, in ba
 changes as well; surf follows the waves of the picture; and where water breaks up, bubbles are heard one by one.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -125,12 +123,4 @@ def rain(rng: np.random.Generator, strand: Strand) -> np.ndarray:
     return mixed(((0, many), (-3 - 2 * heavy, drops), (-8 - 4 * heavy, near)))
 
 
-VOICES: Mapping[str, Voice] = {
-    "surf": surf,
-    "waves": waves,
-    "falls": falls,
-    "brook": brook,
-    "leaves": leaves,
-    "rain": rain,
-    "wind": wind,
-}
+VOICES: Mapping[str, Voice] = {voice.__name__: voice for voice in (surf, waves, falls, brook, leaves, rain, wind)}

@@ -76,17 +76,18 @@ def test_a_stroke_is_points_or_one_point(scene: Cine, stroke: Any) -> None:
     assert isinstance(paint, Paint) and paint.area.stroke[0] == (0.4, 0.7)
 
 
-def test_an_arrow_may_start_as_far_from_the_water_as_in_animate() -> None:
+def test_an_arrow_may_start_as_far_from_the_water_as_in_animate(scene: Cine) -> None:
     """Both take an arrow up to 5% of the short side beside what moves."""
     layers = np.zeros((4, 256, 320), np.float32)
     layers[WATER, :, :160] = 1
     near, far = ((column / 320, 0.5, 0.9, 0.5) for column in (171.5, 172.5))  # 12 and 13 pixels beside it
-    assert Push.create(layers, near) == Push(near)
+    wide = replace(scene, layers=layers)
+    assert wide.push(near).edits == (Push(near),)
     assert start_cells(layers, [near, far]) == [(128, 159), None]
     with pytest.raises(MotionError, match="starts where nothing moves"):
-        Push.create(layers, far)
+        wide.push(far)
     with pytest.raises(MotionError, match="ends where it starts"):
-        Push.create(layers, (*near[:2], *near[:2]))
+        wide.push((*near[:2], *near[:2]))
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,7 @@ from stylecine.edits.scene_file import (
 )
 
 Members = dict[str, bytes]
+SOURCE = {"name": "photo.jpg", "sha256": "ab" * 32, "warning": "", "wraps": False}
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX files")
 
 
@@ -58,7 +59,7 @@ def scene() -> Cine:
         w_plus=rng.normal(0, 1, (14, 512)).astype(np.float32),
         feature=rng.normal(0, 1, (8, 16, 20)).astype(np.float16).astype(np.float32),
         model=texts | {"resolution": 256, "weights": weights},
-        source={"name": "photo.jpg", "sha256": "ab" * 32},
+        source=SOURCE,
         settings={"size": "1024", "refine": 0, "seed": 7},
     )
     cine = cine.paint("falls", [[0.4, 0.7], [0.5, 0.7]]).paint("sky", np.eye(64, 80), "erase")
@@ -243,12 +244,14 @@ def test_a_scene_that_could_not_be_opened_does_not_replace_one_that_can(scene: C
 
 
 def test_an_edit_after_which_it_could_not_be_opened_is_refused(scene: Cine, file: Path) -> None:
-    edit_cine(file, lambda cine: replace(cine, edits=long_strokes(8)), file)
-    assert len(read_cine(file).edits) == 8
     before = file.read_bytes()
     with pytest.raises(SceneError, match="was not saved"):
-        edit_cine(file, lambda cine: replace(cine, edits=long_strokes(12)), file)
+        edit_cine(file, lambda cine: replace(cine, edits=cine.edits[4:5] * 1001), file)
     assert file.read_bytes() == before and os.listdir(file.parent) == ["x.cine"]
+
+
+def test_strokes_of_90_000_points_are_read(scene: Cine, file: Path) -> None:
+    assert len(read_cine(write_cine(replace(scene, edits=long_strokes(9)), file)).edits) == 9
 
 
 @POSIX
@@ -270,9 +273,9 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
 
 def test_names_are_escaped_when_saved(scene: Cine, tmp_path: Path) -> None:
     odd, shown = "a\nb\x1b[31m\udc80", r"a\nb\x1b[31m\udc80"
-    renamed = replace(scene, source={"name": odd, "sha256": "ab" * 32}, model={**scene.model, "name": odd})
+    renamed = replace(scene, source=SOURCE | {"name": odd}, model={**scene.model, "name": odd})
     saved = read_cine(write_cine(renamed, tmp_path / "x.cine"))
-    assert saved.source == {"name": shown, "sha256": "ab" * 32} and saved.model == {**scene.model, "name": shown}
+    assert saved.source == SOURCE | {"name": shown} and saved.model == {**scene.model, "name": shown}
 
 
 # --- hostile archives
@@ -338,7 +341,7 @@ def test_huge_directories_are_refused_unread(scene: Cine, tmp_path: Path, monkey
 def test_links_are_refused(scene: Cine, tmp_path: Path) -> None:
     members = pack(scene) | {PHOTO: b"/etc/passwd"}
     infos = [(named(name, stat.S_IFLNK | 0o777 if name == PHOTO else 0), content) for name, content in members.items()]
-    assert "a link" in refused(archive(tmp_path / "x.cine", list(infos)))
+    assert "does not contain what a scene does" in refused(archive(tmp_path / "x.cine", list(infos)))
 
 
 def test_encrypted_members_are_refused(file: Path) -> None:
@@ -346,12 +349,13 @@ def test_encrypted_members_are_refused(file: Path) -> None:
     at = content.rindex(b"PK\x01\x02")
     content[at + 8] |= 1
     file.write_bytes(content)
-    assert "encrypted" in refused(file)
+    assert "does not contain what a scene does" in refused(file)
 
 
 @pytest.mark.parametrize("packed", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
 def test_other_compressions_are_refused(scene: Cine, tmp_path: Path, packed: int) -> None:
-    assert "compressed in another way" in refused(archive(tmp_path / "x.cine", list(pack(scene).items()), packed))
+    path = archive(tmp_path / "x.cine", list(pack(scene).items()), packed)
+    assert "does not contain what a scene does" in refused(path)
 
 
 def test_bombs_are_refused_by_their_directory(scene: Cine, tmp_path: Path) -> None:
@@ -463,12 +467,11 @@ CASES: dict[str, Callable[[Cine], Members]] = {
     "model-digest": lambda s: with_facts(
         s, model=dict(s.model) | {"weights": {"refiner": {"sha256": "../x", "licence": ""}}}
     ),
-    "source": lambda s: with_facts(s, source={"name": ["x"], "sha256": "0" * 64}),
-    "source-escape": lambda s: with_facts(s, source={"name": "\x07.jpg", "sha256": "0" * 64}),
-    "source-path": lambda s: with_facts(s, source={"name": "x", "path": "/etc/passwd"}),
+    "source": lambda s: with_facts(s, source=SOURCE | {"name": ["x"]}),
+    "source-escape": lambda s: with_facts(s, source=SOURCE | {"name": "\x07.jpg"}),
+    "source-path": lambda s: with_facts(s, source=SOURCE | {"path": "/etc/passwd"}),
     "settings": lambda s: with_facts(s, settings={"size": "1024", "refine": -1, "seed": 0}),
-    "settings-size": lambda s: with_facts(s, settings=dict(s.settings) | {"size": "large"}),
-    "settings-size-too-large": lambda s: with_facts(s, settings=dict(s.settings) | {"size": "9000x9000"}),
+    "settings-size": lambda s: with_facts(s, settings=dict(s.settings) | {"size": 1024}),
     "settings-more": lambda s: with_facts(s, settings=dict(s.settings) | {"model": "evil"}),
     "edits-none": lambda s: with_facts(s, edits=None),
     "edits-fewer": lambda s: with_facts(s, edits=[]),

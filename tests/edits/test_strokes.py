@@ -93,8 +93,8 @@ def test_a_large_brush_selects_the_rock_too_and_needs_little_memory(sea: np.ndar
     assert peak < 250e6 and fine.shape == (2560, 3200) and box == (0, 0, 2560, 3200)
     shrunk = np.asarray(Image.fromarray(fine).resize((200, 160), Image.Resampling.BOX))
     assert overlap(shrunk > 0.5, rock) > 0.9
-    _, distance = stroke_distance((2560, 3200), 16 * line, 16 * radius, reach=16 * 115)
-    exact = stroke_distance((160, 200), line, radius, reach=115)[1]
+    _, distance = stroke_distance((2560, 3200), 16 * line, 16 * radius, reach=2.3)
+    exact = stroke_distance((160, 200), line, radius, reach=2.3)[1]
     assert np.abs(distance[8::16, 8::16] / 16 - exact).max() < 1.5
 
 

@@ -30,12 +30,19 @@ def with_post(grey: int, lean: float = 0.04, half: float = 2.0) -> tuple[np.ndar
     return photo, post
 
 
+def fitted(photo: np.ndarray, stroke: np.ndarray) -> np.ndarray:
+    """What is found, in the whole photo, [H,W]."""
+    found = fit_thin(photo, stroke, RADIUS)
+    assert found is not None and found[1].dtype == np.float32
+    (top, left, bottom, right), part = found
+    return np.pad(part, ((top, H - bottom), (left, W - right)))
+
+
 @pytest.mark.parametrize("grey", [15, 235])
 @pytest.mark.parametrize("lean", [0.0, 0.04, -0.05])
 def test_a_stroke_along_a_post_means_the_post(grey: int, lean: float) -> None:
     photo, post = with_post(grey, lean)
-    found = fit_thin(photo, STROKE, RADIUS)
-    assert found is not None and found.dtype == np.float32
+    found = fitted(photo, STROKE)
     along = slice(42, 208)
     assert found[along][post[along]].mean() > 0.95
     assert (found > 0.5).sum() < 1.8 * post[along].sum(), "little beside it"
@@ -49,8 +56,8 @@ def test_a_bent_branch_is_followed() -> None:
     for k in (-1, 0, 1):
         photo[y + k, x] = 20
     stroke = np.stack([x[::20], y[::20] + np.resize([3.0, -3.0], 10)], axis=1)
-    found = fit_thin(photo, stroke, RADIUS)
-    assert found is not None and found[y[5:-25], x[5:-25]].mean() > 0.95 and (found > 0).sum() < 8 * len(x)
+    found = fitted(photo, stroke)
+    assert found[y[5:-25], x[5:-25]].mean() > 0.95 and (found > 0).sum() < 8 * len(x)
 
 
 @pytest.mark.parametrize(

@@ -73,20 +73,30 @@ def pulse(frames: Any, mask: torch.Tensor) -> dict[str, float]:
     return figures_of(measures._Pulse(mask), frames)
 
 
-def liveliness(frames: Any, mask: torch.Tensor, fps: float = FPS, *, closed: bool = True) -> dict[str, float]:
-    return figures_of(measures._Liveliness(len(frames), fps, measures._regions(mask), closed=closed), frames, fps)
+def small(frames: Any, fps: float) -> measures._Small:
+    kept = measures._Small(len(frames), fps)
+    measures._run(frames, [kept], fps)
+    return kept
+
+
+def vividness(frames: Any, mask: torch.Tensor, fps: float = FPS) -> dict[str, float]:
+    return small(frames, fps).vividness(mask)
+
+
+def malf(frames: Any, *, closed: bool = True) -> float:
+    return small(frames, FPS).malf(closed=closed)
 
 
 def returns(frames: Any, mask: torch.Tensor) -> float:
-    return figures_of(measures._Returns({}, mask), frames)["returns"]
+    return measures.returns(frames, FPS, mask)
 
 
 def foreign_edges(frames: Any, copies: Callable[[int], Sequence[np.ndarray]], mask: torch.Tensor) -> float:
     return figures_of(measures._ForeignEdges(len(frames), FPS, mask, copies), frames)["foreign_edges"]
 
 
-def static_drift(frames: Any, photo: np.ndarray, mask: torch.Tensor, label: np.ndarray | None = None) -> float:
-    return figures_of(measures._Drift(photo, measures._static(mask, label)), frames)["static_drift"]
+def unchanged(frames: Any, photo: np.ndarray, mask: torch.Tensor) -> dict[str, float]:
+    return figures_of(measures._Unchanged(photo, mask == 0), frames)
 
 
 def test_a_perfect_loop_reaches_every_goal(perfect: np.ndarray) -> None:
@@ -186,8 +196,7 @@ def test_static_objects_inside_the_masks_box_do_not_matter(perfect: np.ndarray) 
     figures = moved(frames, flow(VELOCITY), mask, FPS)
     assert figures["moved_error"] < 0.1
     assert pulse(frames, mask) == pulse(perfect, mask)
-    photo = frames[0]
-    assert static_drift(frames, photo, mask) == 0
+    assert unchanged(frames, frames[0], mask)["static_drift"] == 0
 
 
 def test_nothing_moving_is_nan_and_nan_fails(perfect: np.ndarray) -> None:
@@ -252,22 +261,10 @@ def test_a_static_pixel_that_changes_once_is_drift(perfect: np.ndarray) -> None:
     assert not passes(figures)["static_drift"]
 
 
-def test_static_drift_with_labels_counts_only_static_labels() -> None:
-    mask, label = torch.zeros(SIZE, SIZE), np.zeros((SIZE, SIZE), np.uint8)
-    label[:64] = 1
-    photo = texture(0)
-    frames = np.stack([photo] * 4)
-    frames[2, :65] += 9  # labelled moving, and the first row of the margin
-    assert static_drift(frames, photo, mask) > 0
-    assert static_drift(frames, photo, mask, label) == 0
-    frames[2, 66] = 255 - frames[2, 66]
-    assert static_drift(frames, photo, mask, label) > 0
-
-
 def test_first_frame_error_allows_one_level(perfect: np.ndarray) -> None:
     photo = perfect[0]
     off = np.where(photo < 255, photo + 1, photo)
-    assert figures_of(measures._FirstFrame(off), perfect)["first_frame_error"] == 1 / 255
+    assert unchanged(perfect, off, EVERYWHERE)["first_frame_error"] == 1 / 255
     assert passes({"first_frame_error": 1 / 255})["first_frame_error"]
     assert not passes({"first_frame_error": 2 / 255})["first_frame_error"]
 
@@ -333,9 +330,9 @@ def test_vividness_is_the_share_that_is_fast_enough() -> None:
     frames[:, 64:] = slow[:, 64:]
     upper = torch.zeros(SIZE, SIZE)
     upper[:56] = 1
-    figures = liveliness(frames, upper, FPS)
+    figures = vividness(frames, upper)
     assert figures["vividness"] == pytest.approx(0.5, abs=0.05) and figures["vividness_moving"] > 0.95
-    assert liveliness(frames, 1 - upper, FPS)["vividness_moving"] < 0.25
+    assert vividness(frames, 1 - upper)["vividness_moving"] < 0.25
     share = measures.vivid_share(frames, FPS)
     assert share.shape == (SIZE, SIZE) and float(share[:56].mean()) > 0.95 > 0.25 > float(share[72:].mean())
     assert float(share.mean()) == pytest.approx(figures["vividness"]), "of which vividness is the mean"
@@ -346,40 +343,28 @@ def test_vividness_is_per_second_at_any_frame_rate() -> None:
     threshold = 0.003 * SIZE * 3 / 20
     for factor, expected in ((1.3, 1), (0.7, 0)):
         frames = travelling(texture(4), (factor * threshold, 0.0))
-        assert liveliness(frames, EVERYWHERE, 20)["vividness_moving"] == pytest.approx(expected, abs=0.05)
+        assert vividness(frames, EVERYWHERE, 20)["vividness_moving"] == pytest.approx(expected, abs=0.05)
 
 
 def test_vividness_sees_every_phase_of_a_sub_cycle() -> None:
     """Of six sub-cycles, in which it moves fast enough for one half only: neither always nor never is right."""
     position = np.cumsum([0.025 if t % 20 < 10 else 0.0 for t in range(120)])
     frames = np.stack([shifted(texture(0, 64), x, 0) for x in position])
-    assert 0.1 < liveliness(frames, torch.ones(64, 64), FPS)["vividness"] < 0.9
-
-
-def test_labels_divide_vividness_by_class(perfect: np.ndarray) -> None:
-    slow = travelling(texture(0), (0.5, 0.0))
-    slow[:, :48] = slow[0, :48]
-    label = np.zeros((SIZE, SIZE), np.uint8)
-    label[:40], label[56:] = 1, 3
-    figures = measure_loop(slow, slow[0], EVERYWHERE, flow((0.5, 0.0)), FPS, label)
-    assert figures["vividness_sky"] < 0.02 and figures["vividness_falls"] > 0.95
-    expected = (40 * figures["vividness_sky"] + 72 * figures["vividness_falls"]) / 112
-    assert figures["vividness_labelled"] == pytest.approx(expected, abs=1e-4)
-    assert "vividness_water" not in figures
+    assert 0.1 < vividness(frames, torch.ones(64, 64))["vividness"] < 0.9
 
 
 def test_a_region_that_shows_the_first_frame_again_returns() -> None:
     """The upper part goes once round, the lower part twice; what does not move does not count."""
     once, twice = ([shifted(texture(0), 3 * math.sin(math.pi * k * t / 40) ** 2, 0) for t in range(40)] for k in (1, 2))
     frames = np.stack([np.concatenate((a[:60], b[60:])) for a, b in zip(once, twice, strict=True)])
-    label = np.ones((SIZE, SIZE), np.uint8)
-    label[60:] = 2
-    figures = measure_loop(frames, frames[0], EVERYWHERE, flow((0.1, 0.0)), FPS, label)
-    assert figures["returns_sky"] < 0.01 and figures["returns_water"] > 0.95
+    figures = measure_loop(frames, frames[0], EVERYWHERE, flow((0.1, 0.0)), FPS)
     assert 0.2 < figures["returns"] < 0.8, "they are connected"
+    upper = torch.zeros(SIZE, SIZE)
+    upper[:60] = 1
+    assert returns(frames, upper) < 0.01 and returns(frames, 1 - upper) > 0.95
     apart = torch.ones(SIZE, SIZE)
     apart[55:65] = 0
-    assert returns(frames, apart) == pytest.approx(figures["returns_water"], abs=0.02)
+    assert returns(frames, apart) == pytest.approx(returns(frames, 1 - upper), abs=0.02)
     apart[60:] = 0
     assert returns(frames, apart) < 0.01
 
@@ -435,23 +420,22 @@ def test_where_nothing_moves_there_is_no_share_of_foreign_edges(perfect: np.ndar
 
 
 def test_a_loop_of_less_than_a_third_of_a_second_has_no_vividness(perfect: np.ndarray) -> None:
-    assert math.isnan(liveliness(perfect[:10], EVERYWHERE, FPS)["vividness"])
-    assert not math.isnan(liveliness(perfect[:11], EVERYWHERE, FPS)["vividness"])
+    assert math.isnan(vividness(perfect[:10], EVERYWHERE)["vividness"])
+    assert not math.isnan(vividness(perfect[:11], EVERYWHERE)["vividness"])
 
 
 def test_malf_is_high_where_a_loop_leaves_its_first_frame_and_returns(perfect: np.ndarray) -> None:
     near = travelling(texture(0), (0.05, 0.0))
-    far = liveliness(perfect, EVERYWHERE, FPS)["malf"]
-    assert 0 < liveliness(near, EVERYWHERE, FPS)["malf"] < far < 1
+    assert 0 < malf(near) < malf(perfect) < 1
 
 
 def test_a_video_that_does_not_return_has_less_malf(perfect: np.ndarray) -> None:
-    closed, cut = (liveliness(f, EVERYWHERE, FPS, closed=False)["malf"] for f in (perfect, perfect[:24]))
-    assert closed == pytest.approx(liveliness(perfect, EVERYWHERE, FPS)["malf"], abs=0.05)
+    closed, cut = (malf(f, closed=False) for f in (perfect, perfect[:24]))
+    assert closed == pytest.approx(malf(perfect), abs=0.05)
     slow = travelling(texture(0), (0.3, 0.0))
-    assert liveliness(slow, EVERYWHERE, FPS, closed=False)["malf"] < 0.7 * closed
+    assert malf(slow, closed=False) < 0.7 * closed
     assert cut <= closed + 0.05
-    assert liveliness(np.stack([texture(0)] * 8), EVERYWHERE, FPS, closed=False)["malf"] == pytest.approx(0)
+    assert malf(np.stack([texture(0)] * 8), closed=False) == pytest.approx(0)
 
 
 def test_ssim_is_that_of_the_formula() -> None:
