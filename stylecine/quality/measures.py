@@ -1,4 +1,4 @@
-"""Quality measures of a loop and an inversion; GOALS has the ranges they should be in.
+"""Quality measures of a loop; GOALS has the ranges they should be in.
 
 `frames` is anything with len() and [t] -> uint8 [H,W,3]: a Cinemagraph, a list, a decoded video [N,H,W,3]. Frames are
 requested one at a time, each once by `measure_loop`, and few are kept, so a loop may render them on demand.

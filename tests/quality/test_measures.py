@@ -277,7 +277,7 @@ def test_psnr() -> None:
 
 
 def test_nan_never_passes_and_figures_without_a_goal_are_left_out() -> None:
-    assert passes({"seam": math.nan, "static_kept": 1.0, "seconds": 3.0}) == {"seam": False, "static_kept": True}
+    assert passes({"seam": math.nan, "pulse_global": 0.0, "seconds": 3.0}) == {"seam": False, "pulse_global": True}
 
 
 @pytest.mark.parametrize("count", [1, 2, 5, 40, 41, 120, 1000])
