@@ -181,9 +181,7 @@ def agent_server(model: str = "default") -> Server[Any]:
     )
 
 
-async def _worked(
-    tool: Tool, request: dict[str, Any], model: str, context: Context
-) -> types.CallToolResult:
+async def _worked(tool: Tool, request: dict[str, Any], model: str, context: Context) -> types.CallToolResult:
     """The tool's answer. A call that is cancelled stops its work, which leaves nothing half-written."""
     token = (context.meta or {}).get("progress_token")
     stopped, share, loop = threading.Event(), Share(tool.stages), asyncio.get_running_loop()

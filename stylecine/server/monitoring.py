@@ -6,7 +6,7 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
 from stylecine.server.metrics import Metrics
-from stylecine.server.problems import Problem, documented
+from stylecine.server.problems import PROBLEM, Problem
 from stylecine.server.service import Service
 from stylecine.version import __version__
 
@@ -17,14 +17,14 @@ class Health(BaseModel):
 
 
 def routes(service: Service, metrics: Metrics) -> APIRouter:
-    router = APIRouter(tags=["operation"])
+    router = APIRouter(tags=["operation"], responses=PROBLEM)
 
-    @router.get("/health", responses=documented(400, 421))
+    @router.get("/health")
     async def health() -> Health:
         """The service responds."""
         return Health()
 
-    @router.get("/ready", responses=documented(400, 421, 503))
+    @router.get("/ready")
     async def ready() -> Health:
         """Photos can be uploaded; the processes for animations load a little later, or with the first one."""
         broken = any(pool.broken and not pool.ready for pool in service.pools.values())
@@ -40,7 +40,7 @@ def routes(service: Service, metrics: Metrics) -> APIRouter:
     @router.get(
         "/metrics",
         response_class=Response,
-        responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}, **documented(400, 401, 421)},
+        responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
     )
     async def get_metrics() -> Response:
         """For Prometheus."""

@@ -15,6 +15,13 @@ from starlette.responses import JSONResponse, Response
 from stylecine.server.store import is_busy, is_full
 
 MEDIA_TYPE = "application/problem+json"
+# For OpenAPI: how any request may be answered.
+PROBLEM: dict[int | str, dict[str, Any]] = {
+    "default": {
+        "description": "A problem",
+        "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    }
+}
 
 # By the name in errors.py; the others are 422: the request cannot be fulfilled.
 STATUS = {
@@ -84,12 +91,6 @@ def scene_lost() -> Problem:
 def animation_lost() -> Problem:
     detail = "The animation's file is missing or cut short in the service; request it again."
     return Problem(500, "FileLost", detail)
-
-
-def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """For OpenAPI: the problems with which a route may respond."""
-    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    return {status: {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}
 
 
 def add_problem_handlers(app: FastAPI) -> None:
