@@ -24,7 +24,8 @@ from pydantic import BaseModel, Field, ValidationError, create_model
 from stylecine.errors import OptionError, OutputError, StylecineError, StylecineWarning
 from stylecine.machine.progress import EXPLANATION, FILE, LOOP, SCENE, Progress, Share
 from stylecine.options import CLASSES, FILE_OPTIONS, OPTIONS, PHOTO_OPTIONS, PRESETS, FileOptions, parse_size
-from stylecine.output.formats import check_format, check_writable, describe_endings, files_of, format_of
+from stylecine.output.formats import describe_endings, files_of, format_of
+from stylecine.output.writing import check_output
 from stylecine.server.schemas import Duration, StrictRequest, loop_options, typed
 from stylecine.version import __version__
 
@@ -123,9 +124,8 @@ def _check_output(request: dict[str, Any]) -> None:
         given = request.get(name)
         if given and os.path.exists(given) and any(os.path.exists(f) and f.samefile(given) for f in files_of(output)):
             raise OutputError(f"'{output}' is the {name} itself; choose another output.")
-    check_format(output, FileOptions(**_given(request, FILE_OPTIONS)), request.get("fps", 30))
+    check_output(output, FileOptions(**_given(request, FILE_OPTIONS)), request.get("fps", 30))
     format_of(output).check_loop(request.get("warp", "msdfw"), request.get("sampling", "gather"))
-    check_writable(output)
 
 
 def _saved(loop: Any, request: dict[str, Any]) -> dict[str, Any]:
@@ -173,11 +173,7 @@ def agent_server(model: str = "default") -> Server[Any]:
             return await _worked(tool, request, model, context)
 
     return Server(
-        "stylecine",
-        version=__version__,
-        instructions=INSTRUCTIONS,
-        on_list_tools=list_tools,
-        on_call_tool=call_tool,
+        "stylecine", version=__version__, instructions=INSTRUCTIONS, on_list_tools=list_tools, on_call_tool=call_tool
     )
 
 

@@ -56,11 +56,7 @@ def routes(service: Service) -> APIRouter:
     @router.get(
         "/{id}/result",
         response_class=FileResponse,
-        responses={
-            200: FILES,
-            206: FILES | {"description": "Part of it"},
-            304: {"description": "Not changed"},
-        },
+        responses={200: FILES, 206: FILES | {"description": "Part of it"}, 304: {"description": "Not changed"}},
     )
     async def get_result(request: Request, id: str) -> Response:
         """The file, or a range of it."""

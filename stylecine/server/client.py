@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 WAIT = 30  # seconds that the service may wait for a scene before it responds
 TIMEOUT = 90.0  # seconds without data after which a connection is closed
 ATTEMPTS = 4  # if the connection breaks, or the service is full
+POLL = 0.25  # seconds between two questions how far a job is
 MAX_JSON_BYTES = 16 << 20  # of a response
-MAX_EVENT_BYTES = 1 << 16
 MAX_RESULT_BYTES = 20_000_000_000  # all that a service stores, unless its operator sets another limit
 MAX_TEXT = 1000  # characters of an error or a warning
 DELETE_TIMEOUT = 5.0  # seconds; what is not deleted expires
@@ -89,13 +89,19 @@ class Client:
 
         links: list[str] = []
         try:
-            scene = self._make_scene(photo, size, refine, report)
+            report("photo", 0, 1)
+            query = {"name": as_utf8(photo.name), "size": size, "refine": refine, "wait": WAIT}
+            # not sent again after a broken connection, which may have made a scene
+            scene = self._upload(photo, "/v1/scenes", query, _ServiceFull)
             links.append(scene["links"]["self"])
+            scene = self._ready_scene(scene, report)
             edits: list[dict[str, Any]] = [{"kind": "push", "arrow": [float(x) for x in arrow]} for arrow in arrows]
             if style is not None:
-                named = {"kind": "style", "name": style}
-                found = named if style in STYLES else self._style_of(Path(style), links[0])
-                edits.append({**found, "strength": style_strength, "drift": style_drift})
+                named: dict[str, Any] = {"kind": "style", "name": style}
+                if style not in STYLES:
+                    photo_name = {"name": as_utf8(Path(style).name)}
+                    named = self._upload(Path(style), f"{links[0]}/styles", photo_name, _Retryable)
+                edits.append({**named, "strength": style_strength, "drift": style_drift})
             if edits:
                 scene = _retry(partial(self._json, "PATCH", links[0], json={"edits": edits}))
             form = find_format(output)
@@ -119,28 +125,16 @@ class Client:
             for link in links:
                 self._delete(link)
 
-    def _style_of(self, photo: Path, scene: str) -> dict[str, Any]:
-        """The edit for the appearance of a photo, which is uploaded."""
-        return self._upload(photo, f"{scene}/styles", {"name": as_utf8(photo.name)}, _Retryable)
-
-    def _make_scene(self, photo: Path, size: int, refine: int, report: Report) -> dict[str, Any]:
-        """Uploads the photo, and returns its scene once that is ready."""
-        report("photo", 0, 1)
-        query = {"name": as_utf8(photo.name), "size": size, "refine": refine, "wait": WAIT}
-        # not sent again after a broken connection, which may have made a scene
-        scene = self._upload(photo, "/v1/scenes", query, _ServiceFull)
+    def _ready_scene(self, scene: dict[str, Any], report: Report) -> dict[str, Any]:
+        """The scene once it is ready."""
         link = scene["links"]["self"]
-        try:
-            while scene["state"] in ("queued", "running"):
-                report("inversion", 0, 1)
-                scene = _retry(partial(self._json, "GET", link, params={"wait": WAIT}))
-            if scene["state"] == "failed":
-                raise ServiceError(_text(scene["problem"]["detail"]))
-            if scene["state"] != "ready":
-                raise self._not_stylecine()
-        except BaseException:
-            self._delete(link)
-            raise
+        while scene["state"] in ("queued", "running"):
+            report("inversion", 0, 1)
+            scene = _retry(partial(self._json, "GET", link, params={"wait": WAIT}))
+        if scene["state"] == "failed":
+            raise ServiceError(_text(scene["problem"]["detail"]))
+        if scene["state"] != "ready":
+            raise self._not_stylecine()
         report("inversion", 1, 1)
         return scene
 
@@ -161,19 +155,12 @@ class Client:
             raise PhotoError(f"'{photo}' cannot be read ({error.strerror}); check the path.") from None
 
     def _finish(self, job: dict[str, Any], report: Report) -> dict[str, Any]:
-        """The job once it is done; reconnects to its events if the connection breaks."""
-        failures = 0
+        """The job once it is done."""
         while job["state"] in ("queued", "running"):
-            try:
-                for event in self._events(job["links"]["events"]):
-                    job, failures = event, 0
-                    step = job["progress"]
-                    report(_text(step["stage"]), _count(step["done"]), _count(step["total"]))
-                if job["state"] in ("queued", "running"):
-                    raise _Retryable(f"{self.url} does not report how the work proceeds; try again.")
-            except _Retryable as error:
-                failures += 1
-                error.wait(failures)
+            time.sleep(POLL)
+            job = _retry(partial(self._json, "GET", job["links"]["self"]))
+            step = job["progress"]
+            report(_text(step["stage"]), _count(step["done"]), _count(step["total"]))
         if job["state"] == "cancelled":
             raise Cancelled("The service cancelled the work.")
         if job["state"] == "failed":
@@ -181,15 +168,6 @@ class Client:
         if job["state"] != "done":
             raise self._not_stylecine()
         return job
-
-    def _events(self, link: str) -> Iterator[dict[str, Any]]:
-        with self._response("GET", link) as response:
-            line = b""
-            for chunk in response.iter_raw():
-                *lines, line = (line + chunk).split(b"\n")
-                if len(line) > MAX_EVENT_BYTES:
-                    raise self._not_stylecine()
-                yield from (dict(json.loads(complete[5:])) for complete in lines if complete.startswith(b"data:"))
 
     def _download(self, job: dict[str, Any], output: Path) -> None:
         if is_live_photo(output):

@@ -3,7 +3,7 @@
 import html
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
@@ -11,7 +11,6 @@ from starlette.responses import HTMLResponse
 
 from stylecine.output.embed import html_page
 
-METHODS = ("get", "post", "patch", "delete")
 TYPES = {"string": "text", "integer": "whole number", "boolean": "true or false"}
 LIMITS = {"exclusiveMinimum": "above", "minimum": "from", "maximum": "to"}
 
@@ -44,10 +43,9 @@ def _page(body: str) -> HTMLResponse:
 def _docs(schema: Mapping[str, Any], start: str) -> str:
     """Every path and every object of an OpenAPI description."""
     paths = [
-        _operation(method, path, operations[method])
+        _operation(method, path, operation)
         for path, operations in schema["paths"].items()
-        for method in METHODS
-        if method in operations
+        for method, operation in operations.items()
     ]
     objects = [_object(name, described) for name, described in schema["components"]["schemas"].items()]
     return (
@@ -59,13 +57,14 @@ def _docs(schema: Mapping[str, Any], start: str) -> str:
 
 def _operation(method: str, path: str, operation: Mapping[str, Any]) -> str:
     rows = [(one["name"], one["in"], _type(one["schema"]), _about(one)) for one in operation.get("parameters", ())]
-    rows += [("body", kind, _type(of["schema"]), "") for kind, of in _content(operation.get("requestBody", {}))]
-    answers = [
-        f"{status}{': ' if content else ''}{', '.join(content)}"
-        for status, response in operation["responses"].items()
-        for content in [[_type(of["schema"]) for kind, of in _content(response) if "$ref" in of.get("schema", {})]]
-        if "problem" not in "".join(response.get("content", ()))
-    ]
+    body = operation.get("requestBody", {}).get("content", {})
+    rows += [("body", kind, _type(of["schema"]), "") for kind, of in body.items()]
+    answers = []
+    for status, response in operation["responses"].items():
+        if status != "default":  # the problems
+            schemas = [of.get("schema", {}) for of in response.get("content", {}).values()]
+            objects = ", ".join(_type(schema) for schema in schemas if "$ref" in schema)
+            answers.append(f"{status}: {objects}" if objects else status)
     return (
         f"<section><h3><code>{method.upper()} {_text(path)}</code></h3><p>{_text(operation.get('description', ''))}</p>"
         f"{_table(rows)}<p>Response: {'; '.join(answers)}; or a <a href=#Problem>Problem</a></p></section>"
@@ -76,10 +75,6 @@ def _object(name: str, schema: Mapping[str, Any]) -> str:
     rows = [(field, "", _type(of), _about(of)) for field, of in schema.get("properties", {}).items()]
     about = f"<p>{_text(schema.get('description', ''))}</p>"
     return f'<section id="{_text(name)}"><h3>{_text(name)}</h3>{about}{_table(rows)}</section>'
-
-
-def _content(part: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    yield from part.get("content", {}).items()
 
 
 def _about(described: Mapping[str, Any]) -> str:

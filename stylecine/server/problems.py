@@ -153,8 +153,8 @@ def _unknown(what: str, name: str, known: Iterable[str]) -> str:
 
 def _operation(request: Request) -> Mapping[str, Any]:
     """What OpenAPI says of the route that handles a request."""
-    operations = _operations_at(request.app, request.url.path)
-    return dict(operations.get(request.method.lower(), {}))
+    path = request.app.openapi()["paths"].get(request.scope["route"].path, {})
+    return dict(path.get(request.method.lower(), {}))
 
 
 def _fields(request: Request) -> Iterable[str]:
@@ -181,13 +181,8 @@ def _sentence(error: Mapping[str, Any], request: Request) -> str:
 
 def _methods_at(app: FastAPI, path: str) -> str:
     """The methods of all routes at a path; each route of the framework knows only its own."""
-    methods = {method.upper() for method in _operations_at(app, path)} or {"GET"}  # the studio's files
-    return ", ".join(sorted(methods | ({"HEAD"} if "GET" in methods else set())))
-
-
-def _operations_at(app: FastAPI, path: str) -> Mapping[str, Any]:
-    """By method, what OpenAPI says of a path; empty for one that it does not list."""
     for template, operations in app.openapi()["paths"].items():
         if re.fullmatch(re.sub(r"{\w+}", "[^/]+", template), path):
-            return dict(operations)
-    return {}
+            methods = {method.upper() for method in operations}
+            return ", ".join(sorted(methods | ({"HEAD"} if "GET" in methods else set())))
+    return "GET, HEAD"  # the studio's files

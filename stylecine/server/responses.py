@@ -47,11 +47,9 @@ def scene(row: Row, status: int = 200) -> Response:
 def job(service: Service, row: Row) -> schemas.Job:
     link = f"/v1/animations/{row['id']}"
     links = {"self": link, "events": f"{link}/events", "result": f"{link}/result"}
-    stage, done, total, share = service.reached(row)
     names = ("id", "scene", "state", "format", "bytes", "warning", "problem")
     times = {name: _time(row[name]) for name in ("created", "started", "finished", "expires")}
-    progress = schemas.Progress(stage=stage, done=done, total=total, share=share)
-    return schemas.Job(**{name: row[name] for name in names}, **times, progress=progress, links=links)
+    return schemas.Job(**{name: row[name] for name in names}, **times, progress=service.reached(row), links=links)
 
 
 def file_name(photo: str, suffix: str) -> str:

@@ -24,15 +24,7 @@ from stylecine.picture.transparency import flattened, split_alpha
 from stylecine.server import schemas
 from stylecine.server.problems import PROBLEM, Problem, scene_lost
 from stylecine.server.ranges import ACCEPTED, in_part
-from stylecine.server.responses import (
-    OCTETS,
-    Disconnected,
-    attachment,
-    binary,
-    not_modified,
-    scene,
-    while_connected,
-)
+from stylecine.server.responses import OCTETS, Disconnected, attachment, binary, not_modified, scene, while_connected
 from stylecine.server.security import MIN_BODY_RATE, too_slow
 from stylecine.server.service import Service, store_full
 from stylecine.server.settings import IMPRESSION
@@ -157,12 +149,12 @@ def routes(service: Service) -> APIRouter:
     async def make_style(request: Request, row: Ready, name: Name = "photo") -> schemas.PhotoStyleEdit:
         """The edit that shows the scene as another photo looks; the body is that photo's file. It is not kept."""
         _require_file(request)
-        upload = await _receive(request, service, uploads)
+        upload, name = await _receive(request, service, uploads), plain_name(name)
         try:
-            style = await while_connected(request, service.style_of(row["id"], upload, plain_name(name)))
+            style = await while_connected(request, service.facts(row, "style", upload=str(upload), name=name))
         finally:
             upload.unlink(missing_ok=True)
-        return schemas.PhotoStyleEdit(**style)
+        return schemas.PhotoStyleEdit(kind="style", name=name, **style)
 
     @router.get("/{id}/file", **_file(OCTETS, cached=True))
     async def get_file(request: Request, row: Ready) -> Response:
@@ -230,8 +222,7 @@ def routes(service: Service) -> APIRouter:
     @router.get("/{id}/explanation/progress")
     async def get_explanation_progress(id: str) -> schemas.Progress:
         """How far the page is that a request for the explanation waits for."""
-        stage, done, total, share = service.file_reached(service.scene(id), "explain")
-        return schemas.Progress(stage=stage, done=done, total=total, share=share)
+        return service.progress.get(f"explain {service.scene(id)['id']}") or schemas.Progress(stage="queued")
 
     return router
 
@@ -253,10 +244,6 @@ class _Upload:
     def stalled(self) -> bool:
         return time.monotonic() > self.start + STALLED + self.received / MIN_BODY_RATE
 
-    def give_way(self) -> None:
-        """Ends it at once with a TimeoutError in the task that receives it."""
-        self.timeout.reschedule(0)
-
 
 async def _receive(request: Request, service: Service, uploads: set[_Upload]) -> Path:
     """Writes the body to a file, which is removed after an error. If there is no place for it, a stalled one ends."""
@@ -265,12 +252,18 @@ async def _receive(request: Request, service: Service, uploads: set[_Upload]) ->
         if stalled is None:
             raise store_full(f"{len(uploads)} others are being sent")
         uploads.remove(stalled)
-        stalled.give_way()
+        stalled.timeout.reschedule(0)  # the past: it ends at once
     path, upload = service.store.temporary(".part"), _Upload()
     uploads.add(upload)
     try:
         async with upload.timeout:
-            await _write(request, service, upload, path)
+            with path.open("wb") as file:
+                async for chunk in request.stream():
+                    await service.require_disk()
+                    await asyncio.to_thread(file.write, chunk)
+                    upload.received += len(chunk)
+        if not upload.received:
+            raise Problem(422, "PhotoError", "The photo is empty; send its bytes as the body.")
     except TimeoutError:
         path.unlink(missing_ok=True)
         raise too_slow() from None
@@ -280,16 +273,6 @@ async def _receive(request: Request, service: Service, uploads: set[_Upload]) ->
     finally:
         uploads.discard(upload)
     return path
-
-
-async def _write(request: Request, service: Service, upload: _Upload, path: Path) -> None:
-    with path.open("wb") as file:
-        async for chunk in request.stream():
-            await service.require_disk()
-            await asyncio.to_thread(file.write, chunk)
-            upload.received += len(chunk)
-    if not upload.received:
-        raise Problem(422, "PhotoError", "The photo is empty; send its bytes as the body.")
 
 
 async def _when_made(service: Service, id: str, wait: float) -> Row:

@@ -200,9 +200,9 @@ class Progress(BaseModel):
     """How far a job is: `done` of `total` steps of a stage, and `share` of the whole."""
 
     stage: str
-    done: int
-    total: int
-    share: Share
+    done: int = 0
+    total: int = 1
+    share: Share = 0.0
 
 
 class Job(BaseModel):

@@ -31,17 +31,7 @@ from stylecine.machine.memory import check_memory
 from stylecine.machine.progress import Progress
 from stylecine.machine.threads import one_thread
 from stylecine.ops.recolour import recolour
-from stylecine.options import (
-    CLASSES,
-    CLOTH,
-    FILE_OPTIONS,
-    OPTIONS,
-    PAINTS,
-    STYLES,
-    UNSTYLED,
-    RenderOptions,
-    check_wind,
-)
+from stylecine.options import CLASSES, CLOTH, FILE_OPTIONS, OPTIONS, PAINTS, STYLES, UNSTYLED, RenderOptions, check_wind
 from stylecine.output.archive import write_zip
 from stylecine.output.formats import check_size, ending_of
 from stylecine.output.metadata import json_figures
@@ -148,12 +138,19 @@ class Worker:
         """Makes a scene of an upload, a photo or a .cine file, and saves it as a new .cine file."""
         upload = Path(request["upload"])
         if _is_cine(upload):
-            _check_side(min(scene_size(upload)), request["max_size"])  # before the rest takes memory
+            side, most = min(scene_size(upload)), request["max_size"]
+            if side > most:  # before the rest takes memory
+                raise TooLarge(
+                    f"The scene's short side is {side} pixels, and {most} are allowed here; make a smaller one."
+                )
             scene = Scene.load(upload)
             _check_edits(scene)
         else:
-            made_with = {name: request[name] for name in ("size", "refine")}
-            scene = _named(self.animator.invert(upload, **made_with, progress=progress), request["name"])
+            scene = self.animator.invert(upload, size=request["size"], refine=request["refine"], progress=progress)
+            assert scene.source is not None
+            # the content of the photo's file is no longer needed
+            source = replace(scene.source, name=request["name"], content=b"", digest=scene.source.sha256)
+            scene = replace(scene, source=source)
         self._remember(request["scene"], _cached(scene))  # before it is saved, which may be interrupted
         scene.save(request["cine"], progress=progress)
         return {"base": [_described(edit) for edit in scene.edits]} | _facts(scene)
@@ -167,7 +164,7 @@ class Worker:
 
     def live(self, request: Request, progress: Progress) -> Result:
         """Writes a web pack."""
-        loop, style = self._plain(request, progress), self._style(request)
+        loop, style = self._plain(request, progress), resolve_style(self._options(request), self._edited(request).edits)
         if style is not None:
             (grid,) = self._grids(self.cache[request["scene"]], [style])
             loop = loop.styled(grid, style.strength, style.drift)
@@ -266,9 +263,6 @@ class Worker:
             self.played = self.dial = None
         return {}
 
-    def _style(self, request: Request) -> Style | None:
-        return resolve_style(self._options(request), self._edited(request).edits)
-
     def _options(self, request: Request) -> RenderOptions:
         return RenderOptions(**_given(request))
 
@@ -340,12 +334,6 @@ def _smaller(scene: Scene, size: int | None) -> int | None:
     return None if size is None or size >= min(scene.photo.shape[:2]) else size
 
 
-def _named(scene: Scene, name: str) -> Scene:
-    """With the photo's name, and without the content of its file, which is no longer needed."""
-    assert scene.source is not None
-    return replace(scene, source=replace(scene.source, name=name, content=b"", digest=scene.source.sha256))
-
-
 def _cached(scene: Scene) -> CachedScene:
     return CachedScene(scene, scene, [{"base": number} for number in range(len(scene.edits))])
 
@@ -360,12 +348,6 @@ def _arrays(value: Any) -> Iterator[Any]:
         yield from (array for item in value for array in _arrays(item))
     elif is_dataclass(value):
         yield from _arrays(vars(value))
-
-
-def _check_side(side: int, most: int) -> None:
-    """Raises TooLarge for an uploaded scene with a longer short side than is allowed."""
-    if side > most:
-        raise TooLarge(f"The scene's short side is {side} pixels, and {most} are allowed here; make a smaller one.")
 
 
 def _check_edits(scene: Scene) -> None:
