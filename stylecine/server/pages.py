@@ -16,32 +16,22 @@ LIMITS = {"exclusiveMinimum": "above", "minimum": "from", "maximum": "to"}
 
 
 def routes(app: FastAPI, *, studio: bool) -> APIRouter:
-    """studio: whether the studio is the start page."""
+    """studio: whether the studio is the start page; otherwise this is it, too."""
     router = APIRouter(include_in_schema=False)
-    if not studio:
-
-        @router.get("/")
-        async def start() -> HTMLResponse:
-            return _page(
-                f"<h1>stylecine {html.escape(app.version)}</h1><p>This is a service for programs. It turns landscape"
-                " photos into seamless video loops.</p><ul><li><a href=docs>What it responds to</a></li><li>"
-                "<a href=openapi.json>The same for programs, as OpenAPI</a></li></ul>"
-            )
 
     @router.get("/docs")
     async def docs() -> HTMLResponse:
-        return _page(_docs(app.openapi(), "The studio" if studio else "Start page"))
+        body = _docs(app.openapi(), "<a href='.'>The studio</a> · " if studio else "")
+        headers = {"Content-Security-Policy": "frame-ancestors 'none'"}  # the page has the rest of its policy
+        return HTMLResponse(html_page("stylecine", body, STYLE), headers=headers)
 
+    if not studio:
+        router.add_api_route("/", docs)
     return router
 
 
-def _page(body: str) -> HTMLResponse:
-    headers = {"Content-Security-Policy": "frame-ancestors 'none'"}  # the page has the rest of its policy
-    return HTMLResponse(html_page("stylecine", body, STYLE), headers=headers)
-
-
 def _docs(schema: Mapping[str, Any], start: str) -> str:
-    """Every path and every object of an OpenAPI description."""
+    """Every path and every object of an OpenAPI description. start: a link as HTML."""
     paths = [
         _operation(method, path, operation)
         for path, operations in schema["paths"].items()
@@ -49,8 +39,8 @@ def _docs(schema: Mapping[str, Any], start: str) -> str:
     ]
     objects = [_object(name, described) for name, described in schema["components"]["schemas"].items()]
     return (
-        f"<h1>{_text(schema['info']['title'])} {_text(schema['info']['version'])}</h1><p><a href='.'>{start}</a> ·"
-        " <a href=openapi.json>for programs, as OpenAPI</a></p>"
+        f"<h1>{_text(schema['info']['title'])} {_text(schema['info']['version'])}</h1>"
+        f"<p>{_text(schema['info']['description'])}</p><p>{start}<a href=openapi.json>for programs, as OpenAPI</a></p>"
         f"<h2>Requests</h2>{''.join(paths)}<h2>Objects</h2>{''.join(objects)}"
     )
 

@@ -12,6 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
+from stylecine.errors import StylecineError
 from stylecine.server.store import is_busy, is_full
 
 MEDIA_TYPE = "application/problem+json"
@@ -26,7 +27,6 @@ PROBLEM: dict[int | str, dict[str, Any]] = {
 # By the name in errors.py; the others are 422: the request cannot be fulfilled.
 STATUS = {
     "TooLarge": 413,
-    "Cancelled": 409,
     "WeightsError": 500,
     "WeightsNotFound": 500,
     "ChecksumMismatch": 500,
@@ -35,10 +35,6 @@ STATUS = {
     "KernelUnavailable": 500,
     "OutputError": 500,
     "DiskFull": 507,
-    "InternalError": 500,
-    "WorkerLost": 500,
-    "TookTooLong": 503,
-    "NotReady": 503,
 }
 
 
@@ -69,9 +65,9 @@ class Problem(Exception):
         return JSONResponse(self.json, self.status, self.headers, MEDIA_TYPE)
 
 
-def problem_of(name: str, detail: str) -> Problem:
-    """The problem for an error of stylecine, by its name."""
-    return Problem(STATUS.get(name, 422), name, detail)
+def problem_of(error: StylecineError) -> Problem:
+    name = type(error).__name__
+    return Problem(STATUS.get(name, 422), name, str(error))
 
 
 def not_found(what: str) -> Problem:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from stylecine.server import schemas
@@ -18,10 +18,6 @@ from stylecine.server.store import Row
 OCTETS = "application/octet-stream"
 
 T = TypeVar("T")
-
-
-class Disconnected(Exception):
-    """The client has closed the connection."""
 
 
 def binary(*media_types: str) -> dict[str, Any]:
@@ -69,12 +65,12 @@ def not_modified(request: Request, etag: str) -> bool:
 
 
 async def while_connected(request: Request, work: Awaitable[T]) -> T:
-    """The result of the work, which is cancelled if the client disconnects. Raises Disconnected."""
+    """The result of the work, which is cancelled if the client disconnects. Raises ClientDisconnect."""
     task, disconnect = asyncio.ensure_future(work), asyncio.ensure_future(_disconnect(request))
     try:
         await asyncio.wait({task, disconnect}, return_when=asyncio.FIRST_COMPLETED)
         if not task.done():
-            raise Disconnected
+            raise ClientDisconnect
         return task.result()
     finally:
         disconnect.cancel()

@@ -5,18 +5,17 @@ import hashlib
 import io
 import time
 import zipfile
-import zlib
 from collections.abc import Mapping
 from contextlib import suppress
 from inspect import Parameter, Signature
 from pathlib import Path
-from types import MappingProxyType
 from typing import Annotated, Any, Literal, TypeAlias
 
 import numpy as np
 from fastapi import APIRouter, Depends, Query, Request, Response
 from PIL import Image
 from pydantic import Field
+from starlette.requests import ClientDisconnect
 
 from stylecine.output.formats import SERVED
 from stylecine.picture.photo import encode_png
@@ -24,17 +23,15 @@ from stylecine.picture.transparency import flattened, split_alpha
 from stylecine.server import schemas
 from stylecine.server.problems import PROBLEM, Problem, scene_lost
 from stylecine.server.ranges import ACCEPTED, in_part
-from stylecine.server.responses import OCTETS, Disconnected, attachment, binary, not_modified, scene, while_connected
+from stylecine.server.responses import OCTETS, attachment, binary, not_modified, scene, while_connected
 from stylecine.server.security import MIN_BODY_RATE, too_slow
 from stylecine.server.service import Service, store_full
 from stylecine.server.settings import IMPRESSION
-from stylecine.server.store import Row
+from stylecine.server.store import UNREADABLE, Row
 from stylecine.version import __version__
 
 Name = Annotated[str, Query(max_length=255)]
 WindText = Annotated[str, Field(max_length=60)]
-# What zipfile and Pillow raise for a damaged file.
-UNREADABLE = (OSError, SyntaxError, ValueError, KeyError, EOFError, RuntimeError, zlib.error, zipfile.BadZipFile)
 STALLED = 3.0  # seconds after which a body slower than MIN_BODY_RATE gives way to another
 Wait = Annotated[float, Query(ge=0, le=60, description="seconds to wait for it to be ready")]
 Side = Annotated[int, Query(ge=64, le=8192, description="short side, at most the photo's")]
@@ -107,7 +104,7 @@ def routes(service: Service) -> APIRouter:
             upload.unlink(missing_ok=True)
         try:
             row = await while_connected(request, _when_made(service, id, wait))
-        except Disconnected:
+        except ClientDisconnect:
             await service.delete_scene(id)
             raise
         if row["state"] == "failed":
@@ -143,7 +140,7 @@ def routes(service: Service) -> APIRouter:
     @router.get("/{id}/styles", **_file("image/webp", cached=True))
     async def get_styles(request: Request, row: Ready) -> Response:
         """The photo as it is, then in each style, in their order: a row of pictures of 160 by 120 pixels."""
-        return await _make_file(request, service, row, "styles", "webp", version=row | {"version": "styles"})
+        return await _make_file(request, service, row, "styles", "webp", version="of any edits")
 
     @router.post("/{id}/styles", openapi_extra=UPLOADED, response_model_exclude={"id"})
     async def make_style(request: Request, row: Ready, name: Name = "photo") -> schemas.PhotoStyleEdit:
@@ -160,12 +157,12 @@ def routes(service: Service) -> APIRouter:
     async def get_file(request: Request, row: Ready) -> Response:
         """The scene with its edits, as a .cine file."""
         headers = attachment(row["name"], "cine")
-        return await _make_file(request, service, row, "file", "cine", headers, version=row)
+        return await _make_file(request, service, row, "file", "cine", headers, version=row["version"])
 
     @router.get("/{id}/live", **_file(OCTETS, cached=True))
     async def get_live(request: Request, options: Checked, row: Ready, size: Side = 720) -> Response:
         """The loop for the player: a safetensors file."""
-        return await _make_file(request, service, row, "live", "pack", version=row, size=size, **options)
+        return await _make_file(request, service, row, "live", "pack", version=row["version"], size=size, **options)
 
     @router.get("/{id}/first", response_class=Response, responses={200: binary(OCTETS), 204: {"description": "None"}})
     async def get_first(request: Request, id: str) -> Response:
@@ -207,7 +204,7 @@ def routes(service: Service) -> APIRouter:
         format: Literal["mp4", "webp"] = "mp4",
     ) -> Response:
         """A small, quick loop."""
-        return await _make_file(request, service, row, "preview", format, version=row, size=size, **options)
+        return await _make_file(request, service, row, "preview", format, version=row["version"], size=size, **options)
 
     @router.get("/{id}/explanation", **_file("text/html", cached=True))
     async def get_explanation(request: Request, options: Checked, row: Ready, size: Side = 720) -> Response:
@@ -215,8 +212,7 @@ def routes(service: Service) -> APIRouter:
         # its own policy, in a <meta>, allows its style; sandboxed, it is no part of this origin; no script runs, but
         # without allow-scripts its video would not start by itself
         sandbox = "sandbox allow-scripts allow-downloads; script-src 'none'; frame-ancestors 'none'"
-        policy, explained = {"Content-Security-Policy": sandbox}, row | {"id": f"explained {row['id']}"}
-        named = {"version": explained, "name": row["name"]}
+        policy, named = {"Content-Security-Policy": sandbox}, {"version": row["version"], "name": row["name"]}
         return await _make_file(request, service, row, "explain", "html", policy, **named, size=size, **options)
 
     @router.get("/{id}/explanation/progress")
@@ -296,26 +292,28 @@ async def _make_file(
     row: Row,
     task: str,
     format: str,
-    headers: Mapping[str, str] = MappingProxyType({}),
-    version: Row | None = None,
+    headers: Mapping[str, str] | None = None,
+    version: Any = None,
     **options: Any,
 ) -> Response:
     """The file that a task makes; for HEAD nothing is made, so the length is unknown.
 
-    version: what the file depends on besides the options, if a client may keep it until that changes, and have it in
-    parts.
+    version: what the file depends on besides the scene and the options, if a client may keep it until that changes, and
+    have it in parts.
     """
+    headers = dict(headers or {})
     if version is not None:
-        etag = _etag(version, options | {"file": (task, format)})
-        headers = {"ETag": etag, "Cache-Control": "no-cache", **ACCEPTED, **headers}
-        if not_modified(request, headers["ETag"]):
+        content_of = f"{__version__} {row['id']} {version} {task} {format} {sorted(options.items())}"
+        etag = f'"{hashlib.sha256(content_of.encode()).hexdigest()[:32]}"'
+        headers |= {"ETag": etag, "Cache-Control": "no-cache", **ACCEPTED}
+        if not_modified(request, etag):
             return Response(status_code=304, headers=headers)
     media_type = SERVED[format].media_type if format in SERVED else OCTETS
     if "head" in request.scope:
         response = Response(media_type=media_type, headers=headers)
         del response.headers["content-length"]
         return response
-    content = service.recent.get(headers["ETag"]) if version is not None else None
+    content = service.recent.get(etag) if version is not None else None
     if content is None:
         path = await while_connected(request, service.make_file(row, task, f".{format}", **options))
         try:
@@ -325,7 +323,7 @@ async def _make_file(
     if version is None:
         return Response(content, media_type=media_type, headers=headers)
     if "range" in request.headers:
-        service.recent.keep(headers["ETag"], content)
+        service.recent.keep(etag, content)
     return in_part(request, content, media_type, headers)
 
 
@@ -345,8 +343,3 @@ def plain_name(name: str) -> str:
     """A file's name without folders and without characters that could do harm in a header or a terminal."""
     last = name.replace("\\", "/").rsplit("/", 1)[-1]
     return "".join(c for c in last if c.isprintable()).strip(". ")[:120] or "photo"
-
-
-def _etag(row: Row, options: dict[str, Any]) -> str:
-    version = f"{__version__} {row['id']} {row['version']} {sorted(options.items())}"
-    return f'"{hashlib.sha256(version.encode()).hexdigest()[:32]}"'

@@ -122,28 +122,13 @@ KIND = Discriminator(
 )
 
 
+Edit = Annotated[Any, CheckedAs(Annotated[REQUESTED, KIND])]
+
+
 class Edits(StrictRequest):
     """All edits of a scene, in order."""
 
-    edits: Annotated[list[Annotated[Any, CheckedAs(Annotated[REQUESTED, KIND])]], Field(max_length=MAX_EDITS)]
-
-
-class Edit(BaseModel):
-    """An edit of a scene; a stroke without points is a mask, whose pixels are only in the scene's file."""
-
-    id: int
-    kind: Annotated[str, OneOf(KINDS)]
-    what: Paintable | None = None
-    mode: Mode | None = None
-    stroke: list[list[float]] | None = None
-    radius: float | None = None
-    arrow: list[float] | None = None
-    point: list[float] | None = None
-    factor: float | None = None
-    name: str | None = None
-    strength: float | None = None
-    drift: bool | None = None
-    picture: str | None = None
+    edits: Annotated[list[Edit], Field(max_length=MAX_EDITS)]
 
 
 class Problem(BaseModel):
@@ -156,7 +141,8 @@ class Problem(BaseModel):
 
 
 class Scene(BaseModel):
-    """A photo and what moves in it. `moving` and `classes` are shares of its area."""
+    """A photo and what moves in it. `moving` and `classes` are shares of its area. An edit whose stroke has no points
+    is a mask, whose pixels are only in the scene's file."""
 
     id: str
     state: State

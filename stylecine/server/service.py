@@ -301,11 +301,11 @@ class Service:
         except DiskFull:
             raise disk_full() from None
         except TimeoutError:
-            raise problem_of("TookTooLong", "The service was busy for too long; try again later.") from None
+            raise Problem(503, "TookTooLong", "The service was busy for too long; try again later.") from None
         except Cancelled:
-            raise problem_of("Cancelled", "The work was cancelled.") from None
+            raise Problem(409, "Cancelled", "The work was cancelled.") from None
         except PoolClosed:
-            raise problem_of("NotReady", "The service is stopping; try again when it is back.") from None
+            raise Problem(503, "NotReady", "The service is stopping; try again when it is back.") from None
         finally:
             self.interactive.cancel(job)
 
@@ -420,8 +420,9 @@ class Service:
                 seconds = period(options["seconds"], options["fps"]) / options["fps"]
                 loops = count_loops(*check_length(1, options["duration"]), seconds)
         except StylecineError as error:
-            detail = without_paths(str(error), self.store.folder, f"loop{form.ending}")
-            raise problem_of(type(error).__name__, detail) from None
+            problem = problem_of(error)
+            problem.detail = without_paths(problem.detail, self.store.folder, f"loop{form.ending}")
+            raise problem from None
         if loops > self.settings.repeat:
             raise _beyond_limits(f"a video repeats its loop at most {self.settings.repeat} times here")
 
@@ -430,7 +431,7 @@ class Service:
         try:
             options = RenderOptions(**{name: request[name] for name in OPTIONS if name in request})
         except StylecineError as error:
-            raise problem_of(type(error).__name__, str(error)) from None
+            raise problem_of(error) from None
         if options.seconds > self.settings.seconds or options.period > self.settings.frames:
             limits = f"{self.settings.seconds:g} s and {self.settings.frames} frames"
             raise _beyond_limits(f"a loop has at most {limits} here")
@@ -508,17 +509,17 @@ class Service:
         except (Cancelled, DiskFull, PoolClosed):
             raise
         except SceneError as error:
-            raise await self.cause(job.key, problem_of("SceneError", str(error))) from None
+            raise await self.cause(job.key, problem_of(error)) from None
         except StylecineError as error:
-            raise problem_of(type(error).__name__, str(error)) from None
+            raise problem_of(error) from None
         except TimeLimitExceeded:
             detail = f"It took longer than {job.limit:g} s; ask for a smaller size or a shorter loop."
-            raise problem_of("TookTooLong", detail) from None
+            raise Problem(503, "TookTooLong", detail) from None
         except WorkerLost:
             detail = f"The work was tried {job.attempts} times, and its process died each time; try a smaller size."
-            raise problem_of("WorkerLost", detail) from None
+            raise Problem(500, "WorkerLost", detail) from None
         except RuntimeError as error:
-            raise problem_of("InternalError", str(error)) from None
+            raise Problem(500, "InternalError", str(error)) from None
 
     @contextmanager
     def _unfinished(self, id: str, job: Job) -> Iterator[None]:
@@ -602,7 +603,7 @@ def _pool(settings: Settings, processes: int, nice: int) -> WorkerPool:
 def _require_room(pool: WorkerPool, limit: int) -> None:
     """Raises a 429 if too many jobs wait for the pool, and a 503 if its processes cannot work."""
     if pool.broken and not pool.ready:
-        raise problem_of("NotReady", pool.broken)
+        raise Problem(503, "NotReady", pool.broken)
     if pool.waiting >= limit:
         seconds = str(max(1, min(60, pool.waiting // len(pool.states))))
         raise Problem(429, "QueueFull", f"{limit} others wait already; try again later.", {"Retry-After": seconds})

@@ -57,6 +57,9 @@ ANIMATION_COLUMNS = (
     "id, scene, state, format, name, asked, bytes, warning, problem, created, started, finished, expires"
 )
 
+# What zipfile and Pillow raise for a damaged file.
+UNREADABLE = (OSError, SyntaxError, ValueError, KeyError, EOFError, RuntimeError, zlib.error, zipfile.BadZipFile)
+
 Row = dict[str, Any]
 
 
@@ -91,7 +94,9 @@ class Store:
         self.folder = folder.resolve()
         self._started, self._clock = time.monotonic(), time.time()
         try:
-            _check_folder(folder)
+            names = {path.name for path in folder.iterdir()} if folder.exists() else set()
+            if DATABASE not in names and names - {"lock"}:  # in which files without a row would be removed
+                raise OutputError(f"The folder '{folder}' is not empty, and not a service's; choose another one.")
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._lock = lock_file(
                 folder / "lock", f"Another service uses the data folder '{folder}'; choose another one."
@@ -352,7 +357,7 @@ def is_readable(cine: Path) -> bool:
     try:
         with zipfile.ZipFile(cine) as archive:
             return archive.testzip() is None
-    except (OSError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError):
+    except UNREADABLE:
         return False
 
 
@@ -369,12 +374,6 @@ def hidden_paths(request: Mapping[str, Any]) -> Iterator[None]:
     except StylecineError as error:
         folder, name = Path(request["cine"]).parent.parent, request.get("name", "the file")
         raise type(error)(without_paths(str(error), folder, name)) from None
-
-
-def _check_folder(folder: Path) -> None:
-    """Raises OutputError for a folder with other files, because files without a row are removed."""
-    if folder.exists() and not (folder / DATABASE).exists() and {path.name for path in folder.iterdir()} - {"lock"}:
-        raise OutputError(f"The folder '{folder}' is not empty, and not a service's; choose another one.")
 
 
 def _size(path: Path) -> int | None:
