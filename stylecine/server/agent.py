@@ -168,7 +168,8 @@ def agent_server(model: str = "default") -> Server[Any]:
         try:
             request = tool.takes(**(params.arguments or {})).model_dump(exclude_unset=True)
         except ValidationError as error:
-            return _refused(_sentence(error))
+            first = error.errors()[0]
+            return _refused(f"{'.'.join(map(str, first['loc']))}: {first['msg']}.")
         async with one_at_a_time:
             return await _worked(tool, request, model, context)
 
@@ -211,12 +212,6 @@ async def _worked(tool: Tool, request: dict[str, Any], model: str, context: Cont
 
 def _refused(why: str) -> types.CallToolResult:
     return types.CallToolResult(content=[types.TextContent(type="text", text=why)], is_error=True)
-
-
-def _sentence(error: ValidationError) -> str:
-    """The first thing that is wrong with the arguments."""
-    first = error.errors()[0]
-    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}."
 
 
 def serve(model: str = "default") -> None:

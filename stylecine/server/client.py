@@ -33,6 +33,7 @@ WAIT = 30  # seconds that the service may wait for a scene before it responds
 TIMEOUT = 90.0  # seconds without data after which a connection is closed
 ATTEMPTS = 4  # if the connection breaks, or the service is full
 POLL = 0.25  # seconds between two questions how far a job is
+INVERSION = {"stage": "inversion", "done": 0, "total": 1}  # the progress of a scene that is not ready
 MAX_JSON_BYTES = 16 << 20  # of a response
 MAX_RESULT_BYTES = 20_000_000_000  # all that a service stores, unless its operator sets another limit
 MAX_TEXT = 1000  # characters of an error or a warning
@@ -94,7 +95,8 @@ class Client:
             # not sent again after a broken connection, which may have made a scene
             scene = self._upload(photo, "/v1/scenes", query, _ServiceFull)
             links.append(scene["links"]["self"])
-            scene = self._ready_scene(scene, report)
+            scene = self._ended(scene, "ready", report, wait=WAIT)
+            report("inversion", 1, 1)
             edits: list[dict[str, Any]] = [{"kind": "push", "arrow": [float(x) for x in arrow]} for arrow in arrows]
             if style is not None:
                 named: dict[str, Any] = {"kind": "style", "name": style}
@@ -110,7 +112,7 @@ class Client:
             request = {"scene": scene["id"], "format": format, **options}
             job = _retry(partial(self._json, "POST", "/v1/animations", json=request, headers=key))
             links = 2 * [job["links"]["self"]] + links  # twice: an unfinished job is only cancelled by the first
-            job = self._finish(job, report)
+            job = self._ended(job, "done", report)
             for name in ("width", "height"):
                 _count(scene[name])
             _count(job["bytes"], MAX_RESULT_BYTES)
@@ -124,19 +126,6 @@ class Client:
         finally:
             for link in links:
                 self._delete(link)
-
-    def _ready_scene(self, scene: dict[str, Any], report: Report) -> dict[str, Any]:
-        """The scene once it is ready."""
-        link = scene["links"]["self"]
-        while scene["state"] in ("queued", "running"):
-            report("inversion", 0, 1)
-            scene = _retry(partial(self._json, "GET", link, params={"wait": WAIT}))
-        if scene["state"] == "failed":
-            raise ServiceError(_text(scene["problem"]["detail"]))
-        if scene["state"] != "ready":
-            raise self._not_stylecine()
-        report("inversion", 1, 1)
-        return scene
 
     def _upload(self, photo: Path, link: str, query: dict[str, Any], again: "type[_Retryable]") -> dict[str, Any]:
         """The response to a photo; again: errors after which it is sent another time."""
@@ -154,20 +143,21 @@ class Client:
         except OSError as error:
             raise PhotoError(f"'{photo}' cannot be read ({error.strerror}); check the path.") from None
 
-    def _finish(self, job: dict[str, Any], report: Report) -> dict[str, Any]:
-        """The job once it is done."""
-        while job["state"] in ("queued", "running"):
-            time.sleep(POLL)
-            job = _retry(partial(self._json, "GET", job["links"]["self"]))
-            step = job["progress"]
+    def _ended(self, item: dict[str, Any], state: str, report: Report, **wait: Any) -> dict[str, Any]:
+        """A scene or a job once it has this state. wait: parameters of the requests for it."""
+        link = item["links"]["self"]
+        while item["state"] in ("queued", "running"):
+            step = item.get("progress", INVERSION)
             report(_text(step["stage"]), _count(step["done"]), _count(step["total"]))
-        if job["state"] == "cancelled":
+            time.sleep(POLL)
+            item = _retry(partial(self._json, "GET", link, params=wait))
+        if item["state"] == "cancelled":
             raise Cancelled("The service cancelled the work.")
-        if job["state"] == "failed":
-            raise ServiceError(_text(job["problem"]["detail"]))
-        if job["state"] != "done":
+        if item["state"] == "failed":
+            raise ServiceError(_text(item["problem"]["detail"]))
+        if item["state"] != state:
             raise self._not_stylecine()
-        return job
+        return item
 
     def _download(self, job: dict[str, Any], output: Path) -> None:
         if is_live_photo(output):

@@ -10,7 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Fiel
 
 from stylecine.edits import model
 from stylecine.edits.apply import Editable
-from stylecine.edits.model import KINDS, MAX_EDITS, MAX_NAME, MAX_POINTS, MODES, Area
+from stylecine.edits.model import KINDS, MAX_EDITS, MAX_NAME, MAX_POINTS, Area
 from stylecine.options import CLASSES, FILE_OPTIONS, OPTIONS, PAINTS, PRESETS, STYLES, parse_rate
 from stylecine.output.formats import SERVED
 from stylecine.server.settings import MAX_PICTURES
@@ -38,7 +38,6 @@ State = Literal["queued", "running", "ready", "failed"]
 JobState = Literal["queued", "running", "done", "failed", "cancelled"]
 What = Annotated[str, OneOf(CLASSES)]
 Paintable = Annotated[str, OneOf(PAINTS)]
-Mode = Annotated[str, OneOf(MODES)]
 StyleName = Annotated[str, OneOf(STYLES)]
 
 NUMBERS = {parse_rate: float}  # what a command line writes in other ways as well
