@@ -110,10 +110,10 @@ class Worker:
         self.dial: WindDial | None = None  # of the last loop whose wind was turned
 
     def __call__(self, request: Request, progress: Progress) -> Result:
-        task: Callable[[Request, Progress], Result] = getattr(self, request["task"])
+        task: Callable[[Request, Progress], Result | None] = getattr(self, request["task"])
         try:
             with hidden_paths(request):
-                return task(request, progress)
+                return task(request, progress) or {}
         finally:
             while len(self.cache) > 1 and sum(one.bytes for one in self.cache.values()) > CACHE_BYTES:
                 self.cache.popitem(last=False)
@@ -158,23 +158,21 @@ class Worker:
     def edit(self, request: Request, progress: Progress) -> Result:
         return _facts(self._edited(request))
 
-    def file(self, request: Request, progress: Progress) -> Result:
+    def file(self, request: Request, progress: Progress) -> None:
         self._edited(request).save(request["output"])
-        return {}
 
-    def live(self, request: Request, progress: Progress) -> Result:
+    def live(self, request: Request, progress: Progress) -> None:
         """Writes a web pack."""
-        loop, style = self._plain(request, progress), resolve_style(self._options(request), self._edited(request).edits)
+        options, loop = self._options(request), self._plain(request, progress)
+        style = resolve_style(options, self._edited(request).edits)
         if style is not None:
             (grid,) = self._grids(self.cache[request["scene"]], [style])
             loop = loop.styled(grid, style.strength, style.drift)
-        options = self._options(request)
         if options.weather is not None:
             loop = loop.in_weather(options.weather, options.weather_strength, options.wind, options.speed)
         Path(request["output"]).write_bytes(loop.live())
-        return {}
 
-    def wind(self, request: Request, progress: Progress) -> Result:
+    def wind(self, request: Request, progress: Progress) -> None:
         """Writes what another wind changes in the web pack that `live` wrote for the last; if quick, about that, and
         otherwise of its overlays alone."""
         still, wind = self._motion(request)
@@ -189,7 +187,6 @@ class Worker:
                 raise NothingMoves(loop.cloth_warning or "There is no cloth that a wind could move; paint it.")
             content = pack_wind(overlays=loop.overlays)
         Path(request["output"]).write_bytes(content)
-        return {}
 
     def seam(self, request: Request, progress: Progress) -> Result:
         """The seam of a loop that `live` would write, and its goal."""
@@ -209,7 +206,7 @@ class Worker:
             doubts.append({"stroke": stroke, "radius": radius, "share": doubt.share, "what": what})
         return {"doubts": doubts}
 
-    def styles(self, request: Request, progress: Progress) -> Result:
+    def styles(self, request: Request, progress: Progress) -> None:
         """Writes the photo as it is and in each style, side by side."""
         cached = self._cached(request)
         small = torch.from_numpy(load_photo(cached.base.photo, max(THUMBNAIL))).to(self.animator.device)
@@ -218,7 +215,6 @@ class Worker:
         tiles = [ImageOps.fit(Image.fromarray(picture.cpu().numpy()), THUMBNAIL) for picture in shown]
         row = np.concatenate([np.asarray(tile) for tile in tiles], axis=1)
         Image.fromarray(row).save(request["output"], "WEBP", quality=85)
-        return {}
 
     def style(self, request: Request, progress: Progress) -> Result:
         """The picture that an edit of kind style needs of an uploaded photo."""
@@ -247,21 +243,19 @@ class Worker:
             loop.save(output, **{name: request[name] for name in FILE_OPTIONS if name in request})
         return {"bytes": output.stat().st_size, "warning": loop.warning or None}
 
-    def explain(self, request: Request, progress: Progress) -> Result:
+    def explain(self, request: Request, progress: Progress) -> None:
         """Writes the page that explains a loop."""
         options = self._options(request)
         scene, name = self._edited(request), request["name"]
         evidence = gather(self.animator, scene, options, progress, short=min(request["size"], *scene.photo.shape[:2]))
         page = explanation_html(evidence, name, f"{Path(name).stem}.cine")
         Path(request["output"]).write_text(page, encoding="utf-8", newline="\n")
-        return {}
 
-    def forget(self, request: Request, progress: Progress) -> Result:
+    def forget(self, request: Request, progress: Progress) -> None:
         """Removes a deleted scene from the cache."""
         self.cache.pop(request["scene"], None)
         if self.played is not None and self.played[0][0] == request["scene"]:
             self.played = self.dial = None
-        return {}
 
     def _options(self, request: Request) -> RenderOptions:
         return RenderOptions(**_given(request))

@@ -64,17 +64,17 @@ def test_processes_for_animations_load_after_the_first_preview(
 ) -> None:
     started: list[bool] = []
     (worker,) = service.interactive._workers
-    monkeypatch.setattr("stylecine.server.service.QUIET", 0.4)
+    monkeypatch.setattr("stylecine.server.service.QUIET", 0.1)
     monkeypatch.setattr("stylecine.server.service.POLL", 0.01)
     monkeypatch.setattr(service.animations, "start", lambda: started.append(True))
 
     async def run() -> None:
         loading = asyncio.create_task(service._start_animations())
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(0.2)
         assert not started, "the other process is still loading"
         worker.ready = True
         worker.job = Job({})
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(0.2)
         assert not started, "the other process is at work"
         if cause == "the other process is idle":
             worker.job = None
