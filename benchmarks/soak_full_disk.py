@@ -174,7 +174,11 @@ def expire(disk: Disk) -> dict[str, Any]:
         start = time.monotonic()
         while (left := _rows(http)) and time.monotonic() < start + KEPT_SECONDS + 60:
             time.sleep(1)
-        return {"seconds": round(time.monotonic() - start, 1), "left": left, "files": unexpected_files(data)}
+        return {
+            "seconds": round(time.monotonic() - start, 1),
+            "left": left,
+            "files": unexpected_files(data, killed=False),
+        }
 
 
 def _rows(http: httpx.Client) -> list[str]:

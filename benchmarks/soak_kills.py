@@ -163,13 +163,17 @@ def damage(data: Path) -> list[str]:
         return [line for (line,) in database.execute("PRAGMA integrity_check") if line != "ok"]
 
 
-def unexpected_files(data: Path) -> list[str]:
-    """Files that no row needs, and those that a row needs and that are not there."""
+def unexpected_files(data: Path, *, killed: bool = True) -> list[str]:
+    """Files that no row needs, and those that a row needs and that are not there. killed: whether the service was, as
+    then it keeps files for a while of which there is no row at all."""
     with closing(sqlite3.connect(data / DATABASE)) as database:
         needed = {f"scenes/{id}.cine" for (id,) in database.execute("SELECT id FROM scenes")}
         results = database.execute("SELECT id, format FROM animations WHERE state = 'done'")
         needed |= {f"results/{id}.{form}" for id, form in results}
-    paths = (path for folder in TEMPORARY_FOLDERS for path in (data / folder).rglob("*"))
+        ids = {id for (id,) in database.execute("SELECT id FROM scenes UNION SELECT id FROM animations")}
+    paths = [path for folder in TEMPORARY_FOLDERS for path in (data / folder).rglob("*")]
+    if killed:
+        paths = [path for path in paths if path.parent.name == "tmp" or path.name.partition(".")[0] in ids]
     return sorted({path.relative_to(data).as_posix() for path in paths} ^ needed)
 
 

@@ -24,7 +24,8 @@ from pydantic import BaseModel, Field, ValidationError, create_model
 from stylecine.errors import OptionError, OutputError, StylecineError, StylecineWarning
 from stylecine.machine.progress import EXPLANATION, FILE, LOOP, SCENE, Progress, Share
 from stylecine.options import CLASSES, FILE_OPTIONS, OPTIONS, PHOTO_OPTIONS, PRESETS, FileOptions, parse_size
-from stylecine.output.formats import check_format, check_writable, describe_endings, files_of, format_of
+from stylecine.output.formats import describe_endings, files_of, format_of
+from stylecine.output.writing import check_output
 from stylecine.server.schemas import Duration, StrictRequest, loop_options, typed
 from stylecine.version import __version__
 
@@ -123,9 +124,8 @@ def _check_output(request: dict[str, Any]) -> None:
         given = request.get(name)
         if given and os.path.exists(given) and any(os.path.exists(f) and f.samefile(given) for f in files_of(output)):
             raise OutputError(f"'{output}' is the {name} itself; choose another output.")
-    check_format(output, FileOptions(**_given(request, FILE_OPTIONS)), request.get("fps", 30))
+    check_output(output, FileOptions(**_given(request, FILE_OPTIONS)), request.get("fps", 30))
     format_of(output).check_loop(request.get("warp", "msdfw"), request.get("sampling", "gather"))
-    check_writable(output)
 
 
 def _saved(loop: Any, request: dict[str, Any]) -> dict[str, Any]:
@@ -168,22 +168,17 @@ def agent_server(model: str = "default") -> Server[Any]:
         try:
             request = tool.takes(**(params.arguments or {})).model_dump(exclude_unset=True)
         except ValidationError as error:
-            return _refused(_sentence(error))
+            first = error.errors()[0]
+            return _refused(f"{'.'.join(map(str, first['loc']))}: {first['msg']}.")
         async with one_at_a_time:
             return await _worked(tool, request, model, context)
 
     return Server(
-        "stylecine",
-        version=__version__,
-        instructions=INSTRUCTIONS,
-        on_list_tools=list_tools,
-        on_call_tool=call_tool,
+        "stylecine", version=__version__, instructions=INSTRUCTIONS, on_list_tools=list_tools, on_call_tool=call_tool
     )
 
 
-async def _worked(
-    tool: Tool, request: dict[str, Any], model: str, context: Context
-) -> types.CallToolResult:
+async def _worked(tool: Tool, request: dict[str, Any], model: str, context: Context) -> types.CallToolResult:
     """The tool's answer. A call that is cancelled stops its work, which leaves nothing half-written."""
     token = (context.meta or {}).get("progress_token")
     stopped, share, loop = threading.Event(), Share(tool.stages), asyncio.get_running_loop()
@@ -217,12 +212,6 @@ async def _worked(
 
 def _refused(why: str) -> types.CallToolResult:
     return types.CallToolResult(content=[types.TextContent(type="text", text=why)], is_error=True)
-
-
-def _sentence(error: ValidationError) -> str:
-    """The first thing that is wrong with the arguments."""
-    first = error.errors()[0]
-    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}."
 
 
 def serve(model: str = "default") -> None:

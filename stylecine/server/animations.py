@@ -1,7 +1,6 @@
 """/v1/animations: files made of scenes, as jobs that continue when the client disconnects."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
@@ -11,45 +10,35 @@ from starlette.responses import FileResponse, StreamingResponse
 from stylecine.options import preset_defaults
 from stylecine.output.formats import SERVED
 from stylecine.server import schemas
-from stylecine.server.problems import Problem, documented
+from stylecine.server.problems import PROBLEM, Problem
 from stylecine.server.ranges import asked_range
 from stylecine.server.responses import binary, file_name, job, not_modified
-from stylecine.server.scenes import ALWAYS, STORED
 from stylecine.server.service import Service
 
 MAX_EVENT_RATE = 10  # a second
-KEEP_ALIVE = 15.0  # seconds without an event after which a comment is sent
 FINAL = ("done", "failed", "cancelled")
 FILES = binary(*(form.media_type.partition(";")[0] for form in SERVED.values()))
-EVENT = {
-    "type": "object",
-    "properties": {
-        "event": {"enum": ["progress", *FINAL]},
-        "data": {"type": "string", "contentMediaType": "application/json", "description": "the job"},
-    },
-    "required": ["event", "data"],
-}
-EVENTS: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream": {"schema": EVENT}}}}
+EVENTS: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}}
 
 Key = Annotated[str | None, Header(min_length=1, max_length=255, pattern=r"^[\x21-\x7e]+$")]
 
 
 def routes(service: Service) -> APIRouter:
-    router = APIRouter(prefix="/v1/animations", tags=["animations"])
+    router = APIRouter(prefix="/v1/animations", tags=["animations"], responses=PROBLEM)
 
-    @router.post("", status_code=202, responses=documented(*ALWAYS, 403, 404, 409, 422, 429, *STORED))
+    @router.post("", status_code=202)
     async def animate(options: schemas.Animation, response: Response, idempotency_key: Key = None) -> schemas.Job:
         """Makes a file of a scene as it is now. A repeated Idempotency-Key returns the first job."""
         row = await service.add_animation(await _chosen(service, options), idempotency_key)
         response.headers["Location"] = f"animations/{row['id']}"
         return job(service, row)
 
-    @router.get("/{id}", responses=documented(*ALWAYS, 404, 422))
+    @router.get("/{id}")
     async def get_job(id: str) -> schemas.Job:
         """The state and progress of a job."""
         return job(service, service.animation(id))
 
-    @router.get("/{id}/events", response_class=StreamingResponse, responses={**EVENTS, **documented(*ALWAYS, 404, 422)})
+    @router.get("/{id}/events", response_class=StreamingResponse, responses=EVENTS)
     async def get_events(id: str) -> StreamingResponse:
         """Server-sent events: "progress" during the work, then "done", "failed" or "cancelled"; each with the job."""
         service.animation(id)
@@ -59,12 +48,7 @@ def routes(service: Service) -> APIRouter:
     @router.get(
         "/{id}/result",
         response_class=FileResponse,
-        responses={
-            200: FILES,
-            206: FILES | {"description": "Part of it"},
-            304: {"description": "Not changed"},
-            **documented(*ALWAYS, 404, 409, 416, 422, 500, *STORED),
-        },
+        responses={200: FILES, 206: FILES | {"description": "Part of it"}, 304: {"description": "Not changed"}},
     )
     async def get_result(request: Request, id: str) -> Response:
         """The file, or a range of it."""
@@ -86,10 +70,7 @@ def routes(service: Service) -> APIRouter:
             request.scope["headers"] = [pair for pair in request.scope["headers"] if pair[0] != b"range"]
         return response
 
-    @router.delete(
-        "/{id}",
-        responses={204: {"description": "Removed, with its result"}, **documented(*ALWAYS, 403, 404, 422, *STORED)},
-    )
+    @router.delete("/{id}", responses={204: {"description": "Removed, with its result"}})
     async def delete(id: str) -> schemas.Job:
         """Cancels an unfinished animation; removes a finished one (204)."""
         row = await service.delete_animation(id)
@@ -115,19 +96,15 @@ async def _chosen(service: Service, options: schemas.Animation) -> dict[str, Any
 
 
 async def _events(service: Service, id: str) -> AsyncIterator[str]:
-    last_text, last_time = "", time.monotonic()
+    last_text = ""
     async for _ in service.changes(id):
         row = service.store.animation(id)
         if row is None:  # deleted meanwhile
             return
         state = row["state"] if row["state"] in FINAL else "progress"
         text = f"event: {state}\ndata: {job(service, row).model_dump_json()}\n\n"
-        if text != last_text:
-            last_text, last_time = text, time.monotonic()
-            yield text
-        elif time.monotonic() - last_time > KEEP_ALIVE:
-            last_time = time.monotonic()
-            yield ":\n\n"
+        yield text if text != last_text else ":\n\n"  # a comment, which keeps the connection alive
+        last_text = text
         if state in FINAL:
             return
         await asyncio.sleep(1 / MAX_EVENT_RATE)

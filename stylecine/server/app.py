@@ -16,9 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 import stylecine
 from stylecine.server import animations, monitoring, pages, scenes, schemas
 from stylecine.server.declared import declared_js
-from stylecine.server.metrics import Metrics
 from stylecine.server.problems import add_problem_handlers, refuse_unknown_parameters
-from stylecine.server.responses import Disconnected
 from stylecine.server.security import SecurityMiddleware
 from stylecine.server.service import Service
 from stylecine.server.settings import Settings
@@ -50,7 +48,7 @@ def create_app(settings: Settings, *, tokens: Iterable[str] = (), studio: bool =
         redoc_url=None,
     )
     app.state.service = service
-    metrics = Metrics(service)
+    metrics = monitoring.Metrics(service)
     for routes in (scenes.routes(service), animations.routes(service)):
         app.include_router(routes, dependencies=[Depends(refuse_unknown_parameters)])
     app.include_router(monitoring.routes(service, metrics))
@@ -60,7 +58,6 @@ def create_app(settings: Settings, *, tokens: Iterable[str] = (), studio: bool =
     add_problem_handlers(app)
 
     @app.exception_handler(ClientDisconnect)
-    @app.exception_handler(Disconnected)
     async def _(request: Request, error: Exception) -> Response:
         return Response(status_code=499)  # only for the metrics
 

@@ -32,8 +32,9 @@ if TYPE_CHECKING:
 WAIT = 30  # seconds that the service may wait for a scene before it responds
 TIMEOUT = 90.0  # seconds without data after which a connection is closed
 ATTEMPTS = 4  # if the connection breaks, or the service is full
+POLL = 0.25  # seconds between two questions how far a job is
+INVERSION = {"stage": "inversion", "done": 0, "total": 1}  # the progress of a scene that is not ready
 MAX_JSON_BYTES = 16 << 20  # of a response
-MAX_EVENT_BYTES = 1 << 16
 MAX_RESULT_BYTES = 20_000_000_000  # all that a service stores, unless its operator sets another limit
 MAX_TEXT = 1000  # characters of an error or a warning
 DELETE_TIMEOUT = 5.0  # seconds; what is not deleted expires
@@ -89,13 +90,20 @@ class Client:
 
         links: list[str] = []
         try:
-            scene = self._make_scene(photo, size, refine, report)
+            report("photo", 0, 1)
+            query = {"name": as_utf8(photo.name), "size": size, "refine": refine, "wait": WAIT}
+            # not sent again after a broken connection, which may have made a scene
+            scene = self._upload(photo, "/v1/scenes", query, _ServiceFull)
             links.append(scene["links"]["self"])
+            scene = self._ended(scene, "ready", report, wait=WAIT)
+            report("inversion", 1, 1)
             edits: list[dict[str, Any]] = [{"kind": "push", "arrow": [float(x) for x in arrow]} for arrow in arrows]
             if style is not None:
-                named = {"kind": "style", "name": style}
-                found = named if style in STYLES else self._style_of(Path(style), links[0])
-                edits.append({**found, "strength": style_strength, "drift": style_drift})
+                named: dict[str, Any] = {"kind": "style", "name": style}
+                if style not in STYLES:
+                    photo_name = {"name": as_utf8(Path(style).name)}
+                    named = self._upload(Path(style), f"{links[0]}/styles", photo_name, _Retryable)
+                edits.append({**named, "strength": style_strength, "drift": style_drift})
             if edits:
                 scene = _retry(partial(self._json, "PATCH", links[0], json={"edits": edits}))
             form = find_format(output)
@@ -104,7 +112,7 @@ class Client:
             request = {"scene": scene["id"], "format": format, **options}
             job = _retry(partial(self._json, "POST", "/v1/animations", json=request, headers=key))
             links = 2 * [job["links"]["self"]] + links  # twice: an unfinished job is only cancelled by the first
-            job = self._finish(job, report)
+            job = self._ended(job, "done", report)
             for name in ("width", "height"):
                 _count(scene[name])
             _count(job["bytes"], MAX_RESULT_BYTES)
@@ -118,31 +126,6 @@ class Client:
         finally:
             for link in links:
                 self._delete(link)
-
-    def _style_of(self, photo: Path, scene: str) -> dict[str, Any]:
-        """The edit for the appearance of a photo, which is uploaded."""
-        return self._upload(photo, f"{scene}/styles", {"name": as_utf8(photo.name)}, _Retryable)
-
-    def _make_scene(self, photo: Path, size: int, refine: int, report: Report) -> dict[str, Any]:
-        """Uploads the photo, and returns its scene once that is ready."""
-        report("photo", 0, 1)
-        query = {"name": as_utf8(photo.name), "size": size, "refine": refine, "wait": WAIT}
-        # not sent again after a broken connection, which may have made a scene
-        scene = self._upload(photo, "/v1/scenes", query, _ServiceFull)
-        link = scene["links"]["self"]
-        try:
-            while scene["state"] in ("queued", "running"):
-                report("inversion", 0, 1)
-                scene = _retry(partial(self._json, "GET", link, params={"wait": WAIT}))
-            if scene["state"] == "failed":
-                raise ServiceError(_text(scene["problem"]["detail"]))
-            if scene["state"] != "ready":
-                raise self._not_stylecine()
-        except BaseException:
-            self._delete(link)
-            raise
-        report("inversion", 1, 1)
-        return scene
 
     def _upload(self, photo: Path, link: str, query: dict[str, Any], again: "type[_Retryable]") -> dict[str, Any]:
         """The response to a photo; again: errors after which it is sent another time."""
@@ -160,36 +143,21 @@ class Client:
         except OSError as error:
             raise PhotoError(f"'{photo}' cannot be read ({error.strerror}); check the path.") from None
 
-    def _finish(self, job: dict[str, Any], report: Report) -> dict[str, Any]:
-        """The job once it is done; reconnects to its events if the connection breaks."""
-        failures = 0
-        while job["state"] in ("queued", "running"):
-            try:
-                for event in self._events(job["links"]["events"]):
-                    job, failures = event, 0
-                    step = job["progress"]
-                    report(_text(step["stage"]), _count(step["done"]), _count(step["total"]))
-                if job["state"] in ("queued", "running"):
-                    raise _Retryable(f"{self.url} does not report how the work proceeds; try again.")
-            except _Retryable as error:
-                failures += 1
-                error.wait(failures)
-        if job["state"] == "cancelled":
+    def _ended(self, item: dict[str, Any], state: str, report: Report, **wait: Any) -> dict[str, Any]:
+        """A scene or a job once it has this state. wait: parameters of the requests for it."""
+        link = item["links"]["self"]
+        while item["state"] in ("queued", "running"):
+            step = item.get("progress", INVERSION)
+            report(_text(step["stage"]), _count(step["done"]), _count(step["total"]))
+            time.sleep(POLL)
+            item = _retry(partial(self._json, "GET", link, params=wait))
+        if item["state"] == "cancelled":
             raise Cancelled("The service cancelled the work.")
-        if job["state"] == "failed":
-            raise ServiceError(_text(job["problem"]["detail"]))
-        if job["state"] != "done":
+        if item["state"] == "failed":
+            raise ServiceError(_text(item["problem"]["detail"]))
+        if item["state"] != state:
             raise self._not_stylecine()
-        return job
-
-    def _events(self, link: str) -> Iterator[dict[str, Any]]:
-        with self._response("GET", link) as response:
-            line = b""
-            for chunk in response.iter_raw():
-                *lines, line = (line + chunk).split(b"\n")
-                if len(line) > MAX_EVENT_BYTES:
-                    raise self._not_stylecine()
-                yield from (dict(json.loads(complete[5:])) for complete in lines if complete.startswith(b"data:"))
+        return item
 
     def _download(self, job: dict[str, Any], output: Path) -> None:
         if is_live_photo(output):

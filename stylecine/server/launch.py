@@ -193,11 +193,9 @@ class _Protocol(H11Protocol):
     too many are open, the one that has waited for it longest, so that nobody can keep others out without a token."""
 
     _timer: TimerHandle | None = None
-    _closing: "_ClosingTransport"
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
-        self._closing = _ClosingTransport(transport, self.loop)
-        super().connection_made(cast(Transport, self._closing))
+        super().connection_made(cast(Transport, _ClosingTransport(transport, self.loop)))
         if len(self.connections) > MAX_CONNECTIONS:
             self._make_room()
         self._watch()
@@ -222,14 +220,11 @@ class _Protocol(H11Protocol):
     def _make_room(self) -> None:
         waiting = [one for one in self.connections if isinstance(one, _Protocol) and one._timer is not None]
         if waiting:
-            min(waiting, key=lambda one: one._timer.when() if one._timer else 0)._give_way()
+            oldest = min(waiting, key=lambda one: one._timer.when() if one._timer else 0)
+            self.connections.discard(oldest)  # now, for the next one to be counted
+            oldest.transport.abort()
         elif len(self.connections) > MAX_CONNECTIONS + RESERVED:
             self.transport.abort()
-
-    def _give_way(self) -> None:
-        self._stop_timer()
-        self.connections.discard(self)  # now, for the next one to be counted
-        self.transport.abort()
 
     def _stop_timer(self) -> None:
         if self._timer is not None:
@@ -239,7 +234,6 @@ class _Protocol(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
         super().connection_lost(exc)
-        self._closing.lost()
 
 
 class _ClosingTransport:
@@ -247,16 +241,11 @@ class _ClosingTransport:
 
     def __init__(self, transport: Transport, loop: asyncio.AbstractEventLoop) -> None:
         self._transport, self._loop = transport, loop
-        self._timer: TimerHandle | None = None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
 
     def close(self) -> None:
-        if self._timer is None and self._transport.get_write_buffer_size():
-            self._timer = self._loop.call_later(security.SEND_TIMEOUT, self._transport.abort)
+        if self._transport.get_write_buffer_size():
+            self._loop.call_later(security.SEND_TIMEOUT, self._transport.abort)
         self._transport.close()
-
-    def lost(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()

@@ -3,7 +3,7 @@
 import html
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
@@ -11,61 +11,50 @@ from starlette.responses import HTMLResponse
 
 from stylecine.output.embed import html_page
 
-METHODS = ("get", "post", "patch", "delete")
 TYPES = {"string": "text", "integer": "whole number", "boolean": "true or false"}
 LIMITS = {"exclusiveMinimum": "above", "minimum": "from", "maximum": "to"}
 
 
 def routes(app: FastAPI, *, studio: bool) -> APIRouter:
-    """studio: whether the studio is the start page."""
+    """studio: whether the studio is the start page; otherwise this is it, too."""
     router = APIRouter(include_in_schema=False)
-    if not studio:
-
-        @router.get("/")
-        async def start() -> HTMLResponse:
-            return _page(
-                f"<h1>stylecine {html.escape(app.version)}</h1><p>This is a service for programs. It turns landscape"
-                " photos into seamless video loops.</p><ul><li><a href=docs>What it responds to</a></li><li>"
-                "<a href=openapi.json>The same for programs, as OpenAPI</a></li></ul>"
-            )
 
     @router.get("/docs")
     async def docs() -> HTMLResponse:
-        return _page(_docs(app.openapi(), "The studio" if studio else "Start page"))
+        body = _docs(app.openapi(), "<a href='.'>The studio</a> · " if studio else "")
+        headers = {"Content-Security-Policy": "frame-ancestors 'none'"}  # the page has the rest of its policy
+        return HTMLResponse(html_page("stylecine", body, STYLE), headers=headers)
 
+    if not studio:
+        router.add_api_route("/", docs)
     return router
 
 
-def _page(body: str) -> HTMLResponse:
-    headers = {"Content-Security-Policy": "frame-ancestors 'none'"}  # the page has the rest of its policy
-    return HTMLResponse(html_page("stylecine", body, STYLE), headers=headers)
-
-
 def _docs(schema: Mapping[str, Any], start: str) -> str:
-    """Every path and every object of an OpenAPI description."""
+    """Every path and every object of an OpenAPI description. start: a link as HTML."""
     paths = [
-        _operation(method, path, operations[method])
+        _operation(method, path, operation)
         for path, operations in schema["paths"].items()
-        for method in METHODS
-        if method in operations
+        for method, operation in operations.items()
     ]
     objects = [_object(name, described) for name, described in schema["components"]["schemas"].items()]
     return (
-        f"<h1>{_text(schema['info']['title'])} {_text(schema['info']['version'])}</h1><p><a href='.'>{start}</a> ·"
-        " <a href=openapi.json>for programs, as OpenAPI</a></p>"
+        f"<h1>{_text(schema['info']['title'])} {_text(schema['info']['version'])}</h1>"
+        f"<p>{_text(schema['info']['description'])}</p><p>{start}<a href=openapi.json>for programs, as OpenAPI</a></p>"
         f"<h2>Requests</h2>{''.join(paths)}<h2>Objects</h2>{''.join(objects)}"
     )
 
 
 def _operation(method: str, path: str, operation: Mapping[str, Any]) -> str:
     rows = [(one["name"], one["in"], _type(one["schema"]), _about(one)) for one in operation.get("parameters", ())]
-    rows += [("body", kind, _type(of["schema"]), "") for kind, of in _content(operation.get("requestBody", {}))]
-    answers = [
-        f"{status}{': ' if content else ''}{', '.join(content)}"
-        for status, response in operation["responses"].items()
-        for content in [[_type(of["schema"]) for kind, of in _content(response) if "$ref" in of.get("schema", {})]]
-        if "problem" not in "".join(response.get("content", ()))
-    ]
+    body = operation.get("requestBody", {}).get("content", {})
+    rows += [("body", kind, _type(of["schema"]), "") for kind, of in body.items()]
+    answers = []
+    for status, response in operation["responses"].items():
+        if status != "default":  # the problems
+            schemas = [of.get("schema", {}) for of in response.get("content", {}).values()]
+            objects = ", ".join(_type(schema) for schema in schemas if "$ref" in schema)
+            answers.append(f"{status}: {objects}" if objects else status)
     return (
         f"<section><h3><code>{method.upper()} {_text(path)}</code></h3><p>{_text(operation.get('description', ''))}</p>"
         f"{_table(rows)}<p>Response: {'; '.join(answers)}; or a <a href=#Problem>Problem</a></p></section>"
@@ -76,10 +65,6 @@ def _object(name: str, schema: Mapping[str, Any]) -> str:
     rows = [(field, "", _type(of), _about(of)) for field, of in schema.get("properties", {}).items()]
     about = f"<p>{_text(schema.get('description', ''))}</p>"
     return f'<section id="{_text(name)}"><h3>{_text(name)}</h3>{about}{_table(rows)}</section>'
-
-
-def _content(part: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    yield from part.get("content", {}).items()
 
 
 def _about(described: Mapping[str, Any]) -> str:

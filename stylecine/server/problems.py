@@ -12,14 +12,21 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
+from stylecine.errors import StylecineError
 from stylecine.server.store import is_busy, is_full
 
 MEDIA_TYPE = "application/problem+json"
+# For OpenAPI: how any request may be answered.
+PROBLEM: dict[int | str, dict[str, Any]] = {
+    "default": {
+        "description": "A problem",
+        "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    }
+}
 
 # By the name in errors.py; the others are 422: the request cannot be fulfilled.
 STATUS = {
     "TooLarge": 413,
-    "Cancelled": 409,
     "WeightsError": 500,
     "WeightsNotFound": 500,
     "ChecksumMismatch": 500,
@@ -28,10 +35,6 @@ STATUS = {
     "KernelUnavailable": 500,
     "OutputError": 500,
     "DiskFull": 507,
-    "InternalError": 500,
-    "WorkerLost": 500,
-    "TookTooLong": 503,
-    "NotReady": 503,
 }
 
 
@@ -62,9 +65,9 @@ class Problem(Exception):
         return JSONResponse(self.json, self.status, self.headers, MEDIA_TYPE)
 
 
-def problem_of(name: str, detail: str) -> Problem:
-    """The problem for an error of stylecine, by its name."""
-    return Problem(STATUS.get(name, 422), name, detail)
+def problem_of(error: StylecineError) -> Problem:
+    name = type(error).__name__
+    return Problem(STATUS.get(name, 422), name, str(error))
 
 
 def not_found(what: str) -> Problem:
@@ -84,12 +87,6 @@ def scene_lost() -> Problem:
 def animation_lost() -> Problem:
     detail = "The animation's file is missing or cut short in the service; request it again."
     return Problem(500, "FileLost", detail)
-
-
-def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """For OpenAPI: the problems with which a route may respond."""
-    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    return {status: {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}
 
 
 def add_problem_handlers(app: FastAPI) -> None:
@@ -152,8 +149,8 @@ def _unknown(what: str, name: str, known: Iterable[str]) -> str:
 
 def _operation(request: Request) -> Mapping[str, Any]:
     """What OpenAPI says of the route that handles a request."""
-    operations = _operations_at(request.app, request.url.path)
-    return dict(operations.get(request.method.lower(), {}))
+    path = request.app.openapi()["paths"].get(request.scope["route"].path, {})
+    return dict(path.get(request.method.lower(), {}))
 
 
 def _fields(request: Request) -> Iterable[str]:
@@ -180,13 +177,8 @@ def _sentence(error: Mapping[str, Any], request: Request) -> str:
 
 def _methods_at(app: FastAPI, path: str) -> str:
     """The methods of all routes at a path; each route of the framework knows only its own."""
-    methods = {method.upper() for method in _operations_at(app, path)} or {"GET"}  # the studio's files
-    return ", ".join(sorted(methods | ({"HEAD"} if "GET" in methods else set())))
-
-
-def _operations_at(app: FastAPI, path: str) -> Mapping[str, Any]:
-    """By method, what OpenAPI says of a path; empty for one that it does not list."""
     for template, operations in app.openapi()["paths"].items():
         if re.fullmatch(re.sub(r"{\w+}", "[^/]+", template), path):
-            return dict(operations)
-    return {}
+            methods = {method.upper() for method in operations}
+            return ", ".join(sorted(methods | ({"HEAD"} if "GET" in methods else set())))
+    return "GET, HEAD"  # the studio's files

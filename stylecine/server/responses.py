@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from stylecine.server import schemas
@@ -18,10 +18,6 @@ from stylecine.server.store import Row
 OCTETS = "application/octet-stream"
 
 T = TypeVar("T")
-
-
-class Disconnected(Exception):
-    """The client has closed the connection."""
 
 
 def binary(*media_types: str) -> dict[str, Any]:
@@ -47,11 +43,9 @@ def scene(row: Row, status: int = 200) -> Response:
 def job(service: Service, row: Row) -> schemas.Job:
     link = f"/v1/animations/{row['id']}"
     links = {"self": link, "events": f"{link}/events", "result": f"{link}/result"}
-    stage, done, total, share = service.reached(row)
     names = ("id", "scene", "state", "format", "bytes", "warning", "problem")
     times = {name: _time(row[name]) for name in ("created", "started", "finished", "expires")}
-    progress = schemas.Progress(stage=stage, done=done, total=total, share=share)
-    return schemas.Job(**{name: row[name] for name in names}, **times, progress=progress, links=links)
+    return schemas.Job(**{name: row[name] for name in names}, **times, progress=service.reached(row), links=links)
 
 
 def file_name(photo: str, suffix: str) -> str:
@@ -71,12 +65,12 @@ def not_modified(request: Request, etag: str) -> bool:
 
 
 async def while_connected(request: Request, work: Awaitable[T]) -> T:
-    """The result of the work, which is cancelled if the client disconnects. Raises Disconnected."""
+    """The result of the work, which is cancelled if the client disconnects. Raises ClientDisconnect."""
     task, disconnect = asyncio.ensure_future(work), asyncio.ensure_future(_disconnect(request))
     try:
         await asyncio.wait({task, disconnect}, return_when=asyncio.FIRST_COMPLETED)
         if not task.done():
-            raise Disconnected
+            raise ClientDisconnect
         return task.result()
     finally:
         disconnect.cancel()

@@ -100,7 +100,10 @@ class SecurityMiddleware:
 
     def _check_host(self, headers: Headers) -> None:
         """Against DNS rebinding: a page of another site can make its own name lead here."""
-        name = _hostname(headers.get("host", ""))
+        match = HOST.fullmatch(headers.get("host", ""))
+        if match is None:  # such as user@localhost, which others would read otherwise
+            raise Problem(400, "MalformedHost", "The Host header is not a name or an address with a port; correct it.")
+        name = (match["name"] or match["address"] or "").lower()
         if self.names is not None and name not in self.names:
             detail = "The service does not have this name; use its address, or add the name to its settings."
             raise Problem(421, "WrongHost", detail)
@@ -120,15 +123,6 @@ def _parts(message: Message) -> Iterator[Message]:
     for begin in range(0, last, PART):
         yield {**message, "body": body[begin : begin + PART], "more_body": True}
     yield {**message, "body": body[last:]} if last else message
-
-
-def _hostname(host: str) -> str:
-    """A Host header without its port. Raises a Problem for what is more than a name or an address, such as
-    user@localhost, which others would read otherwise."""
-    match = HOST.fullmatch(host)
-    if match is None:
-        raise Problem(400, "MalformedHost", "The Host header is not a name or an address with a port; correct it.")
-    return (match["name"] or match["address"] or "").lower()
 
 
 def _check_origin(headers: Headers) -> None:

@@ -7,13 +7,14 @@ import math
 import shutil
 import sqlite3
 from collections import Counter, defaultdict
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Mapping
 from contextlib import aclosing, contextmanager, suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
 
-from stylecine.errors import Cancelled, DiskFull, StylecineError
+from stylecine.errors import Cancelled, DiskFull, SceneError, StylecineError
 from stylecine.machine.atomic import remove_stale_temp
 from stylecine.machine.progress import EXPLANATION, FILE, LOOP, Share
 from stylecine.machine.threads import cores
@@ -22,6 +23,7 @@ from stylecine.options import FILE_OPTIONS, OPTIONS, FileOptions, RenderOptions,
 from stylecine.output.encoding import check_length, count_loops
 from stylecine.output.formats import SERVED
 from stylecine.output.writing import check_output
+from stylecine.server import schemas
 from stylecine.server.problems import Problem, animation_lost, disk_full, not_found, problem_of, scene_lost
 from stylecine.server.ranges import Recent
 from stylecine.server.settings import MAX_PICTURES, MAX_POINTS, Settings
@@ -41,8 +43,6 @@ MIN_FREE_BYTES = 256e6  # of the disk, below which nothing more is accepted
 MIN_ROOM_BYTES = 16e6  # of the disk, below which no edit is kept and no file is made
 FULL_ATTEMPTS = 5  # with room at their start, after which work that finds the disk full has failed
 
-Reached = tuple[str, int, int, float]  # a stage, its steps done and in total, and the share of the whole work that is
-
 
 class Service:
     """Raises Problems, which are the responses to send."""
@@ -53,7 +53,7 @@ class Service:
         self.interactive = _pool(settings, count, nice=5)  # for clients that wait for the response
         self.animations = _pool(settings, settings.workers - count, nice=15)
         self.pools = {"interactive": self.interactive, "animations": self.animations}  # by their labels in the metrics
-        self.progress: dict[str, Reached] = {}  # of unfinished animations, and of files that clients wait for
+        self.progress: dict[str, schemas.Progress] = {}  # of unfinished animations, and of files that clients wait for
         self.recent = Recent(RECENT_BYTES)
         self.bytes_used = 0
         self.stopping = False
@@ -75,10 +75,10 @@ class Service:
         self._run(self._sweep())
 
     async def _fail_without_file(self) -> None:
-        for table, problem in {"scenes": scene_lost(), "animations": animation_lost()}.items():
-            ids = await self.store.without_file(table)
+        problems = {"scenes": scene_lost(), "animations": animation_lost()}
+        for table, ids in (await asyncio.to_thread(self.store.without_file)).items():
             for id in ids:
-                await self.store.change(table, id, state="failed", problem=problem.json)
+                await self.store.change(table, id, state="failed", problem=problems[table].json)
             if ids:
                 LOG.warning("%d %s have failed, because their files are missing or cut short.", len(ids), table)
 
@@ -262,37 +262,26 @@ class Service:
         async with lock:
             row = await self.ready_scene(id)
             numbered = _number_edits(edits, row)
-            result = await self._interactive_result(self._scene_job(row | {"edits": numbered}, "edit"))
+            result = await self.facts(row | {"edits": numbered}, "edit")
             await self.store.change("scenes", id, edits=numbered, version=row["version"] + 1, **result)
         return self.scene(id)
 
-    async def style_of(self, id: str, upload: Path, name: str) -> dict[str, Any]:
-        """The edit that shows a scene in the appearance of an uploaded photo."""
-        row = await self.ready_scene(id)
-        job = self._scene_job(row, "style", upload=str(upload), name=name)
-        return {"kind": "style", "name": name, **await self._interactive_result(job)}
+    async def facts(self, row: Row, task: str, **options: Any) -> dict[str, Any]:
+        """What a task on a scene finds out, for a client that waits."""
+        return await self._interactive_result(self._scene_job(row, task, **options))
 
     def _scene_job(self, row: Row, task: str, **options: Any) -> Job:
         """A job on a scene with its edits, for a client that waits."""
-        request = self._scene_request(row, row["edits"], row["id"]) | {"task": task, **options}
+        request = self._scene_request(row, row["edits"]) | {"task": task, **options}
         return Job(request, key=row["id"], limit=self.settings.wait_seconds)
-
-    async def facts(self, row: Row, task: str, **options: Any) -> dict[str, Any]:
-        """What a task finds out about a scene, for a client that waits."""
-        return await self._interactive_result(self._scene_job(row, task, **options))
 
     async def make_file(self, row: Row, task: str, suffix: str, **options: Any) -> Path:
         """The output of a task on a scene, for a client that waits; the caller removes it."""
         await self._require_room()
         output = self.store.temporary(suffix)
         job = self._scene_job(row, task, output=str(output), **options)
-        key, share = f"{task} {row['id']}", Share(LOOP | EXPLANATION)
-
-        def progress(*news: Any) -> None:
-            if not job.done():
-                self.progress[key] = (*news, share(*news))
-
-        job.progress = _in_event_loop(progress)
+        key = f"{task} {row['id']}"
+        job.progress = self._progress(key, LOOP | EXPLANATION)
         try:
             await self._interactive_result(job)
         except BaseException:
@@ -308,17 +297,15 @@ class Service:
         self.interactive.submit(job)
         try:
             async with asyncio.timeout(2 * self.settings.wait_seconds):
-                return await _result(job)
+                return await self._result(job)
         except DiskFull:
             raise disk_full() from None
-        except Problem as problem:
-            raise (await self.cause(job.key, problem) if problem.name == "SceneError" else problem) from None
         except TimeoutError:
-            raise problem_of("TookTooLong", "The service was busy for too long; try again later.") from None
+            raise Problem(503, "TookTooLong", "The service was busy for too long; try again later.") from None
         except Cancelled:
-            raise problem_of("Cancelled", "The work was cancelled.") from None
+            raise Problem(409, "Cancelled", "The work was cancelled.") from None
         except PoolClosed:
-            raise problem_of("NotReady", "The service is stopping; try again when it is back.") from None
+            raise Problem(503, "NotReady", "The service is stopping; try again when it is back.") from None
         finally:
             self.interactive.cancel(job)
 
@@ -372,17 +359,11 @@ class Service:
             await self.store.change("animations", id, state="cancelled", finished=self.store.now())
         if scene is None or self._is_cancelled(id):
             return
-        request = self._scene_request(scene, row["edits"], row["scene"]) | row["asked"]
-        request |= {"task": "animate", "scene": row["scene"], "output": str(output)}
-        share = Share(LOOP | FILE)
+        request = self._scene_request(scene, row["edits"]) | row["asked"] | {"task": "animate", "output": str(output)}
 
         def started() -> None:
-            self.progress[id] = ("motion", 0, 1, 0.0)
+            self.progress[id] = schemas.Progress(stage="motion")
             self._run(self.store.begin("animations", id, started=self.store.now()))
-            self._notify(id)
-
-        def progress(*news: Any) -> None:
-            self.progress[id] = (*news, share(*news))
             self._notify(id)
 
         job = Job(
@@ -390,7 +371,7 @@ class Service:
             key=row["scene"],
             limit=self.settings.animation_seconds,
             started=_in_event_loop(started),
-            progress=_in_event_loop(progress),
+            progress=self._progress(id, LOOP | FILE),
         )
         with self._unfinished(id, job):
             changes = await self._outcome(id, self.animations.submit(job), "done")
@@ -439,8 +420,9 @@ class Service:
                 seconds = period(options["seconds"], options["fps"]) / options["fps"]
                 loops = count_loops(*check_length(1, options["duration"]), seconds)
         except StylecineError as error:
-            detail = without_paths(str(error), self.store.folder, f"loop{form.ending}")
-            raise problem_of(type(error).__name__, detail) from None
+            problem = problem_of(error)
+            problem.detail = without_paths(problem.detail, self.store.folder, f"loop{form.ending}")
+            raise problem from None
         if loops > self.settings.repeat:
             raise _beyond_limits(f"a video repeats its loop at most {self.settings.repeat} times here")
 
@@ -449,7 +431,7 @@ class Service:
         try:
             options = RenderOptions(**{name: request[name] for name in OPTIONS if name in request})
         except StylecineError as error:
-            raise problem_of(type(error).__name__, str(error)) from None
+            raise problem_of(error) from None
         if options.seconds > self.settings.seconds or options.period > self.settings.frames:
             limits = f"{self.settings.seconds:g} s and {self.settings.frames} frames"
             raise _beyond_limits(f"a loop has at most {limits} here")
@@ -479,15 +461,23 @@ class Service:
                 if until():
                     return
 
-    def reached(self, row: Row) -> Reached:
+    def reached(self, row: Row) -> schemas.Progress:
         """How far an animation is."""
         if row["state"] == "done":
-            return "done", 1, 1, 1.0
-        return self.progress.get(row["id"], ("queued" if row["state"] == "running" else row["state"], 0, 1, 0.0))
+            return schemas.Progress(stage="done", done=1, share=1.0)
+        return self.progress.get(row["id"]) or schemas.Progress(
+            stage="queued" if row["state"] == "running" else row["state"]
+        )
 
-    def file_reached(self, row: Row, task: str) -> Reached:
-        """How far a file of a scene is that `make_file` makes."""
-        return self.progress.get(f"{task} {row['id']}", ("queued", 0, 1, 0.0))
+    def _progress(self, key: str, stages: Mapping[str, float]) -> Callable[..., None]:
+        """What a job reports its progress to, which is kept by this key."""
+        share = Share(stages)
+
+        def progress(stage: str, done: int, total: int) -> None:
+            self.progress[key] = schemas.Progress(stage=stage, done=done, total=total, share=share(stage, done, total))
+            self._notify(key)
+
+        return _in_event_loop(progress)
 
     def _notify(self, id: str) -> None:
         for event in self._watchers.get(id, ()):
@@ -499,7 +489,7 @@ class Service:
         """The changes of a row after its job: the final state, and the result or the problem. Raises PoolClosed, and
         DiskFull if the job is to be tried again when there is room."""
         try:
-            return {"state": success, **await _result(job)}
+            return {"state": success, **await self._result(job)}
         except DiskFull:
             if "output" in job.request:
                 _remove_output(Path(job.request["output"]))
@@ -508,11 +498,28 @@ class Service:
                 raise
             return {"state": "failed", "problem": disk_full().json}
         except Problem as problem:
-            if problem.name == "SceneError":
-                problem = await self.cause(job.key, problem)
             return {"state": "failed", "problem": problem.json}
         except Cancelled:
             return {"state": "cancelled"}
+
+    async def _result(self, job: Job) -> dict[str, Any]:
+        """Raises Problem, Cancelled, DiskFull or PoolClosed."""
+        try:
+            return dict(await asyncio.wrap_future(job))
+        except (Cancelled, DiskFull, PoolClosed):
+            raise
+        except SceneError as error:
+            raise await self.cause(job.key, problem_of(error)) from None
+        except StylecineError as error:
+            raise problem_of(error) from None
+        except TimeLimitExceeded:
+            detail = f"It took longer than {job.limit:g} s; ask for a smaller size or a shorter loop."
+            raise Problem(503, "TookTooLong", detail) from None
+        except WorkerLost:
+            detail = f"The work was tried {job.attempts} times, and its process died each time; try a smaller size."
+            raise Problem(500, "WorkerLost", detail) from None
+        except RuntimeError as error:
+            raise Problem(500, "InternalError", str(error)) from None
 
     @contextmanager
     def _unfinished(self, id: str, job: Job) -> Iterator[None]:
@@ -525,14 +532,14 @@ class Service:
             self.progress.pop(id, None)
             self._notify(id)
 
-    def _scene_request(self, scene: Row, edits: list[dict[str, Any]], id: str) -> dict[str, Any]:
+    def _scene_request(self, scene: Row, edits: list[dict[str, Any]]) -> dict[str, Any]:
         """A worker's request without its task; edits that are in the scene's file are numbers."""
         in_file = len(scene["base"])
         specs = [
             {"base": edit["id"]} if edit["id"] < in_file else {name: edit[name] for name in edit if name != "id"}
             for edit in edits
         ]
-        return {"scene": id, "cine": str(self.store.cine(id)), "edits": specs}
+        return {"scene": scene["id"], "cine": str(self.store.cine(scene["id"])), "edits": specs}
 
     def _run(self, work: Any) -> None:
         task = asyncio.ensure_future(work)
@@ -570,7 +577,6 @@ class Service:
                 await self._remove_expired()
                 # what is just being accepted is started there
                 await self._resume(before=self.store.now() - SWEEP_INTERVAL, room=MIN_FREE_BYTES)
-                await self.store.follow_clock()
                 await self.store.shrink()
                 self.bytes_used = await asyncio.to_thread(self.store.bytes_used)
             except Exception:  # the next attempt may succeed
@@ -578,12 +584,11 @@ class Service:
             await asyncio.sleep(min(SWEEP_INTERVAL, 900 * self.settings.keep_hours))
 
     async def _remove_expired(self) -> None:
-        delete = {"animations": self.delete_animation, "scenes": self.delete_scene}
-        for table in delete:
+        for table, delete in {"animations": self.delete_animation, "scenes": self.delete_scene}.items():
             for row in self.store.expired(table):
                 with suppress(Problem):  # a client has deleted it meanwhile
-                    await delete[table](row["id"])
-        await asyncio.to_thread(self.store.remove_lost, 3600 * self.settings.keep_hours)
+                    await delete(row["id"])
+        await asyncio.to_thread(self.store.remove_unknown, 3600 * self.settings.keep_hours)
 
 
 def _pool(settings: Settings, processes: int, nice: int) -> WorkerPool:
@@ -598,28 +603,10 @@ def _pool(settings: Settings, processes: int, nice: int) -> WorkerPool:
 def _require_room(pool: WorkerPool, limit: int) -> None:
     """Raises a 429 if too many jobs wait for the pool, and a 503 if its processes cannot work."""
     if pool.broken and not pool.ready:
-        raise problem_of("NotReady", pool.broken)
+        raise Problem(503, "NotReady", pool.broken)
     if pool.waiting >= limit:
         seconds = str(max(1, min(60, pool.waiting // len(pool.states))))
         raise Problem(429, "QueueFull", f"{limit} others wait already; try again later.", {"Retry-After": seconds})
-
-
-async def _result(job: Job) -> dict[str, Any]:
-    """Raises Problem, Cancelled, DiskFull or PoolClosed."""
-    try:
-        return dict(await asyncio.wrap_future(job))
-    except (Cancelled, DiskFull, PoolClosed):
-        raise
-    except StylecineError as error:
-        raise problem_of(type(error).__name__, str(error)) from None
-    except TimeLimitExceeded:
-        detail = f"It took longer than {job.limit:g} s; ask for a smaller size or a shorter loop."
-        raise problem_of("TookTooLong", detail) from None
-    except WorkerLost:
-        detail = f"The work was tried {job.attempts} times, and its process died each time; try a smaller size."
-        raise problem_of("WorkerLost", detail) from None
-    except RuntimeError as error:
-        raise problem_of("InternalError", str(error)) from None
 
 
 def _in_event_loop(function: Callable[..., None]) -> Callable[..., None]:
@@ -640,30 +627,26 @@ def _number_edits(edits: list[dict[str, Any]], row: Row) -> list[dict[str, Any]]
     equal: dict[str, list[int]] = defaultdict(list)  # an edit without its number -> the numbers of equal edits
     for number in reversed(known):
         equal[_without_number(known[number])].append(number)
-    free = max(known, default=-1) + 1
-    numbered: list[dict[str, Any]] = []
-    taken: set[int] = set()
+    free = count(max(known, default=-1) + 1)
+    numbered: dict[int, dict[str, Any]] = {}
     for edit in edits:
-        if "kind" not in edit:
-            if edit["id"] not in known:
-                raise Problem(422, "UnknownEdit", f"The scene has no edit {edit['id']}; send the edit itself.")
+        if "kind" in edit:
+            numbers = equal[_without_number(edit)]
+            while numbers and numbers[-1] in numbered:
+                numbers.pop()
+            edit = {**edit, "id": numbers.pop() if numbers else next(free)}
+        elif edit["id"] in known:
             edit = known[edit["id"]]
         else:
-            numbers = equal[_without_number(edit)]
-            while numbers and numbers[-1] in taken:
-                numbers.pop()
-            number = numbers.pop() if numbers else free
-            free = max(free, number + 1)
-            edit = {**edit, "id": number}
-        numbered.append(edit)
-        taken.add(edit["id"])
-    if len(taken) < len(numbered):
-        raise Problem(422, "UnknownEdit", "An edit is named twice; name each once.")
-    if sum(len(edit.get("stroke") or ()) for edit in numbered) > MAX_POINTS:
+            raise Problem(422, "UnknownEdit", f"The scene has no edit {edit['id']}; send the edit itself.")
+        if edit["id"] in numbered:
+            raise Problem(422, "UnknownEdit", "An edit is named twice; name each once.")
+        numbered[edit["id"]] = edit
+    if sum(len(edit.get("stroke") or ()) for edit in numbered.values()) > MAX_POINTS:
         raise _beyond_limits(f"all strokes together have at most {MAX_POINTS} points here")
-    if sum(len(edit.get("picture") or "") for edit in numbered) > MAX_PICTURES:
+    if sum(len(edit.get("picture") or "") for edit in numbered.values()) > MAX_PICTURES:
         raise _beyond_limits(f"the pictures of all styles together have at most {MAX_PICTURES} characters here")
-    return numbered
+    return [*numbered.values()]
 
 
 def _without_number(edit: dict[str, Any]) -> str:

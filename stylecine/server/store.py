@@ -32,14 +32,12 @@ LOG = logging.getLogger(__name__)
 VERSION = 1
 DATABASE = "store.sqlite"
 KEPT = ("uploads", "scenes", "results")  # folders of what clients have sent and asked for
-LOST = "lost"  # folder of files without a row, as a restored backup of the database leaves them
 MAX_JOURNAL_BYTES = 16 << 20  # of the journal file while it is empty
 RESERVED_PAGES = 1024  # of 4 KB, which the database keeps free; its journal is as long
 CHECKPOINT_PAGES = 256  # after which the journal begins again, long before its end
 JOURNAL_HEADER_BYTES = 32  # without which SQLite takes its journal for empty
 BUSY_SECONDS = 2.0  # to wait for another program that holds the database
-CLOCK_JUMP = 60.0  # seconds: smaller steps of the machine's clock are left to later checks
-TIMES = {"scenes": ("created", "expires"), "animations": ("created", "started", "finished", "expires")}  # columns
+UNFINISHED = "state IN ('queued', 'running')"
 JSON = {"classes", "base", "edits", "problem", "asked"}  # columns of JSON; "asked" is a request's body
 SCHEMA = """
 CREATE TABLE scenes (
@@ -58,6 +56,9 @@ CREATE INDEX animations_of_scene ON animations (scene);
 ANIMATION_COLUMNS = (
     "id, scene, state, format, name, asked, bytes, warning, problem, created, started, finished, expires"
 )
+
+# What zipfile and Pillow raise for a damaged file.
+UNREADABLE = (OSError, SyntaxError, ValueError, KeyError, EOFError, RuntimeError, zlib.error, zipfile.BadZipFile)
 
 Row = dict[str, Any]
 
@@ -83,17 +84,19 @@ def flush_to_disk(path: Path) -> None:
 
 
 class Store:
-    """A data folder: the database and the folders `uploads`, `scenes`, `results`, `tmp` and, if need be, `lost`."""
+    """A data folder: the database and the folders `uploads`, `scenes`, `results` and `tmp`."""
 
     def __init__(self, folder: Path) -> None:
-        """Removes what a crash may leave, and sets other files without a row aside.
+        """Removes what a crash may leave, but for a while not other files without a row.
 
         Raises OutputError if the folder cannot be used, contains other files, or is used by another service.
         """
         self.folder = folder.resolve()
-        self._offset = time.time() - time.monotonic()
+        self._started, self._clock = time.monotonic(), time.time()
         try:
-            _check_folder(folder)
+            names = {path.name for path in folder.iterdir()} if folder.exists() else set()
+            if DATABASE not in names and names - {"lock"}:  # in which files without a row would be removed
+                raise OutputError(f"The folder '{folder}' is not empty, and not a service's; choose another one.")
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._lock = lock_file(
                 folder / "lock", f"Another service uses the data folder '{folder}'; choose another one."
@@ -104,9 +107,10 @@ class Store:
             self._reader = self._connect("?mode=ro")
             for name in (*KEPT, "tmp"):
                 (folder / name).mkdir(exist_ok=True, mode=0o700)
-            self._check_database()
-            self._bring_back()
-            self._clear()
+            # or files of rows on damaged pages would be removed
+            if self._reader.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
+                raise sqlite3.DatabaseError(f"{DATABASE} is damaged")
+            self._unknown = self._clear()
             self._reserve()
         except (OSError, sqlite3.Error) as error:
             reason = getattr(error, "strerror", None) or error
@@ -115,21 +119,18 @@ class Store:
         self._thread = ThreadPoolExecutor(1, "store")
 
     def close(self) -> None:
+        """Writes the journal into the database, which is then complete without it, unless that is left to the next
+        start."""
         self._thread.shutdown()
-        is_copied = self._copy_journal()
+        is_copied = False
+        with suppress(sqlite3.Error):
+            busy, pages, copied = self._writer.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
+            is_copied = not busy and pages == copied
         self._writer.close()
         self._reader.close()
         if is_copied:
             self._empty_journal()
         os.close(self._lock)
-
-    def _copy_journal(self) -> bool:
-        """Writes the journal into the database, which is then complete without it; whether that could be done."""
-        try:
-            busy, pages, copied = self._writer.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
-        except sqlite3.Error:  # the next start does it
-            return False
-        return not busy and pages == copied
 
     def _empty_journal(self) -> None:
         """Its file keeps its size, but next to a restored backup of the database it does no harm."""
@@ -169,40 +170,9 @@ class Store:
             )
         return connection
 
-    def _check_database(self) -> None:
-        """Raises sqlite3.DatabaseError if pages are damaged; otherwise files of rows on them would be removed."""
-        if self._reader.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
-            raise sqlite3.DatabaseError(f"{DATABASE} is damaged")
-
-    # --- time
-
     def now(self) -> float:
-        """Seconds since 1970 by the machine's clock, without its jumps since the last `follow_clock`."""
-        return time.monotonic() + self._offset
-
-    async def follow_clock(self) -> None:
-        """If the machine's clock has jumped, all times are set by as much, so that nothing expires early.
-
-        Rows from the jumped clock's future were made before it was wrong, and stay.
-        """
-        now = self.now()
-        jump = time.time() - now
-        if abs(jump) < CLOCK_JUMP:
-            return
-
-        def shift() -> None:
-            for path in self._lost():
-                os.utime(path, 2 * (path.stat().st_mtime + jump,))
-            with self._writer:  # all of it or nothing
-                self._writer.execute("BEGIN")
-                for table, columns in TIMES.items():
-                    shifted = ", ".join(f"{column} = {column} + :jump" for column in columns)
-                    sql = f"UPDATE {table} SET {shifted} WHERE created <= :now"
-                    self._writer.execute(sql, {"jump": jump, "now": now})
-
-        await self._in_thread(shift)
-        self._offset += jump
-        LOG.warning("The machine's clock has jumped by %+.0f s; all times were set by as much.", jump)
+        """Seconds since 1970, without the jumps of the machine's clock since the start: nothing expires by them."""
+        return self._clock + time.monotonic() - self._started
 
     # --- files
 
@@ -227,78 +197,58 @@ class Store:
                     total += os.stat(os.path.join(folder, name)).st_size
         return total
 
-    def _clear(self) -> None:
-        """Removes files that no row needs, and sets those aside of which there is no row at all: the database may be
-        older than they."""
-        kept = self._needed() | {"tmp": set()}
-        scenes, animations = ({row["id"] for row in self._all(f"SELECT id FROM {table}")} for table in TIMES)
-        ids = {"uploads": scenes, "scenes": scenes, "results": animations}
-        lost = 0
-        for name, names in kept.items():
+    def _clear(self) -> list[Path]:
+        """Removes files that no row needs, but those of which there is no row at all, and returns them: the database
+        may be older than they."""
+        scenes, animations = ({row["id"] for row in self._all(f"SELECT id FROM {t}")} for t in ("scenes", "animations"))
+        unfinished = self._all(f"SELECT id FROM scenes WHERE {UNFINISHED}")
+        done = self._all("SELECT id, format FROM animations WHERE state = 'done'")
+        needed = {
+            "uploads": {row["id"] for row in unfinished},
+            "scenes": {f"{id}.cine" for id in scenes},
+            "results": {f"{row['id']}.{row['format']}" for row in done},
+            "tmp": set(),
+        }
+        unknown = []
+        for name, names in needed.items():
+            ids = animations if name == "results" else scenes
             for path in [path for path in (self.folder / name).iterdir() if path.name not in names]:
                 id = path.name.partition(".")[0]
+                is_folder, is_link = path.is_dir(), path.is_symlink()
+                if name in KEPT and is_id(id) and id not in ids and not is_folder and not is_link:
+                    unknown.append(path)
+                    continue
                 try:
-                    is_file = path.is_file() and not path.is_symlink()
-                    if is_file and name in KEPT and is_id(id) and id not in ids[name]:
-                        self._set_aside(path)
-                        lost += 1
-                    else:
-                        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+                    shutil.rmtree(path) if is_folder and not is_link else path.unlink()
                 except OSError as error:  # the next start tries again
                     LOG.warning("'%s' is no longer needed, but cannot be removed (%s).", path, error.strerror)
-        if lost:
+        if unknown:
             LOG.warning(
-                "%d files have no row in %s, which may be an older one, and are now in '%s'. They are removed like"
-                " what expires; stop the service and restore the right database to have them back.",
-                *(lost, DATABASE, self.folder / LOST),
+                "%d files have no row in %s, which may be an older one. They are removed like what expires; stop the"
+                " service and restore the right database to have them back.",
+                *(len(unknown), DATABASE),
             )
+        return unknown
 
-    def _needed(self) -> dict[str, set[str]]:
-        """By folder, the names of the files that belong to rows."""
-        unfinished = self._all("SELECT id FROM scenes WHERE state IN ('queued', 'running')")
-        done = self._all("SELECT id, format FROM animations WHERE state = 'done'")
-        return {
-            "uploads": {row["id"] for row in unfinished},
-            "scenes": {f"{row['id']}.cine" for row in self._all("SELECT id FROM scenes")},
-            "results": {f"{row['id']}.{row['format']}" for row in done},
-        }
-
-    def _set_aside(self, path: Path) -> None:
-        (self.folder / LOST).mkdir(exist_ok=True, mode=0o700)
-        os.utime(path, 2 * (self.now(),))
-        path.replace(self.folder / LOST / path.name)
-
-    def _bring_back(self) -> None:
-        """Returns files that were set aside and that rows of this database need."""
-        for name, names in self._needed().items():
-            for path in [path for path in self._lost() if path.name in names]:
-                if not (self.folder / name / path.name).exists():
-                    path.replace(self.folder / name / path.name)
-
-    def _lost(self) -> list[Path]:
-        folder = self.folder / LOST
-        return [*folder.iterdir()] if folder.is_dir() else []
-
-    def remove_lost(self, seconds: float) -> None:
-        """Removes files that were set aside so long ago; blocks for a moment."""
-        for path in self._lost():
-            with suppress(OSError):
-                if path.stat().st_mtime < self.now() - seconds:
+    def remove_unknown(self, seconds: float) -> None:
+        """Removes files of which there was no row at the start, if that is so long ago; blocks for a moment."""
+        if time.monotonic() - self._started > seconds:
+            for path in self._unknown:
+                with suppress(OSError):
                     path.unlink()
-        with suppress(OSError):  # there is none, or it is not empty
-            (self.folder / LOST).rmdir()
+            self._unknown.clear()
 
-    async def without_file(self, table: str) -> list[str]:
-        """The ids of ready scenes, or of done animations, whose file is missing or cut short."""
-        columns = "id" if table == "scenes" else "id, format, bytes"
-        rows = self._all(f"SELECT {columns} FROM {table} WHERE state IN ('ready', 'done')")
-        return await asyncio.to_thread(lambda: [row["id"] for row in rows if not self._has_file(row)])
-
-    def _has_file(self, row: Row) -> bool:
-        """Whether the file of a ready scene or a done animation is there, up to its end."""
-        if "format" in row:
-            return _size(self.result(row["id"], row["format"])) == row["bytes"]
-        return zipfile.is_zipfile(self.cine(row["id"]))
+    def without_file(self) -> dict[str, list[str]]:
+        """By table, the ids of ready scenes and of done animations whose file is missing or cut short; blocks for a
+        moment."""
+        scenes = self._all("SELECT id FROM scenes WHERE state = 'ready'")
+        animations = self._all("SELECT id, format, bytes FROM animations WHERE state = 'done'")
+        return {
+            "scenes": [row["id"] for row in scenes if not zipfile.is_zipfile(self.cine(row["id"]))],
+            "animations": [
+                row["id"] for row in animations if _size(self.result(row["id"], row["format"])) != row["bytes"]
+            ],
+        }
 
     # --- rows
 
@@ -313,15 +263,13 @@ class Store:
         return self._one(f"SELECT {ANIMATION_COLUMNS} FROM animations WHERE key = ?", key)
 
     def unfinished(self, table: str) -> list[Row]:
-        return self._all(f"SELECT * FROM {table} WHERE state IN ('queued', 'running') ORDER BY created")
+        return self._all(f"SELECT * FROM {table} WHERE {UNFINISHED} ORDER BY created")
 
     def expired(self, table: str) -> list[Row]:
         """Finished rows past their expiry; of scenes, those without unfinished animations."""
-        done = "state IN ('done', 'failed', 'cancelled', 'ready')"
-        unused = " AND id NOT IN (SELECT scene FROM animations WHERE state IN ('queued', 'running'))"
-        return self._all(
-            f"SELECT * FROM {table} WHERE expires < ? AND {done}{unused if table == 'scenes' else ''}", self.now()
-        )
+        used = f"SELECT scene FROM animations WHERE {UNFINISHED}"
+        unused = f" AND id NOT IN ({used})" if table == "scenes" else ""
+        return self._all(f"SELECT * FROM {table} WHERE expires < ? AND NOT {UNFINISHED}{unused}", self.now())
 
     def count(self, table: str) -> dict[str, int]:
         """Rows by state."""
@@ -333,15 +281,14 @@ class Store:
         names = ", ".join(row)
         await self._write(f"INSERT INTO {table} ({names}) VALUES ({', '.join('?' * len(row))})", _encoded(row))
 
-    async def change(self, table: str, id: str, **changes: Any) -> None:
+    async def change(self, table: str, id: str, condition: str = "id = ?", **changes: Any) -> None:
+        """Of the rows that meet a condition on the id, by default that it is theirs."""
         assignments = ", ".join(f"{name} = ?" for name in changes)
-        await self._write(f"UPDATE {table} SET {assignments} WHERE id = ?", (*_encoded(changes), id))
+        await self._write(f"UPDATE {table} SET {assignments} WHERE {condition}", (*_encoded(changes), id))
 
     async def begin(self, table: str, id: str, **changes: Any) -> None:
         """That it is running, unless it has ended meanwhile."""
-        assignments = ", ".join(f"{name} = ?" for name in ("state", *changes))
-        sql = f"UPDATE {table} SET {assignments} WHERE id = ? AND state IN ('queued', 'running')"
-        await self._write(sql, ("running", *_encoded(changes), id))
+        await self.change(table, id, f"id = ? AND {UNFINISHED}", state="running", **changes)
 
     async def delete(self, table: str, id: str) -> None:
         await self._write(f"DELETE FROM {table} WHERE id = ?", (id,))
@@ -349,9 +296,7 @@ class Store:
     async def cancel_animations(self, scene: str, expires: float) -> None:
         """All unfinished ones of a scene, at once."""
         changes = {"state": "cancelled", "edits": [], "finished": self.now(), "expires": expires}
-        assignments = ", ".join(f"{name} = ?" for name in changes)
-        sql = f"UPDATE animations SET {assignments} WHERE scene = ? AND state IN ('queued', 'running')"
-        await self._write(sql, (*_encoded(changes), scene))
+        await self.change("animations", scene, f"scene = ? AND {UNFINISHED}", **changes)
 
     async def shrink(self) -> None:
         """Returns the space of deleted rows to the disk, except for what is kept free."""
@@ -365,8 +310,8 @@ class Store:
         await self._in_thread(shrink)
 
     def _reserve(self) -> None:
-        """Makes room in the database and its journal, if there is less than half of what should be, and the disk has
-        it: by a row of that size, which is removed."""
+        """Makes room in the database and its journal, if they have less than half of what they should and the disk
+        has it: by a row of that size, which is removed."""
         size = RESERVED_PAGES * 4096
         journal = _size(self.folder / f"{DATABASE}-wal") or 0
         enough = 2 * self._free_pages() >= RESERVED_PAGES and 2 * journal >= size
@@ -412,7 +357,7 @@ def is_readable(cine: Path) -> bool:
     try:
         with zipfile.ZipFile(cine) as archive:
             return archive.testzip() is None
-    except (OSError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError):
+    except UNREADABLE:
         return False
 
 
@@ -429,12 +374,6 @@ def hidden_paths(request: Mapping[str, Any]) -> Iterator[None]:
     except StylecineError as error:
         folder, name = Path(request["cine"]).parent.parent, request.get("name", "the file")
         raise type(error)(without_paths(str(error), folder, name)) from None
-
-
-def _check_folder(folder: Path) -> None:
-    """Raises OutputError for a folder with other files, because files without a row are removed."""
-    if folder.exists() and not (folder / DATABASE).exists() and {path.name for path in folder.iterdir()} - {"lock"}:
-        raise OutputError(f"The folder '{folder}' is not empty, and not a service's; choose another one.")
 
 
 def _size(path: Path) -> int | None:

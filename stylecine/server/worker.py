@@ -31,17 +31,7 @@ from stylecine.machine.memory import check_memory
 from stylecine.machine.progress import Progress
 from stylecine.machine.threads import one_thread
 from stylecine.ops.recolour import recolour
-from stylecine.options import (
-    CLASSES,
-    CLOTH,
-    FILE_OPTIONS,
-    OPTIONS,
-    PAINTS,
-    STYLES,
-    UNSTYLED,
-    RenderOptions,
-    check_wind,
-)
+from stylecine.options import CLASSES, CLOTH, FILE_OPTIONS, OPTIONS, PAINTS, STYLES, UNSTYLED, RenderOptions, check_wind
 from stylecine.output.archive import write_zip
 from stylecine.output.formats import check_size, ending_of
 from stylecine.output.metadata import json_figures
@@ -120,10 +110,10 @@ class Worker:
         self.dial: WindDial | None = None  # of the last loop whose wind was turned
 
     def __call__(self, request: Request, progress: Progress) -> Result:
-        task: Callable[[Request, Progress], Result] = getattr(self, request["task"])
+        task: Callable[[Request, Progress], Result | None] = getattr(self, request["task"])
         try:
             with hidden_paths(request):
-                return task(request, progress)
+                return task(request, progress) or {}
         finally:
             while len(self.cache) > 1 and sum(one.bytes for one in self.cache.values()) > CACHE_BYTES:
                 self.cache.popitem(last=False)
@@ -148,12 +138,19 @@ class Worker:
         """Makes a scene of an upload, a photo or a .cine file, and saves it as a new .cine file."""
         upload = Path(request["upload"])
         if _is_cine(upload):
-            _check_side(min(scene_size(upload)), request["max_size"])  # before the rest takes memory
+            side, most = min(scene_size(upload)), request["max_size"]
+            if side > most:  # before the rest takes memory
+                raise TooLarge(
+                    f"The scene's short side is {side} pixels, and {most} are allowed here; make a smaller one."
+                )
             scene = Scene.load(upload)
             _check_edits(scene)
         else:
-            made_with = {name: request[name] for name in ("size", "refine")}
-            scene = _named(self.animator.invert(upload, **made_with, progress=progress), request["name"])
+            scene = self.animator.invert(upload, size=request["size"], refine=request["refine"], progress=progress)
+            assert scene.source is not None
+            # the content of the photo's file is no longer needed
+            source = replace(scene.source, name=request["name"], content=b"", digest=scene.source.sha256)
+            scene = replace(scene, source=source)
         self._remember(request["scene"], _cached(scene))  # before it is saved, which may be interrupted
         scene.save(request["cine"], progress=progress)
         return {"base": [_described(edit) for edit in scene.edits]} | _facts(scene)
@@ -161,23 +158,21 @@ class Worker:
     def edit(self, request: Request, progress: Progress) -> Result:
         return _facts(self._edited(request))
 
-    def file(self, request: Request, progress: Progress) -> Result:
+    def file(self, request: Request, progress: Progress) -> None:
         self._edited(request).save(request["output"])
-        return {}
 
-    def live(self, request: Request, progress: Progress) -> Result:
+    def live(self, request: Request, progress: Progress) -> None:
         """Writes a web pack."""
-        loop, style = self._plain(request, progress), self._style(request)
+        options, loop = self._options(request), self._plain(request, progress)
+        style = resolve_style(options, self._edited(request).edits)
         if style is not None:
             (grid,) = self._grids(self.cache[request["scene"]], [style])
             loop = loop.styled(grid, style.strength, style.drift)
-        options = self._options(request)
         if options.weather is not None:
             loop = loop.in_weather(options.weather, options.weather_strength, options.wind, options.speed)
         Path(request["output"]).write_bytes(loop.live())
-        return {}
 
-    def wind(self, request: Request, progress: Progress) -> Result:
+    def wind(self, request: Request, progress: Progress) -> None:
         """Writes what another wind changes in the web pack that `live` wrote for the last; if quick, about that, and
         otherwise of its overlays alone."""
         still, wind = self._motion(request)
@@ -192,7 +187,6 @@ class Worker:
                 raise NothingMoves(loop.cloth_warning or "There is no cloth that a wind could move; paint it.")
             content = pack_wind(overlays=loop.overlays)
         Path(request["output"]).write_bytes(content)
-        return {}
 
     def seam(self, request: Request, progress: Progress) -> Result:
         """The seam of a loop that `live` would write, and its goal."""
@@ -212,7 +206,7 @@ class Worker:
             doubts.append({"stroke": stroke, "radius": radius, "share": doubt.share, "what": what})
         return {"doubts": doubts}
 
-    def styles(self, request: Request, progress: Progress) -> Result:
+    def styles(self, request: Request, progress: Progress) -> None:
         """Writes the photo as it is and in each style, side by side."""
         cached = self._cached(request)
         small = torch.from_numpy(load_photo(cached.base.photo, max(THUMBNAIL))).to(self.animator.device)
@@ -221,7 +215,6 @@ class Worker:
         tiles = [ImageOps.fit(Image.fromarray(picture.cpu().numpy()), THUMBNAIL) for picture in shown]
         row = np.concatenate([np.asarray(tile) for tile in tiles], axis=1)
         Image.fromarray(row).save(request["output"], "WEBP", quality=85)
-        return {}
 
     def style(self, request: Request, progress: Progress) -> Result:
         """The picture that an edit of kind style needs of an uploaded photo."""
@@ -250,24 +243,19 @@ class Worker:
             loop.save(output, **{name: request[name] for name in FILE_OPTIONS if name in request})
         return {"bytes": output.stat().st_size, "warning": loop.warning or None}
 
-    def explain(self, request: Request, progress: Progress) -> Result:
+    def explain(self, request: Request, progress: Progress) -> None:
         """Writes the page that explains a loop."""
         options = self._options(request)
         scene, name = self._edited(request), request["name"]
         evidence = gather(self.animator, scene, options, progress, short=min(request["size"], *scene.photo.shape[:2]))
         page = explanation_html(evidence, name, f"{Path(name).stem}.cine")
         Path(request["output"]).write_text(page, encoding="utf-8", newline="\n")
-        return {}
 
-    def forget(self, request: Request, progress: Progress) -> Result:
+    def forget(self, request: Request, progress: Progress) -> None:
         """Removes a deleted scene from the cache."""
         self.cache.pop(request["scene"], None)
         if self.played is not None and self.played[0][0] == request["scene"]:
             self.played = self.dial = None
-        return {}
-
-    def _style(self, request: Request) -> Style | None:
-        return resolve_style(self._options(request), self._edited(request).edits)
 
     def _options(self, request: Request) -> RenderOptions:
         return RenderOptions(**_given(request))
@@ -340,12 +328,6 @@ def _smaller(scene: Scene, size: int | None) -> int | None:
     return None if size is None or size >= min(scene.photo.shape[:2]) else size
 
 
-def _named(scene: Scene, name: str) -> Scene:
-    """With the photo's name, and without the content of its file, which is no longer needed."""
-    assert scene.source is not None
-    return replace(scene, source=replace(scene.source, name=name, content=b"", digest=scene.source.sha256))
-
-
 def _cached(scene: Scene) -> CachedScene:
     return CachedScene(scene, scene, [{"base": number} for number in range(len(scene.edits))])
 
@@ -360,12 +342,6 @@ def _arrays(value: Any) -> Iterator[Any]:
         yield from (array for item in value for array in _arrays(item))
     elif is_dataclass(value):
         yield from _arrays(vars(value))
-
-
-def _check_side(side: int, most: int) -> None:
-    """Raises TooLarge for an uploaded scene with a longer short side than is allowed."""
-    if side > most:
-        raise TooLarge(f"The scene's short side is {side} pixels, and {most} are allowed here; make a smaller one.")
 
 
 def _check_edits(scene: Scene) -> None:

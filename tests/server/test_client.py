@@ -29,7 +29,7 @@ from tests.server.conftest import Served, wait_until
 
 SCENE = {"id": "s", "state": "ready", "width": 64, "height": 64, "links": {"self": "/s"}}
 PROGRESS = {"stage": "video", "done": 1, "total": 2}
-LINKS = {"self": "/j", "events": "/e", "result": "/r"}
+LINKS = {"self": "/j", "result": "/r"}
 JOB = {"state": "done", "bytes": 4, "warning": None, "progress": PROGRESS, "links": LINKS}
 
 
@@ -239,7 +239,7 @@ def test_another_web_server_is_refused(
 
 
 def test_an_endless_response_is_not_read_to_the_end(slow_photo: Path, tmp_path: Path) -> None:
-    """JSON, an event and a result, each far too large; the token is never sent to another host."""
+    """A scene, a job and a result, each far too large; the token is never sent to another host."""
     sent = 0
     scene, job = SCENE, JOB | {"state": "queued"}
     replies: dict[str, Any] = {}
@@ -251,7 +251,7 @@ def test_an_endless_response_is_not_read_to_the_end(slow_photo: Path, tmp_path: 
         request.send_response(200)
         request.end_headers()
         with suppress(ConnectionError):
-            request.wfile.write(b'data: {"state": "' if request.path == "/e" else b'{"detail": "')
+            request.wfile.write(b'{"detail": "')
             for _ in range(1000):
                 request.wfile.write(b"x" * 100_000)
                 sent += 100_000
@@ -260,7 +260,7 @@ def test_an_endless_response_is_not_read_to_the_end(slow_photo: Path, tmp_path: 
     with serving(respond) as connected:
         for case in (
             {},
-            {"/v1/scenes": scene, "/v1/animations": job, **deleted},
+            {"/v1/scenes": scene, "/v1/animations": job, "/s": {}},
             {"/v1/scenes": scene, "/v1/animations": job | {"state": "done"}, **deleted},
             {"/v1/scenes": scene | {"state": "queued", "links": {"self": "@example.org/"}}, **deleted},
         ):
@@ -275,14 +275,16 @@ def without(description: dict[str, Any], name: str) -> dict[str, Any]:
     return {key: value for key, value in description.items() if key != name}
 
 
-def events(line: bytes) -> dict[str, Any]:
-    return {"/v1/animations": JOB | {"state": "queued"}, "/e": b"data: " + line + b"\n\n"}
+def while_queued(content: bytes) -> dict[str, Any]:
+    return {"/v1/animations": JOB | {"state": "queued"}, "/j": content}
 
 
 NONSENSE: dict[str, dict[str, Any]] = {
-    "deep": events(60_000 * b"["),
-    "not-unicode": events(b"\xff"),
-    "infinite-progress": events(b'{"state": "done", "progress": {"stage": "video", "done": 1e999, "total": 2}}'),
+    "deep": while_queued(60_000 * b"["),
+    "not-unicode": while_queued(b"\xff"),
+    "infinite-progress": while_queued(
+        b'{"state": "running", "progress": {"stage": "video", "done": 1e999, "total": 2}}'
+    ),
     "job-state": {"/v1/animations": JOB | {"state": "banana"}},
     "no-warning": {"/v1/animations": without(JOB, "warning")},
     "warnings": {"/v1/animations": JOB | {"warning": ["a", "list"]}},
@@ -399,7 +401,7 @@ def test_an_archive_of_other_than_consecutive_frames_is_refused(tmp_path: Path, 
 def test_a_job_is_requested_again_with_the_same_key(
     slow_photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """First the service is full, then the connection breaks, and twice the events end before the job does."""
+    """First the service is full, then the connection breaks."""
     monkeypatch.setattr(client.time, "sleep", lambda seconds: waited.append(seconds))
     waited: list[float] = []
     keys: list[str] = []
@@ -417,8 +419,8 @@ def test_a_job_is_requested_again_with_the_same_key(
                     request.send({"detail": "Full; try again later."}, 429)
                 elif len(keys) == 3:
                     request.send(job)
-            case "GET", "/e":
-                request.send(b"data: " + json.dumps({**job, "state": next(states)}).encode() + b"\n\n")
+            case "GET", "/j":
+                request.send({**job, "state": next(states)})
             case "GET", _:
                 request.send(b"loop")
             case _:
@@ -428,7 +430,7 @@ def test_a_job_is_requested_again_with_the_same_key(
     with serving(respond) as connected:
         connected.animate(slow_photo, tmp_path / "x.mp4")
     assert (tmp_path / "x.mp4").read_bytes() == b"loop"
-    assert len(keys) == 3 and len(set(keys)) == 1 and waited == [7, 2, 1, 1]
+    assert len(keys) == 3 and len(set(keys)) == 1 and waited == [7, 2, *3 * [client.POLL]]
     assert deleted == ["/j", "/j", "/s"]
 
 
@@ -441,7 +443,8 @@ def test_every_request_is_retried(
     waited: list[float] = []
     seen: list[tuple[str, str, bytes]] = []
     queued = SCENE | {"state": "queued"}
-    responses = {"/v1/scenes": queued, "/s": SCENE, "/v1/animations": JOB, "/r": b"loop", "/j": {}}
+    accepted = JOB | {"state": "queued"}
+    responses = {"/v1/scenes": queued, "/s": SCENE, "/v1/animations": accepted, "/j": JOB, "/r": b"loop"}
 
     def respond(request: Request) -> None:
         again = any(before[:2] == (request.command, request.place) for before in seen)
@@ -457,10 +460,10 @@ def test_every_request_is_retried(
         connected.animate(slow_photo, tmp_path / "x.mp4", arrows=[(0.5, 0.5, 0.6, 0.5)])
     assert (tmp_path / "x.mp4").read_bytes() == b"loop"
     assert [path for method, path, _ in seen if method != "DELETE"] == [
-        *(*2 * ["/v1/scenes"], *4 * ["/s"], *2 * ["/v1/animations"], *2 * ["/r"]),
+        *(*2 * ["/v1/scenes"], *4 * ["/s"], *2 * ["/v1/animations"], *2 * ["/j"], *2 * ["/r"]),
     ]
     assert [body for _, path, body in seen if path == "/v1/scenes"] == 2 * [b"a photo"]
-    assert waited == [3, 1, 3, 3, 1]
+    assert waited == [3, client.POLL, 1, 3, 3, client.POLL, 1, 1]
 
 
 def test_a_photo_is_not_sent_twice_if_the_connection_breaks(slow_photo: Path, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from stylecine.errors import OutputError
+from stylecine.errors import DiskFull, OutputError
 from stylecine.server.problems import disk_full, problem_of
 from stylecine.server.store import Store
 from tests.server.conftest import Served, SmallDisk, wait_until
@@ -113,7 +113,7 @@ def test_a_new_folder_on_a_full_disk_is_refused_in_a_sentence(small_disk: SmallD
 
 
 def test_a_worker_that_finds_the_disk_full_gives_a_507() -> None:
-    assert problem_of("DiskFull", NO_ROOM).status == disk_full().status == 507
+    assert problem_of(DiskFull(NO_ROOM)).status == disk_full().status == 507
 
 
 def test_the_database_keeps_its_room_after_the_service_has_ended(tmp_path: Path) -> None:

@@ -64,17 +64,17 @@ def test_processes_for_animations_load_after_the_first_preview(
 ) -> None:
     started: list[bool] = []
     (worker,) = service.interactive._workers
-    monkeypatch.setattr("stylecine.server.service.QUIET", 0.4)
+    monkeypatch.setattr("stylecine.server.service.QUIET", 0.1)
     monkeypatch.setattr("stylecine.server.service.POLL", 0.01)
     monkeypatch.setattr(service.animations, "start", lambda: started.append(True))
 
     async def run() -> None:
         loading = asyncio.create_task(service._start_animations())
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(0.2)
         assert not started, "the other process is still loading"
         worker.ready = True
         worker.job = Job({})
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(0.2)
         assert not started, "the other process is at work"
         if cause == "the other process is idle":
             worker.job = None
@@ -195,15 +195,8 @@ def test_nothing_expires_because_the_clock_jumps(service: Service, monkeypatch: 
         upload.write_bytes(b"a photo")
         id = await service.add_scene(upload, "a photo", 64, 0)
         await store.change("scenes", id, state="failed")
-        before = store.scene(id)
-        await store.insert("scenes", before | {"id": "of the future", "created": real() + 1e6, "expires": real() + 2e6})
         monkeypatch.setattr("time.time", lambda: real() + jump)
-        assert not store.expired("scenes")
-        await store.follow_clock()
-        assert abs(store.now() - time.time()) < 1
-        assert store.scene(id)["expires"] == pytest.approx(before["expires"] + jump, abs=1)
-        assert store.scene("of the future")["expires"] == pytest.approx(real() + 2e6, abs=60)
-        assert not store.expired("scenes")
+        assert abs(store.now() - real()) < 1 and not store.expired("scenes")
         await store.change("scenes", id, expires=store.now() - 1)
         assert [row["id"] for row in store.expired("scenes")] == [id]
 

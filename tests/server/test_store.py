@@ -1,6 +1,5 @@
 """The store beside what it does not expect: restored backups, damaged files, and another program in its database."""
 
-import asyncio
 import os
 import shutil
 import signal
@@ -25,9 +24,7 @@ def fail_reason(served: Served, path: str) -> str:
 
 
 @pytest.mark.slow
-def test_files_newer_than_a_restored_database_are_set_aside_and_come_back_with_theirs(
-    serve: Callable[..., Served], tmp_path: Path
-) -> None:
+def test_files_newer_than_a_restored_database_are_kept_for_theirs(serve: Callable[..., Served], tmp_path: Path) -> None:
     one = serve()
     database, older, newer = one.data / "store.sqlite", tmp_path / "older.sqlite", tmp_path / "newer.sqlite"
     old = one.scene()["id"]
@@ -44,7 +41,7 @@ def test_files_newer_than_a_restored_database_are_set_aside_and_come_back_with_t
     shutil.copy(older, database)  # and the journal is still there
 
     with_older = serve(data=one.data)
-    assert {path.name for path in (one.data / "lost").iterdir()} == {f"{new}.cine", f"{job}.mp4"}
+    assert with_older.files() == {f"{new}.cine", f"{job}.mp4"}
     assert "2 files have no row in store.sqlite" in with_older.log()
     for path in (f"/v1/scenes/{old}", f"/v1/animations/{old_job}"):
         assert "file is missing" in fail_reason(with_older, path)
@@ -53,42 +50,22 @@ def test_files_newer_than_a_restored_database_are_set_aside_and_come_back_with_t
     shutil.copy(newer, database)
 
     with_newer = serve(data=one.data)
-    assert not [*(one.data / "lost").glob("*")]
     assert with_newer.client.get(f"/v1/scenes/{new}").json()["state"] == "ready"
     assert len(with_newer.client.get(f"/v1/animations/{job}/result").content) == 1000
 
 
-def test_files_that_were_set_aside_expire(tmp_path: Path) -> None:
+def test_files_without_a_row_expire_so_long_after_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Store(tmp_path).close()
-    names = [f"{number:022}.cine" for number in range(2)]
-    for name in names:
-        (tmp_path / "scenes" / name).touch()
-        os.utime(tmp_path / "scenes" / name, (0, 0))
+    scene = tmp_path / "scenes" / f"{22 * 'A'}.cine"
+    scene.touch()
+    os.utime(scene, (0, 0))
     store = Store(tmp_path)
-    lost = tmp_path / "lost"
-    assert lost.stat().st_mode & 0o077 == 0
-    store.remove_lost(3600)
-    assert sorted(path.name for path in lost.iterdir()) == names, "they were set aside just now"
-    os.utime(lost / names[0], 2 * (store.now() - 3601,))
-    store.remove_lost(3600)
-    assert [path.name for path in lost.iterdir()] == names[1:]
-    store.remove_lost(-1)
-    assert not lost.exists()
-    store.close()
-
-
-def test_files_that_were_set_aside_do_not_expire_because_the_clock_jumps(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    Store(tmp_path).close()
-    name = 22 * "A"
-    (tmp_path / "uploads" / name).touch()
-    store = Store(tmp_path)
-    real = time.time
-    monkeypatch.setattr("time.time", lambda: real() + 25 * 3600)
-    asyncio.run(store.follow_clock())
-    store.remove_lost(24 * 3600)
-    assert (tmp_path / "lost" / name).exists()
+    store.remove_unknown(3600)
+    assert scene.exists(), "the service has just started"
+    start = time.monotonic()
+    monkeypatch.setattr("time.monotonic", lambda: start + 3601)
+    store.remove_unknown(3600)
+    assert not scene.exists()
     store.close()
 
 
