@@ -34,7 +34,7 @@ from stylecine.commands import (
     serve,
     studio,
 )
-from stylecine.commands.arguments import Parser, Usage, with_flags, with_preset
+from stylecine.commands.arguments import Parser, Usage, with_flags
 from stylecine.commands.console import Unprinted, complain, leave, open_closed_streams
 from stylecine.errors import StylecineError, first_line
 from stylecine.machine.interrupts import Interrupts
@@ -68,8 +68,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         try:
             commands = parser()
             options = commands.parse_args(argv)
-            if getattr(options, "preset", None):
-                options = with_preset(commands, argv, options)
             if options.run is None:
                 commands.print_help()
                 return 0

@@ -354,7 +354,7 @@ def preset_defaults(
     if name is None:
         return {}
     if name not in PRESETS:
-        raise OptionError(f"There is no preset {name!r}; use {', '.join(PRESETS)}.")
+        raise OptionError(f"There is no preset {name!r}; {instead_of(name, PRESETS)}")
     left_out = {*given, *(("duration",) if "repeat" in given else ())}
     found = {option: value for option, value in PRESETS[name].items() if option in of and option not in left_out}
     return found if video else {option: value for option, value in found.items() if option not in FILE_OPTIONS}

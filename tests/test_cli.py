@@ -670,6 +670,7 @@ def test_a_command_that_does_not_exist(command: str, says: str, capsys: pytest.C
         ("--style-drift", "--style-drift goes from the photo to a style and back"),
         ("--style dusk --style-strength 2", "--style-strength must be a number from 0 to 1"),
         ("-o loop.gif --keep-metadata", "; write one of these, or omit --keep-metadata."),
+        ("--preset wallpapers", "There is no preset 'wallpapers'; did you mean wallpaper?"),
         ("--pace fast", "pace must be calm, natural or lively, not 'fast'."),
         ("--model defalt", "There is no model or file 'defalt'; did you mean default?"),
         ("--arrow -0.1,0.2,0.3,0.3", "Arrow (-0.1, 0.2, 0.3, 0.3) does not start inside the photo"),
@@ -703,7 +704,6 @@ def test_wrong_usage_is_one_line(argv: list[str], capsys: pytest.CaptureFixture[
         (["--secnds", "4"], "there is no option --secnds; did you mean --seconds? (see"),
         (["--sped=4"], "there is no option --sped; did you mean --speed? (see"),
         (["--colour", "red"], "there is no option --colour (see"),
-        (["--preset", "wallpapers"], "there is no preset 'wallpapers'; did you mean wallpaper? (see"),
         (["-o", "-"], "argument -o/--output: files are not read from or written to pipes; give a path (see"),
         (
             ["-o", "/dev/stdout"],

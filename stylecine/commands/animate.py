@@ -2,16 +2,17 @@
 
 import argparse
 from time import perf_counter
-from typing import Any
 
 from stylecine.commands import arguments
-from stylecine.commands.arguments import PHOTOS, Commands, Usage, as_path
+from stylecine.commands.arguments import PHOTOS, Commands, Usage, as_path, values_of
 from stylecine.commands.console import Bar, print_result
-from stylecine.commands.early import check_loop, check_model, check_photo_options, check_saved
+from stylecine.commands.early import check_given, check_loop, check_model, check_photo
 from stylecine.commands.remote import add_server_options, animate_remotely, check_served
-from stylecine.commands.saving import check_files, output_of, protect_inputs, save
+from stylecine.commands.saving import check_files, output_of, protect_inputs
 from stylecine.errors import printable
 from stylecine.machine.progress import FILE, LOOP, SCENE
+from stylecine.options import FILE_OPTIONS, OPTIONS, PHOTO_OPTIONS
+from stylecine.output.formats import check_writable
 
 
 def add_to(commands: Commands) -> None:
@@ -37,9 +38,10 @@ def run(options: argparse.Namespace, start: float) -> int:
     protect_inputs(output, options)
     if options.server:
         check_served(options)
-    check_loop(options)
-    check_photo_options(options)
-    check_saved(output, options)
+    check_loop(vars(options), output)
+    check_photo(vars(options))
+    check_given(options)
+    check_writable(output)
     if options.server:
         return animate_remotely(options, output, start)
     check_model(options)
@@ -50,7 +52,7 @@ def run(options: argparse.Namespace, start: float) -> int:
 
     imported = perf_counter() - start
     with Bar(SCENE | {"inversion": 0.2} | LOOP | FILE) as bar:  # the inversion is put off, as a rule
-        made_with: Any = {"model": options.model, "device": options.device, **arguments.photo_options(options)}
-        loop = animate(options.photo, progress=bar, **made_with, **arguments.render_options(options))
-        info = save(loop, output, options, c2pa)
+        chosen = values_of(options, ("model", "device", *PHOTO_OPTIONS, *OPTIONS))
+        loop = animate(options.photo, progress=bar, **chosen)
+        info = loop.save(output, c2pa=c2pa, **values_of(options, FILE_OPTIONS))
     return print_result(loop, info, output, options, imported, start)

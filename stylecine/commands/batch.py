@@ -25,16 +25,14 @@ from stylecine.commands.arguments import (
     add_subject_options,
     as_ending,
     as_path,
-    file_options,
-    photo_options,
+    values_of,
 )
 from stylecine.commands.console import complain, make_folder, say
-from stylecine.commands.early import check_model
+from stylecine.commands.early import check_loop, check_model, check_photo
 from stylecine.commands.manifest import skipped_in, tasks_of
 from stylecine.errors import OptionError, StylecineError
-from stylecine.options import FILE_OPTIONS, OPTIONS, FileOptions, RenderOptions, check_inversion_options
-from stylecine.output.formats import check_format, check_writable, files_of, format_of
-from stylecine.picture.size import checked_size
+from stylecine.options import FILE_OPTIONS, OPTIONS, PHOTO_OPTIONS
+from stylecine.output.formats import check_writable, files_of
 
 if TYPE_CHECKING:
     from stylecine.batch.journal import Record
@@ -113,7 +111,7 @@ def _shared_options(options: argparse.Namespace) -> dict[str, Any]:
     """The options of all photos, which a manifest may override."""
     defaults = {name: option["default"] for name, option in OPTIONS.items()}
     shared = {name: getattr(options, name, default) for name, default in defaults.items()}
-    return shared | photo_options(options) | vars(file_options(options))
+    return shared | values_of(options, (*PHOTO_OPTIONS, *FILE_OPTIONS))
 
 
 def _backend(
@@ -149,16 +147,11 @@ def _workers(options: argparse.Namespace, folder: Path, tasks: Sequence[Task]) -
 def _check_options(tasks: Sequence[Task]) -> None:
     """Raises OptionError before anything is written."""
     for task in tasks:
-        values = task.options
         try:
-            RenderOptions(**{name: values[name] for name in OPTIONS})
-            check_inversion_options(values["refine"], values["seed"])
-            checked_size(values["size"])
-            file = FileOptions(**{name: values[name] for name in FILE_OPTIONS})
-            check_format(task.output, file, values["fps"])
+            check_loop(task.options, task.output)
+            check_photo(task.options)
             if len(files_of(task.output)) > 1:
                 raise OptionError(f"'{task.output}' would be two files; use livephoto.zip.")
-            format_of(task.output).check_loop(values["warp"], values["sampling"])
         except StylecineError as error:
             raise type(error)(f"{task.photo}: {error}") from None
 

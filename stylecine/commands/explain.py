@@ -3,16 +3,16 @@
 import argparse
 from pathlib import Path
 from time import perf_counter
-from typing import Any
 
 from stylecine.commands import arguments
-from stylecine.commands.arguments import PHOTOS, Commands, as_path
+from stylecine.commands.arguments import PHOTOS, Commands, as_path, values_of
 from stylecine.commands.console import Bar, file_size, say
-from stylecine.commands.early import check_loop, check_model, check_photo_options
+from stylecine.commands.early import check_given, check_loop, check_model, check_photo
 from stylecine.commands.saving import protect_inputs
 from stylecine.errors import OutputError, printable
 from stylecine.machine.atomic import check_destination
 from stylecine.machine.progress import EXPLANATION, LOOP, SCENE
+from stylecine.options import OPTIONS, PHOTO_OPTIONS
 
 
 def add_to(commands: Commands) -> None:
@@ -38,15 +38,16 @@ def run(options: argparse.Namespace, start: float) -> int:
     if output.suffix.lower() not in (".html", ".htm"):
         raise OutputError(f"'{output}' does not end in .html; rename it.")
     protect_inputs(output, options)
-    check_loop(options)
-    check_photo_options(options)
+    check_loop(vars(options))
+    check_photo(vars(options))
+    check_given(options)
     check_model(options)
     check_destination(output)
 
     from stylecine.explanation.explain import explain
 
     with Bar(SCENE | LOOP | EXPLANATION) as bar:
-        made_with: Any = {"model": options.model, "device": options.device, **arguments.photo_options(options)}
-        explain(options.photo, output, progress=bar, **made_with, **arguments.render_options(options))
+        chosen = values_of(options, ("model", "device", *PHOTO_OPTIONS, *OPTIONS))
+        explain(options.photo, output, progress=bar, **chosen)
     say(f"{printable(output)}: {file_size(output.stat().st_size)}, {perf_counter() - start:.1f} s")
     return 0

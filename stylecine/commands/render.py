@@ -7,13 +7,14 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from stylecine.commands import arguments
-from stylecine.commands.arguments import Commands, Usage, as_path
+from stylecine.commands.arguments import Commands, Usage, as_path, values_of
 from stylecine.commands.console import Bar, complain, print_result
-from stylecine.commands.early import check_loop, check_model, check_saved
-from stylecine.commands.saving import check_files, output_of, protect_inputs, save
+from stylecine.commands.early import check_given, check_loop, check_model
+from stylecine.commands.saving import check_files, output_of, protect_inputs
 from stylecine.errors import StylecineWarning
 from stylecine.machine.progress import FILE, LOOP
-from stylecine.output.formats import check_size
+from stylecine.options import FILE_OPTIONS, OPTIONS
+from stylecine.output.formats import check_size, check_writable
 from stylecine.picture.size import check_preview_size
 
 if TYPE_CHECKING:
@@ -40,8 +41,9 @@ def run(options: argparse.Namespace, start: float) -> int:
     output = output_of(options.scene, options)
     protect_inputs(output, options)
     c2pa = arguments.credentials(options)
-    check_loop(options)
-    check_saved(output, options)
+    check_loop(vars(options), output)
+    check_given(options)
+    check_writable(output)
     if options.size is not None:
         check_preview_size(options.size)
     check_model(options)
@@ -58,8 +60,8 @@ def run(options: argparse.Namespace, start: float) -> int:
         warnings.simplefilter("always", StylecineWarning)
         animator = Animator.from_pretrained(options.model or _model_of(scene), options.device)
         render = animator.render if options.size is None else partial(animator.preview, size=options.size)
-        loop = render(scene, progress=bar, **arguments.render_options(options))
-        info = save(loop, output, options, c2pa)
+        loop = render(scene, progress=bar, **values_of(options, OPTIONS))
+        info = loop.save(output, c2pa=c2pa, **values_of(options, FILE_OPTIONS))
     for warning in caught:
         complain(str(warning.message), 0)
     return print_result(loop, info, output, options, imported, start)

@@ -4,16 +4,11 @@ import argparse
 import os
 from itertools import chain, count
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from stylecine.commands.arguments import Usage, file_options
+from stylecine.commands.arguments import Usage
 from stylecine.commands.console import make_folder
 from stylecine.errors import OutputError, printable
 from stylecine.output.formats import AOVS, PREVIEWS, check_size, ending_of, files_of
-
-if TYPE_CHECKING:
-    from stylecine.engine.cinemagraph import Cinemagraph
-    from stylecine.output import VideoInfo
 
 
 def output_of(source: Path, options: argparse.Namespace) -> Path:
@@ -68,7 +63,3 @@ def check_files(
         signer_for(output, c2pa)
     for folder in filter(None, (options.preview, options.aov)):
         make_folder(folder)
-
-
-def save(loop: "Cinemagraph", output: Path, options: argparse.Namespace, c2pa: tuple[Path, Path] | None) -> "VideoInfo":
-    return loop.save(output, c2pa=c2pa, **vars(file_options(options)))
