@@ -80,7 +80,7 @@ folder = Path(sys.argv[1])
 (commands,) = (a.choices for a in parser()._actions if isinstance(a, argparse._SubParsersAction))
 typed = commands["animate"].parse_args("p.jpg --grain 0.2 --film slide --style made-up -o p.xyz".split())
 (folder / "p.csv").write_text("photo,output,grain,style\\np.jpg,q.xyz,0.25,made-up\\n")
-(task,) = tasks_of(folder / "p.csv", folder, ".mp4", {})
+((task,), _) = tasks_of(folder / "p.csv", folder, ".mp4", {})
 try:
     refused = str(RenderOptions(grain=2))
 except OptionError as error:

@@ -29,7 +29,7 @@ from stylecine.commands.arguments import (
 )
 from stylecine.commands.console import complain, make_folder, say
 from stylecine.commands.early import check_loop, check_model, check_photo
-from stylecine.commands.manifest import skipped_in, tasks_of
+from stylecine.commands.manifest import tasks_of
 from stylecine.errors import OptionError, StylecineError
 from stylecine.options import FILE_OPTIONS, OPTIONS, PHOTO_OPTIONS
 from stylecine.output.formats import check_writable, files_of
@@ -73,7 +73,7 @@ def run(options: argparse.Namespace, start: float) -> int:
         raise Usage("--processes takes a whole number from 1 to 1024")
 
     source, output = (Store(place) if isinstance(place, str) else place for place in (options.source, options.output))
-    tasks = tasks_of(source, output, options.format, _shared_options(options))
+    tasks, skipped = tasks_of(source, output, options.format, _shared_options(options))
     _check_options(tasks)
     if options.ray is None:  # a cluster may have a model and devices that this machine lacks
         check_model(options)
@@ -85,7 +85,6 @@ def run(options: argparse.Namespace, start: float) -> int:
         check_device(options.device)
     if isinstance(output, Path):
         make_folder(output)
-    skipped = skipped_in(source, output)
     if skipped:
         complain(_described(skipped), 0)
     with TemporaryDirectory(prefix="stylecine-") as temporary:
