@@ -200,8 +200,19 @@ STRENGTHS = {"label": "Strength", "min": 0.05, "max": 1, "step": 0.05, "unit": "
 DETAILS = {"label": "Detail", "min": 0, "max": 1, "step": 0.05, "unit": "%"}
 
 
+class _Options:
+    @classmethod
+    def create(cls, **options: Any) -> Self:
+        """From a caller's keyword arguments. Raises OptionError for one that is misspelt, too."""
+        known = [field.name for field in fields(cls)]  # type: ignore[arg-type]
+        for name in options:
+            if name not in known:
+                raise OptionError(f"There is no option {name!r}; {instead_of(name, known)}")
+        return cls(**options)
+
+
 @dataclass(frozen=True, eq=False)
-class RenderOptions:
+class RenderOptions(_Options):
     """The options of one loop, as `animate` documents them. Raises OptionError or MotionError for impossible ones.
 
     mask and motion are read later, when the size of the photo is known; arrows and wind are converted here.
@@ -229,12 +240,12 @@ class RenderOptions:
 
     def __post_init__(self) -> None:
         for name, spec in OPTIONS.items():
-            limits = dict(spec["limits"])
-            if "choices" in limits:
-                if (value := getattr(self, name)) is not None or spec["default"] is not None:
-                    _check_choice(name, value, limits["choices"])
-            elif limits:
-                check_number(name, getattr(self, name), **limits)
+            value, limits = getattr(self, name), spec["limits"]
+            if "choices" not in limits:
+                if limits:
+                    check_number(name, value, **limits)
+            elif value not in (*limits["choices"], spec["default"]):
+                raise OptionError(f"{name} must be {either(limits['choices'])}, not {value!r}.")
         period(self.seconds, self.fps)
         if not isinstance(self.style_drift, bool):
             raise OptionError(f"style_drift is True or False, not {self.style_drift!r}.")
@@ -245,21 +256,13 @@ class RenderOptions:
             raise OptionError("style_strength says how much of a style is shown; give a style, or leave it out.")
         if self.weather is None and self.weather_strength != type(self).weather_strength:
             raise OptionError("weather_strength says how much weather there is; give a weather, or leave it out.")
-        object.__setattr__(self, "arrows", tuple(map(check_length, check_arrows(self.arrows))))
+        object.__setattr__(self, "arrows", check_arrows(self.arrows))
         if self.subject == CLOTH and (self.motion is not None or self.arrows):
             raise OptionError(
                 "Motion and arrows steer landscapes, and cloth moves as the wind does; give a wind instead."
             )
         if self.wind is not None:
             object.__setattr__(self, "wind", check_wind(self.wind))
-
-    @classmethod
-    def create(cls, **options: Any) -> Self:
-        """From a caller's keyword arguments. Raises OptionError for one that is misspelt, too."""
-        for name in options:
-            if name not in OPTIONS:
-                raise OptionError(f"There is no option {name!r}; {instead_of(name, OPTIONS)}")
-        return cls(**options)
 
     @property
     def period(self) -> int:
@@ -280,21 +283,20 @@ class RenderOptions:
             "arrows": [",".join(f"{value:g}" for value in arrow) for arrow in self.arrows],
         }
         if self.subject != "landscape":
-            described |= {"subject": self.subject, "wind": [*astuple(self.wind or Wind())]}
-        elif self.wind is not None:
-            described["wind"] = [*astuple(self.wind)]
+            described["subject"] = self.subject
+        if self.wind is not None or self.weather is not None or self.subject != "landscape":
+            described["wind"] = [*astuple(self.wind or Wind())]
         if self.style is not None:
             name = getattr(self.style, "name", self.style)  # of an edit
             style = name if isinstance(name, str) and name in STYLES else "given"
             described |= {"style": style, "style_strength": self.style_strength, "style_drift": self.style_drift}
         if self.weather is not None:
-            wind = [*astuple(self.wind or Wind())]
-            described |= {"weather": self.weather, "weather_strength": self.weather_strength, "wind": wind}
+            described |= {"weather": self.weather, "weather_strength": self.weather_strength}
         return described | {name: getattr(self, name) for name in OUTPUT_OPTIONS}
 
 
 @dataclass(frozen=True)
-class FileOptions:
+class FileOptions(_Options):
     """The options of one file, as `Cinemagraph.save` documents them; `output.formats` checks them for its format."""
 
     quality: int | None = _option(None, "on the format's own scale: docs/formats.md", "Q", int, ge=0, le=100)
@@ -309,14 +311,6 @@ class FileOptions:
     sound: bool = _option(False, SOUND, "", bool)
     embed_report: bool = _option(False, "put a report on its making into the file's metadata", "", bool, served=False)
     keep_metadata: bool = _option(False, ORIGIN, "", bool, served=False)
-
-    @classmethod
-    def create(cls, **options: Any) -> Self:
-        """From a caller's keyword arguments. Raises OptionError for one that is misspelt."""
-        for name in options:
-            if name not in FILE_OPTIONS:
-                raise OptionError(f"There is no option {name!r} of a file; {instead_of(name, FILE_OPTIONS)}")
-        return cls(**options)
 
     @property
     def length(self) -> tuple[Any, Any, Any]:
@@ -445,9 +439,8 @@ def check_live(warp: str, sampling: str) -> None:
 
 def check_inversion_options(refine: int, seed: int) -> None:
     """The options of `Animator.invert`."""
-    for name, value, most in (("refine", refine, 10_000), ("seed", seed, 2**63 - 1)):
-        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= most:
-            raise OptionError(f"{name} must be a whole number from 0 to {most}, not {value!r}.")
+    check_int("refine", refine, 0, 10_000)
+    check_int("seed", seed, 0, 2**63 - 1)
 
 
 def check_style(style: Any) -> None:
@@ -470,7 +463,8 @@ def check_wind(wind: Wind | Sequence[float] | Sequence[str] | None) -> Wind:
 
 
 def check_arrows(arrows: Sequence[Arrow]) -> tuple[tuple[float, ...], ...]:
-    """Arrows as tuples of floats. MotionError unless each is a way of finite numbers, from inside the photo."""
+    """Arrows as tuples of floats. MotionError unless each is a way of finite numbers, from inside the photo and not
+    without a length."""
     if not isinstance(arrows, Iterable):
         raise MotionError(f"Arrows are a list of x0, y0, x1, y1 each, not {arrows!r}; leave them out for none.")
     checked = []
@@ -489,18 +483,13 @@ def check_arrows(arrows: Sequence[Arrow]) -> tuple[tuple[float, ...], ...]:
                 f"Arrow {arrow!r} does not start inside the photo or is far too long;"
                 " give fractions of its width and height, from 0 to 1."
             )
+        if way == way[:2] * (len(way) // 2):
+            raise MotionError(
+                f"Arrow {way!r} ends where it starts, so it has no direction; end it elsewhere, or freeze what should"
+                " stand still."
+            )
         checked.append(way)
     return tuple(checked)
-
-
-def check_length(arrow: tuple[float, ...]) -> tuple[float, ...]:
-    """The arrow. MotionError if it has no length, and so no direction."""
-    if arrow == arrow[:2] * (len(arrow) // 2):
-        raise MotionError(
-            f"Arrow {arrow!r} ends where it starts, so it has no direction; end it elsewhere, or freeze what should"
-            " stand still."
-        )
-    return arrow
 
 
 def check_device_name(name: str) -> None:
@@ -550,8 +539,3 @@ def check_number(name: str, value: float, *, gt: float = -math.inf, ge: float = 
     if not good:
         limits = f"above {gt:g} and at most {le:g}" if math.isfinite(gt) else f"from {ge:g} to {le:g}"
         raise OptionError(f"{name} must be a number {limits}, not {value!r}.")
-
-
-def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:
-    if value not in choices:
-        raise OptionError(f"{name} must be {either(choices)}, not {value!r}.")

@@ -14,24 +14,13 @@ from typing import TYPE_CHECKING, Any, Self
 from stylecine.batch.store import Store
 from stylecine.batch.tasks import Backend, Task
 from stylecine.batch.tasks import run as run_tasks
-from stylecine.commands.arguments import (
-    Commands,
-    Usage,
-    add_format_options,
-    add_inversion_options,
-    add_loop_options,
-    add_model_options,
-    add_preset,
-    add_subject_options,
-    as_ending,
-    as_path,
-    values_of,
-)
+from stylecine.commands import arguments
+from stylecine.commands.arguments import Commands, Usage, as_ending, as_path
 from stylecine.commands.console import complain, make_folder, say
 from stylecine.commands.early import check_loop, check_model, check_photo
 from stylecine.commands.manifest import tasks_of
 from stylecine.errors import OptionError, StylecineError
-from stylecine.options import FILE_OPTIONS, OPTIONS, PHOTO_OPTIONS
+from stylecine.options import ALL_OPTIONS, check_device
 from stylecine.output.formats import check_writable, files_of
 
 if TYPE_CHECKING:
@@ -59,12 +48,12 @@ def add_to(commands: Commands) -> None:
     work = batch.add_argument_group("workers")
     work.add_argument("--processes", metavar="N", type=int, help="workers (default: one per core, if memory suffices)")
     work.add_argument("--ray", metavar="ADDRESS", help="on the Ray cluster at that address, or auto")
-    add_preset(batch)
-    add_subject_options(batch, "predicted from each photo")
-    add_inversion_options(batch)
-    add_loop_options(batch)
-    add_model_options(batch, "default")
-    add_format_options(batch)
+    arguments.add_preset(batch)
+    arguments.add_subject_options(batch, "predicted from each photo")
+    arguments.add_inversion_options(batch)
+    arguments.add_loop_options(batch)
+    arguments.add_model_options(batch, "default")
+    arguments.add_format_options(batch)
     batch.add_argument("--json", action="store_true", help="print the report as one JSON object")
 
 
@@ -73,16 +62,16 @@ def run(options: argparse.Namespace, start: float) -> int:
         raise Usage("--processes takes a whole number from 1 to 1024")
 
     source, output = (Store(place) if isinstance(place, str) else place for place in (options.source, options.output))
-    tasks, skipped = tasks_of(source, output, options.format, _shared_options(options))
+    # what is about one photo, such as a mask, is only in manifests
+    shared = {name: getattr(options, name, option["default"]) for name, option in ALL_OPTIONS.items()}
+    tasks, skipped = tasks_of(source, output, options.format, shared)
     _check_options(tasks)
     if options.ray is None:  # a cluster may have a model and devices that this machine lacks
         check_model(options)
+        check_device(options.device)
 
     from stylecine.batch import report as batch_report
-    from stylecine.options import check_device
 
-    if options.ray is None:
-        check_device(options.device)
     if isinstance(output, Path):
         make_folder(output)
     if skipped:
@@ -104,13 +93,6 @@ def run(options: argparse.Namespace, start: float) -> int:
 def _as_place(text: str) -> Path | str:
     """A path, or the URL of a store as it is."""
     return text if "://" in text else as_path(text)
-
-
-def _shared_options(options: argparse.Namespace) -> dict[str, Any]:
-    """The options of all photos, which a manifest may override."""
-    defaults = {name: option["default"] for name, option in OPTIONS.items()}
-    shared = {name: getattr(options, name, default) for name, default in defaults.items()}
-    return shared | values_of(options, (*PHOTO_OPTIONS, *FILE_OPTIONS))
 
 
 def _backend(

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from stylecine.engine.cinemagraph import Cinemagraph
     from stylecine.output import VideoInfo
 
+MEASURES = ("vividness", "vividness_moving", "malf", "foreign_edges", "static_drift", "first_frame_error")  # of --json
+
 
 def print_result(
     loop: "Cinemagraph", info: "VideoInfo", output: Path, options: argparse.Namespace, imported: float, start: float
@@ -55,15 +57,9 @@ def figures(loop: "Cinemagraph", info: "VideoInfo", seconds: dict[str, float], o
         "height": info.height,
         "frames": info.frames,
         "fps": info.fps,
-        "seam": json_figures(loop.seam),
-        "pulse": json_figures(loop.pulse),
-        "moved": json_figures(loop.moved),
-        **{name: json_figures(loop.measures[name]) for name in ("vividness", "vividness_moving", "malf")},
-        "foreign_edges": json_figures(loop.measures.get("foreign_edges")),
-        "static_drift": json_figures(loop.measures["static_drift"]),
-        "first_frame_error": json_figures(loop.measures["first_frame_error"]),
-        "encoded": json_figures(encoded_figures(loop, info)),
-        "inversion": json_figures(loop.scene.score),
+        **json_figures({"seam": loop.seam, "pulse": loop.pulse, "moved": loop.moved}),
+        **json_figures({name: loop.measures.get(name) for name in MEASURES}),
+        **json_figures({"encoded": encoded_figures(loop, info), "inversion": loop.scene.score}),
         "warning": loop.warning or None,
         "seconds": {stage: round(taken, 3) for stage, taken in seconds.items()},
         "peak_rss_mb": peak,

@@ -3,7 +3,7 @@
 import csv
 import json
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path, PurePath, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -86,7 +86,12 @@ def _in_manifest(source: Path, base: Path | str, ending: str, options: Mapping[s
     except (OSError, UnicodeError, csv.Error) as error:
         raise OptionError(f"'{source}' cannot be read ({error}); save it as text in UTF-8.") from None
     tasks = [_task(row, f"'{source}', line {line}", base, ending, options) for line, row in rows]
-    _check_outputs(tasks, [line for line, _ in rows], source)
+    writers: dict[str, str] = {name.casefold(): "the batch itself" for name in RESERVED}
+    for task, (line, _) in zip(tasks, rows, strict=True):
+        writer = writers.setdefault(task.output.casefold(), f"line {line}")
+        if writer != f"line {line}":
+            and_so = f"writes '{task.output}', and so does {writer}; name another one in the column output."
+            raise OptionError(f"'{source}', line {line} {and_so}")
     if not tasks:
         raise PhotoError(f"'{source}' lists no photos; give each a line.")
     return tasks
@@ -209,9 +214,9 @@ def _task(row: Row, where: str, base: Path | str, ending: str, options: Mapping[
 
 
 def _located(name: str, base: Path | str) -> Path | StoredFile:
-    if isinstance(base, Path):
-        return StoredFile(name) if is_url(name) else base / name
-    return StoredFile(name if is_url(name) else f"{base}/{name}")
+    if is_url(name):
+        return StoredFile(name)
+    return base / name if isinstance(base, Path) else StoredFile(f"{base}/{name}")
 
 
 def _output(name: str, where: str, ending: str) -> str:
@@ -219,17 +224,6 @@ def _output(name: str, where: str, ending: str) -> str:
     if path.is_absolute() or ".." in path.parts or not path.name or "\\" in name or "\0" in name:
         raise OptionError(f"{where}: output '{name}' must be a path inside the output folder, separated by /.")
     return str(path if path.suffix else path.with_name(path.name + ending))
-
-
-def _check_outputs(tasks: Sequence[Task], lines: Sequence[int], source: Path) -> None:
-    writers: dict[str, str] = {name.casefold(): "the batch itself" for name in RESERVED}
-    for task, line in zip(tasks, lines, strict=True):
-        writer = writers.setdefault(task.output.casefold(), f"line {line}")
-        if writer != f"line {line}":
-            raise OptionError(
-                f"'{source}', line {line} writes '{task.output}', and so does {writer}; name another one in the column"
-                " output."
-            )
 
 
 KINDS: dict[str, Callable[[Path], Iterator[tuple[int, Row]]]] = {".csv": _csv, ".jsonl": _lines, ".ndjson": _lines}
@@ -267,12 +261,7 @@ def _integer(value: Any) -> int:
 def _number(value: Any) -> float:
     if isinstance(value, bool):
         raise TypeError
-    return float(value.replace(",", ".") if isinstance(value, str) else value)  # a spreadsheet may write 2,5
-
-
-def _rate(value: Any) -> float:
-    """A number, or a fraction."""
-    return parse_rate(value) if isinstance(value, str) and "/" in value else _number(value)
+    return parse_rate(value.replace(",", ".") if isinstance(value, str) else value)  # a spreadsheet may write 2,5
 
 
 def _truth(value: Any) -> bool:
@@ -285,7 +274,13 @@ def _truth(value: Any) -> bool:
 
 
 TYPES: dict[Any, Callable[[Any], Any]] = {float: _number, int: _integer, bool: _truth}
-TYPES |= {parse_arrow: _arrows, parse_wind: _wind, parse_duration: parse_duration, parse_size: _size, parse_rate: _rate}
+TYPES |= {
+    parse_arrow: _arrows,
+    parse_wind: _wind,
+    parse_duration: parse_duration,
+    parse_size: _size,
+    parse_rate: _number,
+}
 COLUMNS: dict[str, Callable[[Any], Any]] = {"photo": _text, "output": _text}
 COLUMNS |= {name: TYPES.get(option["parse"], _text) for name, option in ALL_OPTIONS.items()}
 del COLUMNS["embed_report"], COLUMNS["keep_metadata"]  # of all photos

@@ -3,7 +3,7 @@
 import argparse
 
 from stylecine.commands.arguments import Commands
-from stylecine.errors import OptionError
+from stylecine.commands.console import extra
 from stylecine.weights import find_model
 
 
@@ -20,9 +20,7 @@ def add_to(commands: Commands) -> None:
 
 def run(options: argparse.Namespace, start: float) -> int:
     find_model(options.model)
-    try:
+    with extra("mcp", "stylecine mcp"):
         from stylecine.server.agent import serve
-    except ModuleNotFoundError as error:
-        raise OptionError(f"Agents need the package {error.name}; run pip install 'stylecine[mcp]'.") from None
     serve(options.model)
     return 0

@@ -27,7 +27,6 @@ from stylecine.options import (
     Arrow,
     MaskSource,
     check_arrows,
-    check_length,
     check_number,
     check_style,
 )
@@ -173,7 +172,7 @@ class Push:
     @classmethod
     def create(cls, layers: np.ndarray, arrow: Sequence[float]) -> Self:
         """See `Editable.push`; layers: [K,H,W] after the edits so far. Raises MotionError."""
-        checked = check_length(*check_arrows([arrow]))
+        checked = check_arrows([arrow])[0]
         if start_cells(layers, [checked]) == [None]:
             raise MotionError(
                 f"The arrow from ({checked[0]:g}, {checked[1]:g}) starts where nothing moves; start it on sky or water,"

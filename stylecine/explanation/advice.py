@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -15,7 +16,6 @@ from stylecine.ops.image import resize
 from stylecine.ops.regions import Region
 from stylecine.options import CLASSES, FALLS
 from stylecine.perception.doubt import Doubt
-from stylecine.quality.measures import passes
 
 CONTRADICTION = 90.0  # degrees between two predictions, above which the direction is a guess
 STILL = 0.6  # vividness below which a region seems to stand still
@@ -49,25 +49,17 @@ def advise(evidence: Evidence) -> list[Finding]:
     return sorted(found, key=lambda finding: not finding.certain)
 
 
-def freeze_option(region: Region) -> str:
-    """The edit that makes a region stand still."""
-    return to_option(Paint(None, "freeze", _stroke_over(region)))
-
-
-def add_option(region: Region) -> str:
-    """The edit that makes a region move as its class does."""
-    return to_option(Paint(CLASSES[region.moving_class], "add", _stroke_over(region)))
+def paint_option(region: Region, mode: Literal["add", "freeze"]) -> str:
+    """The edit that makes a region move as its class does, or stand still."""
+    stroke, radius = cover_region(region.mask)
+    area = Area(tuple(stroke), radius, 0, 0, np.uint8(255) * region.mask)
+    return to_option(Paint(CLASSES[region.moving_class] if mode == "add" else None, mode, area))
 
 
 def heading(dx: float, dy: float) -> str:
     """A direction in words: x right, y down."""
     names = ("right", "down and right", "down", "down and left", "left", "up and left", "up", "up and right")
     return names[round(math.atan2(dy, dx) / (math.pi / 4)) % 8]
-
-
-def _stroke_over(region: Region) -> Area:
-    stroke, radius = cover_region(region.mask)
-    return Area(tuple(stroke), radius, 0, 0, np.uint8(255) * region.mask)
 
 
 def _warnings(evidence: Evidence) -> Iterator[Finding]:
@@ -95,13 +87,13 @@ def _doubt(letter: str, place: Doubt, evidence: Evidence) -> tuple[str, str]:
     moves = 1 - resize(evidence.probabilities[:1], place.mask.shape)[0].numpy()
     sure = f"{place.share:.1%} of the photo, {moves[place.mask].mean():.0%} likely to move"
     if place.moving:
-        return f"{letter}, {sure}, should stand still", freeze_option(place)
-    return f"{letter}, {sure}, should move, as {CLASSES[place.moving_class]}", add_option(place)
+        return f"{letter}, {sure}, should stand still", paint_option(place, "freeze")
+    return f"{letter}, {sure}, should move, as {CLASSES[place.moving_class]}", paint_option(place, "add")
 
 
 def _measures(evidence: Evidence) -> Iterator[Finding]:
     figures, options = evidence.measures, evidence.options
-    missed = {name for name, good in passes(figures).items() if not good and not math.isnan(figures[name])}
+    missed = {name for name, good in evidence.reached.items() if not good}
     faster = list(_vividness(evidence)) if "vividness_moving" in missed else []
     if "travel" in missed:
         faster.append(Finding("Hardly anything travels", "Ask for more speed.", f"--speed {2 * options.speed:g}"))

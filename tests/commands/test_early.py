@@ -42,7 +42,7 @@ WRONG = {  # command -> what is said; photo.jpg, scene.cine and folder exist
     "animate photo.jpg --weather hail": "weather must be",
     "animate photo.jpg --size 3": "size 3 is too small",
     "animate photo.jpg --size 99999": "size 99999 is too large",
-    "animate photo.jpg --refine -1": "refine must be",
+    "animate photo.jpg --refine -1": "refine is a whole number",
     "animate photo.jpg --surprise": "no option --surprise",
     "animate photo.jpg -o loop.txt": "does not end in",
     "animate photo.jpg -o missing/loop.mp4": "no folder",
