@@ -100,6 +100,11 @@ def parser() -> Parser:
     top.add_argument("--version", action="version", version=f"stylecine {__version__}")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", parser_class=Parser)
     top.set_defaults(run=None)
-    for command in COMMANDS:
-        import_module(f"stylecine.commands.{command}").add_to(commands)
+    for name in COMMANDS:
+        module = import_module(f"stylecine.commands.{name}")
+        says = module.__doc__ or ""
+        summary = says.partition("\n")[0].removesuffix(".")
+        command = commands.add_parser(name, help=summary[:1].lower() + summary[1:], description=says)
+        command.set_defaults(run=module.run)
+        module.add_arguments(command)
     return top

@@ -402,7 +402,7 @@ def test_what_is_no_photo_or_file_is_named(
 def test_the_command_alone_says_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 0
     out, err = printed(capsys)
-    assert out.startswith("usage: stylecine") and "make a loop from a photo" in out and not err
+    assert out.startswith("usage: stylecine") and "makes a loop from a photo" in out and not err
 
 
 @pytest.mark.parametrize("content", [None, "Not a photo at all, whatever its name says."], ids=["missing", "text"])

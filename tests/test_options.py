@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from stylecine import MotionError, OptionError, StylecineError, animate
-from stylecine.commands.animate import add_to
-from stylecine.commands.arguments import Parser, values_of
+from stylecine.cli import parser
+from stylecine.commands.arguments import values_of
 from stylecine.options import (
     FILE_OPTIONS,
     OPTIONS,
@@ -35,17 +35,13 @@ def test_animate_the_command_line_and_type_checkers_have_the_same_options() -> N
     parameters = inspect.signature(animate).parameters
     assert {name: parameters[name].default for name in OPTIONS} == {n: o["default"] for n, o in OPTIONS.items()}
     assert RenderArguments.__annotations__.keys() == OPTIONS.keys()
-    commands = Parser().add_subparsers(parser_class=Parser)
-    add_to(commands)
-    typed = values_of(commands.choices["animate"].parse_args(["photo.jpg"]), OPTIONS)
+    typed = values_of(parser().parse_args(["animate", "photo.jpg"]), OPTIONS)
     assert vars(RenderOptions(**typed)) == vars(RenderOptions())
 
 
 def test_the_command_line_and_type_checkers_have_the_options_of_a_file() -> None:
     assert FileArguments.__annotations__.keys() == FILE_OPTIONS.keys()
-    commands = Parser().add_subparsers(parser_class=Parser)
-    add_to(commands)
-    typed = values_of(commands.choices["animate"].parse_args(["photo.jpg"]), FILE_OPTIONS)
+    typed = values_of(parser().parse_args(["animate", "photo.jpg"]), FILE_OPTIONS)
     assert FileOptions(**typed) == FileOptions()
     with pytest.raises(OptionError, match="no option 'qualty'; did you mean quality"):
         FileOptions.create(qualty=3)

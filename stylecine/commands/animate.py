@@ -1,29 +1,32 @@
-"""stylecine animate: a loop from a photo."""
+"""Makes a loop from a photo."""
 
 import argparse
 from time import perf_counter
 
 from stylecine.commands import arguments
-from stylecine.commands.arguments import PHOTOS, Commands, Usage, as_path, values_of
+from stylecine.commands.arguments import PHOTOS, Usage, as_path, values_of
 from stylecine.commands.console import Bar, print_result
-from stylecine.commands.early import check_given, check_loop, check_model, check_photo
+from stylecine.commands.early import (
+    check_files,
+    check_given,
+    check_loop,
+    check_model,
+    check_photo,
+    output_of,
+    protect_inputs,
+)
 from stylecine.commands.remote import add_server_options, animate_remotely, check_served
-from stylecine.commands.saving import check_files, output_of, protect_inputs
 from stylecine.errors import printable
 from stylecine.machine.progress import FILE, LOOP, SCENE
 from stylecine.options import FILE_OPTIONS, OPTIONS, PHOTO_OPTIONS
 from stylecine.output.formats import check_writable
 
 
-def add_to(commands: Commands) -> None:
-    animate = commands.add_parser("animate", help="make a loop from a photo", description="Makes a loop from a photo.")
-    animate.set_defaults(run=run)
+def add_arguments(animate: argparse.ArgumentParser) -> None:
     animate.add_argument("photo", metavar="PHOTO", type=as_path, help=PHOTOS)
     arguments.add_output(animate, "the photo's name with .mp4, here, numbered if that exists")
     arguments.add_preset(animate)
-    arguments.add_motion_options(animate, "predicted from the photo")
-    arguments.add_inversion_options(animate)
-    arguments.add_loop_options(animate)
+    arguments.add_loop_options(animate, "predicted from the photo")
     arguments.add_model_options(animate, "default")
     arguments.add_file_options(animate)
     add_server_options(animate)

@@ -20,7 +20,6 @@ from stylecine.options import (
 from stylecine.output.formats import FORMATS, describe_endings, ending_of, find_format
 
 Options: TypeAlias = Mapping[str, Mapping[str, Any]]
-Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
 
 _NAMES = "|".join(name for name in ALL_OPTIONS if "_" in name)
 _OPTION_NAMES = re.compile(rf"(?:^|(?<=: )|(?<=omit ))(?:{_NAMES})(?= |\.$)")  # in a sentence, not in a file's name
@@ -130,28 +129,26 @@ def _described(others: Mapping[str, Any]) -> str:
     return " ".join(f"--{name}" if others[name] is True else f"--{name} {text}" for name, text in shown.items())
 
 
-def add_motion_options(command: argparse.ArgumentParser, default: str) -> None:
-    _add_options(command.add_argument_group(f"what moves, and how (default: {default})"), _group("motion"))
+def add_loop_options(
+    command: argparse.ArgumentParser, moves: str, *, of_photo: bool = True, of_many: bool = False
+) -> None:
+    """moves: where it is known from what moves, if no option says it. of_photo: whether the loop is made from a photo,
+    not a scene. of_many: whether from several, so that there are no options that are about one."""
+    groups: dict[str, dict[str, Mapping[str, Any]]] = {}
+    for name, option in OPTIONS.items():
+        if option["served"] or not of_many:
+            groups.setdefault(option["group"], {})[name] = option
+    add_options(command, f"what moves, and how (default: {moves})", groups["motion"])
+    if of_photo:
+        add_options(command, "the photo", PHOTO_OPTIONS)
+    add_options(command, "the loop", groups["loop"])
+    add_options(command, "its light and colours", groups["style"])
+    add_options(command, "its weather", groups["weather"])
 
 
-def add_subject_options(command: argparse.ArgumentParser, default: str) -> None:
-    """Without those that are about one photo."""
-    about_any = {name: option for name, option in _group("motion").items() if option["served"]}
-    _add_options(command.add_argument_group(f"what moves (default: {default})"), about_any)
-
-
-def add_loop_options(command: argparse.ArgumentParser) -> None:
-    _add_options(command.add_argument_group("the loop"), _group("loop"))
-    _add_options(command.add_argument_group("its light and colours"), _group("style"))
-    _add_options(command.add_argument_group("its weather"), _group("weather"))
-
-
-def _group(name: str) -> Options:
-    return {option: about for option, about in OPTIONS.items() if about["group"] == name}
-
-
-def _add_options(group: "argparse._ArgumentGroup", options: Options) -> None:
+def add_options(command: argparse.ArgumentParser, title: str, options: Options) -> None:
     """Their defaults are added by the parser, once it knows which were typed."""
+    group = command.add_argument_group(title)
     for name, option in options.items():
         flag = "--arrow" if name == "arrows" else "--" + name.replace("_", "-")
         settings: dict[str, Any] = {"dest": name, "default": argparse.SUPPRESS, "help": option["help"]}
@@ -181,10 +178,6 @@ def argument(parse: Callable[[str], Any]) -> Callable[[str], Any]:
     return parsed
 
 
-def add_inversion_options(command: argparse.ArgumentParser) -> None:
-    _add_options(command.add_argument_group("the photo"), PHOTO_OPTIONS)
-
-
 def add_model_options(command: argparse.ArgumentParser, default: str | None) -> None:
     """default: the model's name; None for the scene's own."""
     group = command.add_argument_group("model and device")
@@ -194,12 +187,8 @@ def add_model_options(command: argparse.ArgumentParser, default: str | None) -> 
     group.add_argument("--device", metavar="NAME", help="cpu or cuda (default: cuda if available)")
 
 
-def add_format_options(command: argparse.ArgumentParser) -> None:
-    _add_options(command.add_argument_group("the file"), FILE_OPTIONS)
-
-
 def add_file_options(command: argparse.ArgumentParser) -> None:
-    add_format_options(command)
+    add_options(command, "the file", FILE_OPTIONS)
     file = command.add_argument_group("signature and reports")
     signs = "sign with C2PA and this certificate chain (PEM)"
     file.add_argument("--c2pa-cert", metavar="FILE", type=as_path, help=signs)

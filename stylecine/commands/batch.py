@@ -1,4 +1,8 @@
-"""stylecine batch: loops of many photos."""
+"""Makes loops from many photos.
+
+They are all photos in a folder, or those listed in a manifest. If run again, it makes only those that are missing, have
+failed or have changed.
+"""
 
 import argparse
 import json
@@ -15,12 +19,12 @@ from stylecine.batch.store import Store
 from stylecine.batch.tasks import Backend, Task
 from stylecine.batch.tasks import run as run_tasks
 from stylecine.commands import arguments
-from stylecine.commands.arguments import Commands, Usage, as_ending, as_path
+from stylecine.commands.arguments import Usage, as_ending, as_path
 from stylecine.commands.console import complain, make_folder, say
 from stylecine.commands.early import check_loop, check_model, check_photo
 from stylecine.commands.manifest import tasks_of
 from stylecine.errors import OptionError, StylecineError
-from stylecine.options import ALL_OPTIONS, check_device
+from stylecine.options import ALL_OPTIONS, FILE_OPTIONS, check_device
 from stylecine.output.formats import check_writable, files_of
 
 if TYPE_CHECKING:
@@ -29,14 +33,7 @@ if TYPE_CHECKING:
 NAMED = 10  # of the files that are skipped, on the terminal
 
 
-def add_to(commands: Commands) -> None:
-    batch = commands.add_parser(
-        "batch",
-        help="make loops from many photos",
-        description="Makes loops from all photos in a folder, or from those listed in a manifest. If run again, it"
-        " makes only those that are missing, have failed or have changed.",
-    )
-    batch.set_defaults(run=run)
+def add_arguments(batch: argparse.ArgumentParser) -> None:
     batch.add_argument(
         "source", metavar="FOLDER|MANIFEST", type=_as_place, help="folder, its URL, or .csv or .jsonl: docs/batch.md"
     )
@@ -49,11 +46,9 @@ def add_to(commands: Commands) -> None:
     work.add_argument("--processes", metavar="N", type=int, help="workers (default: one per core, if memory suffices)")
     work.add_argument("--ray", metavar="ADDRESS", help="on the Ray cluster at that address, or auto")
     arguments.add_preset(batch)
-    arguments.add_subject_options(batch, "predicted from each photo")
-    arguments.add_inversion_options(batch)
-    arguments.add_loop_options(batch)
+    arguments.add_loop_options(batch, "predicted from each photo", of_many=True)
     arguments.add_model_options(batch, "default")
-    arguments.add_format_options(batch)
+    arguments.add_options(batch, "the file", FILE_OPTIONS)
     batch.add_argument("--json", action="store_true", help="print the report as one JSON object")
 
 

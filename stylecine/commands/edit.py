@@ -1,4 +1,8 @@
-"""stylecine edit: touches up a scene."""
+"""Touches up a scene.
+
+Adds edits to it, in the order given. A STROKE is 'X,Y X,Y ... [@RADIUS]', in fractions of width and height and of the
+short side, or an image that is white inside the area.
+"""
 
 import argparse
 import os
@@ -6,7 +10,7 @@ import re
 from functools import partial
 from typing import Any, Literal, TypeAlias
 
-from stylecine.commands.arguments import Commands, argument, as_path
+from stylecine.commands.arguments import argument, as_path
 from stylecine.commands.console import say
 from stylecine.commands.early import check_given
 from stylecine.edits.cine_name import check_suffix
@@ -16,14 +20,8 @@ from stylecine.options import parse_arrow
 Step: TypeAlias = tuple[str, tuple[Any, ...], dict[str, Any]]  # a method of Scene and its arguments
 
 
-def add_to(commands: Commands) -> None:
-    edit = commands.add_parser(
-        "edit",
-        help="touch up a scene",
-        description="Adds edits to a scene, in the order given. A STROKE is 'X,Y X,Y ... [@RADIUS]',"
-        " in fractions of width and height and of the short side, or an image that is white inside the area.",
-    )
-    edit.set_defaults(run=run, steps=[])
+def add_arguments(edit: argparse.ArgumentParser) -> None:
+    edit.set_defaults(steps=[])
     edit.add_argument("scene", metavar="SCENE", type=as_path, help=".cine file")
     edit.add_argument("-o", "--output", metavar="OUT", type=as_path, help="another .cine file (default: the same)")
     for name, metavar, parse, explanation in (

@@ -1,35 +1,28 @@
-"""stylecine explain: a page on how a loop comes about, and on what to do if it disappoints."""
+"""Explains a loop, and how to mend it.
+
+Writes an HTML page on a photo's loop: what was predicted and how surely, what was measured, and what to do about it.
+"""
 
 import argparse
 from pathlib import Path
 from time import perf_counter
 
 from stylecine.commands import arguments
-from stylecine.commands.arguments import PHOTOS, Commands, as_path, values_of
+from stylecine.commands.arguments import PHOTOS, as_path, values_of
 from stylecine.commands.console import Bar, file_size, say
-from stylecine.commands.early import check_given, check_loop, check_model, check_photo
-from stylecine.commands.saving import protect_inputs
+from stylecine.commands.early import check_given, check_loop, check_model, check_photo, protect_inputs
 from stylecine.errors import OutputError, printable
 from stylecine.machine.atomic import check_destination
 from stylecine.machine.progress import EXPLANATION, LOOP, SCENE
 from stylecine.options import OPTIONS, PHOTO_OPTIONS
 
 
-def add_to(commands: Commands) -> None:
-    explain = commands.add_parser(
-        "explain",
-        help="explain a loop, and how to mend it",
-        description="Writes an HTML page on a photo's loop: what was predicted and how surely, what was measured, and"
-        " what to do about it.",
-    )
-    explain.set_defaults(run=run)
+def add_arguments(explain: argparse.ArgumentParser) -> None:
     explain.add_argument("photo", metavar="PHOTO", type=as_path, help=f"{PHOTOS}, or a .cine file")
     explain.add_argument(
         "-o", "--output", metavar="OUT", type=as_path, help="(default: the photo's name with -explained.html, here)"
     )
-    arguments.add_motion_options(explain, "predicted from the photo")
-    arguments.add_inversion_options(explain)
-    arguments.add_loop_options(explain)
+    arguments.add_loop_options(explain, "predicted from the photo")
     arguments.add_model_options(explain, "default")
 
 

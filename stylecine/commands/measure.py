@@ -1,10 +1,10 @@
-"""stylecine measure: how seamless a video is."""
+"""Measures a video loop."""
 
 import argparse
 import json
 from time import perf_counter
 
-from stylecine.commands.arguments import Commands, as_path
+from stylecine.commands.arguments import as_path
 from stylecine.commands.console import Bar, say
 from stylecine.errors import VideoError
 from stylecine.machine.given import check_file
@@ -12,9 +12,7 @@ from stylecine.machine.progress import MEASURES, Stages
 from stylecine.output.formats import LIVE_ARCHIVE, LIVE_PHOTO, ending_of
 
 
-def add_to(commands: Commands) -> None:
-    measure = commands.add_parser("measure", help="measure a video loop", description="Measures a video loop.")
-    measure.set_defaults(run=run)
+def add_arguments(measure: argparse.ArgumentParser) -> None:
     measure.add_argument("video", metavar="VIDEO", type=as_path)
     measure.add_argument("--json", action="store_true", help="print JSON")
 

@@ -1,4 +1,4 @@
-"""stylecine render: a loop from a scene."""
+"""Makes a loop from a scene, its edits included."""
 
 import argparse
 import warnings
@@ -7,10 +7,9 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from stylecine.commands import arguments
-from stylecine.commands.arguments import Commands, Usage, as_path, values_of
+from stylecine.commands.arguments import Usage, as_path, values_of
 from stylecine.commands.console import Bar, complain, print_result
-from stylecine.commands.early import check_given, check_loop, check_model
-from stylecine.commands.saving import check_files, output_of, protect_inputs
+from stylecine.commands.early import check_files, check_given, check_loop, check_model, output_of, protect_inputs
 from stylecine.errors import StylecineWarning
 from stylecine.machine.progress import FILE, LOOP
 from stylecine.options import FILE_OPTIONS, OPTIONS
@@ -21,16 +20,11 @@ if TYPE_CHECKING:
     from stylecine.engine.scene import Scene
 
 
-def add_to(commands: Commands) -> None:
-    render = commands.add_parser(
-        "render", help="make a loop from a scene", description="Makes a loop from a scene, its edits included."
-    )
-    render.set_defaults(run=run)
+def add_arguments(render: argparse.ArgumentParser) -> None:
     render.add_argument("scene", metavar="SCENE", type=as_path, help=".cine file")
     arguments.add_output(render, "the scene's name with .mp4, here, numbered if that exists")
     render.add_argument("--size", metavar="SIZE", type=int, help="short side of a quick preview (default: full size)")
-    arguments.add_motion_options(render, "the scene's, edits included")
-    arguments.add_loop_options(render)
+    arguments.add_loop_options(render, "the scene's, edits included", of_photo=False)
     arguments.add_model_options(render, None)
     arguments.add_file_options(render)
 

@@ -1,11 +1,11 @@
-"""stylecine scene: a photo and what moves in it, as a file to edit and render."""
+"""Saves a photo and what moves in it as a .cine file, to edit and render."""
 
 import argparse
 from pathlib import Path
 from time import perf_counter
 
 from stylecine.commands import arguments
-from stylecine.commands.arguments import PHOTOS, Commands, as_path, values_of
+from stylecine.commands.arguments import PHOTOS, as_path, values_of
 from stylecine.commands.console import Bar, complain, say
 from stylecine.commands.early import check_given, check_model, check_photo
 from stylecine.edits.cine_name import check_suffix
@@ -14,18 +14,12 @@ from stylecine.machine.progress import SCENE
 from stylecine.options import PHOTO_OPTIONS
 
 
-def add_to(commands: Commands) -> None:
-    scene = commands.add_parser(
-        "scene",
-        help="save a photo and what moves in it, to touch it up",
-        description="Saves a photo and what moves in it as a .cine file, to edit and render.",
-    )
-    scene.set_defaults(run=run)
+def add_arguments(scene: argparse.ArgumentParser) -> None:
     scene.add_argument("photo", metavar="PHOTO", type=as_path, help=PHOTOS)
     scene.add_argument(
         "-o", "--output", metavar="SCENE", type=as_path, help="(default: the photo's name with .cine, here)"
     )
-    arguments.add_inversion_options(scene)
+    arguments.add_options(scene, "the photo", PHOTO_OPTIONS)
     arguments.add_model_options(scene, "default")
 
 
