@@ -26,10 +26,8 @@ from stylecine.machine.interrupts import Interrupts
 from stylecine.machine.memory import available_bytes
 from stylecine.version import __version__
 
-COMMANDS = (  # modules of stylecine.commands, in the order of --help
-    *("animate", "explain", "scene", "edit", "render", "batch", "models"),
-    *("convert", "measure", "report", "doctor", "studio", "serve", "mcp"),
-)
+NAMES = "animate explain scene edit render batch models convert measure report doctor studio serve mcp"
+COMMANDS = {name: import_module(f"stylecine.commands.{name}") for name in NAMES.split()}
 NEW_OBJECTS = 500_000  # before the garbage collector looks: imports make 300,000, all of which stay, a loop few
 READER_LEFT = 141  # as shells count a program that SIGPIPE has ended
 NO_OUTPUT = 74  # EX_IOERR of sysexits.h
@@ -100,8 +98,7 @@ def parser() -> Parser:
     top.add_argument("--version", action="version", version=f"stylecine {__version__}")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", parser_class=Parser)
     top.set_defaults(run=None)
-    for name in COMMANDS:
-        module = import_module(f"stylecine.commands.{name}")
+    for name, module in COMMANDS.items():
         says = module.__doc__ or ""
         summary = says.partition("\n")[0].removesuffix(".")
         command = commands.add_parser(name, help=summary[:1].lower() + summary[1:], description=says)

@@ -180,7 +180,6 @@ WIND = (
     " towards the viewer; strength 0 to 1 (cloth and weather: default 0,0.5)"
 )
 ARROWS = "where matter travels in one second, in fractions of width and height; may be repeated"
-MOTION = ".npy [2,h,w]: pixels of its own grid per 1/30 s"
 SUBJECT = "landscape, cloth, or auto: both, where there are both"
 PACE = "how fast sky and water move: calm, natural or lively"
 STYLE = "another appearance: " + ", ".join(STYLES) + ", or a photo that has it"
@@ -188,13 +187,11 @@ WEATHER = "in front of it all: snow, rain or fog, which the wind blows"
 DETAIL = "share of what the generator misses that is put back, 0 to 1"
 DURATION = "instead, how long the video lasts, such as 90s, 10m or 1h; rounded up to whole loops"
 KEYFRAME = "of a video: first, one per loop, or all, for players that halt where it starts again"
-SILENCE = "put a silent track into an .mp4, for platforms that ask for sound"
 ORIGIN = "put date, place and camera of the photo into an .mp4, .mov, Live Photo or Motion Photo"
 CROP = "the largest window of that shape; its centre, in fractions"
 LAYER = "all, or moving: what moves alone, with its matte as alpha, for compositing"
 DEPTH = "16: frames are computed in 16 bits, not dithered to 8, for codecs of 10 bits; slow"
 SIZE = "short side (never enlarged), WxH (cropped to fill; WxH@moving: around what moves) or own, the photo's own"
-SOUND = "of what the picture shows: surf, falls, brooks, wind in plants, rain"
 LENGTHS = {"label": "Length", "min": 1, "max": 12, "step": 0.5, "unit": " s"}
 STRENGTHS = {"label": "Strength", "min": 0.05, "max": 1, "step": 0.05, "unit": "%", "section": "weather"}
 DETAILS = {"label": "Detail", "min": 0, "max": 1, "step": 0.05, "unit": "%"}
@@ -220,7 +217,7 @@ class RenderOptions(_Options):
 
     subject: Subject = _option("landscape", SUBJECT, "NAME", group="motion", choices=SUBJECTS)
     mask: Any = _option(None, "picture, white moves", "FILE", group="motion", served=False)
-    motion: Any = _option(None, MOTION, "FILE", group="motion", served=False)
+    motion: Any = _option(None, ".npy [2,h,w]: pixels of its own grid per 1/30 s", "FILE", group="motion", served=False)
     arrows: Sequence[Arrow] = _option((), ARROWS, "X0,Y0,X1,Y1", parse_arrow, group="motion", served=False)
     wind: Any = _option(None, WIND, "DEGREES,STRENGTH", parse_wind, group="motion", studio={"label": "Wind"})
     seconds: float = _option(4.0, "length of one loop", "S", float, studio=LENGTHS, gt=0, le=3600)
@@ -304,11 +301,11 @@ class FileOptions(_Options):
     repeat: int = _option(1, "times the loop is in a video", "N", int, ge=1, le=1000)
     duration: float | str | None = _option(None, DURATION, "TIME", parse_duration)
     keyframes: Keyframes = _option("first", KEYFRAME, "NAME", choices=KEYFRAMES)
-    silence: bool = _option(False, SILENCE, "", bool)
+    silence: bool = _option(False, "put a silent track into an .mp4, for platforms that ask for sound", "", bool)
     crop: str | None = _option(None, CROP, "W:H[@X,Y]", max_length=64)
     layer: Layer = _option(WHOLE, LAYER, "NAME", choices=LAYERS)
     depth: int = _option(8, DEPTH, "BITS", int, served=False)
-    sound: bool = _option(False, SOUND, "", bool)
+    sound: bool = _option(False, "of what the picture shows: surf, falls, brooks, wind in plants, rain", "", bool)
     embed_report: bool = _option(False, "put a report on its making into the file's metadata", "", bool, served=False)
     keep_metadata: bool = _option(False, ORIGIN, "", bool, served=False)
 

@@ -5,7 +5,7 @@ from time import perf_counter
 
 from stylecine.commands import arguments
 from stylecine.commands.arguments import PHOTOS, Usage, as_path, values_of
-from stylecine.commands.console import Bar, print_result
+from stylecine.commands.console import print_result, progress_bar
 from stylecine.commands.early import (
     check_files,
     check_given,
@@ -54,7 +54,7 @@ def run(options: argparse.Namespace, start: float) -> int:
     from stylecine.engine.pipeline import animate
 
     imported = perf_counter() - start
-    with Bar(SCENE | {"inversion": 0.2} | LOOP | FILE) as bar:  # the inversion is put off, as a rule
+    with progress_bar(SCENE | {"inversion": 0.2} | LOOP | FILE) as bar:  # the inversion is put off, as a rule
         chosen = values_of(options, ("model", "device", *PHOTO_OPTIONS, *OPTIONS))
         loop = animate(options.photo, progress=bar, **chosen)
         info = loop.save(output, c2pa=c2pa, **values_of(options, FILE_OPTIONS))

@@ -95,32 +95,25 @@ def make_folder(folder: Path) -> None:
         raise OutputError(f"'{folder}' cannot be created ({error.strerror}); choose another folder.") from None
 
 
-class Bar:
+@contextmanager
+def progress_bar(stages: Mapping[str, float]) -> Iterator[Callable[[str, int, int], None]]:
     """Progress on standard error, one bar for the whole work; silent if that is not a terminal.
 
     stages: the work's, in their order, and about the seconds that each takes.
     """
+    from tqdm import tqdm
 
-    def __init__(self, stages: Mapping[str, float]) -> None:
-        self._share = Share(stages)
-        self._bar: Any = None
+    share = Share(stages)
+    first = STAGES[next(iter(stages))].sentence
+    form = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}"
+    with tqdm(total=1, desc=first, leave=False, disable=None, bar_format=form) as bar:
 
-    def __enter__(self) -> Callable[[str, int, int], None]:
-        return self._show
+        def show(stage: str, done: int, total: int) -> None:
+            bar.update(share(stage, done, total) - bar.n)
+            if done == 0 and stage in STAGES:  # a server's job may wait in line
+                bar.set_description_str(STAGES[stage].sentence)
 
-    def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.close()
-
-    def _show(self, stage: str, done: int, total: int) -> None:
-        from tqdm import tqdm
-
-        if self._bar is None:
-            form = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}"
-            self._bar = tqdm(total=1, leave=False, disable=None, bar_format=form)
-        self._bar.update(self._share(stage, done, total) - self._bar.n)
-        if done == 0 and stage in STAGES:  # a server's job may wait in line
-            self._bar.set_description_str(STAGES[stage].sentence)
+        yield show
 
 
 def peak_rss_mb() -> float | None:

@@ -9,7 +9,7 @@ from time import perf_counter
 
 from stylecine.commands import arguments
 from stylecine.commands.arguments import PHOTOS, as_path, values_of
-from stylecine.commands.console import Bar, file_size, say
+from stylecine.commands.console import file_size, progress_bar, say
 from stylecine.commands.early import check_given, check_loop, check_model, check_photo, protect_inputs
 from stylecine.errors import OutputError, printable
 from stylecine.machine.atomic import check_destination
@@ -39,7 +39,7 @@ def run(options: argparse.Namespace, start: float) -> int:
 
     from stylecine.explanation.explain import explain
 
-    with Bar(SCENE | LOOP | EXPLANATION) as bar:
+    with progress_bar(SCENE | LOOP | EXPLANATION) as bar:
         chosen = values_of(options, ("model", "device", *PHOTO_OPTIONS, *OPTIONS))
         explain(options.photo, output, progress=bar, **chosen)
     say(f"{printable(output)}: {file_size(output.stat().st_size)}, {perf_counter() - start:.1f} s")

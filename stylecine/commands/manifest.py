@@ -273,14 +273,8 @@ def _truth(value: Any) -> bool:
     return value
 
 
-TYPES: dict[Any, Callable[[Any], Any]] = {float: _number, int: _integer, bool: _truth}
-TYPES |= {
-    parse_arrow: _arrows,
-    parse_wind: _wind,
-    parse_duration: parse_duration,
-    parse_size: _size,
-    parse_rate: _number,
-}
+TYPES: dict[Any, Callable[[Any], Any]] = {float: _number, parse_rate: _number, int: _integer, bool: _truth}
+TYPES |= {parse_arrow: _arrows, parse_wind: _wind, parse_duration: parse_duration, parse_size: _size}
 COLUMNS: dict[str, Callable[[Any], Any]] = {"photo": _text, "output": _text}
 COLUMNS |= {name: TYPES.get(option["parse"], _text) for name, option in ALL_OPTIONS.items()}
 del COLUMNS["embed_report"], COLUMNS["keep_metadata"]  # of all photos

@@ -7,7 +7,7 @@ from pathlib import Path
 from time import perf_counter
 
 from stylecine.commands.arguments import as_path
-from stylecine.commands.console import Bar, complain, extra, file_size, say
+from stylecine.commands.console import complain, extra, file_size, progress_bar, say
 from stylecine.errors import OptionError, printable
 from stylecine.machine.progress import FILE, LOOP, SCENE
 from stylecine.options import ALL_OPTIONS, FILE_OPTIONS, OPTIONS, PRESETS
@@ -60,7 +60,7 @@ def animate_remotely(options: argparse.Namespace, output: Path, start: float) ->
 
     typed = {name: getattr(options, name) for name in REMOTE_OPTIONS if name in options.given}
     client = Client(options.server, token)
-    with Bar(SCENE | LOOP | FILE) as bar:
+    with progress_bar(SCENE | LOOP | FILE) as bar:
         photo = {"size": _scene_size(options), "refine": options.refine, "arrows": options.arrows}
         reply = client.animate(options.photo, output, progress=bar, preset=options.preset, **photo, **typed)
     seconds, scene, job = perf_counter() - start, reply["scene"], reply["job"]

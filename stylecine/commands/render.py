@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from stylecine.commands import arguments
 from stylecine.commands.arguments import Usage, as_path, values_of
-from stylecine.commands.console import Bar, complain, print_result
+from stylecine.commands.console import complain, print_result, progress_bar
 from stylecine.commands.early import check_files, check_given, check_loop, check_model, output_of, protect_inputs
 from stylecine.errors import StylecineWarning
 from stylecine.machine.progress import FILE, LOOP
@@ -49,7 +49,7 @@ def run(options: argparse.Namespace, start: float) -> int:
     check_files(output, options, c2pa)
     scene = Scene.load(options.scene)
     check_size(output, *scene.size_at(options.size), options.crop)
-    with warnings.catch_warnings(record=True) as caught, Bar(LOOP | FILE) as bar:
+    with warnings.catch_warnings(record=True) as caught, progress_bar(LOOP | FILE) as bar:
         warnings.simplefilter("ignore")
         warnings.simplefilter("always", StylecineWarning)
         animator = Animator.from_pretrained(options.model or _model_of(scene), options.device)

@@ -6,7 +6,7 @@ from time import perf_counter
 
 from stylecine.commands import arguments
 from stylecine.commands.arguments import PHOTOS, as_path, values_of
-from stylecine.commands.console import Bar, complain, say
+from stylecine.commands.console import complain, progress_bar, say
 from stylecine.commands.early import check_given, check_model, check_photo
 from stylecine.edits.cine_name import check_suffix
 from stylecine.errors import printable
@@ -32,7 +32,7 @@ def run(options: argparse.Namespace, start: float) -> int:
 
     from stylecine.engine.animator import Animator
 
-    with Bar(SCENE) as bar:
+    with progress_bar(SCENE) as bar:
         animator = Animator.from_pretrained(options.model, options.device)
         scene = animator.invert(options.photo, progress=bar, **values_of(options, PHOTO_OPTIONS))
     scene.save(output)
