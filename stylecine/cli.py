@@ -19,14 +19,14 @@ from importlib import import_module
 from time import perf_counter
 from typing import NoReturn
 
-from stylecine.commands.arguments import Parser, Usage, with_flags
+from stylecine.commands.arguments import Parser, with_flags
 from stylecine.commands.console import Unprinted, complain, leave, open_closed_streams
 from stylecine.errors import StylecineError, first_line
 from stylecine.machine.interrupts import Interrupts
 from stylecine.machine.memory import available_bytes
 from stylecine.version import __version__
 
-NAMES = "animate explain scene edit render batch models convert measure report doctor studio serve mcp"
+NAMES = "animate explain scene edit render batch models convert measure report doctor studio serve mcp"  # of modules
 COMMANDS = {name: import_module(f"stylecine.commands.{name}") for name in NAMES.split()}
 NEW_OBJECTS = 500_000  # before the garbage collector looks: imports make 300,000, all of which stay, a loop few
 READER_LEFT = 141  # as shells count a program that SIGPIPE has ended
@@ -68,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _report(error: BaseException) -> int:
     """Says what went wrong; returns the exit code."""
-    if isinstance(error, Usage | StylecineError):
+    if isinstance(error, StylecineError):
         return complain(with_flags(str(error)), 2)
     if isinstance(error, KeyboardInterrupt):
         return complain(INTERRUPTED, 130)

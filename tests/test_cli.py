@@ -193,34 +193,12 @@ def test_a_live_photo_is_named_by_its_two_files(
     assert "copy both files" in printed(capsys)[1]
 
 
-@pytest.mark.parametrize("options", ["--seconds 1.5 --preset wallpaper", "--preset wallpaper --seconds 1.5"])
-def test_a_preset_changes_what_is_not_given(
-    given: list[str], work: Path, options: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_preset_changes_what_is_not_given(given: list[str], work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A Live Photo contains the whole loops that come nearest to 3 s: at 60 frames per second, twice 1.5 s."""
     photo_and_model = given[: given.index("--seconds")]
-    assert main([*photo_and_model, *options.split(), "--size", "96x128", "-o", "my.livephoto"]) == 0
+    options = "--preset wallpaper --seconds 1.5 --size 96x128 -o my.livephoto"
+    assert main([*photo_and_model, *options.split()]) == 0
     assert printed(capsys)[0].startswith("my.livephoto.jpg and my.livephoto.mov: 96x128, 180 frames, ")
-
-
-@pytest.mark.parametrize("name", ["loop.gif", "loop.webm", "loop.mov", "frames"])
-def test_a_preset_for_videos_is_one_of_size_and_length_in_other_files(
-    given: list[str], work: Path, name: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    photo_and_model = given[: given.index("--seconds")]
-    story = ["--preset", "story", "--size", "64x96", "--seconds", "0.5", "-o", name]
-    assert main([*photo_and_model, *story]) == 0, printed(capsys)
-    assert ": 64x96, 15 frames, " in printed(capsys)[0]
-
-
-def test_a_number_of_loops_comes_before_the_duration_of_a_preset(
-    given: list[str], work: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    photo_and_model = given[: given.index("--seconds")]
-    story = ["--preset", "story", "--size", "64x96", "--seconds", "0.5", "-o", "loop.mp4"]
-    for repeat, frames in (("3", 45), ("1", 15)):
-        assert main([*photo_and_model, *story, "--repeat", repeat]) == 0, printed(capsys)
-        assert f": 64x96, {frames} frames, " in printed(capsys)[0]
 
 
 def test_the_photo_of_a_live_photo_is_not_overwritten(

@@ -4,7 +4,7 @@ import argparse
 from time import perf_counter
 
 from stylecine.commands import arguments
-from stylecine.commands.arguments import PHOTOS, Usage, as_path, values_of
+from stylecine.commands.arguments import PHOTOS, as_path, values_of
 from stylecine.commands.console import print_result, progress_bar
 from stylecine.commands.early import (
     check_files,
@@ -16,7 +16,7 @@ from stylecine.commands.early import (
     protect_inputs,
 )
 from stylecine.commands.remote import add_server_options, animate_remotely, check_served
-from stylecine.errors import printable
+from stylecine.errors import OptionError, printable
 from stylecine.machine.progress import FILE, LOOP, SCENE
 from stylecine.options import FILE_OPTIONS, OPTIONS, PHOTO_OPTIONS
 from stylecine.output.formats import check_writable
@@ -34,9 +34,9 @@ def add_arguments(animate: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, start: float) -> int:
     if options.photo.suffix == ".cine":
-        raise Usage(f"'{printable(options.photo)}' is a scene, not a photo; use `stylecine render`")
+        raise OptionError(f"'{printable(options.photo)}' is a scene, not a photo; use `stylecine render`")
     if options.token_file and not options.server:
-        raise Usage("--token-file is for a service; give its address with --server, or leave it out")
+        raise OptionError("--token-file is for a service; give its address with --server, or leave it out")
     output = output_of(options.photo, options)
     protect_inputs(output, options)
     if options.server:

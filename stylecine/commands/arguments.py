@@ -27,10 +27,6 @@ _OPTION_NAMES = re.compile(rf"(?:^|(?<=: )|(?<=omit ))(?:{_NAMES})(?= |\.$)")  #
 PHOTOS = "JPEG, PNG, WebP, HEIC, AVIF, TIFF, JPEG 2000, JPEG XL, PSD, BMP, GIF or a camera's raw file"
 
 
-class Usage(Exception):
-    """The command line itself is wrong."""
-
-
 class Parser(argparse.ArgumentParser):
     """Full option names only, and errors in one line."""
 
@@ -73,7 +69,7 @@ class Parser(argparse.ArgumentParser):
             message = f"there is no command '{wrong[1]}'; {instead_of(wrong[1], commands).removesuffix('.')}"
         for kind, what in (("float", "a number"), ("int", "a whole number")):
             message = re.sub(rf"invalid {kind} value: (.*)", rf"\1 is not {what}", message)
-        raise Usage(f"{message} (see {self.prog} --help)")
+        raise OptionError(f"{message} (see {self.prog} --help)")
 
 
 def with_flags(message: str) -> str:
@@ -205,5 +201,5 @@ def values_of(options: argparse.Namespace, names: Iterable[str]) -> dict[str, An
 
 def credentials(options: argparse.Namespace) -> tuple[Path, Path] | None:
     if (options.c2pa_cert is None) != (options.c2pa_key is None):
-        raise Usage("--c2pa-cert and --c2pa-key go together; give both")
+        raise OptionError("--c2pa-cert and --c2pa-key go together; give both")
     return (options.c2pa_cert, options.c2pa_key) if options.c2pa_cert else None

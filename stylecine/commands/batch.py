@@ -19,7 +19,7 @@ from stylecine.batch.store import Store
 from stylecine.batch.tasks import Backend, Task
 from stylecine.batch.tasks import run as run_tasks
 from stylecine.commands import arguments
-from stylecine.commands.arguments import Usage, as_ending, as_path
+from stylecine.commands.arguments import as_ending, as_path
 from stylecine.commands.console import complain, make_folder, say
 from stylecine.commands.early import check_loop, check_model, check_photo
 from stylecine.commands.manifest import tasks_of
@@ -54,7 +54,7 @@ def add_arguments(batch: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, start: float) -> int:
     if options.processes is not None and not 1 <= options.processes <= 1024:
-        raise Usage("--processes takes a whole number from 1 to 1024")
+        raise OptionError("--processes takes a whole number from 1 to 1024")
 
     source, output = (Store(place) if isinstance(place, str) else place for place in (options.source, options.output))
     # what is about one photo, such as a mask, is only in manifests

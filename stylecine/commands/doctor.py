@@ -48,14 +48,13 @@ def examine() -> list[Finding]:
         "client of a service": lambda: _extra("client", "httpx"),
         "default model": _weights,
     }
-    return [_finding(what, check) for what, check in checks.items()]
-
-
-def _finding(what: str, check: Callable[[], str]) -> Finding:
-    try:
-        return Finding(what, check())
-    except (StylecineError, ImportError, OSError) as error:
-        return Finding(what, " ".join(str(error).split()), good=False)
+    findings = []
+    for what, check in checks.items():
+        try:
+            findings.append(Finding(what, check()))
+        except (StylecineError, ImportError, OSError) as error:
+            findings.append(Finding(what, " ".join(str(error).split()), good=False))
+    return findings
 
 
 def _torch() -> str:

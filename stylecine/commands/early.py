@@ -7,9 +7,8 @@ from itertools import chain, count
 from pathlib import Path, PurePath
 from typing import Any
 
-from stylecine.commands.arguments import Usage
 from stylecine.commands.console import make_folder
-from stylecine.errors import MaskError, MotionError, OutputError, PhotoError, SceneError, printable
+from stylecine.errors import MaskError, MotionError, OptionError, OutputError, PhotoError, SceneError, printable
 from stylecine.machine.given import check_file
 from stylecine.options import (
     FILE_OPTIONS,
@@ -62,11 +61,13 @@ def check_model(options: argparse.Namespace) -> None:
 
 def output_of(source: Path, options: argparse.Namespace) -> Path:
     """What -o says, or else the name of a photo or scene with .mp4 or the ending of --format, here; numbered if there
-    is such a file, which may be the camera's own. Raises Usage if -o and --format differ."""
+    is such a file, which may be the camera's own. Raises OptionError if -o and --format differ."""
     ending = options.format or ".mp4"
     if options.output is not None:
         if options.format and ending_of(options.output) != ending_of(f"loop{ending}"):
-            raise Usage(f"'{printable(options.output)}' does not end in {ending}; rename it, or leave out --format")
+            raise OptionError(
+                f"'{printable(options.output)}' does not end in {ending}; rename it, or leave out --format"
+            )
         output: Path = options.output
         return output
     stem = source.stem or "loop"  # of "." and "/"

@@ -24,8 +24,7 @@ PHOTOS = (  # all endings of what `picture.photo` reads
     *RAW,
 )
 EXAMPLE = '{"photo": "sea.jpg"}'
-REPORTS = ("report.json", "report.html")
-RESERVED = (NAME, *REPORTS)
+RESERVED = (NAME, "report.json", "report.html")
 
 Row = Mapping[str, Any]
 

@@ -7,10 +7,10 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from stylecine.commands import arguments
-from stylecine.commands.arguments import Usage, as_path, values_of
+from stylecine.commands.arguments import as_path, values_of
 from stylecine.commands.console import complain, print_result, progress_bar
 from stylecine.commands.early import check_files, check_given, check_loop, check_model, output_of, protect_inputs
-from stylecine.errors import StylecineWarning
+from stylecine.errors import OptionError, StylecineWarning
 from stylecine.machine.progress import FILE, LOOP
 from stylecine.options import FILE_OPTIONS, OPTIONS
 from stylecine.output.formats import check_size, check_writable
@@ -31,7 +31,9 @@ def add_arguments(render: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, start: float) -> int:
     if options.keep_metadata:  # `save` would say so too, after the work
-        raise Usage("a scene file has no date, place or camera; use `stylecine animate --keep-metadata` with the photo")
+        raise OptionError(
+            "a scene file has no date, place or camera; use `stylecine animate --keep-metadata` with the photo"
+        )
     output = output_of(options.scene, options)
     protect_inputs(output, options)
     c2pa = arguments.credentials(options)

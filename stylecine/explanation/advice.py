@@ -11,7 +11,7 @@ import numpy as np
 
 from stylecine.edits.model import Area, Paint, Push, to_option
 from stylecine.edits.strokes import cover_region
-from stylecine.explanation.evidence import Evidence, MovingRegion
+from stylecine.explanation.evidence import Evidence
 from stylecine.ops.image import resize
 from stylecine.ops.regions import Region
 from stylecine.options import CLASSES, FALLS
@@ -40,12 +40,12 @@ class Finding:
 
 def advise(evidence: Evidence) -> list[Finding]:
     """Everything worth knowing, what is certainly wrong first."""
-    found = [
-        *_warnings(evidence),
-        *_doubtful(evidence),  # before what a right mask may mend
-        *_measures(evidence),
-        *_directions(evidence),
-    ]
+    found = []
+    if evidence.loop is None:
+        found.append(Finding("Nothing moves", evidence.problem, "--mask mask.png"))
+    elif evidence.loop.warning:
+        found.append(Finding("The loop may disappoint", evidence.loop.warning))
+    found += [*_doubtful(evidence), *_measures(evidence), *_directions(evidence)]  # a right mask may mend the others
     return sorted(found, key=lambda finding: not finding.certain)
 
 
@@ -60,13 +60,6 @@ def heading(dx: float, dy: float) -> str:
     """A direction in words: x right, y down."""
     names = ("right", "down and right", "down", "down and left", "left", "up and left", "up", "up and right")
     return names[round(math.atan2(dy, dx) / (math.pi / 4)) % 8]
-
-
-def _warnings(evidence: Evidence) -> Iterator[Finding]:
-    if evidence.loop is None:
-        yield Finding("Nothing moves", evidence.problem, "--mask mask.png")
-    elif evidence.loop.warning:
-        yield Finding("The loop may disappoint", evidence.loop.warning)
 
 
 def _doubtful(evidence: Evidence) -> Iterator[Finding]:
@@ -156,22 +149,18 @@ def _directions(evidence: Evidence) -> Iterator[Finding]:
     for number, region in enumerate(evidence.regions, 1):
         if not (region.ambiguous or region.disagreement > CONTRADICTION) or not any(region.velocity):
             continue
+        (x, y), (dx, dy) = region.centre, region.velocity
+        turned = x, y, x - dx / width, y - dy / height  # as fast as the motion at its centre
         if region.ambiguous:
             why = "It could as well run the other way, so it runs slower than it would otherwise."
         else:
             why = f"The predictions for the photo and for its mirror image differ by {region.disagreement:.0f}° there."
         yield Finding(
             f"The direction of the {CLASSES[region.moving_class]} in region {number} is a guess",
-            f"{why} It moves {heading(*region.velocity)}; if it should not, this arrow turns it round.",
-            to_option(Push(_reverse_arrow(region, width, height))),
+            f"{why} It moves {heading(dx, dy)}; if it should not, this arrow turns it round.",
+            to_option(Push(tuple(round(value, 3) for value in turned))),
             certain=False,
         )
-
-
-def _reverse_arrow(region: MovingRegion, width: int, height: int) -> tuple[float, ...]:
-    """An arrow against the predicted motion at a region's centre, as fast as that."""
-    (x, y), (dx, dy) = region.centre, region.velocity
-    return tuple(round(value, 3) for value in (x, y, x - dx / width, y - dy / height))
 
 
 def _named(numbers: Sequence[str]) -> str:
