@@ -243,7 +243,14 @@ class RenderOptions(_Options):
                     check_number(name, value, **limits)
             elif value not in (*limits["choices"], spec["default"]):
                 raise OptionError(f"{name} must be {either(limits['choices'])}, not {value!r}.")
-        period(self.seconds, self.fps)
+        length = f"{self.seconds:g} s at {self.fps:g} fps"
+        if self.period < 2:
+            raise OptionError(f"{length} is less than two frames; use more seconds or more fps.")
+        if self.period > MAX_FRAMES:
+            raise OptionError(
+                f"{length} is {self.period} frames, and a loop holds at most {MAX_FRAMES};"
+                " use fewer seconds and save it with a duration."
+            )
         if not isinstance(self.style_drift, bool):
             raise OptionError(f"style_drift is True or False, not {self.style_drift!r}.")
         check_style(self.style)
@@ -263,8 +270,8 @@ class RenderOptions(_Options):
 
     @property
     def period(self) -> int:
-        """N, the frames in one loop."""
-        return period(self.seconds, self.fps)
+        """N = round(seconds·fps), the frames in one loop."""
+        return round(self.seconds * self.fps)
 
     @property
     def gusts(self) -> int:
@@ -408,21 +415,6 @@ class RenderArguments(TypedDict, total=False):
     style_drift: bool
     weather: WeatherName | None
     weather_strength: float
-
-
-def period(seconds: float, fps: float) -> int:
-    """Frames in one loop, N = round(seconds·fps)."""
-    for name, value in (("seconds", seconds), ("fps", fps)):
-        check_number(name, value, **OPTIONS[name]["limits"])
-    frames = round(seconds * fps)
-    if frames < 2:
-        raise OptionError(f"{seconds:g} s at {fps:g} fps is less than two frames; use more seconds or more fps.")
-    if frames > MAX_FRAMES:
-        raise OptionError(
-            f"{seconds:g} s at {fps:g} fps is {frames} frames, and a loop holds at most {MAX_FRAMES};"
-            " use fewer seconds and save it with a duration."
-        )
-    return frames
 
 
 def check_live(warp: str, sampling: str) -> None:

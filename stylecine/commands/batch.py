@@ -8,12 +8,12 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from contextlib import redirect_stdout
+from contextlib import closing, redirect_stdout
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from stylecine.batch.store import Store
 from stylecine.batch.tasks import Backend, Task
@@ -73,7 +73,7 @@ def run(options: argparse.Namespace, start: float) -> int:
         complain(_described(skipped), 0)
     with TemporaryDirectory(prefix="stylecine-") as temporary:
         folder = output if isinstance(output, Path) else Path(temporary)
-        with _Bar() as bar, redirect_stdout(sys.stderr):  # Ray reports dead workers on standard output
+        with closing(_Bar()) as bar, redirect_stdout(sys.stderr):  # Ray reports dead workers on standard output
             backend = partial(_backend, options, folder, output if isinstance(output, Store) else None, bar)
             records = run_tasks(tasks, output, options.model, backend, bar.report)
         report = batch_report.summary(records, perf_counter() - start, bar.done, skipped)
@@ -141,9 +141,6 @@ class _Bar:
         self._bar = tqdm(total=0, unit="photo", disable=None)
         self.done = 0
 
-    def __enter__(self) -> Self:
-        return self
-
     def expect(self, photos: int) -> None:
         """So many more than those that needed no work."""
         self._bar.reset(self.done + photos)
@@ -159,7 +156,7 @@ class _Bar:
         self.done += 1
         self._bar.update()
 
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         self._bar.close()
 
 
