@@ -243,12 +243,12 @@ class RenderOptions(_Options):
                     check_number(name, value, **limits)
             elif value not in (*limits["choices"], spec["default"]):
                 raise OptionError(f"{name} must be {either(limits['choices'])}, not {value!r}.")
-        length = f"{self.seconds:g} s at {self.fps:g} fps"
-        if self.period < 2:
-            raise OptionError(f"{length} is less than two frames; use more seconds or more fps.")
-        if self.period > MAX_FRAMES:
+        if not 2 <= self.period <= MAX_FRAMES:
+            length = f"{float(self.seconds):g} s at {float(self.fps):g} fps is"
+            if self.period < 2:
+                raise OptionError(f"{length} less than two frames; use more seconds or more fps.")
             raise OptionError(
-                f"{length} is {self.period} frames, and a loop holds at most {MAX_FRAMES};"
+                f"{length} {self.period} frames, and a loop holds at most {MAX_FRAMES};"
                 " use fewer seconds and save it with a duration."
             )
         if not isinstance(self.style_drift, bool):
@@ -428,8 +428,9 @@ def check_live(warp: str, sampling: str) -> None:
 
 def check_inversion_options(refine: int, seed: int) -> None:
     """The options of `Animator.invert`."""
-    check_int("refine", refine, 0, 10_000)
-    check_int("seed", seed, 0, 2**63 - 1)
+    for name, value, most in (("refine", refine, 10_000), ("seed", seed, 2**63 - 1)):
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= most:
+            raise OptionError(f"{name} must be a whole number from 0 to {most}, not {value!r}.")
 
 
 def check_style(style: Any) -> None:

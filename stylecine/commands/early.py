@@ -100,7 +100,7 @@ def check_files(
     output: Path, options: argparse.Namespace, c2pa: tuple[Path, Path] | None, photo: Path | None = None
 ) -> None:
     """Raises an error before any work if an encoder is missing, the photo cannot be read from its header, or the file
-    could not be signed; what `early` checks has been checked."""
+    could not be signed; the options themselves have been checked."""
     from stylecine.output.encoders import check_encoders
     from stylecine.picture.photo import photo_size
 

@@ -129,7 +129,7 @@ def _is_photo(name: PurePath) -> bool:
 
 def _is_special(file: Path | StoredFile) -> bool:
     """Whether it is a pipe or a device; a broken link is reported as a photo that is missing."""
-    return isinstance(file, Path) and file.exists() and not file.is_file()
+    return isinstance(file, Path) and not file.is_file() and file.exists()
 
 
 def _outputs(photos: Iterable[PurePath], ending: str, folder: Path | Store, recorded: Collection[str]) -> list[str]:

@@ -57,7 +57,7 @@ WRONG = {  # command -> what is said; photo.jpg, scene.cine and folder exist
     "animate photo.jpg --repeat 0": "from 1",
     "animate photo.jpg -o loop.webm --quality 64": "quality",
     "animate photo.jpg -o loop.png --repeat 2": "are for videos",
-    "animate photo.jpg --refine -1": "refine is a whole number",
+    "animate photo.jpg --refine -1": "refine must be",
     "animate photo.jpg --surprise": "no option --surprise",
     "animate photo.jpg -o loop.txt": "does not end in",
     "animate photo.jpg -o missing/loop.mp4": "no folder",
