@@ -3,18 +3,9 @@
 import argparse
 from time import perf_counter
 
-from stylecine.commands import arguments
+from stylecine.commands import arguments, early
 from stylecine.commands.arguments import PHOTOS, as_path, values_of
 from stylecine.commands.console import print_result, progress_bar
-from stylecine.commands.early import (
-    check_files,
-    check_given,
-    check_loop,
-    check_model,
-    check_photo,
-    output_of,
-    protect_inputs,
-)
 from stylecine.commands.remote import add_server_options, animate_remotely, check_served
 from stylecine.errors import OptionError, printable
 from stylecine.machine.progress import FILE, LOOP, SCENE
@@ -37,19 +28,19 @@ def run(options: argparse.Namespace, start: float) -> int:
         raise OptionError(f"'{printable(options.photo)}' is a scene, not a photo; use `stylecine render`")
     if options.token_file and not options.server:
         raise OptionError("--token-file is for a service; give its address with --server, or leave it out")
-    output = output_of(options.photo, options)
-    protect_inputs(output, options)
+    output = early.output_of(options.photo, options)
+    early.protect_inputs(output, options)
     if options.server:
         check_served(options)
-    check_loop(vars(options), output)
-    check_photo(vars(options))
-    check_given(options)
+    early.check_loop(vars(options), output)
+    early.check_photo(vars(options))
+    early.check_given(options)
     check_writable(output)
     if options.server:
         return animate_remotely(options, output, start)
-    check_model(options)
+    early.check_model(options)
     c2pa = arguments.credentials(options)
-    check_files(output, options, c2pa, options.photo)
+    early.check_files(output, options, c2pa, options.photo)
 
     from stylecine.engine.pipeline import animate
 

@@ -7,10 +7,9 @@ import argparse
 from pathlib import Path
 from time import perf_counter
 
-from stylecine.commands import arguments
+from stylecine.commands import arguments, early
 from stylecine.commands.arguments import PHOTOS, as_path, values_of
 from stylecine.commands.console import file_size, progress_bar, say
-from stylecine.commands.early import check_given, check_loop, check_model, check_photo, protect_inputs
 from stylecine.errors import OutputError, printable
 from stylecine.machine.atomic import check_destination
 from stylecine.machine.progress import EXPLANATION, LOOP, SCENE
@@ -30,11 +29,11 @@ def run(options: argparse.Namespace, start: float) -> int:
     output = options.output or Path(f"{options.photo.stem}-explained.html")
     if output.suffix.lower() not in (".html", ".htm"):
         raise OutputError(f"'{output}' does not end in .html; rename it.")
-    protect_inputs(output, options)
-    check_loop(vars(options))
-    check_photo(vars(options))
-    check_given(options)
-    check_model(options)
+    early.protect_inputs(output, options)
+    early.check_loop(vars(options))
+    early.check_photo(vars(options))
+    early.check_given(options)
+    early.check_model(options)
     check_destination(output)
 
     from stylecine.explanation.explain import explain

@@ -6,10 +6,9 @@ from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from stylecine.commands import arguments
+from stylecine.commands import arguments, early
 from stylecine.commands.arguments import as_path, values_of
 from stylecine.commands.console import complain, print_result, progress_bar
-from stylecine.commands.early import check_files, check_given, check_loop, check_model, output_of, protect_inputs
 from stylecine.errors import OptionError, StylecineWarning
 from stylecine.machine.progress import FILE, LOOP
 from stylecine.options import FILE_OPTIONS, OPTIONS
@@ -34,21 +33,21 @@ def run(options: argparse.Namespace, start: float) -> int:
         raise OptionError(
             "a scene file has no date, place or camera; use `stylecine animate --keep-metadata` with the photo"
         )
-    output = output_of(options.scene, options)
-    protect_inputs(output, options)
+    output = early.output_of(options.scene, options)
+    early.protect_inputs(output, options)
     c2pa = arguments.credentials(options)
-    check_loop(vars(options), output)
-    check_given(options)
+    early.check_loop(vars(options), output)
+    early.check_given(options)
     check_writable(output)
     if options.size is not None:
         check_preview_size(options.size)
-    check_model(options)
+    early.check_model(options)
 
     from stylecine.engine.animator import Animator
     from stylecine.engine.scene import Scene
 
     imported = perf_counter() - start
-    check_files(output, options, c2pa)
+    early.check_files(output, options, c2pa)
     scene = Scene.load(options.scene)
     check_size(output, *scene.size_at(options.size), options.crop)
     with warnings.catch_warnings(record=True) as caught, progress_bar(LOOP | FILE) as bar:
