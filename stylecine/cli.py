@@ -15,33 +15,19 @@ import sys
 import traceback
 import warnings
 from collections.abc import Sequence
+from importlib import import_module
 from time import perf_counter
 from typing import NoReturn
 
-from stylecine.commands import (
-    animate,
-    batch,
-    convert,
-    doctor,
-    edit,
-    explain,
-    mcp,
-    measure,
-    models,
-    render,
-    report,
-    scene,
-    serve,
-    studio,
-)
-from stylecine.commands.arguments import Parser, Usage, with_flags, with_preset
+from stylecine.commands.arguments import Parser, with_flags
 from stylecine.commands.console import Unprinted, complain, leave, open_closed_streams
 from stylecine.errors import StylecineError, first_line
 from stylecine.machine.interrupts import Interrupts
 from stylecine.machine.memory import available_bytes
 from stylecine.version import __version__
 
-COMMANDS = animate, explain, scene, edit, render, batch, models, convert, measure, report, doctor, studio, serve, mcp
+NAMES = "animate explain scene edit render batch models convert measure report doctor studio serve mcp"  # of modules
+COMMANDS = {name: import_module(f"stylecine.commands.{name}") for name in NAMES.split()}
 NEW_OBJECTS = 500_000  # before the garbage collector looks: imports make 300,000, all of which stay, a loop few
 READER_LEFT = 141  # as shells count a program that SIGPIPE has ended
 NO_OUTPUT = 74  # EX_IOERR of sysexits.h
@@ -68,8 +54,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         try:
             commands = parser()
             options = commands.parse_args(argv)
-            if getattr(options, "preset", None):
-                options = with_preset(commands, argv, options)
             if options.run is None:
                 commands.print_help()
                 return 0
@@ -84,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _report(error: BaseException) -> int:
     """Says what went wrong; returns the exit code."""
-    if isinstance(error, Usage | StylecineError):
+    if isinstance(error, StylecineError):
         return complain(with_flags(str(error)), 2)
     if isinstance(error, KeyboardInterrupt):
         return complain(INTERRUPTED, 130)
@@ -114,6 +98,10 @@ def parser() -> Parser:
     top.add_argument("--version", action="version", version=f"stylecine {__version__}")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", parser_class=Parser)
     top.set_defaults(run=None)
-    for command in COMMANDS:
-        command.add_to(commands)
+    for name, module in COMMANDS.items():
+        says = module.__doc__ or ""
+        summary = says.partition("\n")[0].removesuffix(".")
+        command = commands.add_parser(name, help=summary[:1].lower() + summary[1:], description=says)
+        command.set_defaults(run=module.run)
+        module.add_arguments(command)
     return top

@@ -1,29 +1,7 @@
 """Every error that stylecine raises on purpose: one plain sentence, and what to do about it.
 
-    StylecineError
-    ├── PhotoError             the photo cannot be read or is too small
-    ├── MaskError              the given mask cannot be used
-    ├── MotionError            the given motion or arrows cannot be used
-    ├── NothingMoves           nothing in the photo would move
-    ├── WeightsError
-    │   ├── WeightsNotFound    no such model or weight file
-    │   ├── ChecksumMismatch   a weight file is not the one its record names
-    │   ├── LicenceNotAccepted the weights' licence has to be accepted first
-    │   └── WeightsMalformed   wrong names, shapes or format, or something unsafe inside
-    ├── SceneError             a .cine file cannot be read, or there is nothing to undo
-    ├── VideoError             the video cannot be read, or holds no report
-    ├── KernelUnavailable      a native library does not load, or CUDA complains
-    ├── OutputError            the output cannot be written where it was asked for
-    │   ├── DiskFull           there is no space left on its disk
-    │   └── WriterUnavailable  no encoder for the asked-for format, or nothing to sign with
-    ├── TooLarge               would need too much memory; names a size that fits
-    ├── ServiceError           a service elsewhere cannot be reached, or refuses
-    ├── Cancelled              the caller's progress function returned False
-    └── OptionError            an option (size, fps, seconds, quality, ...) has an impossible value
-
-A user's mistake is always one of these; anything else that escapes is a bug, except for the TypeError with which Python
-itself refuses a call with an argument too many or too few. A StylecineWarning comes with work that was done all the
-same.
+A user's mistake is always a StylecineError; anything else that escapes is a bug, except for the TypeError with which
+Python itself refuses a call with an argument too many or too few.
 """
 
 from __future__ import annotations

@@ -180,7 +180,6 @@ WIND = (
     " towards the viewer; strength 0 to 1 (cloth and weather: default 0,0.5)"
 )
 ARROWS = "where matter travels in one second, in fractions of width and height; may be repeated"
-MOTION = ".npy [2,h,w]: pixels of its own grid per 1/30 s"
 SUBJECT = "landscape, cloth, or auto: both, where there are both"
 PACE = "how fast sky and water move: calm, natural or lively"
 STYLE = "another appearance: " + ", ".join(STYLES) + ", or a photo that has it"
@@ -188,20 +187,29 @@ WEATHER = "in front of it all: snow, rain or fog, which the wind blows"
 DETAIL = "share of what the generator misses that is put back, 0 to 1"
 DURATION = "instead, how long the video lasts, such as 90s, 10m or 1h; rounded up to whole loops"
 KEYFRAME = "of a video: first, one per loop, or all, for players that halt where it starts again"
-SILENCE = "put a silent track into an .mp4, for platforms that ask for sound"
 ORIGIN = "put date, place and camera of the photo into an .mp4, .mov, Live Photo or Motion Photo"
 CROP = "the largest window of that shape; its centre, in fractions"
 LAYER = "all, or moving: what moves alone, with its matte as alpha, for compositing"
 DEPTH = "16: frames are computed in 16 bits, not dithered to 8, for codecs of 10 bits; slow"
 SIZE = "short side (never enlarged), WxH (cropped to fill; WxH@moving: around what moves) or own, the photo's own"
-SOUND = "of what the picture shows: surf, falls, brooks, wind in plants, rain"
 LENGTHS = {"label": "Length", "min": 1, "max": 12, "step": 0.5, "unit": " s"}
 STRENGTHS = {"label": "Strength", "min": 0.05, "max": 1, "step": 0.05, "unit": "%", "section": "weather"}
 DETAILS = {"label": "Detail", "min": 0, "max": 1, "step": 0.05, "unit": "%"}
 
 
+class _Options:
+    @classmethod
+    def create(cls, **options: Any) -> Self:
+        """From a caller's keyword arguments. Raises OptionError for one that is misspelt, too."""
+        known = [field.name for field in fields(cls)]  # type: ignore[arg-type]
+        for name in options:
+            if name not in known:
+                raise OptionError(f"There is no option {name!r}; {instead_of(name, known)}")
+        return cls(**options)
+
+
 @dataclass(frozen=True, eq=False)
-class RenderOptions:
+class RenderOptions(_Options):
     """The options of one loop, as `animate` documents them. Raises OptionError or MotionError for impossible ones.
 
     mask and motion are read later, when the size of the photo is known; arrows and wind are converted here.
@@ -209,7 +217,7 @@ class RenderOptions:
 
     subject: Subject = _option("landscape", SUBJECT, "NAME", group="motion", choices=SUBJECTS)
     mask: Any = _option(None, "picture, white moves", "FILE", group="motion", served=False)
-    motion: Any = _option(None, MOTION, "FILE", group="motion", served=False)
+    motion: Any = _option(None, ".npy [2,h,w]: pixels of its own grid per 1/30 s", "FILE", group="motion", served=False)
     arrows: Sequence[Arrow] = _option((), ARROWS, "X0,Y0,X1,Y1", parse_arrow, group="motion", served=False)
     wind: Any = _option(None, WIND, "DEGREES,STRENGTH", parse_wind, group="motion", studio={"label": "Wind"})
     seconds: float = _option(4.0, "length of one loop", "S", float, studio=LENGTHS, gt=0, le=3600)
@@ -229,13 +237,20 @@ class RenderOptions:
 
     def __post_init__(self) -> None:
         for name, spec in OPTIONS.items():
-            limits = dict(spec["limits"])
-            if "choices" in limits:
-                if (value := getattr(self, name)) is not None or spec["default"] is not None:
-                    _check_choice(name, value, limits["choices"])
-            elif limits:
-                check_number(name, getattr(self, name), **limits)
-        period(self.seconds, self.fps)
+            value, limits = getattr(self, name), spec["limits"]
+            if "choices" not in limits:
+                if limits:
+                    check_number(name, value, **limits)
+            elif value not in (*limits["choices"], spec["default"]):
+                raise OptionError(f"{name} must be {either(limits['choices'])}, not {value!r}.")
+        if not 2 <= self.period <= MAX_FRAMES:
+            length = f"{float(self.seconds):g} s at {float(self.fps):g} fps is"
+            if self.period < 2:
+                raise OptionError(f"{length} less than two frames; use more seconds or more fps.")
+            raise OptionError(
+                f"{length} {self.period} frames, and a loop holds at most {MAX_FRAMES};"
+                " use fewer seconds and save it with a duration."
+            )
         if not isinstance(self.style_drift, bool):
             raise OptionError(f"style_drift is True or False, not {self.style_drift!r}.")
         check_style(self.style)
@@ -245,7 +260,7 @@ class RenderOptions:
             raise OptionError("style_strength says how much of a style is shown; give a style, or leave it out.")
         if self.weather is None and self.weather_strength != type(self).weather_strength:
             raise OptionError("weather_strength says how much weather there is; give a weather, or leave it out.")
-        object.__setattr__(self, "arrows", tuple(map(check_length, check_arrows(self.arrows))))
+        object.__setattr__(self, "arrows", check_arrows(self.arrows))
         if self.subject == CLOTH and (self.motion is not None or self.arrows):
             raise OptionError(
                 "Motion and arrows steer landscapes, and cloth moves as the wind does; give a wind instead."
@@ -253,18 +268,10 @@ class RenderOptions:
         if self.wind is not None:
             object.__setattr__(self, "wind", check_wind(self.wind))
 
-    @classmethod
-    def create(cls, **options: Any) -> Self:
-        """From a caller's keyword arguments. Raises OptionError for one that is misspelt, too."""
-        for name in options:
-            if name not in OPTIONS:
-                raise OptionError(f"There is no option {name!r}; {instead_of(name, OPTIONS)}")
-        return cls(**options)
-
     @property
     def period(self) -> int:
-        """N, the frames in one loop."""
-        return period(self.seconds, self.fps)
+        """N = round(seconds·fps), the frames in one loop."""
+        return round(self.seconds * self.fps)
 
     @property
     def gusts(self) -> int:
@@ -280,21 +287,20 @@ class RenderOptions:
             "arrows": [",".join(f"{value:g}" for value in arrow) for arrow in self.arrows],
         }
         if self.subject != "landscape":
-            described |= {"subject": self.subject, "wind": [*astuple(self.wind or Wind())]}
-        elif self.wind is not None:
-            described["wind"] = [*astuple(self.wind)]
+            described["subject"] = self.subject
+        if self.wind is not None or self.weather is not None or self.subject != "landscape":
+            described["wind"] = [*astuple(self.wind or Wind())]
         if self.style is not None:
             name = getattr(self.style, "name", self.style)  # of an edit
             style = name if isinstance(name, str) and name in STYLES else "given"
             described |= {"style": style, "style_strength": self.style_strength, "style_drift": self.style_drift}
         if self.weather is not None:
-            wind = [*astuple(self.wind or Wind())]
-            described |= {"weather": self.weather, "weather_strength": self.weather_strength, "wind": wind}
+            described |= {"weather": self.weather, "weather_strength": self.weather_strength}
         return described | {name: getattr(self, name) for name in OUTPUT_OPTIONS}
 
 
 @dataclass(frozen=True)
-class FileOptions:
+class FileOptions(_Options):
     """The options of one file, as `Cinemagraph.save` documents them; `output.formats` checks them for its format."""
 
     quality: int | None = _option(None, "on the format's own scale: docs/formats.md", "Q", int, ge=0, le=100)
@@ -302,21 +308,13 @@ class FileOptions:
     repeat: int = _option(1, "times the loop is in a video", "N", int, ge=1, le=1000)
     duration: float | str | None = _option(None, DURATION, "TIME", parse_duration)
     keyframes: Keyframes = _option("first", KEYFRAME, "NAME", choices=KEYFRAMES)
-    silence: bool = _option(False, SILENCE, "", bool)
+    silence: bool = _option(False, "put a silent track into an .mp4, for platforms that ask for sound", "", bool)
     crop: str | None = _option(None, CROP, "W:H[@X,Y]", max_length=64)
     layer: Layer = _option(WHOLE, LAYER, "NAME", choices=LAYERS)
     depth: int = _option(8, DEPTH, "BITS", int, served=False)
-    sound: bool = _option(False, SOUND, "", bool)
+    sound: bool = _option(False, "of what the picture shows: surf, falls, brooks, wind in plants, rain", "", bool)
     embed_report: bool = _option(False, "put a report on its making into the file's metadata", "", bool, served=False)
     keep_metadata: bool = _option(False, ORIGIN, "", bool, served=False)
-
-    @classmethod
-    def create(cls, **options: Any) -> Self:
-        """From a caller's keyword arguments. Raises OptionError for one that is misspelt."""
-        for name in options:
-            if name not in FILE_OPTIONS:
-                raise OptionError(f"There is no option {name!r} of a file; {instead_of(name, FILE_OPTIONS)}")
-        return cls(**options)
 
     @property
     def length(self) -> tuple[Any, Any, Any]:
@@ -354,7 +352,7 @@ def preset_defaults(
     if name is None:
         return {}
     if name not in PRESETS:
-        raise OptionError(f"There is no preset {name!r}; use {', '.join(PRESETS)}.")
+        raise OptionError(f"There is no preset {name!r}; {instead_of(name, PRESETS)}")
     left_out = {*given, *(("duration",) if "repeat" in given else ())}
     found = {option: value for option, value in PRESETS[name].items() if option in of and option not in left_out}
     return found if video else {option: value for option, value in found.items() if option not in FILE_OPTIONS}
@@ -419,21 +417,6 @@ class RenderArguments(TypedDict, total=False):
     weather_strength: float
 
 
-def period(seconds: float, fps: float) -> int:
-    """Frames in one loop, N = round(seconds·fps)."""
-    for name, value in (("seconds", seconds), ("fps", fps)):
-        check_number(name, value, **OPTIONS[name]["limits"])
-    frames = round(seconds * fps)
-    if frames < 2:
-        raise OptionError(f"{seconds:g} s at {fps:g} fps is less than two frames; use more seconds or more fps.")
-    if frames > MAX_FRAMES:
-        raise OptionError(
-            f"{seconds:g} s at {fps:g} fps is {frames} frames, and a loop holds at most {MAX_FRAMES};"
-            " use fewer seconds and save it with a duration."
-        )
-    return frames
-
-
 def check_live(warp: str, sampling: str) -> None:
     """OptionError for a loop that no shader plays."""
     if warp == "dfw" or sampling == "splat":
@@ -470,7 +453,8 @@ def check_wind(wind: Wind | Sequence[float] | Sequence[str] | None) -> Wind:
 
 
 def check_arrows(arrows: Sequence[Arrow]) -> tuple[tuple[float, ...], ...]:
-    """Arrows as tuples of floats. MotionError unless each is a way of finite numbers, from inside the photo."""
+    """Arrows as tuples of floats. MotionError unless each is a way of finite numbers, from inside the photo and not
+    without a length."""
     if not isinstance(arrows, Iterable):
         raise MotionError(f"Arrows are a list of x0, y0, x1, y1 each, not {arrows!r}; leave them out for none.")
     checked = []
@@ -489,18 +473,13 @@ def check_arrows(arrows: Sequence[Arrow]) -> tuple[tuple[float, ...], ...]:
                 f"Arrow {arrow!r} does not start inside the photo or is far too long;"
                 " give fractions of its width and height, from 0 to 1."
             )
+        if way == way[:2] * (len(way) // 2):
+            raise MotionError(
+                f"Arrow {way!r} ends where it starts, so it has no direction; end it elsewhere, or freeze what should"
+                " stand still."
+            )
         checked.append(way)
     return tuple(checked)
-
-
-def check_length(arrow: tuple[float, ...]) -> tuple[float, ...]:
-    """The arrow. MotionError if it has no length, and so no direction."""
-    if arrow == arrow[:2] * (len(arrow) // 2):
-        raise MotionError(
-            f"Arrow {arrow!r} ends where it starts, so it has no direction; end it elsewhere, or freeze what should"
-            " stand still."
-        )
-    return arrow
 
 
 def check_device_name(name: str) -> None:
@@ -550,8 +529,3 @@ def check_number(name: str, value: float, *, gt: float = -math.inf, ge: float = 
     if not good:
         limits = f"above {gt:g} and at most {le:g}" if math.isfinite(gt) else f"from {ge:g} to {le:g}"
         raise OptionError(f"{name} must be a number {limits}, not {value!r}.")
-
-
-def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:
-    if value not in choices:
-        raise OptionError(f"{name} must be {either(choices)}, not {value!r}.")

@@ -62,7 +62,7 @@ from pathlib import Path
 import numpy as np
 from stylecine import OptionError
 from stylecine.cli import parser
-from stylecine.commands.arguments import render_options
+from stylecine.commands.arguments import values_of
 from stylecine.commands.manifest import tasks_of
 from stylecine.commands.remote import REMOTE_OPTIONS
 from stylecine.edits.model import from_json, to_json, to_option
@@ -80,7 +80,7 @@ folder = Path(sys.argv[1])
 (commands,) = (a.choices for a in parser()._actions if isinstance(a, argparse._SubParsersAction))
 typed = commands["animate"].parse_args("p.jpg --grain 0.2 --film slide --style made-up -o p.xyz".split())
 (folder / "p.csv").write_text("photo,output,grain,style\\np.jpg,q.xyz,0.25,made-up\\n")
-(task,) = tasks_of(folder / "p.csv", folder, ".mp4", {})
+((task,), _) = tasks_of(folder / "p.csv", folder, ".mp4", {})
 try:
     refused = str(RenderOptions(grain=2))
 except OptionError as error:
@@ -94,7 +94,7 @@ scene = Cine(black, black, no, no, no, no, {}, None, {})
 (made,) = CachedScene(scene, scene).edited([{name: edit[name] for name in edit if name != "id"}]).edits
 print(json.dumps({
     "help": {name: command.format_help() for name, command in commands.items()},
-    "typed": {name: render_options(typed)[name] for name in ("grain", "film", "style")},
+    "typed": values_of(typed, ("grain", "film", "style")),
     "task": [task.output, task.options, [*task.files]],
     "remote": REMOTE_OPTIONS,
     "refused": refused,

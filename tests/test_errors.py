@@ -16,9 +16,8 @@ def test_one_except_clause_catches_them_all(cls: type[Exception]) -> None:
 
 
 @pytest.mark.parametrize("cls", ALL, ids=lambda cls: cls.__name__)
-def test_the_tree_in_the_docstring_names_each_error(cls: type[Exception]) -> None:
-    assert cls.__name__ in (errors.__doc__ or "")
-    assert cls.__doc__
+def test_each_error_says_what_it_means(cls: type[Exception]) -> None:
+    assert "__doc__" in vars(cls) and cls.__doc__
 
 
 def test_classes_of_errors() -> None:

@@ -31,7 +31,7 @@ LAYERS = [
     {"output"},
     {"engine"},
     {"explanation"},
-    {"batch", "doctor"},
+    {"batch"},
     {"server"},
     {"commands"},
     {"cli"},

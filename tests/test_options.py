@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from stylecine import MotionError, OptionError, StylecineError, animate
-from stylecine.commands.animate import add_to
-from stylecine.commands.arguments import Parser, file_options, render_options
+from stylecine.cli import parser
+from stylecine.commands.arguments import values_of
 from stylecine.options import (
     FILE_OPTIONS,
     OPTIONS,
@@ -35,18 +35,15 @@ def test_animate_the_command_line_and_type_checkers_have_the_same_options() -> N
     parameters = inspect.signature(animate).parameters
     assert {name: parameters[name].default for name in OPTIONS} == {n: o["default"] for n, o in OPTIONS.items()}
     assert RenderArguments.__annotations__.keys() == OPTIONS.keys()
-    commands = Parser().add_subparsers(parser_class=Parser)
-    add_to(commands)
-    typed = render_options(commands.choices["animate"].parse_args(["photo.jpg"]))
+    typed = values_of(parser().parse_args(["animate", "photo.jpg"]), OPTIONS)
     assert vars(RenderOptions(**typed)) == vars(RenderOptions())
 
 
 def test_the_command_line_and_type_checkers_have_the_options_of_a_file() -> None:
     assert FileArguments.__annotations__.keys() == FILE_OPTIONS.keys()
-    commands = Parser().add_subparsers(parser_class=Parser)
-    add_to(commands)
-    assert file_options(commands.choices["animate"].parse_args(["photo.jpg"])) == FileOptions()
-    with pytest.raises(OptionError, match="no option 'qualty' of a file; did you mean quality"):
+    typed = values_of(parser().parse_args(["animate", "photo.jpg"]), FILE_OPTIONS)
+    assert FileOptions(**typed) == FileOptions()
+    with pytest.raises(OptionError, match="no option 'qualty'; did you mean quality"):
         FileOptions.create(qualty=3)
 
 
@@ -63,8 +60,8 @@ def test_a_preset_sets_what_is_not_given(given: dict[str, Any], others: set[str]
     assert preset_defaults("story", given, video=False).keys() == others & {"size", "seconds", "fps"}
     assert preset_defaults("story", given, of=FILE_OPTIONS).keys() == others - {"size", "seconds", "fps"}
     assert preset_defaults(None, given) == {}
-    with pytest.raises(OptionError, match="no preset 'poster'; use story, post, wallpaper"):
-        preset_defaults("poster", given)
+    with pytest.raises(OptionError, match="no preset 'banner'; use story, post or wallpaper"):
+        preset_defaults("banner", given)
 
 
 @pytest.mark.parametrize(

@@ -1,1 +1,1 @@
-"""The commands of `stylecine`, a file each: `add_to` says what it takes, `run` does it."""
+"""The commands of `stylecine`, a file each: its docstring is the help, `add_arguments` what it takes, `run` does it."""

@@ -2,8 +2,7 @@
 
 import argparse
 import re
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
@@ -15,25 +14,17 @@ from stylecine.options import (
     OPTIONS,
     PHOTO_OPTIONS,
     PRESETS,
-    FileOptions,
     format_size,
     preset_defaults,
 )
 from stylecine.output.formats import FORMATS, describe_endings, ending_of, find_format
 
 Options: TypeAlias = Mapping[str, Mapping[str, Any]]
-Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
 
 _NAMES = "|".join(name for name in ALL_OPTIONS if "_" in name)
 _OPTION_NAMES = re.compile(rf"(?:^|(?<=: )|(?<=omit ))(?:{_NAMES})(?= |\.$)")  # in a sentence, not in a file's name
 
-_NOT_TYPED = object()  # in place of an option's default
-
 PHOTOS = "JPEG, PNG, WebP, HEIC, AVIF, TIFF, JPEG 2000, JPEG XL, PSD, BMP, GIF or a camera's raw file"
-
-
-class Usage(Exception):
-    """The command line itself is wrong."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -41,10 +32,10 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options, allow_abbrev=False)
+        self._negative_number_matcher = re.compile(r"-[\d.]")  # also -0.1,0.2: no option begins so
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
         """Refuses what it does not know itself, since the parser of all commands would name its own help."""
-        args = _with_negative_values(sys.argv[1:] if args is None else args)
         known, unknown = super().parse_known_args(args, namespace)
         if unknown and unknown[0].startswith("-"):
             option = unknown[0].partition("=")[0]
@@ -53,7 +44,24 @@ class Parser(argparse.ArgumentParser):
         if unknown:
             several = "; for several photos, use stylecine batch" if hasattr(known, "photo") else ""
             self.error(f"unexpected argument{'s' if len(unknown) > 1 else ''}: {' '.join(unknown)}{several}")
+        self._add_defaults(known)
         return known, unknown
+
+    def _add_defaults(self, options: argparse.Namespace) -> None:
+        """Adds what was not typed, with a preset's defaults for the file that is asked for; `given` names what was.
+        A server adds a preset's defaults itself."""
+        taken = ALL_OPTIONS.keys() & {action.dest for action in self._actions if action.default is argparse.SUPPRESS}
+        if not taken:
+            return
+        options.given = taken & vars(options).keys()
+        defaults = {name: ALL_OPTIONS[name]["default"] for name in taken}
+        if preset := getattr(options, "preset", None):
+            ending = options.format or (".mp4" if options.output is None else ending_of(options.output))
+            others = preset_defaults(preset, options.given, video=ending == ".mp4")
+            if not getattr(options, "server", None):
+                defaults |= others
+        for name in taken - options.given:
+            setattr(options, name, defaults[name])
 
     def error(self, message: str) -> NoReturn:
         if wrong := re.fullmatch(r"argument COMMAND: invalid choice: '(.*?)' \(choose from (.*)\)", message, re.DOTALL):
@@ -61,19 +69,7 @@ class Parser(argparse.ArgumentParser):
             message = f"there is no command '{wrong[1]}'; {instead_of(wrong[1], commands).removesuffix('.')}"
         for kind, what in (("float", "a number"), ("int", "a whole number")):
             message = re.sub(rf"invalid {kind} value: (.*)", rf"\1 is not {what}", message)
-        raise Usage(f"{message} (see {self.prog} --help)")
-
-
-def _with_negative_values(args: Sequence[str]) -> list[str]:
-    """The arguments with numbers such as -0.1,0.2 joined to the option before them, since argparse takes them for
-    options themselves."""
-    joined: list[str] = []
-    for arg in args:
-        if re.match(r"-[\d.]+,", arg) and joined and re.fullmatch(r"--[a-z][\w-]*", joined[-1]):
-            joined[-1] += f"={arg}"
-        else:
-            joined.append(arg)
-    return joined
+        raise OptionError(f"{message} (see {self.prog} --help)")
 
 
 def with_flags(message: str) -> str:
@@ -117,36 +113,10 @@ def as_ending(text: str) -> str:
     return ending
 
 
-class _Preset(argparse.Action):
-    """Leaves its command's parser to `with_preset`."""
-
-    def __call__(self, parser: Any, namespace: Any, name: Any, option: str | None = None) -> None:
-        if name not in PRESETS:
-            parser.error(f"there is no preset {name!r}; {instead_of(name, PRESETS).removesuffix('.')}")
-        namespace.parser = parser
-        setattr(namespace, self.dest, name)
-
-
-def with_preset(commands: Parser, argv: Sequence[str] | None, options: argparse.Namespace) -> argparse.Namespace:
-    """The options with a preset's defaults for the file that is asked for, parsed once more; `given` names those that
-    were typed. With a server they are as they were: the service knows presets, too."""
-    command, names = options.parser, [name for name in ALL_OPTIONS if name != "arrows"]
-    usual = {name: command.get_default(name) for name in names}
-    command.set_defaults(**dict.fromkeys(names, _NOT_TYPED))
-    typed = commands.parse_args(argv)
-    options.given = {name for name in names if getattr(typed, name) is not _NOT_TYPED}
-    command.set_defaults(**usual)
-    if getattr(options, "server", None):
-        return options
-    ending = options.format or (".mp4" if options.output is None else ending_of(options.output))
-    command.set_defaults(**preset_defaults(options.preset, options.given, video=ending == ".mp4"))
-    return commands.parse_args(argv)
-
-
 def add_preset(command: argparse.ArgumentParser) -> None:
     described = [f"{name} ({_described(others)})" for name, others in PRESETS.items()]
     says = f"other defaults: {', '.join(described)}"
-    command.add_argument("--preset", metavar="NAME", action=_Preset, help=says)
+    command.add_argument("--preset", metavar="NAME", help=says)
 
 
 def _described(others: Mapping[str, Any]) -> str:
@@ -155,42 +125,40 @@ def _described(others: Mapping[str, Any]) -> str:
     return " ".join(f"--{name}" if others[name] is True else f"--{name} {text}" for name, text in shown.items())
 
 
-def add_motion_options(command: argparse.ArgumentParser, default: str) -> None:
-    _add_options(command.add_argument_group(f"what moves, and how (default: {default})"), _group("motion"))
+def add_loop_options(
+    command: argparse.ArgumentParser, moves: str, *, of_photo: bool = True, of_many: bool = False
+) -> None:
+    """moves: where it is known from what moves, if no option says it. of_photo: whether the loop is made from a photo,
+    not a scene. of_many: whether from several, so that there are no options that are about one."""
+    groups: dict[str, dict[str, Mapping[str, Any]]] = {}
+    for name, option in OPTIONS.items():
+        if option["served"] or not of_many:
+            groups.setdefault(option["group"], {})[name] = option
+    add_options(command, f"what moves, and how (default: {moves})", groups["motion"])
+    if of_photo:
+        add_options(command, "the photo", PHOTO_OPTIONS)
+    add_options(command, "the loop", groups["loop"])
+    add_options(command, "its light and colours", groups["style"])
+    add_options(command, "its weather", groups["weather"])
 
 
-def add_subject_options(command: argparse.ArgumentParser, default: str) -> None:
-    """Without those that are about one photo."""
-    about_any = {name: option for name, option in _group("motion").items() if option["served"]}
-    _add_options(command.add_argument_group(f"what moves (default: {default})"), about_any)
-
-
-def add_loop_options(command: argparse.ArgumentParser) -> None:
-    _add_options(command.add_argument_group("the loop"), _group("loop"))
-    _add_options(command.add_argument_group("its light and colours"), _group("style"))
-    _add_options(command.add_argument_group("its weather"), _group("weather"))
-
-
-def _group(name: str) -> Options:
-    return {option: about for option, about in OPTIONS.items() if about["group"] == name}
-
-
-def _add_options(group: "argparse._ArgumentGroup", options: Options) -> None:
+def add_options(command: argparse.ArgumentParser, title: str, options: Options) -> None:
+    """Their defaults are added by the parser, once it knows which were typed."""
+    group = command.add_argument_group(title)
     for name, option in options.items():
-        settings: dict[str, Any] = {"metavar": option["metavar"], "default": option["default"], "help": option["help"]}
+        flag = "--arrow" if name == "arrows" else "--" + name.replace("_", "-")
+        settings: dict[str, Any] = {"dest": name, "default": argparse.SUPPRESS, "help": option["help"]}
+        if isinstance(option["default"], bool):
+            group.add_argument(flag, action="store_true", **settings)
+            continue
+        if isinstance(option["default"], str | float | int):
+            settings["help"] += f" (default {option['default']})"
         if option["metavar"] == "FILE":
             settings["type"] = as_path
         elif option["parse"] is not str:
             settings["type"] = argument(option["parse"])
-        if isinstance(option["default"], str | float | int):
-            settings["help"] += f" (default {option['default']})"
-        flag = "--" + name.replace("_", "-")
-        if isinstance(option["default"], bool):
-            group.add_argument(flag, action="store_true", help=option["help"])
-        elif name == "arrows":
-            group.add_argument("--arrow", **settings | {"action": "append", "default": [], "dest": "arrows"})
-        else:
-            group.add_argument(flag, **settings)
+        action = "append" if name == "arrows" else "store"
+        group.add_argument(flag, metavar=option["metavar"], action=action, **settings)
 
 
 def argument(parse: Callable[[str], Any]) -> Callable[[str], Any]:
@@ -206,10 +174,6 @@ def argument(parse: Callable[[str], Any]) -> Callable[[str], Any]:
     return parsed
 
 
-def add_inversion_options(command: argparse.ArgumentParser) -> None:
-    _add_options(command.add_argument_group("the photo"), PHOTO_OPTIONS)
-
-
 def add_model_options(command: argparse.ArgumentParser, default: str | None) -> None:
     """default: the model's name; None for the scene's own."""
     group = command.add_argument_group("model and device")
@@ -219,12 +183,8 @@ def add_model_options(command: argparse.ArgumentParser, default: str | None) -> 
     group.add_argument("--device", metavar="NAME", help="cpu or cuda (default: cuda if available)")
 
 
-def add_format_options(command: argparse.ArgumentParser) -> None:
-    _add_options(command.add_argument_group("the file"), FILE_OPTIONS)
-
-
 def add_file_options(command: argparse.ArgumentParser) -> None:
-    add_format_options(command)
+    add_options(command, "the file", FILE_OPTIONS)
     file = command.add_argument_group("signature and reports")
     signs = "sign with C2PA and this certificate chain (PEM)"
     file.add_argument("--c2pa-cert", metavar="FILE", type=as_path, help=signs)
@@ -235,20 +195,11 @@ def add_file_options(command: argparse.ArgumentParser) -> None:
     file.add_argument("--json", action="store_true", help="print figures and measures as one JSON object")
 
 
-def render_options(options: argparse.Namespace) -> dict[str, Any]:
-    return {name: getattr(options, name) for name in OPTIONS}
-
-
-def photo_options(options: argparse.Namespace) -> dict[str, Any]:
-    return {name: getattr(options, name) for name in PHOTO_OPTIONS}
-
-
-def file_options(options: argparse.Namespace) -> FileOptions:
-    """The options of the file, which are checked before the work and used after it."""
-    return FileOptions(**{name: getattr(options, name) for name in FILE_OPTIONS})
+def values_of(options: argparse.Namespace, names: Iterable[str]) -> dict[str, Any]:
+    return {name: getattr(options, name) for name in names}
 
 
 def credentials(options: argparse.Namespace) -> tuple[Path, Path] | None:
     if (options.c2pa_cert is None) != (options.c2pa_key is None):
-        raise Usage("--c2pa-cert and --c2pa-key go together; give both")
+        raise OptionError("--c2pa-cert and --c2pa-key go together; give both")
     return (options.c2pa_cert, options.c2pa_key) if options.c2pa_cert else None

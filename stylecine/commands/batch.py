@@ -1,40 +1,31 @@
-"""stylecine batch: loops of many photos."""
+"""Makes loops from many photos.
+
+They are all photos in a folder, or those listed in a manifest. If run again, it makes only those that are missing, have
+failed or have changed.
+"""
 
 import argparse
 import json
 import sys
 from collections.abc import Sequence
-from contextlib import redirect_stdout
+from contextlib import closing, redirect_stdout
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from stylecine.batch.store import Store
 from stylecine.batch.tasks import Backend, Task
 from stylecine.batch.tasks import run as run_tasks
-from stylecine.commands.arguments import (
-    Commands,
-    Usage,
-    add_format_options,
-    add_inversion_options,
-    add_loop_options,
-    add_model_options,
-    add_preset,
-    add_subject_options,
-    as_ending,
-    as_path,
-    file_options,
-    photo_options,
-)
+from stylecine.commands import arguments
+from stylecine.commands.arguments import as_ending, as_path
 from stylecine.commands.console import complain, make_folder, say
-from stylecine.commands.early import check_model
-from stylecine.commands.manifest import skipped_in, tasks_of
+from stylecine.commands.early import check_loop, check_model, check_photo
+from stylecine.commands.manifest import tasks_of
 from stylecine.errors import OptionError, StylecineError
-from stylecine.options import FILE_OPTIONS, OPTIONS, FileOptions, RenderOptions, check_inversion_options
-from stylecine.output.formats import check_format, check_writable, files_of, format_of
-from stylecine.picture.size import checked_size
+from stylecine.options import ALL_OPTIONS, FILE_OPTIONS, check_device
+from stylecine.output.formats import check_writable, files_of
 
 if TYPE_CHECKING:
     from stylecine.batch.journal import Record
@@ -42,14 +33,7 @@ if TYPE_CHECKING:
 NAMED = 10  # of the files that are skipped, on the terminal
 
 
-def add_to(commands: Commands) -> None:
-    batch = commands.add_parser(
-        "batch",
-        help="make loops from many photos",
-        description="Makes loops from all photos in a folder, or from those listed in a manifest. If run again, it"
-        " makes only those that are missing, have failed or have changed.",
-    )
-    batch.set_defaults(run=run)
+def add_arguments(batch: argparse.ArgumentParser) -> None:
     batch.add_argument(
         "source", metavar="FOLDER|MANIFEST", type=_as_place, help="folder, its URL, or .csv or .jsonl: docs/batch.md"
     )
@@ -61,38 +45,35 @@ def add_to(commands: Commands) -> None:
     work = batch.add_argument_group("workers")
     work.add_argument("--processes", metavar="N", type=int, help="workers (default: one per core, if memory suffices)")
     work.add_argument("--ray", metavar="ADDRESS", help="on the Ray cluster at that address, or auto")
-    add_preset(batch)
-    add_subject_options(batch, "predicted from each photo")
-    add_inversion_options(batch)
-    add_loop_options(batch)
-    add_model_options(batch, "default")
-    add_format_options(batch)
+    arguments.add_preset(batch)
+    arguments.add_loop_options(batch, "predicted from each photo", of_many=True)
+    arguments.add_model_options(batch, "default")
+    arguments.add_options(batch, "the file", FILE_OPTIONS)
     batch.add_argument("--json", action="store_true", help="print the report as one JSON object")
 
 
 def run(options: argparse.Namespace, start: float) -> int:
     if options.processes is not None and not 1 <= options.processes <= 1024:
-        raise Usage("--processes takes a whole number from 1 to 1024")
+        raise OptionError("--processes takes a whole number from 1 to 1024")
 
     source, output = (Store(place) if isinstance(place, str) else place for place in (options.source, options.output))
-    tasks = tasks_of(source, output, options.format, _shared_options(options))
+    # what is about one photo, such as a mask, is only in manifests
+    shared = {name: getattr(options, name, option["default"]) for name, option in ALL_OPTIONS.items()}
+    tasks, skipped = tasks_of(source, output, options.format, shared)
     _check_options(tasks)
     if options.ray is None:  # a cluster may have a model and devices that this machine lacks
         check_model(options)
+        check_device(options.device)
 
     from stylecine.batch import report as batch_report
-    from stylecine.options import check_device
 
-    if options.ray is None:
-        check_device(options.device)
     if isinstance(output, Path):
         make_folder(output)
-    skipped = skipped_in(source, output)
     if skipped:
         complain(_described(skipped), 0)
     with TemporaryDirectory(prefix="stylecine-") as temporary:
         folder = output if isinstance(output, Path) else Path(temporary)
-        with _Bar() as bar, redirect_stdout(sys.stderr):  # Ray reports dead workers on standard output
+        with closing(_Bar()) as bar, redirect_stdout(sys.stderr):  # Ray reports dead workers on standard output
             backend = partial(_backend, options, folder, output if isinstance(output, Store) else None, bar)
             records = run_tasks(tasks, output, options.model, backend, bar.report)
         report = batch_report.summary(records, perf_counter() - start, bar.done, skipped)
@@ -107,13 +88,6 @@ def run(options: argparse.Namespace, start: float) -> int:
 def _as_place(text: str) -> Path | str:
     """A path, or the URL of a store as it is."""
     return text if "://" in text else as_path(text)
-
-
-def _shared_options(options: argparse.Namespace) -> dict[str, Any]:
-    """The options of all photos, which a manifest may override."""
-    defaults = {name: option["default"] for name, option in OPTIONS.items()}
-    shared = {name: getattr(options, name, default) for name, default in defaults.items()}
-    return shared | photo_options(options) | vars(file_options(options))
 
 
 def _backend(
@@ -149,16 +123,11 @@ def _workers(options: argparse.Namespace, folder: Path, tasks: Sequence[Task]) -
 def _check_options(tasks: Sequence[Task]) -> None:
     """Raises OptionError before anything is written."""
     for task in tasks:
-        values = task.options
         try:
-            RenderOptions(**{name: values[name] for name in OPTIONS})
-            check_inversion_options(values["refine"], values["seed"])
-            checked_size(values["size"])
-            file = FileOptions(**{name: values[name] for name in FILE_OPTIONS})
-            check_format(task.output, file, values["fps"])
+            check_loop(task.options, task.output)
+            check_photo(task.options)
             if len(files_of(task.output)) > 1:
                 raise OptionError(f"'{task.output}' would be two files; use livephoto.zip.")
-            format_of(task.output).check_loop(values["warp"], values["sampling"])
         except StylecineError as error:
             raise type(error)(f"{task.photo}: {error}") from None
 
@@ -171,9 +140,6 @@ class _Bar:
 
         self._bar = tqdm(total=0, unit="photo", disable=None)
         self.done = 0
-
-    def __enter__(self) -> Self:
-        return self
 
     def expect(self, photos: int) -> None:
         """So many more than those that needed no work."""
@@ -190,7 +156,7 @@ class _Bar:
         self.done += 1
         self._bar.update()
 
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         self._bar.close()
 
 

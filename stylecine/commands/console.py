@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from stylecine.engine.cinemagraph import Cinemagraph
     from stylecine.output import VideoInfo
 
+MEASURES = ("vividness", "vividness_moving", "malf", "foreign_edges", "static_drift", "first_frame_error")  # of --json
+
 
 def print_result(
     loop: "Cinemagraph", info: "VideoInfo", output: Path, options: argparse.Namespace, imported: float, start: float
@@ -55,14 +57,9 @@ def figures(loop: "Cinemagraph", info: "VideoInfo", seconds: dict[str, float], o
         "height": info.height,
         "frames": info.frames,
         "fps": info.fps,
-        "seam": json_figures(loop.seam),
-        "pulse": json_figures(loop.pulse),
-        "moved": json_figures(loop.moved),
-        **{name: json_figures(loop.measures[name]) for name in ("vividness", "vividness_moving", "malf")},
-        "foreign_edges": json_figures(loop.measures.get("foreign_edges")),
-        "static_drift": json_figures(loop.measures["static_drift"]),
-        "first_frame_error": json_figures(loop.measures["first_frame_error"]),
-        "encoded": json_figures(encoded_figures(loop, info)),
+        **json_figures({"seam": loop.seam, "pulse": loop.pulse, "moved": loop.moved}),
+        **json_figures({name: loop.measures.get(name) for name in MEASURES}),
+        **json_figures({"encoded": encoded_figures(loop, info)}),
         "warning": loop.warning or None,
         "seconds": {stage: round(taken, 3) for stage, taken in seconds.items()},
         "peak_rss_mb": peak,
@@ -98,32 +95,25 @@ def make_folder(folder: Path) -> None:
         raise OutputError(f"'{folder}' cannot be created ({error.strerror}); choose another folder.") from None
 
 
-class Bar:
+@contextmanager
+def progress_bar(stages: Mapping[str, float]) -> Iterator[Callable[[str, int, int], None]]:
     """Progress on standard error, one bar for the whole work; silent if that is not a terminal.
 
     stages: the work's, in their order, and about the seconds that each takes.
     """
+    from tqdm import tqdm
 
-    def __init__(self, stages: Mapping[str, float]) -> None:
-        self._share = Share(stages)
-        self._bar: Any = None
+    share = Share(stages)
+    first = STAGES[next(iter(stages))].sentence
+    form = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}"
+    with tqdm(total=1, desc=first, leave=False, disable=None, bar_format=form) as bar:
 
-    def __enter__(self) -> Callable[[str, int, int], None]:
-        return self._show
+        def show(stage: str, done: int, total: int) -> None:
+            bar.update(share(stage, done, total) - bar.n)
+            if done == 0 and stage in STAGES:  # a server's job may wait in line
+                bar.set_description_str(STAGES[stage].sentence)
 
-    def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.close()
-
-    def _show(self, stage: str, done: int, total: int) -> None:
-        from tqdm import tqdm
-
-        if self._bar is None:
-            form = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}"
-            self._bar = tqdm(total=1, leave=False, disable=None, bar_format=form)
-        self._bar.update(self._share(stage, done, total) - self._bar.n)
-        if done == 0 and stage in STAGES:  # a server's job may wait in line
-            self._bar.set_description_str(STAGES[stage].sentence)
+        yield show
 
 
 def peak_rss_mb() -> float | None:

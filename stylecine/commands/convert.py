@@ -1,20 +1,14 @@
-"""stylecine convert: a StyleGAN2 checkpoint into .safetensors."""
+"""Converts a StyleGAN2 checkpoint to .safetensors; nothing in it is executed."""
 
 import argparse
 
-from stylecine.commands.arguments import Commands, as_path
+from stylecine.commands.arguments import as_path
 from stylecine.commands.console import say
 from stylecine.errors import WeightsNotFound, printable
 from stylecine.machine.given import check_file
 
 
-def add_to(commands: Commands) -> None:
-    convert = commands.add_parser(
-        "convert",
-        help="convert a StyleGAN2 checkpoint",
-        description="Converts a StyleGAN2 checkpoint to .safetensors; nothing in it is executed.",
-    )
-    convert.set_defaults(run=run)
+def add_arguments(convert: argparse.ArgumentParser) -> None:
     convert.add_argument("checkpoint", metavar="IN", type=as_path, help="NVIDIA's .pkl or rosinality's .pt")
     convert.add_argument("output", metavar="OUT", type=as_path, help=".safetensors file, or a name that `models` lists")
 

@@ -1,11 +1,16 @@
-"""stylecine edit: touches up a scene."""
+"""Touches up a scene.
+
+Adds edits to it, in the order given. A STROKE is 'X,Y X,Y ... [@RADIUS]', in fractions of width and height and of the
+short side, or an image that is white inside the area.
+"""
 
 import argparse
 import os
 import re
-from typing import Any, TypeAlias
+from functools import partial
+from typing import Any, Literal, TypeAlias
 
-from stylecine.commands.arguments import Commands, argument, as_path
+from stylecine.commands.arguments import argument, as_path
 from stylecine.commands.console import say
 from stylecine.commands.early import check_given
 from stylecine.edits.cine_name import check_suffix
@@ -15,20 +20,14 @@ from stylecine.options import parse_arrow
 Step: TypeAlias = tuple[str, tuple[Any, ...], dict[str, Any]]  # a method of Scene and its arguments
 
 
-def add_to(commands: Commands) -> None:
-    edit = commands.add_parser(
-        "edit",
-        help="touch up a scene",
-        description="Adds edits to a scene, in the order given. A STROKE is 'X,Y X,Y ... [@RADIUS]',"
-        " in fractions of width and height and of the short side, or an image that is white inside the area.",
-    )
-    edit.set_defaults(run=run, steps=[])
+def add_arguments(edit: argparse.ArgumentParser) -> None:
+    edit.set_defaults(steps=[])
     edit.add_argument("scene", metavar="SCENE", type=as_path, help=".cine file")
     edit.add_argument("-o", "--output", metavar="OUT", type=as_path, help="another .cine file (default: the same)")
     for name, metavar, parse, explanation in (
-        ("--add", "CLASS:STROKE", _parse_add, "sky, water, falls, smoke or cloth moves there"),
-        ("--erase", "[CLASS:]STROKE", _parse_erase, "that class, or nothing at all, moves there"),
-        ("--freeze", "STROKE", _parse_freeze, "nothing moves there: the photo's own bytes"),
+        ("--add", "CLASS:STROKE", partial(_parse_paint, "add"), "sky, water, falls, smoke or cloth moves there"),
+        ("--erase", "[CLASS:]STROKE", partial(_parse_paint, "erase"), "that class, or nothing at all, moves there"),
+        ("--freeze", "STROKE", partial(_parse_paint, "freeze"), "nothing moves there: the photo's own bytes"),
         ("--arrow", "X0,Y0,X1,Y1", _parse_push, "what is at the start travels to the end in one second"),
         ("--anchor", "X,Y[@RADIUS]", _parse_anchor, "nothing moves at that point, less around it"),
         ("--speed", "WHAT=FACTOR", _parse_speed, "speed of a class or a STROKE, times 0 to 10; below 0 it is reversed"),
@@ -65,23 +64,15 @@ def run(options: argparse.Namespace, start: float) -> int:
     return 0
 
 
-def _parse_add(text: str) -> Step:
-    what, where, options = _parse_class_and_stroke(text)
-    if what is None:
+def _parse_paint(mode: Literal["add", "erase", "freeze"], text: str) -> Step:
+    prefix = re.match(r"([A-Za-z]{2,}):", text)  # one letter is a drive, C:\
+    what = prefix[1] if prefix else None
+    where, radius = _parse_stroke(text[prefix.end() if prefix else 0 :])
+    if mode == "add" and what is None:
         raise argparse.ArgumentTypeError(f"{text!r} does not say what to add; put a class before it, like water:")
-    return "paint", (what, where), options
-
-
-def _parse_erase(text: str) -> Step:
-    what, where, options = _parse_class_and_stroke(text)
-    return "paint", (what, where), {"mode": "erase"} | options
-
-
-def _parse_freeze(text: str) -> Step:
-    what, where, options = _parse_class_and_stroke(text)
-    if what not in (None, "all"):
+    if mode == "freeze" and what not in (None, "all"):
         raise argparse.ArgumentTypeError(f"{text!r} names a class, but all is frozen; leave it out, or use --erase")
-    return "paint", (None, where), {"mode": "freeze"} | options
+    return "paint", (None if mode == "freeze" else what, where), {"mode": mode} | radius
 
 
 def _parse_push(text: str) -> Step:
@@ -116,11 +107,6 @@ def _parse_style(text: str) -> Step:
         return "style", (name, float(strength)), {"drift": named != text}
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not like dusk, dusk=0.7 or dusk=0.7,drift") from None
-
-
-def _parse_class_and_stroke(text: str) -> tuple[str | None, Any, dict[str, float]]:
-    prefix = re.match(r"([A-Za-z]{2,}):", text)  # one letter is a drive, C:\
-    return (prefix[1] if prefix else None), *_parse_stroke(text[prefix.end() if prefix else 0 :])
 
 
 def _parse_stroke(text: str) -> tuple[Any, dict[str, float]]:

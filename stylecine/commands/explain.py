@@ -1,35 +1,27 @@
-"""stylecine explain: a page on how a loop comes about, and on what to do if it disappoints."""
+"""Explains a loop, and how to mend it.
+
+Writes an HTML page on a photo's loop: what was predicted and how surely, what was measured, and what to do about it.
+"""
 
 import argparse
 from pathlib import Path
 from time import perf_counter
-from typing import Any
 
-from stylecine.commands import arguments
-from stylecine.commands.arguments import PHOTOS, Commands, as_path
-from stylecine.commands.console import Bar, file_size, say
-from stylecine.commands.early import check_loop, check_model, check_photo_options
-from stylecine.commands.saving import protect_inputs
+from stylecine.commands import arguments, early
+from stylecine.commands.arguments import PHOTOS, as_path, values_of
+from stylecine.commands.console import file_size, progress_bar, say
 from stylecine.errors import OutputError, printable
 from stylecine.machine.atomic import check_destination
 from stylecine.machine.progress import EXPLANATION, LOOP, SCENE
+from stylecine.options import OPTIONS, PHOTO_OPTIONS
 
 
-def add_to(commands: Commands) -> None:
-    explain = commands.add_parser(
-        "explain",
-        help="explain a loop, and how to mend it",
-        description="Writes an HTML page on a photo's loop: what was predicted and how surely, what was measured, and"
-        " what to do about it.",
-    )
-    explain.set_defaults(run=run)
+def add_arguments(explain: argparse.ArgumentParser) -> None:
     explain.add_argument("photo", metavar="PHOTO", type=as_path, help=f"{PHOTOS}, or a .cine file")
     explain.add_argument(
         "-o", "--output", metavar="OUT", type=as_path, help="(default: the photo's name with -explained.html, here)"
     )
-    arguments.add_motion_options(explain, "predicted from the photo")
-    arguments.add_inversion_options(explain)
-    arguments.add_loop_options(explain)
+    arguments.add_loop_options(explain, "predicted from the photo")
     arguments.add_model_options(explain, "default")
 
 
@@ -37,16 +29,17 @@ def run(options: argparse.Namespace, start: float) -> int:
     output = options.output or Path(f"{options.photo.stem}-explained.html")
     if output.suffix.lower() not in (".html", ".htm"):
         raise OutputError(f"'{output}' does not end in .html; rename it.")
-    protect_inputs(output, options)
-    check_loop(options)
-    check_photo_options(options)
-    check_model(options)
+    early.protect_inputs(output, options)
+    early.check_loop(vars(options))
+    early.check_photo(vars(options))
+    early.check_given(options)
+    early.check_model(options)
     check_destination(output)
 
     from stylecine.explanation.explain import explain
 
-    with Bar(SCENE | LOOP | EXPLANATION) as bar:
-        made_with: Any = {"model": options.model, "device": options.device, **arguments.photo_options(options)}
-        explain(options.photo, output, progress=bar, **made_with, **arguments.render_options(options))
+    with progress_bar(SCENE | LOOP | EXPLANATION) as bar:
+        chosen = values_of(options, ("model", "device", *PHOTO_OPTIONS, *OPTIONS))
+        explain(options.photo, output, progress=bar, **chosen)
     say(f"{printable(output)}: {file_size(output.stat().st_size)}, {perf_counter() - start:.1f} s")
     return 0

@@ -3,10 +3,10 @@
 import csv
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path, PurePath, PurePosixPath
 from tempfile import TemporaryDirectory
-from typing import Any, TypeVar
+from typing import Any
 
 from stylecine.batch.journal import NAME, recorded_outputs
 from stylecine.batch.spreadsheet import read_table
@@ -24,23 +24,28 @@ PHOTOS = (  # all endings of what `picture.photo` reads
     *RAW,
 )
 EXAMPLE = '{"photo": "sea.jpg"}'
-REPORTS = ("report.json", "report.html")
-RESERVED = (NAME, *REPORTS)
+RESERVED = (NAME, "report.json", "report.html")
 
 Row = Mapping[str, Any]
-AnyPath = TypeVar("AnyPath", bound=PurePath)
 
 
-def tasks_of(source: Path | Store, folder: Path | Store, ending: str, options: Mapping[str, Any]) -> list[Task]:
-    """Tasks in the order of the manifest, or by name in a folder and its subfolders.
+def tasks_of(
+    source: Path | Store, folder: Path | Store, ending: str, options: Mapping[str, Any]
+) -> tuple[list[Task], list[str]]:
+    """Tasks in the order of the manifest, or by name in a folder and its subfolders; and the names of what is skipped
+    in a folder: files that do not end like photos or are none, raw files beside a photo of the same name, and the
+    folders of thumbnails and of what was deleted.
 
     folder: for the loops; not searched for photos. ending: suffix of loops whose row has none. options: defaults for
     all rows. Raises PhotoError, OptionError; OutputError if an input file would be overwritten.
     """
-    if isinstance(source, Store):
-        tasks = (_in_stored_manifest if _is_manifest(source.url) else _in_store)(source, folder, ending, options)
-    elif source.is_dir():
-        tasks = _in_folder(source, folder, ending, options)
+    skipped: list[str] = []
+    if isinstance(source, Store) and _is_manifest(source.url):
+        with TemporaryDirectory(prefix="stylecine-") as name:
+            local = StoredFile(source.url).fetch(Path(name))
+            tasks = _in_manifest(local, source.url.rpartition("/")[0], ending, options)
+    elif isinstance(source, Store) or source.is_dir():
+        tasks, skipped = _in_folder(source, folder, ending, options)
     else:
         tasks = _in_manifest(source, source.parent, ending, options)
     inputs = {_identity(path) for path in (source, *(path for task in tasks for path in task.files.values()))} - {None}
@@ -48,7 +53,7 @@ def tasks_of(source: Path | Store, folder: Path | Store, ending: str, options: M
         path = StoredFile(folder.url_of(name)) if isinstance(folder, Store) else folder / name
         if _identity(path) in inputs:
             raise OutputError(f"'{path}' is an input of the batch and would be replaced; name another output folder.")
-    return tasks
+    return tasks, skipped
 
 
 def _identity(path: Path | StoredFile | Store) -> tuple[int, int] | str | None:
@@ -61,12 +66,6 @@ def _identity(path: Path | StoredFile | Store) -> tuple[int, int] | str | None:
     except OSError:
         return None
     return status.st_dev, status.st_ino
-
-
-def _in_stored_manifest(source: Store, folder: Path | Store, ending: str, options: Mapping[str, Any]) -> list[Task]:
-    with TemporaryDirectory(prefix="stylecine-") as name:
-        local = StoredFile(source.url).fetch(Path(name))
-        return _in_manifest(local, source.url.rpartition("/")[0], ending, options)
 
 
 def _is_manifest(name: str) -> bool:
@@ -86,58 +85,60 @@ def _in_manifest(source: Path, base: Path | str, ending: str, options: Mapping[s
     except (OSError, UnicodeError, csv.Error) as error:
         raise OptionError(f"'{source}' cannot be read ({error}); save it as text in UTF-8.") from None
     tasks = [_task(row, f"'{source}', line {line}", base, ending, options) for line, row in rows]
-    _check_outputs(tasks, [line for line, _ in rows], source)
+    writers: dict[str, str] = {name.casefold(): "the batch itself" for name in RESERVED}
+    for task, (line, _) in zip(tasks, rows, strict=True):
+        writer = writers.setdefault(task.output.casefold(), f"line {line}")
+        if writer != f"line {line}":
+            and_so = f"writes '{task.output}', and so does {writer}; name another one in the column output."
+            raise OptionError(f"'{source}', line {line} {and_so}")
     if not tasks:
         raise PhotoError(f"'{source}' lists no photos; give each a line.")
     return tasks
 
 
-def _in_store(source: Store, folder: Path | Store, ending: str, options: Mapping[str, Any]) -> list[Task]:
-    visible = source.visible(excluded=folder.url if isinstance(folder, Store) else "")
-    found = [(PurePosixPath(name), file) for name, file in visible if _is_photo(name)]
-    return _of_photos(found, source, folder, ending, options)
-
-
-def _in_folder(source: Path, folder: Path | Store, ending: str, options: Mapping[str, Any]) -> list[Task]:
-    """Skips hidden files and folders, and says which folders cannot be read."""
-
-    def unreadable(error: OSError) -> None:
-        if Path(error.filename) == source:
-            raise PhotoError(f"The folder '{source}' cannot be read ({error.strerror}); check its permissions.")
-        complain(f"The folder '{error.filename}' cannot be read ({error.strerror}) and is skipped.", 0)
-
-    output = folder.resolve() if isinstance(folder, Path) else None
-    if Path(f"loop{ending}").suffix.lower() in PHOTOS and output == source.resolve():
-        raise OutputError(f"Loops in '{folder}' would be among its photos; name another output folder.")
-    found = sorted(filter(_is_regular, filter(_is_photo, _visible(source, output, unreadable))))
-    return _of_photos([(photo.relative_to(source), photo) for photo in found], source, folder, ending, options)
-
-
-def _of_photos(
-    found: Sequence[tuple[PurePath, Path | StoredFile]],
-    source: Path | Store,
-    folder: Path | Store,
-    ending: str,
-    options: Mapping[str, Any],
-) -> list[Task]:
-    """found: the photos' names below the source, and their files."""
-    raw = _beside_others([name for name, _ in found])
-    photos = [(name, file) for name, file in found if name not in raw]
-    names = _outputs([name for name, _ in photos], ending, folder)
-    tasks = [Task(file, name, dict(options)) for (_, file), name in zip(photos, names, strict=True)]
-    if not tasks:
+def _in_folder(
+    source: Path | Store, folder: Path | Store, ending: str, options: Mapping[str, Any]
+) -> tuple[list[Task], list[str]]:
+    recorded = recorded_outputs(folder) if isinstance(folder, Path) else set()
+    files: Mapping[PurePath, Path | StoredFile]
+    if isinstance(source, Store):
+        excluded = folder.url if isinstance(folder, Store) else ""
+        files, skipped = {PurePosixPath(name): file for name, file in source.visible(excluded)}, list[str]()
+    else:
+        output = folder.resolve() if isinstance(folder, Path) else None
+        files, skipped = _visible(source, output)
+        if output == source.resolve():
+            if Path(f"loop{ending}").suffix.lower() in PHOTOS:
+                raise OutputError(f"Loops in '{folder}' would be among its photos; name another output folder.")
+            own = {*RESERVED, *recorded}
+            files = {name: file for name, file in files.items() if name.as_posix() not in own}
+    raw = {name for name in files if name.suffix.lower() in RAW}
+    beside_raw = {name.with_suffix("") for name in files.keys() - raw if _is_photo(name)}
+    photos = sorted(name for name, file in files.items() if _is_photo(name) and not _is_special(file))
+    photos = [name for name in photos if name not in raw or name.with_suffix("") not in beside_raw]
+    if not photos:
         raise PhotoError(f"There are no photos in '{source}' ({', '.join(PHOTOS)}); name another folder.")
-    return tasks
+    outputs = _outputs(photos, ending, folder, recorded)
+    tasks = [Task(files[photo], output, dict(options)) for photo, output in zip(photos, outputs, strict=True)]
+    return tasks, sorted([*skipped, *(name.as_posix() for name in files.keys() - set(photos))])
 
 
-def _outputs(photos: Iterable[PurePath], ending: str, folder: Path | Store) -> list[str]:
+def _is_photo(name: PurePath) -> bool:
+    return name.suffix.lower() in PHOTOS
+
+
+def _is_special(file: Path | StoredFile) -> bool:
+    """Whether it is a pipe or a device; a broken link is reported as a photo that is missing."""
+    return isinstance(file, Path) and not file.is_file() and file.exists()
+
+
+def _outputs(photos: Iterable[PurePath], ending: str, folder: Path | Store, recorded: Collection[str]) -> list[str]:
     """The loops' names for photos with these names below their folder.
 
     With the photo's suffix for the second of two photos that differ only in it, and where the loop would replace a film
-    that no batch has written, such as a camera's own.
+    that no batch has written, such as a camera's own. recorded: what batches have written.
     """
     taken, outputs = {name.casefold() for name in RESERVED}, []
-    recorded = recorded_outputs(folder) if isinstance(folder, Path) else set()
     for photo in photos:
         output = photo.with_name(photo.stem + ending).as_posix()
         foreign = isinstance(folder, Path) and output not in recorded and (folder / output).exists()
@@ -148,61 +149,26 @@ def _outputs(photos: Iterable[PurePath], ending: str, folder: Path | Store) -> l
     return outputs
 
 
-def skipped_in(source: Path | Store, folder: Path | Store) -> list[str]:
-    """The files of a folder that `tasks_of` leaves out because of their endings, raw files beside a photo of the same
-    name, and the folders of thumbnails and of what was deleted: their names below the folder.
+def _visible(source: Path, excluded: Path | None) -> tuple[dict[PurePath, Path], list[str]]:
+    """The files in a folder and its subfolders, by their names below it, but for hidden ones and those that servers and
+    systems keep there, what was deleted and thumbnails; and the names of the folders of the latter. Says which folders
+    cannot be read."""
 
-    Without what is hidden, and what batches into `folder` write there.
-    """
-    if isinstance(source, Store):
-        excluded = folder.url if isinstance(folder, Store) else ""
-        stored = [] if _is_manifest(source.url) else [PurePosixPath(name) for name, _ in source.visible(excluded)]
-        twice = _beside_others(stored)
-        return [str(name) for name in stored if name in twice or not _is_photo(name)]
-    if not source.is_dir():
-        return []
-    place = folder if isinstance(folder, Path) else None
-    own = {os.path.realpath(place / name) for name in (*RESERVED, *recorded_outputs(place))} if place else set()
-    kept: list[Path] = []
-    files = list(_visible(source, place.resolve() if place else None, kept=kept))
-    raw = _beside_others(files)
-    others = [file for file in files if file in raw or not (_is_photo(file) or os.path.realpath(file) in own)]
-    names = [file.relative_to(source).as_posix() for file in others]
-    return sorted([*names, *(f"{path.relative_to(source).as_posix()}/" for path in kept)])
+    def unreadable(error: OSError) -> None:
+        if Path(error.filename) == source:
+            raise PhotoError(f"The folder '{source}' cannot be read ({error.strerror}); check its permissions.")
+        complain(f"The folder '{error.filename}' cannot be read ({error.strerror}) and is skipped.", 0)
 
-
-def _beside_others(files: Sequence[AnyPath]) -> set[AnyPath]:
-    """Raw files of which the camera has written a photo as well."""
-    photos = {file.with_suffix("") for file in files if _is_photo(file) and file.suffix.lower() not in RAW}
-    return {file for file in files if file.suffix.lower() in RAW and file.with_suffix("") in photos}
-
-
-def _is_photo(name: str | PurePath) -> bool:
-    return PurePath(name).suffix.lower() in PHOTOS
-
-
-def _is_regular(path: Path) -> bool:
-    regular = path.is_file() or not path.exists()
-    if not regular:
-        complain(f"'{path}' is not a regular file and is skipped.", 0)
-    return regular
-
-
-def _visible(
-    source: Path,
-    excluded: Path | None,
-    unreadable: Callable[[OSError], None] | None = None,
-    kept: list[Path] | None = None,
-) -> Iterator[Path]:
-    """The files in a folder and its subfolders, but for hidden ones and those that servers and systems keep there: what
-    was deleted, thumbnails. unreadable: called for each that is. kept: gets the folders of the latter."""
-    for folder, subfolders, files in os.walk(source, onerror=unreadable):
-        here = Path(folder)
-        if kept is not None:
-            kept += [here / name for name in subfolders if is_hidden(name) and not name.startswith(".")]
+    found: dict[PurePath, Path] = {}
+    kept: list[str] = []
+    for place, subfolders, names in os.walk(source, onerror=unreadable):
+        here = Path(place)
+        below = here.relative_to(source)
+        kept += [f"{(below / name).as_posix()}/" for name in subfolders if is_hidden(name) and name[0] != "."]
         visible = (name for name in subfolders if not is_hidden(name))
         subfolders[:] = [name for name in visible if (here / name).resolve() != excluded]
-        yield from (here / name for name in files if not name.startswith("."))
+        found |= {below / name: here / name for name in names if not name.startswith(".")}
+    return found, kept
 
 
 def _csv(path: Path) -> Iterator[tuple[int, Row]]:
@@ -247,9 +213,9 @@ def _task(row: Row, where: str, base: Path | str, ending: str, options: Mapping[
 
 
 def _located(name: str, base: Path | str) -> Path | StoredFile:
-    if isinstance(base, Path):
-        return StoredFile(name) if is_url(name) else base / name
-    return StoredFile(name if is_url(name) else f"{base}/{name}")
+    if is_url(name):
+        return StoredFile(name)
+    return base / name if isinstance(base, Path) else StoredFile(f"{base}/{name}")
 
 
 def _output(name: str, where: str, ending: str) -> str:
@@ -257,17 +223,6 @@ def _output(name: str, where: str, ending: str) -> str:
     if path.is_absolute() or ".." in path.parts or not path.name or "\\" in name or "\0" in name:
         raise OptionError(f"{where}: output '{name}' must be a path inside the output folder, separated by /.")
     return str(path if path.suffix else path.with_name(path.name + ending))
-
-
-def _check_outputs(tasks: Sequence[Task], lines: Sequence[int], source: Path) -> None:
-    writers: dict[str, str] = {name.casefold(): "the batch itself" for name in RESERVED}
-    for task, line in zip(tasks, lines, strict=True):
-        writer = writers.setdefault(task.output.casefold(), f"line {line}")
-        if writer != f"line {line}":
-            raise OptionError(
-                f"'{source}', line {line} writes '{task.output}', and so does {writer}; name another one in the column"
-                " output."
-            )
 
 
 KINDS: dict[str, Callable[[Path], Iterator[tuple[int, Row]]]] = {".csv": _csv, ".jsonl": _lines, ".ndjson": _lines}
@@ -305,12 +260,7 @@ def _integer(value: Any) -> int:
 def _number(value: Any) -> float:
     if isinstance(value, bool):
         raise TypeError
-    return float(value.replace(",", ".") if isinstance(value, str) else value)  # a spreadsheet may write 2,5
-
-
-def _rate(value: Any) -> float:
-    """A number, or a fraction."""
-    return parse_rate(value) if isinstance(value, str) and "/" in value else _number(value)
+    return parse_rate(value.replace(",", ".") if isinstance(value, str) else value)  # a spreadsheet may write 2,5
 
 
 def _truth(value: Any) -> bool:
@@ -322,8 +272,8 @@ def _truth(value: Any) -> bool:
     return value
 
 
-TYPES: dict[Any, Callable[[Any], Any]] = {float: _number, int: _integer, bool: _truth}
-TYPES |= {parse_arrow: _arrows, parse_wind: _wind, parse_duration: parse_duration, parse_size: _size, parse_rate: _rate}
+TYPES: dict[Any, Callable[[Any], Any]] = {float: _number, parse_rate: _number, int: _integer, bool: _truth}
+TYPES |= {parse_arrow: _arrows, parse_wind: _wind, parse_duration: parse_duration, parse_size: _size}
 COLUMNS: dict[str, Callable[[Any], Any]] = {"photo": _text, "output": _text}
 COLUMNS |= {name: TYPES.get(option["parse"], _text) for name, option in ALL_OPTIONS.items()}
 del COLUMNS["embed_report"], COLUMNS["keep_metadata"]  # of all photos

@@ -1,20 +1,18 @@
-"""stylecine measure: how seamless a video is."""
+"""Measures a video loop."""
 
 import argparse
 import json
 from time import perf_counter
 
-from stylecine.commands.arguments import Commands, as_path
-from stylecine.commands.console import Bar, say
+from stylecine.commands.arguments import as_path
+from stylecine.commands.console import progress_bar, say
 from stylecine.errors import VideoError
 from stylecine.machine.given import check_file
 from stylecine.machine.progress import MEASURES, Stages
 from stylecine.output.formats import LIVE_ARCHIVE, LIVE_PHOTO, ending_of
 
 
-def add_to(commands: Commands) -> None:
-    measure = commands.add_parser("measure", help="measure a video loop", description="Measures a video loop.")
-    measure.set_defaults(run=run)
+def add_arguments(measure: argparse.ArgumentParser) -> None:
     measure.add_argument("video", metavar="VIDEO", type=as_path)
     measure.add_argument("--json", action="store_true", help="print JSON")
 
@@ -28,7 +26,7 @@ def run(options: argparse.Namespace, start: float) -> int:
     from stylecine.output.wallpaper import wallpaper_faults
     from stylecine.quality.measures import measure_video
 
-    with Bar(MEASURES) as bar, Stages(bar).stage("measures") as report:
+    with progress_bar(MEASURES) as bar, Stages(bar).stage("measures") as report:
         frames, fps = read_video(options.video)
         if len(frames) < 2:
             raise VideoError(f"'{options.video}' has only one frame, so nothing in it moves; name a video.")

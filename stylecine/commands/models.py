@@ -1,19 +1,16 @@
-"""stylecine models: the known models, and how to get them."""
+"""Lists the models, and how to get them."""
 
 import argparse
 import json
 from typing import TYPE_CHECKING, Any
 
-from stylecine.commands.arguments import Commands
 from stylecine.commands.console import say
 
 if TYPE_CHECKING:
     from stylecine.weights import ModelRecord
 
 
-def add_to(commands: Commands) -> None:
-    models = commands.add_parser("models", help="list the models", description="Lists the models, and how to get them.")
-    models.set_defaults(run=run)
+def add_arguments(models: argparse.ArgumentParser) -> None:
     models.add_argument("--json", action="store_true", help="print JSON")
 
 

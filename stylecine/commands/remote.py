@@ -7,7 +7,7 @@ from pathlib import Path
 from time import perf_counter
 
 from stylecine.commands.arguments import as_path
-from stylecine.commands.console import Bar, complain, extra, file_size, say
+from stylecine.commands.console import complain, extra, file_size, progress_bar, say
 from stylecine.errors import OptionError, printable
 from stylecine.machine.progress import FILE, LOOP, SCENE
 from stylecine.options import ALL_OPTIONS, FILE_OPTIONS, OPTIONS, PRESETS
@@ -58,12 +58,11 @@ def animate_remotely(options: argparse.Namespace, output: Path, start: float) ->
     with extra("client", "--server"):
         from stylecine.server.client import Client
 
-    sent = REMOTE_OPTIONS if options.preset is None else [name for name in REMOTE_OPTIONS if name in options.given]
-    remote = {name: getattr(options, name) for name in sent} | {"preset": options.preset}
+    typed = {name: getattr(options, name) for name in REMOTE_OPTIONS if name in options.given}
     client = Client(options.server, token)
-    with Bar(SCENE | LOOP | FILE) as bar:
+    with progress_bar(SCENE | LOOP | FILE) as bar:
         photo = {"size": _scene_size(options), "refine": options.refine, "arrows": options.arrows}
-        reply = client.animate(options.photo, output, progress=bar, **photo, **remote)
+        reply = client.animate(options.photo, output, progress=bar, preset=options.preset, **photo, **typed)
     seconds, scene, job = perf_counter() - start, reply["scene"], reply["job"]
     if warning := job["warning"]:
         complain(warning, 0)

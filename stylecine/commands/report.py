@@ -1,22 +1,16 @@
-"""stylecine report: prints the report embedded in a file."""
+"""Prints the report that --embed-report embedded in a file, as JSON."""
 
 import argparse
 import json
 
-from stylecine.commands.arguments import Commands, as_path
+from stylecine.commands.arguments import as_path
 from stylecine.commands.console import say
 from stylecine.errors import VideoError
 from stylecine.machine.given import check_file
 from stylecine.output.formats import LIVE_PHOTO, ending_of
 
 
-def add_to(commands: Commands) -> None:
-    report = commands.add_parser(
-        "report",
-        help="print the report embedded in a file",
-        description="Prints the report that --embed-report embedded in a file, as JSON.",
-    )
-    report.set_defaults(run=run)
+def add_arguments(report: argparse.ArgumentParser) -> None:
     report.add_argument("file", metavar="FILE", type=as_path, help="video or picture")
 
 

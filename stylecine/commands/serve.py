@@ -1,9 +1,9 @@
-"""stylecine serve: the HTTP service."""
+"""Serves scenes and animations over HTTP, until Ctrl-C."""
 
 import argparse
 from pathlib import Path
 
-from stylecine.commands.arguments import Commands, as_path
+from stylecine.commands.arguments import as_path
 from stylecine.commands.console import extra
 from stylecine.commands.remote import add_token_file, read_tokens
 from stylecine.errors import OptionError
@@ -13,11 +13,7 @@ from stylecine.server.settings import Settings, read_settings
 OPTIONS = ("host", "port", "data", "workers", "ray", "model", "device")  # that are settings as well
 
 
-def add_to(commands: Commands) -> None:
-    serve = commands.add_parser(
-        "serve", help="serve loops over HTTP", description="Serves scenes and animations over HTTP, until Ctrl-C."
-    )
-    serve.set_defaults(run=run)
+def add_arguments(serve: argparse.ArgumentParser) -> None:
     serve.add_argument("--host", metavar="ADDRESS", help="address to listen on (default 127.0.0.1: this machine only)")
     serve.add_argument("--port", metavar="N", type=int, help="default 8350; 0: any free port")
     serve.add_argument("--data", metavar="DIR", type=as_path, help="data folder (default ~/.local/share/stylecine)")

@@ -1,19 +1,15 @@
-"""stylecine studio: the editor in the browser."""
+"""Opens the studio in a browser, until Ctrl-C."""
 
 import argparse
 
-from stylecine.commands.arguments import PHOTOS, Commands, as_path
+from stylecine.commands.arguments import PHOTOS, as_path
 from stylecine.commands.console import extra
 from stylecine.errors import PhotoError
 from stylecine.machine.given import check_file
 from stylecine.machine.private_folder import private_folder
 
 
-def add_to(commands: Commands) -> None:
-    studio = commands.add_parser(
-        "studio", help="open the studio in a browser", description="Opens the studio in a browser, until Ctrl-C."
-    )
-    studio.set_defaults(run=run)
+def add_arguments(studio: argparse.ArgumentParser) -> None:
     studio.add_argument("photo", metavar="PHOTO", type=as_path, nargs="?", help=f"to open: {PHOTOS}, or .cine")
     studio.add_argument("--port", metavar="N", type=int, help="(default 8351, or any free port)")
     studio.add_argument("--no-browser", action="store_true", help="only print the address")

@@ -41,7 +41,6 @@ from stylecine.options import (
     Paintable,
     StyleSource,
     check_arrows,
-    check_length,
 )
 from stylecine.picture.transparency import transparent
 
@@ -142,7 +141,7 @@ class Editable:
 
         Raises MotionError.
         """
-        way = check_length(*check_arrows([arrow]))
+        way = check_arrows([arrow])[0]
         if start_cells(self.edited[0], [way]) == [None]:
             raise MotionError(
                 f"The arrow from ({way[0]:g}, {way[1]:g}) starts where nothing moves; start it on sky or water, or add"

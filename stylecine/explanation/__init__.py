@@ -1,4 +1,1 @@
-"""A page that explains a loop: what was predicted and how surely, what was measured, and what to do about it.
-
-`evidence` collects it, `advice` says what to do, and `page` shows everything in one HTML file.
-"""
+"""A page that explains a loop: `evidence` collects what is known of it, `advice` says what to do, `page` shows both."""

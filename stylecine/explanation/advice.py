@@ -5,17 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from stylecine.edits.model import Area, Paint, Push, to_option
 from stylecine.edits.strokes import cover_region
-from stylecine.explanation.evidence import Evidence, MovingRegion
+from stylecine.explanation.evidence import Evidence
 from stylecine.ops.image import resize
 from stylecine.ops.regions import Region
 from stylecine.options import CLASSES, FALLS
 from stylecine.perception.doubt import Doubt
-from stylecine.quality.measures import passes
 
 CONTRADICTION = 90.0  # degrees between two predictions, above which the direction is a guess
 STILL = 0.6  # vividness below which a region seems to stand still
@@ -40,41 +40,26 @@ class Finding:
 
 def advise(evidence: Evidence) -> list[Finding]:
     """Everything worth knowing, what is certainly wrong first."""
-    found = [
-        *_warnings(evidence),
-        *_doubtful(evidence),  # before what a right mask may mend
-        *_measures(evidence),
-        *_directions(evidence),
-    ]
+    found = []
+    if evidence.loop is None:
+        found.append(Finding("Nothing moves", evidence.problem, "--mask mask.png"))
+    elif evidence.loop.warning:
+        found.append(Finding("The loop may disappoint", evidence.loop.warning))
+    found += [*_doubtful(evidence), *_measures(evidence), *_directions(evidence)]  # a right mask mends others
     return sorted(found, key=lambda finding: not finding.certain)
 
 
-def freeze_option(region: Region) -> str:
-    """The edit that makes a region stand still."""
-    return to_option(Paint(None, "freeze", _stroke_over(region)))
-
-
-def add_option(region: Region) -> str:
-    """The edit that makes a region move as its class does."""
-    return to_option(Paint(CLASSES[region.moving_class], "add", _stroke_over(region)))
+def paint_option(region: Region, mode: Literal["add", "freeze"]) -> str:
+    """The edit that makes a region move as its class does, or stand still."""
+    stroke, radius = cover_region(region.mask)
+    area = Area(tuple(stroke), radius, 0, 0, np.uint8(255) * region.mask)
+    return to_option(Paint(CLASSES[region.moving_class] if mode == "add" else None, mode, area))
 
 
 def heading(dx: float, dy: float) -> str:
     """A direction in words: x right, y down."""
     names = ("right", "down and right", "down", "down and left", "left", "up and left", "up", "up and right")
     return names[round(math.atan2(dy, dx) / (math.pi / 4)) % 8]
-
-
-def _stroke_over(region: Region) -> Area:
-    stroke, radius = cover_region(region.mask)
-    return Area(tuple(stroke), radius, 0, 0, np.uint8(255) * region.mask)
-
-
-def _warnings(evidence: Evidence) -> Iterator[Finding]:
-    if evidence.loop is None:
-        yield Finding("Nothing moves", evidence.problem, "--mask mask.png")
-    elif evidence.loop.warning:
-        yield Finding("The loop may disappoint", evidence.loop.warning)
 
 
 def _doubtful(evidence: Evidence) -> Iterator[Finding]:
@@ -95,13 +80,13 @@ def _doubt(letter: str, place: Doubt, evidence: Evidence) -> tuple[str, str]:
     moves = 1 - resize(evidence.probabilities[:1], place.mask.shape)[0].numpy()
     sure = f"{place.share:.1%} of the photo, {moves[place.mask].mean():.0%} likely to move"
     if place.moving:
-        return f"{letter}, {sure}, should stand still", freeze_option(place)
-    return f"{letter}, {sure}, should move, as {CLASSES[place.moving_class]}", add_option(place)
+        return f"{letter}, {sure}, should stand still", paint_option(place, "freeze")
+    return f"{letter}, {sure}, should move, as {CLASSES[place.moving_class]}", paint_option(place, "add")
 
 
 def _measures(evidence: Evidence) -> Iterator[Finding]:
     figures, options = evidence.measures, evidence.options
-    missed = {name for name, good in passes(figures).items() if not good and not math.isnan(figures[name])}
+    missed = {name for name, good in evidence.reached.items() if not good}
     faster = list(_vividness(evidence)) if "vividness_moving" in missed else []
     if "travel" in missed:
         faster.append(Finding("Hardly anything travels", "Ask for more speed.", f"--speed {2 * options.speed:g}"))
@@ -164,22 +149,18 @@ def _directions(evidence: Evidence) -> Iterator[Finding]:
     for number, region in enumerate(evidence.regions, 1):
         if not (region.ambiguous or region.disagreement > CONTRADICTION) or not any(region.velocity):
             continue
+        (x, y), (dx, dy) = region.centre, region.velocity
+        turned = x, y, x - dx / width, y - dy / height  # as fast as the motion at its centre
         if region.ambiguous:
             why = "It could as well run the other way, so it runs slower than it would otherwise."
         else:
             why = f"The predictions for the photo and for its mirror image differ by {region.disagreement:.0f}° there."
         yield Finding(
             f"The direction of the {CLASSES[region.moving_class]} in region {number} is a guess",
-            f"{why} It moves {heading(*region.velocity)}; if it should not, this arrow turns it round.",
-            to_option(Push(_reverse_arrow(region, width, height))),
+            f"{why} It moves {heading(dx, dy)}; if it should not, this arrow turns it round.",
+            to_option(Push(tuple(round(value, 3) for value in turned))),
             certain=False,
         )
-
-
-def _reverse_arrow(region: MovingRegion, width: int, height: int) -> tuple[float, ...]:
-    """An arrow against the predicted motion at a region's centre, as fast as that."""
-    (x, y), (dx, dy) = region.centre, region.velocity
-    return tuple(round(value, 3) for value in (x, y, x - dx / width, y - dy / height))
 
 
 def _named(numbers: Sequence[str]) -> str:

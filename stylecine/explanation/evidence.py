@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -21,7 +22,7 @@ from stylecine.ops.regions import Region, connected_regions
 from stylecine.options import CLASSES, CLOTH, SKY, RenderOptions
 from stylecine.perception.doubt import Doubt, doubtful_regions, torn_regions
 from stylecine.perception.layers import moving
-from stylecine.quality.measures import vivid_share
+from stylecine.quality.measures import passes, vivid_share
 
 MIN_REGION = 0.004  # of the photo
 MAX_REGIONS = 8
@@ -65,6 +66,11 @@ class Evidence:
     vivid: Tensor | None = None
     regions: Sequence[MovingRegion] = ()
     measures: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def reached(self) -> dict[str, bool]:
+        """Whether each measure reaches its goal, but for those that have none or are undefined."""
+        return {name: good for name, good in passes(self.measures).items() if not math.isnan(self.measures[name])}
 
 
 @torch.no_grad()  # not inference_mode: networks and maps that are first used here are kept

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import PurePath
@@ -16,7 +15,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from stylecine.errors import printable
-from stylecine.explanation.advice import LETTERS, Finding, advise, freeze_option, heading
+from stylecine.explanation.advice import LETTERS, Finding, advise, heading, paint_option
 from stylecine.explanation.evidence import Evidence
 from stylecine.ops.regions import Region
 from stylecine.options import CLASSES
@@ -76,11 +75,10 @@ def _summary(evidence: Evidence, findings: Sequence[Finding]) -> str:
     loop = evidence.loop
     if loop is None:
         return f"{_figure(evidence.scene.photo, 'The photo')}<p class=bad>There is no loop.</p>"
-    goals = [_meets(*figure) for figure in evidence.measures.items()]
-    known = [good for good in goals if good is not None]
+    goals = evidence.reached.values()
     wrong = sum(finding.certain for finding in findings)
     unsure = len(findings) - wrong
-    text = f"{sum(known)} of {len(known)} goals are met; {wrong or 'nothing'} to fix, {unsure or 'nothing'} to check."
+    text = f"{sum(goals)} of {len(goals)} goals are met; {wrong or 'nothing'} to fix, {unsure or 'nothing'} to check."
     moves = f"{float(moving(evidence.layers).mean()):.0%} of the photo moves."
     video = loop_html(loop.opaque, len(loop), loop.fps, "The loop, small")
     return f"{video}<p class={'bad' if wrong else 'good'}>{text}</p><p>{moves}</p>"
@@ -118,7 +116,7 @@ def _regions(evidence: Evidence, mask_name: str) -> str:
         way = heading(*region.velocity) if any(region.velocity) else "none"
         shares = f"{region.disagreement:.0f}°", f"{region.vivid:.0%}", f"{region.smooth:.0%}"
         rows.append((str(n), name, f"{region.share:.1%}", f"{region.speed:.0f}", way, *shares))
-        stops += _details(f"Region {n}, {name}, should stand still", freeze_option(region))
+        stops += _details(f"Region {n}, {name}, should stand still", paint_option(region, "freeze"))
     found = f"{_table(REGION, rows)}<p>A network can be sure and wrong.</p>{stops}" if rows else ""
     mask = encode_png(np.rint(255 * moving(evidence.layers).numpy()).astype(np.uint8))
     link = f'<a href="{data_url("image/png", mask)}" download="{escaped(mask_name)}">Save the mask</a>'
@@ -131,18 +129,10 @@ def _measures(evidence: Evidence) -> str:
     for name, meaning in MEASURES.items():
         if name in figures:
             goal = "{:.3g} to {:.3g}".format(*GOALS[name]) if name in GOALS else ""
-            met = {True: "met", False: "<strong>missed</strong>", None: ""}[_meets(name, figures[name])]
+            met = {True: "met", False: "<strong>missed</strong>", None: ""}[evidence.reached.get(name)]
             figure = f"{figures[name]:.3g}".replace("nan", "–")
             rows.append((name.replace("_", " "), figure, goal.replace("to inf", "or more"), met, meaning))
     return _table(("measure", "figure", "goal", "", "meaning"), rows)
-
-
-def _meets(name: str, figure: float) -> bool | None:
-    """Whether a figure reaches its goal; None for one that has none or is undefined."""
-    if name not in GOALS or math.isnan(figure):
-        return None
-    low, high = GOALS[name]
-    return low <= figure <= high
 
 
 # --- pictures

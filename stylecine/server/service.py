@@ -19,7 +19,7 @@ from stylecine.machine.atomic import remove_stale_temp
 from stylecine.machine.progress import EXPLANATION, FILE, LOOP, Share
 from stylecine.machine.threads import cores
 from stylecine.machine.workers import Job, PoolClosed, TimeLimitExceeded, WorkerLost, WorkerPool
-from stylecine.options import FILE_OPTIONS, OPTIONS, FileOptions, RenderOptions, period
+from stylecine.options import FILE_OPTIONS, OPTIONS, FileOptions, RenderOptions
 from stylecine.output.encoding import check_length, count_loops
 from stylecine.output.formats import SERVED
 from stylecine.output.writing import check_output
@@ -417,7 +417,7 @@ class Service:
             await asyncio.to_thread(check_output, self.store.temporary(form.ending), file, options["fps"])
             form.check_loop(options["warp"], options["sampling"])
             if options["duration"] is not None:
-                seconds = period(options["seconds"], options["fps"]) / options["fps"]
+                seconds = RenderOptions(seconds=options["seconds"], fps=options["fps"]).period / options["fps"]
                 loops = count_loops(*check_length(1, options["duration"]), seconds)
         except StylecineError as error:
             problem = problem_of(error)

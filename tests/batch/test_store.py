@@ -23,7 +23,7 @@ from stylecine.batch.journal import RECORDS, StoreJournal
 from stylecine.batch.store import Store, StoredFile, is_url, without_secrets
 from stylecine.batch.worker import animate_task
 from stylecine.cli import main
-from stylecine.commands.manifest import skipped_in, tasks_of
+from stylecine.commands.manifest import tasks_of
 from stylecine.errors import OptionError, OutputError, PhotoError
 from stylecine.machine.workers import Job
 
@@ -78,13 +78,13 @@ def test_photos_of_a_store_are_found_as_in_a_folder(memory: Any) -> None:
     hidden = (".hidden.jpg", ".batch/d.jpg", "@eaDir/b.JPG/thumb.jpg", "out/e.png")
     for name in ("b.JPG", "b.nef", "a.heic", "notes.txt", "day 1/c.png", *hidden):
         memory.pipe_file(f"/in/{name}", b"x")
-    tasks = tasks_of(Store("memory://in"), Store("memory://in/out"), ".webm", COMMON)
+    tasks, skipped = tasks_of(Store("memory://in"), Store("memory://in/out"), ".webm", COMMON)
     assert [(str(task.photo), task.output) for task in tasks] == [
         ("memory://in/a.heic", "a.webm"),
         ("memory://in/b.JPG", "b.webm"),
         ("memory://in/day 1/c.png", "day 1/c.webm"),
     ]
-    assert skipped_in(Store("memory://in"), Store("memory://in/out")) == ["b.nef", "notes.txt"]
+    assert skipped == ["b.nef", "notes.txt"]
     with pytest.raises(PhotoError, match="no photos in 'memory://empty'"):
         tasks_of(Store("memory://empty"), Store("memory://out"), ".mp4", COMMON)
     with pytest.raises(OutputError, match=r"'memory://in/b\.JPG' is an input of the batch"):
@@ -95,10 +95,10 @@ def test_photos_of_a_store_are_found_as_in_a_folder(memory: Any) -> None:
 def test_a_manifest_here_or_there_names_photos_here_and_there(memory: Any, tmp_path: Path) -> None:
     rows = "photo,mask\nsea.jpg,\nmemory://other/lake.jpg,memory://other/mask.png\n"
     memory.pipe_file("/in/photos.csv", rows.encode())
-    there = tasks_of(Store("memory://in/photos.csv"), tmp_path, ".mp4", COMMON)
+    there, _ = tasks_of(Store("memory://in/photos.csv"), tmp_path, ".mp4", COMMON)
     assert [str(task.photo) for task in there] == ["memory://in/sea.jpg", "memory://other/lake.jpg"]
     (tmp_path / "photos.csv").write_text(rows)
-    here = tasks_of(tmp_path / "photos.csv", Store("memory://out"), ".mp4", COMMON)
+    here, _ = tasks_of(tmp_path / "photos.csv", Store("memory://out"), ".mp4", COMMON)
     assert [task.photo for task in here] == [tmp_path / "sea.jpg", StoredFile("memory://other/lake.jpg")]
     assert here[1].files["mask"] == StoredFile("memory://other/mask.png")
     with pytest.raises(PhotoError, match=r"'memory://in/gone\.csv' cannot be used"):

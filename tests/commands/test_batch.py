@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -75,7 +75,7 @@ def test_the_bar_counts_photos_that_fail_before_the_workers_start(monkeypatch: p
     monkeypatch.setattr(batch, "complain", lambda *_: 2)
     monkeypatch.setattr("tqdm.tqdm.external_write_mode", lambda _: nullcontext(), raising=False)
     record = {"state": "failed", "photo": "pipe.jpg", "error": "'pipe.jpg' is not a regular file."}
-    with batch._Bar() as bar:
+    with closing(batch._Bar()) as bar:
         bar.report(record)
         bar.expect(2)
         bar.report({"state": "done"})

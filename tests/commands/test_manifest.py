@@ -9,7 +9,7 @@ from PIL import Image
 
 from stylecine.batch.journal import Journal
 from stylecine.batch.tasks import Task
-from stylecine.commands.manifest import PHOTOS, skipped_in, tasks_of
+from stylecine.commands.manifest import PHOTOS, tasks_of
 from stylecine.errors import OptionError, OutputError, PhotoError
 from stylecine.picture.photo import FORMATS, load_photo
 
@@ -23,14 +23,14 @@ def out(tmp_path: Path) -> Path:
 
 def listed(folder: Path, out: Path, text: str, name: str = "photos.csv") -> list[Task]:
     (folder / name).write_text(text, encoding="utf-8")
-    return tasks_of(folder / name, out, ".mp4", COMMON)
+    return tasks_of(folder / name, out, ".mp4", COMMON)[0]
 
 
 def test_all_photos_of_a_folder_and_the_folders_in_it(tmp_path: Path, out: Path) -> None:
     for name in ("b.JPG", "a.heic", "notes.txt", ".hidden.jpg", "day 1/c.png", ".git/d.jpg", "out/e.png"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    tasks = tasks_of(tmp_path, out, ".webm", COMMON)
+    tasks, _ = tasks_of(tmp_path, out, ".webm", COMMON)
     assert [(task.photo.name, task.output) for task in tasks] == [
         ("a.heic", "a.webm"),
         ("b.JPG", "b.webm"),
@@ -46,7 +46,7 @@ def test_whatever_is_read_is_a_photo_of_a_folder(tmp_path: Path, out: Path, endi
         pillow_heif.from_pillow(picture).save(file)
     else:
         picture.save(file, {"pjpeg": "JPEG"}.get(ending))
-    (task,) = tasks_of(tmp_path, out, ".mp4", COMMON)
+    ((task,), _) = tasks_of(tmp_path, out, ".mp4", COMMON)
     assert task.photo == file and load_photo(file).shape == (64, 64, 3)
 
 
@@ -62,11 +62,10 @@ def test_what_is_skipped_can_be_told(tmp_path: Path, out: Path) -> None:
     for name in (*names, "report.json"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    assert skipped_in(tmp_path, out) == ["a.txt", "b.mp4", "day/film.mov", "report.json"]
+    assert tasks_of(tmp_path, out, ".mp4", COMMON)[1] == ["a.txt", "b.mp4", "day/film.mov", "report.json"]
     with Journal(tmp_path) as journal:
         journal.add({"output": "b.mp4", "state": "failed"})
-    assert skipped_in(tmp_path, tmp_path) == ["a.txt", "day/film.mov", "out/b.mp4"]
-    assert skipped_in(tmp_path / "photos.csv", out) == []
+    assert tasks_of(tmp_path, tmp_path, ".mp4", COMMON)[1] == ["a.txt", "day/film.mov", "out/b.mp4"]
 
 
 def test_what_servers_keep_beside_photos_is_skipped_and_told(tmp_path: Path, out: Path) -> None:
@@ -75,32 +74,31 @@ def test_what_servers_keep_beside_photos_is_skipped_and_told(tmp_path: Path, out
     for name in ("h/sea.jpg", "@home/c.jpg", *kept):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
-    assert [task.output for task in tasks_of(tmp_path, out, ".mp4", COMMON)] == ["@home/c.mp4", "h/sea.mp4"]
-    assert skipped_in(tmp_path, out) == ["#recycle/", "$RECYCLE.BIN/", "@Recycle/", "h/@eaDir/"]
+    tasks, skipped = tasks_of(tmp_path, out, ".mp4", COMMON)
+    assert [task.output for task in tasks] == ["@home/c.mp4", "h/sea.mp4"]
+    assert skipped == ["#recycle/", "$RECYCLE.BIN/", "@Recycle/", "h/@eaDir/"]
 
 
 def test_a_raw_file_is_skipped_beside_the_cameras_own_photo(tmp_path: Path, out: Path) -> None:
     for name in ("a.nef", "a.JPG", "b.dng", "day/a.nef"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    assert [task.photo.name for task in tasks_of(tmp_path, out, ".mp4", COMMON)] == ["a.JPG", "b.dng", "a.nef"]
-    assert skipped_in(tmp_path, out) == ["a.nef"]
+    tasks, skipped = tasks_of(tmp_path, out, ".mp4", COMMON)
+    assert [task.photo.name for task in tasks] == ["a.JPG", "b.dng", "a.nef"] and skipped == ["a.nef"]
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs POSIX")
-def test_pipes_in_a_folder_are_skipped_and_reported(
-    tmp_path: Path, out: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_pipes_in_a_folder_are_skipped_and_told(tmp_path: Path, out: Path) -> None:
     (tmp_path / "a.jpg").touch()
     os.mkfifo(tmp_path / "pipe.jpg")
-    assert [task.photo.name for task in tasks_of(tmp_path, out, ".mp4", COMMON)] == ["a.jpg"]
-    assert f"'{tmp_path / 'pipe.jpg'}' is not a regular file" in capsys.readouterr().err
+    tasks, skipped = tasks_of(tmp_path, out, ".mp4", COMMON)
+    assert [task.photo.name for task in tasks] == ["a.jpg"] and skipped == ["pipe.jpg"]
 
 
 def test_photos_that_differ_only_in_suffix_have_separate_loops(tmp_path: Path, out: Path) -> None:
     for name in ("sea.jpg", "sea.png", "SEA.tif", "report.jpg"):
         (tmp_path / name).touch()
-    outputs = {task.photo.name: task.output for task in tasks_of(tmp_path, out, ".html", COMMON)}
+    outputs = {task.photo.name: task.output for task in tasks_of(tmp_path, out, ".html", COMMON)[0]}
     assert outputs == {
         "SEA.tif": "SEA.html",
         "sea.jpg": "sea.jpg.html",
@@ -114,7 +112,7 @@ def test_a_film_that_no_batch_has_written_is_not_replaced(tmp_path: Path) -> Non
         (tmp_path / name).touch()
     with Journal(tmp_path) as journal:
         journal.add({"output": "b.mp4", "state": "failed"})
-    assert [task.output for task in tasks_of(tmp_path, tmp_path, ".mp4", COMMON)] == ["a.jpg.mp4", "b.mp4"]
+    assert [task.output for task in tasks_of(tmp_path, tmp_path, ".mp4", COMMON)[0]] == ["a.jpg.mp4", "b.mp4"]
 
 
 def test_rows_override_the_command_line(tmp_path: Path, out: Path) -> None:
@@ -225,7 +223,7 @@ def test_inputs_are_never_overwritten(tmp_path: Path) -> None:
         tasks_of(tmp_path, tmp_path / "out" / "..", ".webp", COMMON)
     with pytest.raises(OutputError, match="would be among its photos"):
         tasks_of(tmp_path, tmp_path, ".MP.jpg", COMMON)
-    assert [task.output for task in tasks_of(tmp_path, tmp_path, ".mp4", COMMON)] == ["sea.mp4", "sea.png.mp4"]
+    assert [task.output for task in tasks_of(tmp_path, tmp_path, ".mp4", COMMON)[0]] == ["sea.mp4", "sea.png.mp4"]
 
 
 def test_an_empty_manifest_is_an_error(tmp_path: Path, out: Path) -> None:

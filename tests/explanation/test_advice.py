@@ -12,7 +12,7 @@ import torch
 
 from stylecine import Animator, Scene
 from stylecine.cli import parser
-from stylecine.explanation.advice import Finding, advise, freeze_option, heading
+from stylecine.explanation.advice import Finding, advise, heading, paint_option
 from stylecine.explanation.evidence import Evidence, MovingRegion, gather
 from stylecine.options import CLASSES, RenderOptions
 from stylecine.perception.doubt import Doubt
@@ -123,12 +123,12 @@ def test_doubtful_places_are_added_or_frozen(evidence: Evidence) -> None:
     assert re.search(r"\d% of the photo, \d+% likely to move", add)
     ((paint, (what, line), _),) = steps(added)
     assert (paint, what) == ("paint", "water") and line
-    assert steps(frozen) == [("paint", (None, line), {"mode": "freeze"} | steps(added)[0][2])]
+    assert steps(frozen) == [("paint", (None, line), steps(added)[0][2] | {"mode": "freeze"})]
 
 
 def test_freezing_a_region_as_advised_stops_it(scene: Scene, evidence: Evidence) -> None:
     still = scene
-    for method, values, keywords in steps(freeze_option(shore(evidence))):
+    for method, values, keywords in steps(paint_option(shore(evidence), "freeze")):
         still = getattr(still, method)(*values, **keywords)
     assert float(still.frozen[45:].mean()) > 0.85 and float(still.frozen[:30].mean()) < 0.1
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from stylecine.errors import VideoError
-from stylecine.options import PRESETS, period
+from stylecine.options import PRESETS, RenderOptions
 from stylecine.output.encoding import check_encoding
 from stylecine.output.moving_photo import write_moving_photo
 from stylecine.output.quicktime import CAMERA, STILL_IMAGE_TIME, content_identifier, mark_live_photo
@@ -19,7 +19,7 @@ from stylecine.output.wallpaper import wallpaper_faults
 from tests.output.test_video import clip
 
 FPS, SECONDS = PRESETS["wallpaper"]["fps"], PRESETS["wallpaper"]["seconds"]
-COUNT = period(SECONDS, FPS)
+COUNT = RenderOptions(seconds=SECONDS, fps=FPS).period
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from stylecine.doctor import Finding, examine
+from stylecine.commands.doctor import Finding, examine
 from stylecine.ops import native
 
 
