@@ -3,11 +3,12 @@
 https://developer.android.com/media/platform/motion-photo-format describes version 1.0.
 """
 
+import io
 from pathlib import Path
 from xml.etree import ElementTree
 
-from stylecine.errors import VideoError
-from stylecine.output.jpeg import read_xmp
+from stylecine.errors import PhotoError, TooLarge, VideoError
+from stylecine.picture.photo import open_image
 
 JPEGS = (".jpg", ".jpeg")
 CAMERA = "http://ns.google.com/photos/1.0/camera/"
@@ -42,9 +43,10 @@ def motion_photo_video(path: Path) -> bytes | None:
         return None
     try:
         content = path.read_bytes()
-    except OSError:
+        with open_image(io.BytesIO(content), path.name) as photo:
+            items = _items(photo.info.get("xmp", b""))
+    except (OSError, PhotoError, TooLarge):
         return None
-    items = _items(read_xmp(content))
     place = next((k for k, (semantic, _) in enumerate(items) if semantic == "MotionPhoto"), None)
     if place is None:
         return None

@@ -4,6 +4,7 @@ The photo is the first frame. The video contains whole loops, so that it ends wh
 of iOS ends at its photo, so that of a Live Photo is where the loop in the middle begins.
 """
 
+import io
 import shutil
 import uuid
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from stylecine.errors import OptionError
 from stylecine.machine.atomic import PathLike, atomic_write_all, check_destination, translate_os_errors
@@ -22,7 +24,6 @@ from stylecine.output.encoders import check_encoder
 from stylecine.output.encoding import Encoding, check_encoding
 from stylecine.output.exif import jpeg_exif
 from stylecine.output.formats import LIVE_ARCHIVE, MOTION_PHOTO, MovingPhoto, files_of, format_of
-from stylecine.output.jpeg import encode_jpeg
 from stylecine.output.live_photo import MEMBERS, live_photo_exif
 from stylecine.output.motion_photo import motion_photo_xmp
 from stylecine.output.origin import Origin
@@ -31,6 +32,7 @@ from stylecine.output.quicktime import mark_live_photo
 from stylecine.output.video import encode, log_changes, video_tags
 
 SECONDS = 3.0  # of the videos that phones record
+QUALITY = 95  # of the JPEG
 
 Frames = Sequence[np.ndarray]
 
@@ -101,7 +103,7 @@ def _write_motion_photo(
     if sphere:
         mark_spherical(movie)
         described = sphere_description(info.width, info.height)
-    photo = encode_jpeg(_still(frames, info), exif, motion_photo_xmp(movie.stat().st_size, described))
+    photo = _encode_still(frames, info, exif, motion_photo_xmp(movie.stat().st_size, described))
     with translate_os_errors(part), part.open("wb") as file, movie.open("rb") as video:
         file.write(photo)
         shutil.copyfileobj(video, file)
@@ -125,10 +127,13 @@ def _write_pair(
         mark_live_photo(movie, identifier, still, origin.quicktime if origin else None)
     with translate_os_errors(photo):
         exif = live_photo_exif(identifier, info.width, info.height, origin)
-        photo.write_bytes(encode_jpeg(_still(frames, info), exif))
+        photo.write_bytes(_encode_still(frames, info, exif))
     return info
 
 
-def _still(frames: Frames, info: VideoInfo) -> np.ndarray:
-    """The first frame, of the same size as the video."""
-    return np.ascontiguousarray(np.asarray(frames[0])[: info.height, : info.width])
+def _encode_still(frames: Frames, info: VideoInfo, exif: bytes, xmp: str = "") -> bytes:
+    """The first frame, of the same size as the video, as JPEG without subsampling."""
+    pixels, file = np.asarray(frames[0])[: info.height, : info.width], io.BytesIO()
+    described = {"exif": exif, "xmp": xmp.encode()}
+    Image.fromarray(pixels).save(file, "JPEG", quality=QUALITY, subsampling=0, optimize=True, **described)
+    return file.getvalue()

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+import av
+
 CONTENT_IDENTIFIER = "com.apple.quicktime.content.identifier"
 STILL_IMAGE_TIME = b"com.apple.quicktime.still-image-time"
 STILL_IMAGE_TRANSFORM = b"com.apple.quicktime.live-photo-still-image-transform"
@@ -85,17 +87,9 @@ def mark_live_photo(path: Path, identifier: str, still: int = 0, metadata: Mappi
 def content_identifier(path: Path) -> str:
     """The content identifier of a movie; "" if it has none or is damaged."""
     try:
-        with path.open("rb") as file:
-            _, moov = read_moov(file)
-        meta = dict(atoms(moov))[b"meta"]
-        if meta[4:8] != b"hdlr":  # version and flags, in MP4
-            meta = meta[4:]
-        parts = dict(atoms(meta))
-        keys = [name for _, name in atoms(parts[b"keys"][8:])]
-        number = struct.pack(">I", 1 + keys.index(CONTENT_IDENTIFIER.encode()))
-        value = dict(atoms(dict(atoms(parts[b"ilst"]))[number]))[b"data"]
-        return value[8:].decode()
-    except (OSError, ValueError, KeyError, struct.error):
+        with av.open(f"file:{path}") as container:
+            return container.metadata.get(CONTENT_IDENTIFIER, "")
+    except (av.FFmpegError, OSError, ValueError):
         return ""
 
 

@@ -146,7 +146,7 @@ def test_an_older_pair_stays_until_both_are_complete(pair: Path, monkeypatch: py
     def fail(*_: object) -> bytes:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("stylecine.output.moving_photo.encode_jpeg", fail)
+    monkeypatch.setattr("stylecine.output.moving_photo._encode_still", fail)
     with pytest.raises(KeyboardInterrupt):
         write_moving_photo(clip(30), pair, 30)
     assert {path: path.read_bytes() for path in pair.parent.iterdir()} == before
