@@ -14,9 +14,8 @@ import numpy as np
 from stylecine.errors import as_utf8
 from stylecine.machine.atomic import Finish, PathLike, atomic_write, check_destination, translate_os_errors
 from stylecine.output import VideoInfo
-from stylecine.output.embed import csp_hash, data_url
+from stylecine.output.embed import csp_hash, data_url, webp
 from stylecine.output.formats import FORMATS
-from stylecine.output.web_pack import encode_image
 from stylecine.version import __version__
 
 QUALITY = FORMATS[".html"].qualities[1]  # of the images, as WebP
@@ -39,7 +38,7 @@ def write_page(
     fps: float,
     title: str,
     alt: str,
-    quality: int | None = None,
+    quality: int = QUALITY,
     sound: bytes | None = None,
     wraps: bool = False,
     finish: Finish | None = None,
@@ -52,7 +51,6 @@ def write_page(
     turned. quality: of the image, 0 to 100 (best); default 90. finish: called with the complete temporary file.
     Raises OutputError if the file cannot be written.
     """
-    quality = QUALITY if quality is None else quality
     height, width = frame.shape[:2]
     style, script = _read("page.css"), _script()
     values = {
@@ -66,7 +64,7 @@ def write_page(
         "wraps": " data-wraps" if wraps else "",
         "style": style,
         "script": script,
-        "image": data_url("image/webp", encode_image(frame, quality)),
+        "image": data_url("image/webp", webp(frame, quality)),
         "sound": "" if sound is None else SOUND.format(base64.b64encode(sound).decode()),
         "pack": base64.b64encode(zlib.compress(content, 9)).decode(),
     }

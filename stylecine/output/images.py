@@ -1,10 +1,5 @@
-"""Frames -> GIF, animated WebP, APNG or transparent AVIF, or a folder of PNG; one frame -> a still.
+"""Frames -> GIF, animated WebP, APNG or transparent AVIF, or a folder of PNG; one frame -> a still."""
 
-Files appear whole or not at all.
-"""
-
-import logging
-import os
 import struct
 import zlib
 from collections import deque
@@ -19,12 +14,11 @@ from PIL import Image
 from PIL.ExifTags import Base
 from scipy.ndimage import binary_opening
 
-from stylecine.errors import OptionError, printable
-from stylecine.machine.atomic import Finish, PathLike, atomic_write, check_destination, translate_os_errors
-from stylecine.options import check_frame, check_number
+from stylecine.errors import OptionError
+from stylecine.machine.atomic import translate_os_errors
+from stylecine.options import check_frame
 from stylecine.output import VideoInfo
-from stylecine.output.encoders import check_pillow
-from stylecine.output.formats import FORMATS, IMAGE_SIDE, MIN_FPS, Picture, Still, find_format, frame_ticks
+from stylecine.output.formats import FORMATS, Picture, Still, frame_ticks
 from stylecine.output.gif import changed_box, encode_gif
 from stylecine.output.panorama import sphere_xmp
 from stylecine.picture.photo import XMP_KEYWORD, encode_png
@@ -37,78 +31,70 @@ Result = TypeVar("Result")
 
 FRAME = "frame-{:04}.png"  # in a folder
 AHEAD = 3  # frames rendered while earlier ones are compressed
-LARGE_GIF, GIF_SIDE = 10e6, 480  # bytes of which one is told, and the short side that is then advised
 MIN_HOLE = np.ones((5, 5))  # of unchanged pixels that an APNG leaves out
 
-_log = logging.getLogger("stylecine")
+
+class CheckedFrames(Sequence[np.ndarray]):
+    """Frames, each checked when it is taken. alpha: whether they may have one. deep: whether they may have 16 bits.
+    shape: theirs, when one has been taken."""
+
+    def __init__(self, frames: Sequence[np.ndarray], *, alpha: bool, deep: bool) -> None:
+        self.frames, self.alpha, self.deep = frames, alpha, deep
+        self.shape: tuple[int, ...] = ()
+        if len(frames) == 0:
+            raise OptionError("There are no frames to write; give at least one.")
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def __getitem__(self, k: Any) -> Any:
+        return self._check(self.frames[k])
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return map(self._check, self.frames)
+
+    def _check(self, frame: np.ndarray) -> np.ndarray:
+        check_frame(frame, alpha=self.alpha, deep=self.deep)
+        if self.shape not in ((), frame.shape):
+            raise OptionError(f"All frames must have one shape; got {frame.shape} after {self.shape}.")
+        self.shape = frame.shape
+        return frame
 
 
 def write_image(
-    frames: Frames,
-    path: PathLike,
-    fps: float,
-    *,
-    quality: int | None = None,
-    comment: str = "",
-    finish: Finish | None = None,
-    sphere: bool = False,
+    frames: CheckedFrames, path: Path, form: Picture, fps: float, quality: int | None, comment: str, sphere: bool
 ) -> VideoInfo:
     """Writes frames, uint8 [H,W,3] sRGB of one shape, as an image that plays endlessly, .gif, .webp, .apng or .avif; or
     one frame as a still, .png. They may be [H,W,4], with a straight alpha, except of a .gif; an .avif of frames without
-    one is smaller if `write_video` writes it.
+    one is smaller as a video.
 
-    frames: taken in order; a .gif takes eight of them first, by index.
     fps: 0.02 to 50 for .gif, to 90 for the others. Times are rounded to 1/100 s in a .gif, else to 1/1000 s.
-    quality: 0 to 100 (best); default 80; 0 (best) to 63 of an .avif, default 28; an .apng or .png is lossless and has
-        none.
-    comment, finish: as for a video. sphere: whether frames show all directions, which a .webp, an .apng and a .png say.
+    quality: on the scale of the format, or None. sphere: whether frames show all directions, which a .webp, an .apng
+        and a .png say.
 
-    Raises OptionError for an invalid option or frame, OutputError if the file cannot be written,
-    WriterUnavailable without an encoder.
+    Raises OutputError if the file cannot be written.
     """
-    form = find_format(path)
-    if not isinstance(form, Picture):
-        raise OptionError(f"'{os.fspath(path)}' does not end in {' or '.join(ENCODERS)}; rename it.")
-    form.check_image(fps, quality)
-    check_pillow(form.ending)
-    still, ticks = isinstance(form, Still), [0]
-    if not still:
-        check_number("fps", fps, ge=MIN_FPS, le=form.max_fps)
-        ticks = frame_ticks(len(frames), fps, form.clock)
+    still = isinstance(form, Still)
+    ticks = [0] if still else frame_ticks(len(frames), fps, form.clock)
     durations = [end - start for start, end in pairwise(ticks)]
-    checked = _Checked(frames, None if still else IMAGE_SIDE, form.alpha)
-    target = check_destination(path)
-    with atomic_write(target, finish) as part, translate_os_errors(target), part.open("wb") as file:
-        if quality is None:
-            quality = form.qualities[1] if form.qualities else 0
-        xmp = sphere_xmp(frames[0].shape[1], frames[0].shape[0]) if sphere else ""
-        ENCODERS[form.ending](checked, file, durations, quality, comment, xmp)
-    height, width = checked.shape
+    if quality is None:
+        quality = form.qualities[1] if form.qualities else 0
+    xmp = sphere_xmp(frames[0].shape[1], frames[0].shape[0]) if sphere else ""
+    with translate_os_errors(path), path.open("wb") as file:
+        ENCODERS[form.ending](frames, file, durations, quality, comment, xmp)
     rate = 0.0 if still else form.clock * len(frames) / ticks[-1]
-    size = target.stat().st_size
-    if form.ending == ".gif" and size > LARGE_GIF:
-        smaller = f"--size {GIF_SIDE}" if min(checked.shape) > GIF_SIDE else "a shorter loop"
-        _log.warning(
-            "%s has %.0f MB, more than many sites accept; %s would make it smaller, as would another format.",
-            *(printable(path), size / 1e6, smaller),
-        )
-    return VideoInfo(Path(path), len(frames), rate, width, height, form.id, size, (0, 0))
+    height, width = frames.shape[:2]
+    return VideoInfo(path, len(frames), rate, width, height, form.id, path.stat().st_size, (0, 0))
 
 
-def write_folder(frames: Frames, path: PathLike, fps: float) -> VideoInfo:
-    """Writes frames, uint8 [H,W,3] sRGB or [H,W,4] with a straight alpha, of one shape, as frame-0000.png,
-    frame-0001.png, ... in a new or empty folder.
-
-    Raises OptionError for an invalid frame, OutputError if the folder cannot be created or is not empty.
-    """
-    checked = _Checked(frames, IMAGE_SIDE, alpha=True)
-    target = check_destination(path, folder=True)
-    with atomic_write(target, folder=True) as part, translate_os_errors(target):
-        for k, content in enumerate(map_ahead(encode_png, checked, AHEAD)):
-            (part / FRAME.format(k)).write_bytes(content)
-    height, width = checked.shape
-    size = sum(file.stat().st_size for file in target.iterdir())
-    return VideoInfo(Path(path), len(frames), fps, width, height, "png", size, (0, 0))
+def write_folder(frames: CheckedFrames, path: Path, fps: float) -> VideoInfo:
+    """Writes frames, uint8 [H,W,3] sRGB or [H,W,4] with a straight alpha, as frame-0000.png, frame-0001.png, ... into a
+    folder. Raises OutputError if they cannot be written."""
+    with translate_os_errors(path):
+        for k, content in enumerate(map_ahead(encode_png, frames, AHEAD)):
+            (path / FRAME.format(k)).write_bytes(content)
+    height, width = frames.shape[:2]
+    return VideoInfo(path, len(frames), fps, width, height, "png", 0, (0, 0))
 
 
 def map_ahead(
@@ -126,35 +112,6 @@ def map_ahead(
                 yield pending.popleft().result()
         finally:
             pool.shutdown(cancel_futures=True)
-
-
-class _Checked(Sequence[np.ndarray]):
-    """Frames, each checked when it is taken. longest: of their sides, in pixels, if limited. alpha: whether they may
-    have one. shape: their (H, W)."""
-
-    def __init__(self, frames: Frames, longest: int | None, alpha: bool) -> None:
-        self.frames, self.longest, self.alpha, self.shape = frames, longest, alpha, (0, 0)
-        if len(frames) == 0:
-            raise OptionError("There are no frames to write; give at least one.")
-
-    def __len__(self) -> int:
-        return len(self.frames)
-
-    def __getitem__(self, k: Any) -> Any:
-        return self._check(self.frames[k])
-
-    def __iter__(self) -> Iterator[np.ndarray]:
-        return map(self._check, self.frames)
-
-    def _check(self, frame: np.ndarray) -> np.ndarray:
-        check_frame(frame, alpha=self.alpha)
-        height, width = frame.shape[:2]
-        if self.longest and not 1 <= min(height, width) <= max(height, width) <= self.longest:
-            raise OptionError(f"Frames of {width}x{height} cannot be written; give 1 to {self.longest} a side.")
-        if self.shape not in ((0, 0), (height, width)):
-            raise OptionError(f"All frames must have one shape; got {(height, width)} after {self.shape}.")
-        self.shape = (height, width)
-        return frame
 
 
 class _LazyFrames:

@@ -9,6 +9,7 @@ import zipfile
 import zlib
 from pathlib import Path
 
+import av
 from PIL import Image
 from PIL.ExifTags import IFD, Base
 
@@ -17,7 +18,7 @@ from stylecine.machine.atomic import PathLike
 from stylecine.output.exif import ASCII, directory, jpeg_exif
 from stylecine.output.formats import LIVE_PHOTO, ending_of, files_of
 from stylecine.output.origin import Origin
-from stylecine.output.quicktime import content_identifier
+from stylecine.output.quicktime import CONTENT_IDENTIFIER
 
 MEMBERS = ("live-photo.jpg", "live-photo.mov")  # of an archive
 
@@ -30,7 +31,7 @@ def is_live_photo(path: PathLike) -> bool:
     return ending_of(path) == LIVE_PHOTO
 
 
-def live_photo_exif(identifier: str, width: int, height: int, origin: Origin | None = None) -> bytes:
+def live_photo_exif(identifier: str, width: int, height: int, origin: Origin | None) -> bytes:
     """The EXIF of the photo, with its identifier in a maker note."""
     value = identifier.encode() + b"\0"
     note = MAKER_NOTE + directory([(IDENTIFIER_TAG, ASCII, value)], len(MAKER_NOTE))
@@ -47,6 +48,15 @@ def live_photo_movie(path: PathLike) -> Path:
     if not identifier or _photo_identifier(photo) != identifier:
         raise VideoError(f"'{photo}' and '{movie}' are not the two files of a Live Photo; write them again.")
     return movie
+
+
+def content_identifier(path: Path) -> str:
+    """The content identifier of a movie; "" if it has none or is damaged."""
+    try:
+        with av.open(f"file:{path}") as container:
+            return container.metadata.get(CONTENT_IDENTIFIER, "")
+    except (av.FFmpegError, OSError, ValueError):
+        return ""
 
 
 def archived_movie(path: Path) -> bytes:

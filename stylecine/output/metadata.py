@@ -5,6 +5,7 @@ import math
 import os
 import platform
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -62,20 +63,20 @@ def utf8_texts(value: Any) -> Any:
 
 def _weight_facts(file: FileRecord) -> dict[str, str | None]:
     card = _card(file)
+    digest = file.sha256
+    if digest is None:
+        with suppress(OSError):  # deleted after it was loaded
+            digest = file_sha256(file.path)
+    data = None  # the training data in the table of the card
+    if card and (row := re.search(r"^\| (?:data|sources?) \| (.*?) \|$", card.read_text("utf-8"), re.MULTILINE)):
+        data = row[1].replace("`", "")
     return {
         "file": file.path.name,
-        "sha256": file.sha256 or _sha256_of(file.path),
+        "sha256": digest,
         "licence": file.licence,
         "card": f"cards/{card.name}" if card else None,
-        "data": _data(card) if card else None,
+        "data": data,
     }
-
-
-def _sha256_of(path: Path) -> str | None:
-    try:
-        return file_sha256(path)
-    except OSError:  # deleted after it was loaded
-        return None
 
 
 def _card(file: FileRecord) -> Path | None:
@@ -84,12 +85,6 @@ def _card(file: FileRecord) -> Path | None:
         return None
     cards = sorted(PRETRAINED.glob("cards/*.md"))
     return next((card for card in cards if file.path.name in card.read_text("utf-8").splitlines()[0].split()), None)
-
-
-def _data(card: Path) -> str | None:
-    """The training data in the table of a card."""
-    row = re.search(r"^\| (?:data|sources?) \| (.*?) \|$", card.read_text("utf-8"), re.MULTILINE)
-    return row[1].replace("`", "") if row else None
 
 
 def versions(device: torch.device) -> dict[str, str]:

@@ -14,22 +14,20 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from stylecine.errors import OptionError
-from stylecine.machine.atomic import PathLike, atomic_write_all, check_destination, translate_os_errors
+from stylecine.machine.atomic import translate_os_errors
+from stylecine.options import FileOptions
 from stylecine.output import VideoInfo
 from stylecine.output.archive import write_zip
 from stylecine.output.audio import MakeTrack
-from stylecine.output.codecs import CODECS
-from stylecine.output.encoders import check_encoder
-from stylecine.output.encoding import Encoding, check_encoding
+from stylecine.output.codecs import CODECS, Encoding, check_encoding
 from stylecine.output.exif import jpeg_exif
-from stylecine.output.formats import LIVE_ARCHIVE, MOTION_PHOTO, MovingPhoto, files_of, format_of
+from stylecine.output.formats import LIVE_PHOTO, MOTION_PHOTO, MovingPhoto
 from stylecine.output.live_photo import MEMBERS, live_photo_exif
 from stylecine.output.motion_photo import motion_photo_xmp
 from stylecine.output.origin import Origin
 from stylecine.output.panorama import mark_spherical, sphere_description
-from stylecine.output.quicktime import mark_live_photo
-from stylecine.output.video import encode, log_changes, video_tags
+from stylecine.output.quicktime import CONTENT_IDENTIFIER, mark_live_photo
+from stylecine.output.video import encode, video_tags
 
 SECONDS = 3.0  # of the videos that phones record
 QUALITY = 95  # of the JPEG
@@ -39,72 +37,58 @@ Frames = Sequence[np.ndarray]
 
 def write_moving_photo(
     frames: Frames,
-    path: PathLike,
+    paths: Sequence[Path],
+    form: MovingPhoto,
     fps: float,
-    *,
-    quality: int | None = None,
-    comment: str = "",
-    origin: Origin | None = None,
-    sound: MakeTrack | None = None,
-    sphere: bool = False,
+    quality: int | None,
+    comment: str,
+    origin: Origin | None,
+    sound: MakeTrack | None,
+    sphere: bool,
 ) -> VideoInfo:
     """Writes frames, uint8 [H,W,3] sRGB, one period of a loop, as a Live Photo or a Motion Photo.
 
-    path: ends in .livephoto, for a JPEG and a movie beside each other, of which either both or none are written; in
-        .livephoto.zip, for an archive of the two; or in .MP.jpg, for a JPEG with an MP4 in it.
+    paths: of a .livephoto those of a JPEG and a movie; of a .livephoto.zip that of an archive of the two; of a .MP.jpg
+        that of a JPEG with an MP4 in it.
     fps, quality, comment: of the movie, as for a video. It contains as many loops as come closest to 3 s.
     origin: of the photo, for both. sound: makes the track of so many loops. sphere: whether frames show all directions,
         which a Motion Photo says.
 
-    Raises OptionError for an invalid option or frame, OutputError if a file cannot be written, WriterUnavailable
-    without an encoder.
+    Raises OptionError for frames of an impossible size, OutputError if a file cannot be written.
     """
-    form = format_of(path)
-    assert isinstance(form, MovingPhoto)
-    encoding = _encoding(form, frames, fps, quality)
-    targets = [check_destination(file) for file in files_of(path)]
-    with atomic_write_all(targets) as parts:
-        if form.ending == MOTION_PHOTO:
-            info = _write_motion_photo(frames, parts[0], encoding, comment, origin, sound, sphere)
-        else:
-            files = [parts[0].with_name(name) for name in MEMBERS] if form.ending == LIVE_ARCHIVE else parts
-            info = _write_pair(frames, files, encoding, comment, origin, sound)
-            if form.ending == LIVE_ARCHIVE:
-                with translate_os_errors(targets[0]):
-                    write_zip(parts[0], files)
-    info = replace(info, path=Path(path), bytes=sum(target.stat().st_size for target in targets))
-    log_changes(info, encoding)
-    return info
-
-
-def _encoding(form: MovingPhoto, frames: Frames, fps: float, quality: int | None) -> Encoding:
-    if len(frames) == 0:
-        raise OptionError("There are no frames to write; give at least one.")
     name, codec = form.movie
     if min(frames[0].shape[:2]) < CODECS[codec].smallest:
         codec = "h264"
-    encoding = check_encoding(name, fps, quality, codec)
-    check_encoder(encoding.form, encoding.codec)
-    return replace(encoding, repeat=max(1, round(SECONDS * encoding.rate / len(frames))))
+    encoding = check_encoding(name, fps, FileOptions(quality=quality, codec=codec))
+    encoding = replace(encoding, repeat=max(1, round(SECONDS * encoding.rate / len(frames))))
+    if form.ending == MOTION_PHOTO:
+        return _write_motion_photo(frames, paths[0], encoding, comment, origin, sound, sphere)
+    if form.ending == LIVE_PHOTO:
+        return _write_pair(frames, paths, encoding, comment, origin, sound)
+    files = [paths[0].with_name(name) for name in MEMBERS]
+    info = _write_pair(frames, files, encoding, comment, origin, sound)
+    with translate_os_errors(paths[0]):
+        write_zip(paths[0], files)
+    return info
 
 
 def _write_motion_photo(
     frames: Frames,
-    part: Path,
+    path: Path,
     encoding: Encoding,
     comment: str,
     origin: Origin | None,
     sound: MakeTrack | None,
     sphere: bool,
 ) -> VideoInfo:
-    movie = part.with_name("motion-photo.mp4")
+    movie = path.with_name("motion-photo.mp4")
     info = encode(frames, movie, encoding, comment, video_tags(origin), sound)
     exif, described = jpeg_exif(info.width, info.height, origin) if origin else b"", ""
     if sphere:
         mark_spherical(movie)
         described = sphere_description(info.width, info.height)
     photo = _encode_still(frames, info, exif, motion_photo_xmp(movie.stat().st_size, described))
-    with translate_os_errors(part), part.open("wb") as file, movie.open("rb") as video:
+    with translate_os_errors(path), path.open("wb") as file, movie.open("rb") as video:
         file.write(photo)
         shutil.copyfileobj(video, file)
     return info
@@ -112,19 +96,19 @@ def _write_motion_photo(
 
 def _write_pair(
     frames: Frames,
-    files: Sequence[Path],
+    paths: Sequence[Path],
     encoding: Encoding,
     comment: str,
     origin: Origin | None,
     sound: MakeTrack | None,
 ) -> VideoInfo:
-    photo, movie = files
+    photo, movie = paths
     tags = {"creation_time": origin.taken_utc} if origin and origin.taken_utc else {}
     info = encode(frames, movie, encoding, comment, tags, sound)
     identifier = str(uuid.uuid4()).upper()  # a random one: others contain the time
     with translate_os_errors(movie):
-        still = len(frames) * (encoding.repeat // 2)
-        mark_live_photo(movie, identifier, still, origin.quicktime if origin else None)
+        metadata = {CONTENT_IDENTIFIER: identifier, **(origin.quicktime if origin else {})}
+        mark_live_photo(movie, metadata, still=len(frames) * (encoding.repeat // 2))
     with translate_os_errors(photo):
         exif = live_photo_exif(identifier, info.width, info.height, origin)
         photo.write_bytes(_encode_still(frames, info, exif))
@@ -133,7 +117,7 @@ def _write_pair(
 
 def _encode_still(frames: Frames, info: VideoInfo, exif: bytes, xmp: str = "") -> bytes:
     """The first frame, of the same size as the video, as JPEG without subsampling."""
-    pixels, file = np.asarray(frames[0])[: info.height, : info.width], io.BytesIO()
+    pixels, file = frames[0][: info.height, : info.width], io.BytesIO()
     described = {"exif": exif, "xmp": xmp.encode()}
     Image.fromarray(pixels).save(file, "JPEG", quality=QUALITY, subsampling=0, optimize=True, **described)
     return file.getvalue()

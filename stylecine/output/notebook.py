@@ -3,16 +3,16 @@
 import html
 import io
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from stylecine.errors import WriterUnavailable
+from stylecine.options import FileOptions
 from stylecine.output.embed import data_url
-from stylecine.output.formats import FORMATS
-from stylecine.output.video import write_video
+from stylecine.output.writing import write_output
 
 MAX_SHORT_SIDE, MAX_LONG_SIDE = 320, 960  # pixels
 MAX_FPS = 15.0
@@ -49,20 +49,17 @@ def image_html(image: np.ndarray, alt: str) -> str:
     return f'<img src="{source}" width="{width}" height="{height}" alt="{html.escape(alt)}">'
 
 
-def _video_url(frames: Iterable[np.ndarray], fps: float) -> str | None:
-    """A data URL, in the first format with an encoder, at the best quality that is small enough."""
+def _video_url(frames: Sequence[np.ndarray], fps: float) -> str | None:
+    """A data URL, at the best quality that is small enough; None without an encoder."""
     with tempfile.TemporaryDirectory() as folder:
-        for ending in (".mp4", ".webm"):
-            path = Path(folder) / f"loop{ending}"
-            try:
-                for quality in QUALITIES:
-                    write_video(frames, path, fps, quality=quality)
-                    if path.stat().st_size <= MAX_BYTES:
-                        break
-                return data_url(FORMATS[ending].media_type, path.read_bytes())
-            except WriterUnavailable:
-                continue
-    return None
+        path = Path(folder) / "loop.mp4"
+        try:
+            for quality in QUALITIES:
+                if write_output(frames, path, fps, FileOptions(quality=quality)).bytes <= MAX_BYTES:
+                    break
+        except WriterUnavailable:
+            return None
+        return data_url("video/mp4", path.read_bytes())
 
 
 def _shrink(image: np.ndarray) -> np.ndarray:

@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-import av
-
 CONTENT_IDENTIFIER = "com.apple.quicktime.content.identifier"
 STILL_IMAGE_TIME = b"com.apple.quicktime.still-image-time"
 STILL_IMAGE_TRANSFORM = b"com.apple.quicktime.live-photo-still-image-transform"
@@ -63,17 +61,14 @@ class Track:
         return width, height
 
 
-def mark_live_photo(path: Path, identifier: str, still: int = 0, metadata: Mapping[str, str] | None = None) -> None:
-    """Makes a movie, as FFmpeg writes it, the video of the Live Photo `identifier`.
-
-    still: the frame that is the photo. metadata: further keys and values.
-    """
-    metadata = {CONTENT_IDENTIFIER: identifier, **(metadata or {})}
+def mark_live_photo(path: Path, metadata: Mapping[str, str], still: int = 0) -> None:
+    """Makes a movie, as FFmpeg writes it, the video of a Live Photo. metadata: keys and values, one of which is the
+    identifier. still: the frame that is the photo."""
     with path.open("rb+") as file:
         begin, moov = read_moov(file)
         video = video_track(_tracks(moov))
-        ends = itertools.accumulate(ticks for count, ticks in video.durations for _ in range(count))
-        times = [0, *ends]
+        lengths = (ticks for count, ticks in video.durations for _ in range(count))
+        times = list(itertools.accumulate(lengths, initial=0))
         shown = times[still + 1] - times[still]
         photo = _Marks(_still_keys(), [_still()], begin + 8, times[still], ((1, shown),))
         records = [_camera(round(1e9 * time / video.clock)) for time in times[:-1]]
@@ -82,15 +77,6 @@ def mark_live_photo(path: Path, identifier: str, still: int = 0, metadata: Mappi
         file.truncate()
         file.write(atom(b"mdat", *photo.samples, *camera.samples))
         file.write(atom(b"moov", *_extended(moov, metadata, video, (photo, camera))))
-
-
-def content_identifier(path: Path) -> str:
-    """The content identifier of a movie; "" if it has none or is damaged."""
-    try:
-        with av.open(f"file:{path}") as container:
-            return container.metadata.get(CONTENT_IDENTIFIER, "")
-    except (av.FFmpegError, OSError, ValueError):
-        return ""
 
 
 def read_moov(file: BinaryIO) -> tuple[int, bytes]:

@@ -7,7 +7,6 @@ velocity, the pyramid levels and their splines from the plate.
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -16,7 +15,6 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image
 from safetensors.numpy import save
 from torch import Tensor
 
@@ -24,9 +22,9 @@ from stylecine.ops.drape import TILE
 from stylecine.ops.image import cell_means, mirrored, to_uint8
 from stylecine.ops.pyramid import merge
 from stylecine.ops.spline import decoded
-from stylecine.options import CLASSES, PAINTS, check_live
+from stylecine.options import CLASSES, PAINTS, check_int, check_live
+from stylecine.output.embed import webp
 from stylecine.output.encoders import check_pillow
-from stylecine.output.formats import check_image_quality
 from stylecine.picture.crossfade import BEGIN_STEPS
 from stylecine.picture.loop import BANDS, Loop, light_planes
 from stylecine.picture.overlay import Overlay
@@ -41,7 +39,6 @@ INT16_STEPS = 32767
 SUPPORT = 2  # grid points on either side that a cubic B-spline needs
 POSITION_STEP, GAIN_STEP = 1 / 128, 1 / 1024  # of overlays' fields: pixels, and log2 of the gain
 STYLE_STEP = 1 / 4096  # of a style's transforms: about that of half floats, which the player reads
-WEBP_EFFORT = 4  # of 6
 
 
 def pack(
@@ -129,11 +126,9 @@ def encode_image(pixels: np.ndarray, quality: int | None) -> bytes:
     """Pixels, uint8 [H,W,3] or [H,W,4], as PNG, or as WebP of that quality."""
     if quality is None:
         return encode_png(pixels)
-    check_image_quality("a loop's images", quality)
+    check_int("quality of a loop's images", quality, 0, 100)
     check_pillow(".webp")
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "WEBP", quality=quality, method=WEBP_EFFORT)
-    return file.getvalue()
+    return webp(pixels, quality)
 
 
 def plate(loop: Loop) -> Tensor:

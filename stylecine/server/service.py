@@ -19,7 +19,7 @@ from stylecine.machine.progress import EXPLANATION, FILE, LOOP, Share
 from stylecine.machine.threads import cores
 from stylecine.machine.workers import Job, PoolClosed, TimeLimitExceeded, WorkerLost, WorkerPool
 from stylecine.options import FILE_OPTIONS, OPTIONS, FileOptions, RenderOptions, period
-from stylecine.output.encoding import check_length, count_loops
+from stylecine.output.codecs import count_loops
 from stylecine.output.formats import SERVED
 from stylecine.output.writing import check_output
 from stylecine.server.problems import Problem, animation_lost, disk_full, not_found, problem_of, scene_lost
@@ -437,7 +437,7 @@ class Service:
             form.check_loop(options["warp"], options["sampling"])
             if options["duration"] is not None:
                 seconds = period(options["seconds"], options["fps"]) / options["fps"]
-                loops = count_loops(*check_length(1, options["duration"]), seconds)
+                loops = count_loops(1, options["duration"], seconds)
         except StylecineError as error:
             detail = without_paths(str(error), self.store.folder, f"loop{form.ending}")
             raise problem_of(type(error).__name__, detail) from None

@@ -14,8 +14,7 @@ from PIL import Image
 
 from stylecine.batch.journal import DONE, Record
 from stylecine.batch.page import FIGURES, batch_page
-from stylecine.output.images import write_image
-from stylecine.output.video import write_video
+from tests.outputs import write
 from tests.pages import Read
 from tests.tasks import record_of
 
@@ -85,8 +84,8 @@ def address(records: list[Record], tmp_path: Path) -> str:
     """With loops that begin red and are blue otherwise."""
     (tmp_path / "day 1").mkdir()
     colours = [np.full((64, 96, 3), RED if t == 0 else BLUE, np.uint8) for t in range(10)]
-    write_video(colours, tmp_path / "day 1/sea.mp4", 10)
-    write_image(colours, tmp_path / f"{NASTY}.webp", 10)
+    write(colours, tmp_path / "day 1/sea.mp4", 10)
+    write(colours, tmp_path / f"{NASTY}.webp", 10)
     picture = io.BytesIO()
     Image.fromarray(colours[0]).save(picture, "WEBP")
     red = {"thumbnail": base64.b64encode(picture.getvalue()).decode()}

@@ -63,7 +63,7 @@ def test_without_an_encoder_the_first_frame_is_shown(monkeypatch: pytest.MonkeyP
     def none(*_: object, **__: object) -> None:
         raise WriterUnavailable("There is none.")
 
-    monkeypatch.setattr("stylecine.output.notebook.write_video", none)
+    monkeypatch.setattr("stylecine.output.notebook.write_output", none)
     tags = Read(loop_html(noise(64, 64), 10, 10, "x"))
     assert tags.names == ["img"]
 
