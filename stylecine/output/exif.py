@@ -9,7 +9,7 @@ from fractions import Fraction
 
 from PIL.ExifTags import GPS, Base
 
-from stylecine.output.origin import Origin
+from stylecine.output.origin import DATE, Origin
 
 SRGB = 1
 TIFF = b"MM\0\x2a\0\0\0\x08"  # begins EXIF: big-endian, the first directory follows
@@ -65,7 +65,7 @@ def directory(tags: Sequence[Tag], begin: int) -> bytes:
 def _taken(origin: Origin) -> list[Tag]:
     if origin.taken is None:
         return []
-    tags: list[Tag] = [(Base.DateTimeOriginal, ASCII, origin.taken.strftime("%Y:%m:%d %H:%M:%S").encode() + b"\0")]
+    tags: list[Tag] = [(Base.DateTimeOriginal, ASCII, origin.taken.strftime(DATE).encode() + b"\0")]
     if offset := origin.taken.strftime("%z"):
         tags.append((Base.OffsetTimeOriginal, ASCII, f"{offset[:3]}:{offset[3:5]}".encode() + b"\0"))
     return tags

@@ -52,7 +52,8 @@ def write_page(
     Raises OutputError if the file cannot be written.
     """
     height, width = frame.shape[:2]
-    style, script = _read("page.css"), _script()
+    style, modules = _read("page.css"), "".join(_read(f"{name}.js") for name in MODULES)
+    script = re.sub(r"^(import .*;|export \{.*\};)\n|^export ", "", modules, flags=re.MULTILINE)
     values = {
         "policy": f"default-src 'none'; img-src data:; style-src '{csp_hash(style)}'; script-src '{csp_hash(script)}';"
         " base-uri 'none'; form-action 'none'",
@@ -73,12 +74,6 @@ def write_page(
     with atomic_write(target, finish) as part, translate_os_errors(target):
         part.write_text(page, encoding="utf-8", newline="\n")
     return VideoInfo(Path(path), period, fps, width, height, "webgl2", target.stat().st_size, (0, 0))
-
-
-def _script() -> str:
-    """The player's modules as one script."""
-    source = "".join(_read(f"{name}.js") for name in MODULES)
-    return re.sub(r"^(import .*;|export \{.*\};)\n|^export ", "", source, flags=re.MULTILINE)
 
 
 def _read(name: str) -> str:

@@ -1,17 +1,17 @@
 """Frames -> GIF, animated WebP, APNG or transparent AVIF, or a folder of PNG; one frame -> a still."""
 
 import struct
-import zlib
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import pairwise
+from itertools import count, pairwise
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias, TypeVar
 
 import numpy as np
 from PIL import Image
 from PIL.ExifTags import Base
+from PIL.PngImagePlugin import getchunks, putchunk
 from scipy.ndimage import binary_opening
 
 from stylecine.errors import OptionError
@@ -21,7 +21,7 @@ from stylecine.output import VideoInfo
 from stylecine.output.formats import FORMATS, Picture, Still, frame_ticks
 from stylecine.output.gif import changed_box, encode_gif
 from stylecine.output.panorama import sphere_xmp
-from stylecine.picture.photo import XMP_KEYWORD, encode_png
+from stylecine.picture.photo import PNG_LEVEL, XMP_KEYWORD, encode_png
 
 Frames: TypeAlias = Sequence[np.ndarray]
 # frames, an open file, the duration of each in ticks, none of a still, quality, comment, XMP
@@ -131,31 +131,21 @@ class _LazyFrames:
         return getattr(self._image, name)
 
 
-def _save_frames(
-    first: np.ndarray, remaining: Iterator[np.ndarray], count: int, file: BinaryIO, **options: Any
-) -> None:
-    """`count` frames by Pillow's writer of a format."""
-    others = [_LazyFrames(remaining, count - 1)] if count > 1 else []
-    Image.fromarray(first).save(file, save_all=True, append_images=others, **options)
-
-
 def _encode_webp(frames: Frames, file: BinaryIO, durations: list[int], quality: int, comment: str, xmp: str) -> None:
     remaining = iter(frames)
     first = next(remaining)
     # Key frames would make static parts flicker, and only help seeking; but libwebp draws what is transparent in part
     # over the frame before, so that it would become opaque.
     translucent = first.shape[2] == 4 and bool((first[..., 3] % 255).any())
-    distance = 1 if translucent else len(durations) + 1
-    _save_frames(
-        first,
-        remaining,
-        len(frames),
+    distance = 1 if translucent else len(frames) + 1
+    Image.fromarray(first).save(
         file,
-        format="WEBP",
+        "WEBP",
+        save_all=True,
+        append_images=[_LazyFrames(remaining, len(frames) - 1)],
         duration=durations,
         loop=0,
         quality=quality,
-        method=4,
         kmin=distance,
         kmax=1 if translucent else distance + 1,
         exif=_exif(comment),
@@ -167,12 +157,11 @@ def _encode_avif(frames: Frames, file: BinaryIO, durations: list[int], quality: 
     """With libavif, whose animations have a second track for the alpha, which FFmpeg writes only of an encoder that
     knows pictures without colours."""
     remaining = iter(frames)
-    _save_frames(
-        next(remaining),
-        remaining,
-        len(frames),
+    Image.fromarray(next(remaining)).save(
         file,
-        format="AVIF",
+        "AVIF",
+        save_all=True,
+        append_images=[_LazyFrames(remaining, len(frames) - 1)] if len(frames) > 1 else [],
         duration=durations,
         quality=round(100 * (1 - quality / FORMATS[".avif"].worst)),
         range="limited",  # as which Chromium shows it, whatever its tags say
@@ -191,34 +180,25 @@ def _exif(comment: str) -> bytes:
 def _encode_apng(frames: Frames, file: BinaryIO, durations: list[int], quality: int, comment: str, xmp: str) -> None:
     """Lossless: the rectangle of each frame that changes, with transparent pixels where nothing changes, unless what
     changes is transparent itself."""
-    number = 0
-
-    def write(kind: bytes, *content: bytes) -> None:
-        data = b"".join(content)
-        file.write(struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)))
-
-    def next_number() -> bytes:
-        nonlocal number
-        number += 1
-        return struct.pack(">I", number - 1)
-
+    numbers = (struct.pack(">I", number) for number in count())
     images = map_ahead(_compress, _changes(frames), AHEAD)
     for k, ((left, top, width, height, blend, data), duration) in enumerate(zip(images, durations, strict=True)):
         if k == 0:
             file.write(b"\x89PNG\r\n\x1a\n")
-            write(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 6, 0, 0, 0))  # 8 bits, RGBA
-            write(b"sRGB", b"\0")
+            putchunk(file, b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 6, 0, 0, 0))  # 8 bits, RGBA
+            putchunk(file, b"sRGB", b"\0")
             for keyword, text in ((b"Comment", comment), (XMP_KEYWORD.encode(), xmp)):
                 if text:
-                    write(b"iTXt", keyword, bytes(5), text.encode())
-            write(b"acTL", struct.pack(">II", len(durations), 0))  # 0: endlessly
+                    putchunk(file, b"iTXt", keyword, bytes(5), text.encode())
+            putchunk(file, b"acTL", struct.pack(">II", len(durations), 0))  # 0: endlessly
         # 0: not disposed of; blend 1: over the previous frame, 0: instead of it
-        write(b"fcTL", next_number(), struct.pack(">IIIIHHBB", width, height, left, top, duration, 1000, 0, blend))
+        place = struct.pack(">IIIIHHBB", width, height, left, top, duration, 1000, 0, blend)
+        putchunk(file, b"fcTL", next(numbers), place)
         if k == 0:
-            write(b"IDAT", data)
+            putchunk(file, b"IDAT", data)
         else:
-            write(b"fdAT", next_number(), data)
-    write(b"IEND")
+            putchunk(file, b"fdAT", next(numbers), data)
+    putchunk(file, b"IEND")
 
 
 def _changes(frames: Iterable[np.ndarray]) -> Iterator[tuple[int, int, int, np.ndarray]]:
@@ -242,12 +222,8 @@ def _changes(frames: Iterable[np.ndarray]) -> Iterator[tuple[int, int, int, np.n
 def _compress(change: tuple[int, int, int, np.ndarray]) -> tuple[int, int, int, int, int, bytes]:
     """Left, top, width, height, whether to blend, and the content of the IDAT chunks of its PNG."""
     left, top, blend, pixels = change
-    content, offset, data = encode_png(pixels), 8, b""
-    while offset < len(content):
-        (length,) = struct.unpack_from(">I", content, offset)
-        if content[offset + 4 : offset + 8] == b"IDAT":
-            data += content[offset + 8 : offset + 8 + length]
-        offset += 12 + length
+    chunks = getchunks(Image.fromarray(pixels), compress_level=PNG_LEVEL)
+    data = b"".join(content for kind, content, _ in chunks if kind == b"IDAT")
     return left, top, pixels.shape[1], pixels.shape[0], blend, data
 
 

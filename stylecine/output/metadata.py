@@ -13,7 +13,6 @@ import av
 import numpy as np
 import PIL
 import torch
-from PIL import Image
 from PIL.ExifTags import Base
 
 from stylecine.errors import PhotoError, TooLarge, VideoError, as_utf8
@@ -118,21 +117,16 @@ def read_report(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def _comment(path: Path) -> str:
-    """The comment in the file's metadata; "" without one."""
+    """The comment in the file's metadata, or the description in its EXIF; "" without one."""
     try:
         if isinstance(find_format(path), Picture):
             with open(path, "rb") as file, open_image(file, path.name) as picture:
-                return _picture_comment(picture)
+                text = picture.info.get("Comment") or picture.info.get("comment")
+                # Pillow decodes EXIF as Latin-1
+                text = text or str(picture.getexif().get(Base.ImageDescription, "")).encode("latin-1")
+                return text.decode() if isinstance(text, bytes) else str(text)
         with av.open(video_source(path)) as container:
             tags = {key.lower(): text for key, text in container.metadata.items()}  # Matroska's are in upper case
             return str(tags.get("comment", ""))
     except (av.FFmpegError, PhotoError, TooLarge, OSError, SyntaxError):
         return ""
-
-
-def _picture_comment(picture: Image.Image) -> str:
-    """The text of a PNG, the comment of a GIF, or the description in EXIF, which Pillow decodes as Latin-1."""
-    if "Comment" in picture.info:
-        return str(picture.info["Comment"])
-    comment = picture.info.get("comment") or str(picture.getexif().get(Base.ImageDescription, "")).encode("latin-1")
-    return comment if isinstance(comment, str) else bytes(comment).decode()

@@ -8,13 +8,13 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from stylecine.errors import PhotoError, TooLarge, VideoError
+from stylecine.output.panorama import RDF
 from stylecine.picture.photo import open_image
 
 JPEGS = (".jpg", ".jpeg")
 CAMERA = "http://ns.google.com/photos/1.0/camera/"
 CONTAINER = "http://ns.google.com/photos/1.0/container/"
 ITEM = "http://ns.google.com/photos/1.0/container/item/"
-RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 PACKET = f"""<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="{RDF}">
 <rdf:Description rdf:about="" xmlns:GCamera="{CAMERA}" xmlns:Container="{CONTAINER}" xmlns:Item="{ITEM}"

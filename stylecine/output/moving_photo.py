@@ -7,9 +7,11 @@ of iOS ends at its photo, so that of a Live Photo is where the loop in the middl
 import io
 import shutil
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 from PIL import Image
@@ -19,20 +21,21 @@ from stylecine.options import FileOptions
 from stylecine.output import VideoInfo
 from stylecine.output.archive import write_zip
 from stylecine.output.audio import MakeTrack
-from stylecine.output.codecs import CODECS, Encoding, check_encoding
+from stylecine.output.codecs import CODECS, check_encoding
 from stylecine.output.exif import jpeg_exif
-from stylecine.output.formats import LIVE_PHOTO, MOTION_PHOTO, MovingPhoto
+from stylecine.output.formats import LIVE_ARCHIVE, MOTION_PHOTO, MovingPhoto
 from stylecine.output.live_photo import MEMBERS, live_photo_exif
 from stylecine.output.motion_photo import motion_photo_xmp
 from stylecine.output.origin import Origin
-from stylecine.output.panorama import mark_spherical, sphere_description
+from stylecine.output.panorama import DESCRIPTION, mark_spherical
 from stylecine.output.quicktime import CONTENT_IDENTIFIER, mark_live_photo
 from stylecine.output.video import encode, video_tags
 
 SECONDS = 3.0  # of the videos that phones record
 QUALITY = 95  # of the JPEG
 
-Frames = Sequence[np.ndarray]
+Frames: TypeAlias = Sequence[np.ndarray]
+WriteMovie: TypeAlias = Callable[..., VideoInfo]  # to a path, with tags
 
 
 def write_moving_photo(
@@ -60,33 +63,27 @@ def write_moving_photo(
     if min(frames[0].shape[:2]) < CODECS[codec].smallest:
         codec = "h264"
     encoding = check_encoding(name, fps, FileOptions(quality=quality, codec=codec))
-    encoding = replace(encoding, repeat=max(1, round(SECONDS * encoding.rate / len(frames))))
+    loops = max(1, round(SECONDS * encoding.rate / len(frames)))
+    movie = partial(encode, frames, encoding=replace(encoding, repeat=loops), comment=comment, sound=sound)
     if form.ending == MOTION_PHOTO:
-        return _write_motion_photo(frames, paths[0], encoding, comment, origin, sound, sphere)
-    if form.ending == LIVE_PHOTO:
-        return _write_pair(frames, paths, encoding, comment, origin, sound)
-    files = [paths[0].with_name(name) for name in MEMBERS]
-    info = _write_pair(frames, files, encoding, comment, origin, sound)
-    with translate_os_errors(paths[0]):
-        write_zip(paths[0], files)
+        return _write_motion_photo(frames, paths[0], movie, origin, sphere)
+    files = [paths[0].with_name(name) for name in MEMBERS] if form.ending == LIVE_ARCHIVE else paths
+    info = _write_pair(frames, files, movie, origin, still=len(frames) * (loops // 2))
+    if form.ending == LIVE_ARCHIVE:
+        with translate_os_errors(paths[0]):
+            write_zip(paths[0], files)
     return info
 
 
 def _write_motion_photo(
-    frames: Frames,
-    path: Path,
-    encoding: Encoding,
-    comment: str,
-    origin: Origin | None,
-    sound: MakeTrack | None,
-    sphere: bool,
+    frames: Frames, path: Path, write_movie: WriteMovie, origin: Origin | None, sphere: bool
 ) -> VideoInfo:
     movie = path.with_name("motion-photo.mp4")
-    info = encode(frames, movie, encoding, comment, video_tags(origin), sound)
+    info = write_movie(movie, tags=video_tags(origin))
     exif, described = jpeg_exif(info.width, info.height, origin) if origin else b"", ""
     if sphere:
         mark_spherical(movie)
-        described = sphere_description(info.width, info.height)
+        described = DESCRIPTION.format(width=info.width, height=info.height)
     photo = _encode_still(frames, info, exif, motion_photo_xmp(movie.stat().st_size, described))
     with translate_os_errors(path), path.open("wb") as file, movie.open("rb") as video:
         file.write(photo)
@@ -95,20 +92,13 @@ def _write_motion_photo(
 
 
 def _write_pair(
-    frames: Frames,
-    paths: Sequence[Path],
-    encoding: Encoding,
-    comment: str,
-    origin: Origin | None,
-    sound: MakeTrack | None,
+    frames: Frames, paths: Sequence[Path], write_movie: WriteMovie, origin: Origin | None, still: int
 ) -> VideoInfo:
     photo, movie = paths
-    tags = {"creation_time": origin.taken_utc} if origin and origin.taken_utc else {}
-    info = encode(frames, movie, encoding, comment, tags, sound)
+    info = write_movie(movie, tags={"creation_time": origin.taken_utc} if origin and origin.taken_utc else {})
     identifier = str(uuid.uuid4()).upper()  # a random one: others contain the time
     with translate_os_errors(movie):
-        metadata = {CONTENT_IDENTIFIER: identifier, **(origin.quicktime if origin else {})}
-        mark_live_photo(movie, metadata, still=len(frames) * (encoding.repeat // 2))
+        mark_live_photo(movie, {CONTENT_IDENTIFIER: identifier, **(origin.quicktime if origin else {})}, still)
     with translate_os_errors(photo):
         exif = live_photo_exif(identifier, info.width, info.height, origin)
         photo.write_bytes(_encode_still(frames, info, exif))

@@ -70,7 +70,7 @@ def mark_live_photo(path: Path, metadata: Mapping[str, str], still: int = 0) -> 
         lengths = (ticks for count, ticks in video.durations for _ in range(count))
         times = list(itertools.accumulate(lengths, initial=0))
         shown = times[still + 1] - times[still]
-        photo = _Marks(_still_keys(), [_still()], begin + 8, times[still], ((1, shown),))
+        photo = _Marks(STILL_KEYS, [STILL], begin + 8, times[still], ((1, shown),))
         records = [_camera(round(1e9 * time / video.clock)) for time in times[:-1]]
         camera = _Marks(_camera_keys(video), records, photo.at + len(photo.samples[0]), 0, video.durations)
         file.seek(begin)
@@ -203,13 +203,21 @@ def _metadata(metadata: Mapping[str, str]) -> bytes:
     )
 
 
-def _still() -> bytes:
-    """The sample at the time of the photo: as in a phone's files -1, and that the photo lies as the movie does."""
-    return _item(1, struct.pack(">b", -1)) + _item(2, struct.pack(">9d", *EYE))
+def _item(number: int, *content: bytes) -> bytes:
+    return atom(struct.pack(">I", number), *content)
 
 
-def _still_keys() -> bytes:
-    return _item(1, _key(STILL_IMAGE_TIME), _type(INT8)) + _item(2, _key(STILL_IMAGE_TRANSFORM), _type(MATRIX))
+def _key(name: bytes) -> bytes:
+    return atom(b"keyd", b"mdta", name)
+
+
+def _type(well_known: int) -> bytes:
+    return atom(b"dtyp", struct.pack(">II", 0, well_known))
+
+
+STILL_KEYS = _item(1, _key(STILL_IMAGE_TIME), _type(INT8)) + _item(2, _key(STILL_IMAGE_TRANSFORM), _type(MATRIX))
+# the sample at the time of the photo: as in a phone's files -1, and that the photo lies as the movie does
+STILL = _item(1, struct.pack(">b", -1)) + _item(2, struct.pack(">9d", *EYE))
 
 
 def _camera(nanoseconds: int) -> bytes:
@@ -230,18 +238,6 @@ def _camera_keys(video: Track) -> bytes:
     setup = atom(b"setu", atom(b"cfgv", version), atom(b"dims", struct.pack(">II", *video.size)))
     own = atom(b"dtyp", struct.pack(">I", 1), CAMERA_TYPE)  # 1: by name
     return _item(1, _key(CAMERA), own, setup, atom(b"ctps", _type(RAW)))
-
-
-def _item(number: int, *content: bytes) -> bytes:
-    return atom(struct.pack(">I", number), *content)
-
-
-def _key(name: bytes) -> bytes:
-    return atom(b"keyd", b"mdta", name)
-
-
-def _type(well_known: int) -> bytes:
-    return atom(b"dtyp", struct.pack(">II", 0, well_known))
 
 
 def _track(number: int, marks: _Marks, video: Track, movie_clock: int) -> bytes:

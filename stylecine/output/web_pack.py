@@ -25,6 +25,7 @@ from stylecine.ops.spline import decoded
 from stylecine.options import CLASSES, PAINTS, check_int, check_live
 from stylecine.output.embed import webp
 from stylecine.output.encoders import check_pillow
+from stylecine.output.gif import changed_box
 from stylecine.picture.crossfade import BEGIN_STEPS
 from stylecine.picture.loop import BANDS, Loop, light_planes
 from stylecine.picture.overlay import Overlay
@@ -200,7 +201,8 @@ def _fields(loop: Loop) -> tuple[dict[str, np.ndarray], dict[str, float]]:
     scales["angle"] = math.pi / 255
     scales["contrast_gain"] = float(contrast_gain.max()) / 255
     steps = torch.cat((angle[:, None] / scales["angle"], contrast_gain / scales["contrast_gain"]), 1).flatten(1, 2)
-    tensors["statistics"] = _in_blocks(steps, displacement.cell).round().clamp(0, 255).to(torch.uint8).cpu().numpy()
+    blocks = F.avg_pool2d(steps, max(1, BLOCK // displacement.cell), ceil_mode=True).permute(1, 2, 3, 0)  # bands last
+    tensors["statistics"] = blocks.contiguous().round().clamp(0, 255).to(torch.uint8).cpu().numpy()
     return tensors, scales
 
 
@@ -218,13 +220,6 @@ def _quantised(field: Tensor, finest: float = 0.0) -> tuple[np.ndarray, float]:
     field = field.nan_to_num(0.0, 0.0, 0.0).contiguous().cpu()
     step = max(finest, float(field.abs().max()) / INT16_STEPS)
     return (field / (step or 1.0)).round().to(torch.int16).numpy(), step
-
-
-def _in_blocks(fields: Tensor, cell: int) -> Tensor:
-    """Fields of the bands, [bands,n,gh,gw], as means over blocks, bands last: [n,a,b,bands]."""
-    side = max(1, BLOCK // cell)
-    blocks = F.avg_pool2d(fields, side, ceil_mode=True)
-    return blocks.permute(1, 2, 3, 0).contiguous()
 
 
 def _layers(layers: Tensor, loop: Loop) -> np.ndarray:
@@ -256,17 +251,15 @@ def _overlay_motion(overlays: Sequence[Overlay]) -> tuple[dict[str, np.ndarray],
     tensors, facts = {}, []
     for number, overlay in enumerate(overlays):
         keyframes = (overlay.keyframes[1:] * _needed(overlay)).cpu()
-        rows, columns = (keyframes.abs().amax((0, 1, axis)).nonzero().flatten() for axis in (3, 2))
-        top, left = (int(line[0]) if len(line) else 0 for line in (rows, columns))
-        bottom, right = (int(line[-1]) + 1 if len(line) else 1 for line in (rows, columns))
+        rows, columns = changed_box(keyframes.numpy().any((0, 1)))
         steps = [max(POSITION_STEP, float(keyframes[:, :2].abs().max()) / INT16_STEPS), GAIN_STEP]
         scale = torch.tensor([steps[0], steps[0], steps[1]])[:, None, None]
-        quantised = (keyframes[:, :, top:bottom, left:right] / scale).round().to(torch.int16).numpy()
+        quantised = (keyframes[:, :, rows, columns] / scale).round().to(torch.int16).numpy()
         tensors[f"overlays.{number}.keyframes"] = np.diff(quantised, axis=3, prepend=np.int16(0))
         tensors[f"overlays.{number}.active"] = overlay.active.cpu().numpy()
-        place = {"cell": overlay.cell, "grid": list(overlay.keyframes.shape[2:]), "at": [top, left], "steps": steps}
+        place = {"grid": list(overlay.keyframes.shape[2:]), "at": [rows.start, columns.start], "steps": steps}
         gusts = {"cycles": overlay.cycles, "gustiness": overlay.gustiness, "fine": overlay.fine}
-        facts.append({"kind": overlay.kind, **place, **gusts})
+        facts.append({"kind": overlay.kind, "cell": overlay.cell, **place, **gusts})
     return tensors, facts
 
 

@@ -19,6 +19,7 @@ from tests.output.test_video import clip
 
 CEST = timezone(timedelta(hours=2))
 LAKE = Origin(datetime(2024, 7, 14, 18, 5, 9, tzinfo=CEST), (46.5581, -8.5611), 2028.5, "NIKON", "D750")
+PLACE = "com.apple.quicktime.location.ISO6709"
 MEMBERS = {"loop.mp4": ("loop.mp4",), "loop.MP.jpg": ("loop.MP.jpg",)} | {
     "loop.livephoto": ("loop.livephoto.jpg", "loop.livephoto.mov")
 }
@@ -52,7 +53,7 @@ def test_date_place_and_camera_of_a_photo_are_read() -> None:
     origin = read_origin(photo())
     assert origin.place is not None and origin.place == pytest.approx((46.5581, -8.5611))
     assert origin == Origin(LAKE.taken, origin.place, 2028.5, "NIKON", "D750")
-    assert origin.iso6709 == "+46.5581-008.5611+2028.500/"
+    assert origin.quicktime[PLACE] == "+46.5581-008.5611+2028.500/"
     assert origin.taken_utc == "2024-07-14T16:05:09Z"
 
 
@@ -103,7 +104,7 @@ def test_the_comment_stays_beside_it(tmp_path: Path) -> None:
     write_output(clip(9), tmp_path / "loop.mp4", 30, comment="a report", origin=LAKE)
     with av.open(tmp_path / "loop.mp4") as container:
         assert container.metadata["comment"] == "a report"
-        assert container.metadata["com.apple.quicktime.location.ISO6709"] == LAKE.iso6709
+        assert container.metadata[PLACE] == LAKE.quicktime[PLACE]
 
 
 @EXIFTOOL
