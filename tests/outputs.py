@@ -9,7 +9,7 @@ from stylecine.machine.atomic import Finish, PathLike
 from stylecine.options import FileOptions
 from stylecine.output import VideoInfo
 from stylecine.output.audio import MakeTrack
-from stylecine.output.origin import Origin
+from stylecine.output.origin import UNKNOWN, Origin
 from stylecine.output.writing import write_output
 
 
@@ -19,7 +19,7 @@ def write(
     fps: Any,
     *,
     comment: str = "",
-    origin: Origin | None = None,
+    origin: Origin = UNKNOWN,
     track: MakeTrack | None = None,
     finish: Finish | None = None,
     **options: Any,

@@ -23,7 +23,7 @@ from stylecine.output.c2pa import Credentials, signer_for
 from stylecine.output.formats import Page, Sound, check_size, format_of
 from stylecine.output.html import QUALITY, write_page
 from stylecine.output.layer import moving_layer
-from stylecine.output.origin import Origin, read_origin
+from stylecine.output.origin import UNKNOWN, Origin, read_origin
 from stylecine.output.panorama import mark_spherical
 from stylecine.output.writing import check_output, write_output
 from stylecine.picture.crop import check_crop
@@ -48,7 +48,7 @@ def save(
     if isinstance(form, Sound) or options.sound:
         check_seconds(loop.period / loop.fps)
     window = _window(loop, options.crop, even=form.has_codec)
-    origin = _origin(loop) if options.keep_metadata else None
+    origin = _origin(loop) if options.keep_metadata else UNKNOWN
     signer = signer_for(path, c2pa) if c2pa else None
     report = loop.report() if options.embed_report or signer else {}
     sphere = loop.scene.wraps and window is None

@@ -19,9 +19,8 @@ SIZES = {BYTE: 1, ASCII: 1, SHORT: 2, LONG: 4, RATIONAL: 8, UNDEFINED: 1}  # byt
 Tag = tuple[int, int, bytes]  # number, type and values
 
 
-def jpeg_exif(width: int, height: int, origin: Origin | None = None, maker_note: bytes = b"") -> bytes:
+def jpeg_exif(width: int, height: int, origin: Origin, maker_note: bytes = b"") -> bytes:
     """With its header, for a JPEG of this size."""
-    origin = origin or Origin()
     camera = [(tag, text) for tag, text in ((Base.Make, origin.make), (Base.Model, origin.model)) if text]
     place = _place(origin)
     image = [

@@ -79,12 +79,9 @@ def _changes(indices: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, tuple[
     """The rectangle of each frame that changes, unchanged pixels marked, and its upper left corner."""
     previous = None
     for index in indices:
-        if previous is None:
-            yield index, (0, 0)
-        else:
-            changed = index != previous
-            box = changed_box(changed)
-            yield np.where(changed[box], index[box], np.uint8(UNCHANGED)), (box[1].start, box[0].start)
+        changed = np.ones(index.shape, bool) if previous is None else index != previous
+        box = changed_box(changed)
+        yield np.where(changed[box], index[box], np.uint8(UNCHANGED)), (box[1].start, box[0].start)
         previous = index
 
 

@@ -14,9 +14,7 @@ from PIL.ExifTags import Base
 from PIL.PngImagePlugin import getchunks, putchunk
 from scipy.ndimage import binary_opening
 
-from stylecine.errors import OptionError
 from stylecine.machine.atomic import translate_os_errors
-from stylecine.options import check_frame
 from stylecine.output import VideoInfo
 from stylecine.output.formats import FORMATS, Picture, Still, frame_ticks
 from stylecine.output.gif import changed_box, encode_gif
@@ -34,35 +32,8 @@ AHEAD = 3  # frames rendered while earlier ones are compressed
 MIN_HOLE = np.ones((5, 5))  # of unchanged pixels that an APNG leaves out
 
 
-class CheckedFrames(Sequence[np.ndarray]):
-    """Frames, each checked when it is taken. alpha: whether they may have one. deep: whether they may have 16 bits.
-    shape: theirs, when one has been taken."""
-
-    def __init__(self, frames: Sequence[np.ndarray], *, alpha: bool, deep: bool) -> None:
-        self.frames, self.alpha, self.deep = frames, alpha, deep
-        self.shape: tuple[int, ...] = ()
-        if len(frames) == 0:
-            raise OptionError("There are no frames to write; give at least one.")
-
-    def __len__(self) -> int:
-        return len(self.frames)
-
-    def __getitem__(self, k: Any) -> Any:
-        return self._check(self.frames[k])
-
-    def __iter__(self) -> Iterator[np.ndarray]:
-        return map(self._check, self.frames)
-
-    def _check(self, frame: np.ndarray) -> np.ndarray:
-        check_frame(frame, alpha=self.alpha, deep=self.deep)
-        if self.shape not in ((), frame.shape):
-            raise OptionError(f"All frames must have one shape; got {frame.shape} after {self.shape}.")
-        self.shape = frame.shape
-        return frame
-
-
 def write_image(
-    frames: CheckedFrames, path: Path, form: Picture, fps: float, quality: int | None, comment: str, sphere: bool
+    frames: Frames, path: Path, form: Picture, fps: float, quality: int | None, comment: str, sphere: bool
 ) -> VideoInfo:
     """Writes frames, uint8 [H,W,3] sRGB of one shape, as an image that plays endlessly, .gif, .webp, .apng or .avif; or
     one frame as a still, .png. They may be [H,W,4], with a straight alpha, except of a .gif; an .avif of frames without
@@ -79,21 +50,21 @@ def write_image(
     durations = [end - start for start, end in pairwise(ticks)]
     if quality is None:
         quality = form.qualities[1] if form.qualities else 0
-    xmp = sphere_xmp(frames[0].shape[1], frames[0].shape[0]) if sphere else ""
+    height, width = frames[0].shape[:2]
+    xmp = sphere_xmp(width, height) if sphere else ""
     with translate_os_errors(path), path.open("wb") as file:
         ENCODERS[form.ending](frames, file, durations, quality, comment, xmp)
     rate = 0.0 if still else form.clock * len(frames) / ticks[-1]
-    height, width = frames.shape[:2]
     return VideoInfo(path, len(frames), rate, width, height, form.id, path.stat().st_size, (0, 0))
 
 
-def write_folder(frames: CheckedFrames, path: Path, fps: float) -> VideoInfo:
+def write_folder(frames: Frames, path: Path, fps: float) -> VideoInfo:
     """Writes frames, uint8 [H,W,3] sRGB or [H,W,4] with a straight alpha, as frame-0000.png, frame-0001.png, ... into a
     folder. Raises OutputError if they cannot be written."""
     with translate_os_errors(path):
         for k, content in enumerate(map_ahead(encode_png, frames, AHEAD)):
             (path / FRAME.format(k)).write_bytes(content)
-    height, width = frames.shape[:2]
+    height, width = frames[0].shape[:2]
     return VideoInfo(path, len(frames), fps, width, height, "png", 0, (0, 0))
 
 

@@ -16,7 +16,7 @@ from PIL.ExifTags import IFD, Base
 from stylecine.errors import VideoError
 from stylecine.machine.atomic import PathLike
 from stylecine.output.exif import ASCII, directory, jpeg_exif
-from stylecine.output.formats import LIVE_PHOTO, ending_of, files_of
+from stylecine.output.formats import files_of
 from stylecine.output.origin import Origin
 from stylecine.output.quicktime import CONTENT_IDENTIFIER
 
@@ -26,12 +26,7 @@ MAKER_NOTE = b"Apple iOS\0\0\x01MM"  # begins Apple's maker note; a directory of
 IDENTIFIER_TAG = 0x11
 
 
-def is_live_photo(path: PathLike) -> bool:
-    """Whether `path` names a Live Photo of two files."""
-    return ending_of(path) == LIVE_PHOTO
-
-
-def live_photo_exif(identifier: str, width: int, height: int, origin: Origin | None) -> bytes:
+def live_photo_exif(identifier: str, width: int, height: int, origin: Origin) -> bytes:
     """The EXIF of the photo, with its identifier in a maker note."""
     value = identifier.encode() + b"\0"
     note = MAKER_NOTE + directory([(IDENTIFIER_TAG, ASCII, value)], len(MAKER_NOTE))

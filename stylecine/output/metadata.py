@@ -18,8 +18,7 @@ from PIL.ExifTags import Base
 from stylecine.errors import PhotoError, TooLarge, VideoError, as_utf8
 from stylecine.machine.given import check_file
 from stylecine.ops import native
-from stylecine.output.formats import Picture, find_format
-from stylecine.output.live_photo import is_live_photo
+from stylecine.output.formats import LIVE_PHOTO, Picture, ending_of, find_format
 from stylecine.output.video import video_source
 from stylecine.picture.photo import open_image
 from stylecine.weights import PRETRAINED, FileRecord, ModelRecord, file_sha256
@@ -104,7 +103,7 @@ def read_report(path: str | os.PathLike[str]) -> dict[str, Any]:
     `stylecine.output.c2pa` ties it to the pixels.
     """
     name = os.fspath(path)
-    if not is_live_photo(name):
+    if ending_of(name) != LIVE_PHOTO:
         check_file(name, "file", VideoError)
     try:
         report = json.loads(_comment(Path(name)))

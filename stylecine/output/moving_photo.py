@@ -8,7 +8,6 @@ import io
 import shutil
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TypeAlias
@@ -29,7 +28,7 @@ from stylecine.output.motion_photo import motion_photo_xmp
 from stylecine.output.origin import Origin
 from stylecine.output.panorama import DESCRIPTION, mark_spherical
 from stylecine.output.quicktime import CONTENT_IDENTIFIER, mark_live_photo
-from stylecine.output.video import encode, video_tags
+from stylecine.output.video import encode
 
 SECONDS = 3.0  # of the videos that phones record
 QUALITY = 95  # of the JPEG
@@ -45,7 +44,7 @@ def write_moving_photo(
     fps: float,
     quality: int | None,
     comment: str,
-    origin: Origin | None,
+    origin: Origin,
     sound: MakeTrack | None,
     sphere: bool,
 ) -> VideoInfo:
@@ -62,9 +61,9 @@ def write_moving_photo(
     name, codec = form.movie
     if min(frames[0].shape[:2]) < CODECS[codec].smallest:
         codec = "h264"
-    encoding = check_encoding(name, fps, FileOptions(quality=quality, codec=codec))
-    loops = max(1, round(SECONDS * encoding.rate / len(frames)))
-    movie = partial(encode, frames, encoding=replace(encoding, repeat=loops), comment=comment, sound=sound)
+    loops = max(1, round(SECONDS * fps / len(frames)))
+    encoding = check_encoding(name, fps, FileOptions(quality=quality, codec=codec, repeat=loops))
+    movie = partial(encode, frames, encoding=encoding, comment=comment, sound=sound)
     if form.ending == MOTION_PHOTO:
         return _write_motion_photo(frames, paths[0], movie, origin, sphere)
     files = [paths[0].with_name(name) for name in MEMBERS] if form.ending == LIVE_ARCHIVE else paths
@@ -76,10 +75,10 @@ def write_moving_photo(
 
 
 def _write_motion_photo(
-    frames: Frames, path: Path, write_movie: WriteMovie, origin: Origin | None, sphere: bool
+    frames: Frames, path: Path, write_movie: WriteMovie, origin: Origin, sphere: bool
 ) -> VideoInfo:
     movie = path.with_name("motion-photo.mp4")
-    info = write_movie(movie, tags=video_tags(origin))
+    info = write_movie(movie, tags=origin.quicktime | origin.created)
     exif, described = jpeg_exif(info.width, info.height, origin) if origin else b"", ""
     if sphere:
         mark_spherical(movie)
@@ -92,13 +91,13 @@ def _write_motion_photo(
 
 
 def _write_pair(
-    frames: Frames, paths: Sequence[Path], write_movie: WriteMovie, origin: Origin | None, still: int
+    frames: Frames, paths: Sequence[Path], write_movie: WriteMovie, origin: Origin, still: int
 ) -> VideoInfo:
     photo, movie = paths
-    info = write_movie(movie, tags={"creation_time": origin.taken_utc} if origin and origin.taken_utc else {})
+    info = write_movie(movie, tags=origin.created)
     identifier = str(uuid.uuid4()).upper()  # a random one: others contain the time
     with translate_os_errors(movie):
-        mark_live_photo(movie, {CONTENT_IDENTIFIER: identifier, **(origin.quicktime if origin else {})}, still)
+        mark_live_photo(movie, {CONTENT_IDENTIFIER: identifier, **origin.quicktime}, still)
     with translate_os_errors(photo):
         exif = live_photo_exif(identifier, info.width, info.height, origin)
         photo.write_bytes(_encode_still(frames, info, exif))

@@ -1,7 +1,6 @@
 """Loops and scenes in notebooks: self-contained HTML, small enough to be stored."""
 
 import html
-import io
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,13 +10,14 @@ from PIL import Image
 
 from stylecine.errors import WriterUnavailable
 from stylecine.options import FileOptions
-from stylecine.output.embed import data_url
+from stylecine.output.embed import data_url, webp
 from stylecine.output.writing import write_output
 
 MAX_SHORT_SIDE, MAX_LONG_SIDE = 320, 960  # pixels
 MAX_FPS = 15.0
 MAX_FRAMES = 90
 MAX_BYTES = 1_000_000  # of the video
+IMAGE_QUALITY = 85
 QUALITIES = (26, 32, 38, 44, 50)  # tried until the video is small enough
 
 
@@ -32,7 +32,7 @@ def loop_html(frame: Callable[[float], np.ndarray], period: int, fps: float, alt
     image, video = image_html(frames[0], alt), _video_url(frames, count / seconds)
     if video is None:
         return image
-    poster = data_url("image/jpeg", _jpeg(frames[0]))
+    poster = data_url("image/webp", webp(frames[0], IMAGE_QUALITY))
     height, width = frames[0].shape[:2]
     title = html.escape(alt)
     return (
@@ -45,7 +45,7 @@ def image_html(image: np.ndarray, alt: str) -> str:
     """An image uint8 [H,W,3] as an <img>."""
     small = _shrink(image)
     height, width = small.shape[:2]
-    source = data_url("image/jpeg", _jpeg(small))
+    source = data_url("image/webp", webp(small, IMAGE_QUALITY))
     return f'<img src="{source}" width="{width}" height="{height}" alt="{html.escape(alt)}">'
 
 
@@ -68,9 +68,3 @@ def _shrink(image: np.ndarray) -> np.ndarray:
     scale = min(1.0, MAX_SHORT_SIDE / min(height, width), MAX_LONG_SIDE / max(height, width))
     size = tuple(max(2, round(side * scale / 2) * 2) for side in (width, height))
     return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0))
-
-
-def _jpeg(image: np.ndarray) -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(image).save(file, "JPEG", quality=85)
-    return file.getvalue()

@@ -31,7 +31,7 @@ class Origin:
     model: str | None = None
 
     def __bool__(self) -> bool:
-        return self != Origin()
+        return self != UNKNOWN
 
     @property
     def quicktime(self) -> dict[str, str]:
@@ -50,12 +50,15 @@ class Origin:
         return {key: value for key, value in values.items() if value}
 
     @property
-    def taken_utc(self) -> str | None:
-        """ISO 8601; a local time without a zone is taken for UTC."""
+    def created(self) -> dict[str, str]:
+        """FFmpeg's key and value of the date in a movie's header, in UTC, for which a time without a zone is taken."""
         if self.taken is None:
-            return None
+            return {}
         utc = self.taken.astimezone(UTC) if self.taken.tzinfo else self.taken
-        return utc.strftime("%Y-%m-%dT%H:%M:%SZ")
+        return {"creation_time": utc.strftime("%Y-%m-%dT%H:%M:%SZ")}
+
+
+UNKNOWN = Origin()
 
 
 def read_origin(photo: bytes) -> Origin:
@@ -65,7 +68,7 @@ def read_origin(photo: bytes) -> Origin:
             exif = image.getexif()
             details, place = exif.get_ifd(IFD.Exif), exif.get_ifd(IFD.GPSInfo)
     except Exception:  # damaged EXIF makes Pillow raise anything
-        return Origin()
+        return UNKNOWN
     return Origin(
         taken=_taken(details),
         place=_place(place),

@@ -9,20 +9,14 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from contextvars import copy_context
+from functools import partial
 from pathlib import Path
 from threading import get_native_id
 from typing import Any
 
 import av
 import numpy as np
-from av.video.reformatter import (
-    ColorPrimaries,
-    ColorRange,
-    Colorspace,
-    ColorTrc,
-    Interpolation,
-    VideoReformatter,
-)
+from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, Interpolation, VideoReformatter
 
 from stylecine.errors import OptionError, OutputError, TooLarge, VideoError
 from stylecine.machine.atomic import PathLike, translate_os_errors
@@ -31,24 +25,16 @@ from stylecine.machine.memory import available_bytes
 from stylecine.output import VideoInfo
 from stylecine.output.audio import MakeTrack, SoundStream, silent_track
 from stylecine.output.codecs import MAX_SIDE, REFERENCE_DISTANCE, Codec, Encoding
-from stylecine.output.formats import LIVE_ARCHIVE, ending_of
+from stylecine.output.formats import LIVE_ARCHIVE, LIVE_PHOTO, ending_of
 from stylecine.output.images import map_ahead
-from stylecine.output.live_photo import archived_movie, is_live_photo, live_photo_movie
+from stylecine.output.live_photo import archived_movie, live_photo_movie
 from stylecine.output.motion_photo import motion_photo_video
-from stylecine.output.origin import Origin
 from stylecine.sound.track import Track
 
 AHEAD = 2  # frames rendered while an earlier one is being encoded
 QUICKTIME = "com.apple.quicktime."  # begins its keys
 BLOCK = (16, 8, 8)  # samples of a side of a block in the planes Y, U and V of yuv420p
 EXACT = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
-
-
-def video_tags(origin: Origin | None) -> dict[str, str]:
-    """What FFmpeg writes into an .mp4 of a photo's origin: the date of the movie, and QuickTime's keys."""
-    if origin is None:
-        return {}
-    return origin.quicktime | ({"creation_time": origin.taken_utc} if origin.taken_utc else {})
 
 
 def encode(
@@ -78,11 +64,8 @@ def encode(
     encoder = _Encoder(path, encoding, metadata, frames, track)
     try:
         prepared = (encoder.prepare(t, frame) for t, frame in enumerate(frames))
-        context = copy_context()  # this thread's settings, in case that the other one renders frames
-
-        def write(picture: av.VideoFrame) -> None:
-            context.run(encoder.write, picture)
-
+        # with this thread's settings, in case that the other one renders frames
+        write = partial(copy_context().run, encoder.write)
         with closing(map_ahead(write, prepared, AHEAD, workers=1)) as encoded:
             for _ in encoded:
                 pass
@@ -115,7 +98,8 @@ def read_video(path: PathLike, most: int | None = None) -> tuple[np.ndarray, flo
             stream.thread_type = "AUTO"
             frames = []
             for frame in itertools.islice(container.decode(stream), most):
-                frames.append(_to_rgb(frame))
+                # the default interpolation is 1.2 levels too dark on average
+                frames.append(frame.to_ndarray(format="rgb24", interpolation=EXACT))
                 first, last = frames[0].shape, frames[-1].shape
                 if first != last:
                     sizes = f"{first[1]}x{first[0]} and {last[1]}x{last[0]} pixels"
@@ -132,7 +116,7 @@ def read_video(path: PathLike, most: int | None = None) -> tuple[np.ndarray, flo
 
 def video_source(path: Path) -> str | io.BytesIO:
     """What PyAV opens for a video; for a Live or Motion Photo, its video. Raises VideoError if there is none."""
-    if is_live_photo(path):
+    if ending_of(path) == LIVE_PHOTO:
         return _url(live_photo_movie(path))
     check_file(path, "video", VideoError)
     video = archived_movie(path) if ending_of(path) == LIVE_ARCHIVE else motion_photo_video(path)
@@ -176,7 +160,9 @@ class _Encoder:
             if self.encoding.first_is_independent:
                 self._close(self._decode_ahead([picture]))
         elif self.first and picture.pts == count - _blended(count):
-            self._close(self._decode_ahead(self._pictures()))
+            reformatter = VideoReformatter()
+            again = (self._picture(self.loop[t], t, reformatter) for t in range(count))
+            self._close(self._decode_ahead(again))
         if self.closing and picture.pts:
             self.closing.correct(picture)
         self._encode(picture)
@@ -263,11 +249,6 @@ class _Encoder:
         picture.pts, picture.time_base = t, 1 / self.encoding.rate
         picture.color_primaries, picture.color_trc = ColorPrimaries.BT709, ColorTrc.BT709  # ProRes takes them from here
         return picture
-
-    def _pictures(self) -> Iterator[av.VideoFrame]:
-        """All of the loop's, once more."""
-        reformatter = VideoReformatter()
-        return (self._picture(self.loop[t], t, reformatter) for t in range(len(self.loop)))
 
     def _decode_ahead(self, pictures: Iterable[av.VideoFrame]) -> av.VideoFrame:
         """Frame 0 as it will come out of the encoder, which has not returned it yet: encodes pictures until it does."""
@@ -375,10 +356,6 @@ def _decoded(packet: av.Packet[Any], encoder: Any, codec: Codec) -> av.VideoFram
     frames = [*decoder.decode(av.Packet(bytes(packet))), *decoder.decode(None)]
     frame: av.VideoFrame = frames[0]
     return frame
-
-
-def _to_rgb(frame: av.VideoFrame) -> np.ndarray:
-    return frame.to_ndarray(format="rgb24", interpolation=EXACT)  # the default is 1.2 levels too dark on average
 
 
 def _planes(picture: Any) -> Sequence[np.ndarray]:

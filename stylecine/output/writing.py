@@ -25,10 +25,10 @@ from stylecine.output.formats import (
     check_writable,
     format_of,
 )
-from stylecine.output.images import CheckedFrames, write_folder, write_image
+from stylecine.output.images import write_folder, write_image
 from stylecine.output.moving_photo import write_moving_photo
-from stylecine.output.origin import Origin
-from stylecine.output.video import encode, video_tags
+from stylecine.output.origin import UNKNOWN, Origin
+from stylecine.output.video import encode
 
 LARGE_GIF, GIF_SIDE = 10e6, 480  # bytes of which one is told, and the short side that is then advised
 
@@ -53,7 +53,7 @@ def write_output(
     options: FileOptions = USUAL,
     *,
     comment: str = "",
-    origin: Origin | None = None,
+    origin: Origin = UNKNOWN,
     track: MakeTrack | None = None,
     finish: Finish | None = None,
     alpha: bool = False,
@@ -68,25 +68,24 @@ def write_output(
         may change it; not of a photo that moves. alpha: whether frames are [H,W,4], with a straight alpha. sphere:
         whether they show all directions; the video of an .mp4 is marked by `finish`.
 
-    Raises as `check_output`, and OptionError for an impossible frame.
+    Raises as `check_output`, and OptionError for frames that are too small for a codec.
     """
     form, files = format_of(path), check_output(path, options, fps)
-    checked = CheckedFrames(frames, alpha=form.keeps_alpha(path, options), deep=form.is_deep(path, options))
     if isinstance(form, MovingPhoto):
         with atomic_write_all(files) as parts:
-            info = write_moving_photo(checked, parts, form, fps, options.quality, comment, origin, track, sphere)
+            info = write_moving_photo(frames, parts, form, fps, options.quality, comment, origin, track, sphere)
     else:
         with atomic_write(files[0], finish, folder=isinstance(form, Folder)) as part:
             if isinstance(form, Folder):
-                info = write_folder(checked, part, fps)
+                info = write_folder(frames, part, fps)
             elif isinstance(form, Sound):
                 assert track is not None
                 info = write_sound(track(count_loops(options.repeat, options.duration, len(frames) / fps)), part)
             elif isinstance(form, Picture) and (alpha or not form.has_codec):
-                info = write_image(checked, part, form, fps, options.quality, comment, sphere)
+                info = write_image(frames, part, form, fps, options.quality, comment, sphere)
             else:
                 encoding = check_encoding(path, fps, options)
-                info = encode(checked, part, encoding, comment, video_tags(origin), track)
+                info = encode(frames, part, encoding, comment, origin.quicktime | origin.created, track)
     written = [part for file in files for part in (file.iterdir() if file.is_dir() else [file])]
     info = replace(info, path=Path(path), bytes=sum(file.stat().st_size for file in written))
     if isinstance(form, Video) and options.duration is not None:

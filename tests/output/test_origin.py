@@ -54,7 +54,7 @@ def test_date_place_and_camera_of_a_photo_are_read() -> None:
     assert origin.place is not None and origin.place == pytest.approx((46.5581, -8.5611))
     assert origin == Origin(LAKE.taken, origin.place, 2028.5, "NIKON", "D750")
     assert origin.quicktime[PLACE] == "+46.5581-008.5611+2028.500/"
-    assert origin.taken_utc == "2024-07-14T16:05:09Z"
+    assert origin.created == {"creation_time": "2024-07-14T16:05:09Z"}
 
 
 @pytest.mark.parametrize(

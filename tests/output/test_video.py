@@ -173,11 +173,6 @@ def test_frames_of_16_bits_keep_what_8_bits_would_round(tmp_path: Path, codec: s
     assert np.abs(luma[:8] - 940).max() <= 1
 
 
-def test_eight_bits_take_no_16(out: Path) -> None:
-    with pytest.raises(OptionError, match="A frame is uint8"):
-        write([np.zeros((96, 96, 3), np.uint16)] * 2, out, 30)
-
-
 def test_info_describes_the_file(each: tuple[Path, str]) -> None:
     path, codec = each
     info = write(clip(7), str(path), 25, codec=codec)
@@ -546,24 +541,6 @@ def test_impossible_options(out: Path, options: dict) -> None:
     assert not os.listdir(out.parent)
 
 
-@pytest.mark.parametrize(
-    "frames",
-    [
-        [],
-        [np.zeros((64, 64, 3), np.float32)],
-        [np.zeros((64, 64), np.uint8)],
-        [np.zeros((64, 64, 4), np.uint8)],
-        [np.zeros((4, 4, 3), np.uint8)],
-        [np.zeros((64, 64, 3), np.uint8), np.zeros((64, 66, 3), np.uint8)],
-    ],
-    ids=["none", "float", "grey", "alpha", "tiny", "uneven"],
-)
-def test_impossible_frames(out: Path, frames: list[np.ndarray]) -> None:
-    with pytest.raises(OptionError):
-        write(frames, out, 30)
-    assert not os.listdir(out.parent)
-
-
 def test_sizes_beyond_the_codec_name_it(coded: tuple[Path, str]) -> None:
     path, codec = coded
     smallest = {"h265": 96, "h265-10bit": 96, "av1": 64}.get(codec, 16)
@@ -733,13 +710,19 @@ def test_names_with_odd_characters(tmp_path: Path) -> None:
 def test_no_file_stays_open(out: Path) -> None:
     if not os.path.isdir("/proc/self/fd"):
         pytest.skip("needs /proc")
+
+    class Broken(list[np.ndarray]):
+        def __iter__(self) -> Iterator[np.ndarray]:
+            yield self[0]
+            raise ValueError("no second frame")
+
     write(clip(2), out, 30)
     before = len(os.listdir("/proc/self/fd"))
     for _ in range(3):
         write(clip(2), out, 30)
         read_video(out)
-        with pytest.raises(OptionError):
-            write([chart(), chart(64, 64)], out, 30)
+        with pytest.raises(ValueError, match="no second frame"):
+            write(Broken(clip(2)), out, 30)
     assert len(os.listdir("/proc/self/fd")) == before
 
 
