@@ -60,19 +60,17 @@ class SoundStream:
         lead = 2 * size if self.round else 0
         last = end + 2 * size if self.round else end
         for begin in (*range(-lead, last, size), None):
-            frame = None if begin is None else self._frame(begin, min(begin + size, last))
+            frame = None  # at the end
+            if begin is not None:
+                samples = np.ascontiguousarray(self.track.at(begin, min(begin + size, last)).T)
+                frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout="stereo")
+                frame.sample_rate, frame.pts, frame.time_base = RATE, begin, TIME_BASE
             for packet in self.stream.encode(frame):
                 if self.round and not (-size if self.delayed else 0) <= packet.pts < end:
                     continue
                 if self.round:
                     packet.duration = min(size, end - packet.pts)
                 yield packet
-
-    def _frame(self, begin: int, end: int) -> av.AudioFrame:
-        samples = np.ascontiguousarray(self.track.at(begin, end).T)
-        frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout="stereo")
-        frame.sample_rate, frame.pts, frame.time_base = RATE, begin, TIME_BASE
-        return frame
 
 
 def silent_track(seconds: float) -> Track:

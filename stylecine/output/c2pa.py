@@ -75,7 +75,7 @@ class Signer:
         manifest = _manifest(title, report, source, generated, styled, weather)
         with tempfile.TemporaryFile(dir=part.parent) as signed, part.open("rb+") as file:
             try:
-                self._sign(manifest, source, file, signed)
+                self.sign_file(manifest, source, file, signed)
             except _c2pa().C2paError as error:  # the certificate has been checked
                 raise OutputError(
                     f"C2PA cannot sign '{printable(title)}' ({error}); try again, or omit the signature."
@@ -85,19 +85,7 @@ class Signer:
             shutil.copyfileobj(signed, file)
             file.truncate()
 
-    def check(self) -> None:
-        """Signs an image of one pixel. Raises OptionError for a certificate or key that cannot sign."""
-        dot = PhotoFile("dot.png", encode_png(np.zeros((1, 1, 3), np.uint8)))
-        manifest = _manifest("dot.png", {}, dot, (), styled=False, weather="")
-        try:
-            self._sign(manifest, dot, io.BytesIO(dot.content), io.BytesIO())
-        except _c2pa().C2paError as error:
-            raise OptionError(
-                f"C2PA cannot sign ({error}); use a valid certificate for signing documents or e-mail, followed in its"
-                " file by the certificates of its issuers."
-            ) from None
-
-    def _sign(self, manifest: dict[str, Any], photo: PhotoFile, unsigned: BinaryIO, signed: BinaryIO) -> None:
+    def sign_file(self, manifest: dict[str, Any], photo: PhotoFile, unsigned: BinaryIO, signed: BinaryIO) -> None:
         """With the photo's own manifest; if that is damaged, which only signing may reveal, with the photo as bytes."""
         c2pa = _c2pa()
         info = c2pa.C2paSignerInfo(self.algorithm, self.chain, self.key, None)  # None: no time-stamping server
@@ -155,7 +143,15 @@ def signer_for(path: str | os.PathLike[str], credentials: Credentials) -> Signer
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     signer = Signer(_algorithm(private), chain, pem)
-    signer.check()
+    dot = PhotoFile("dot.png", encode_png(np.zeros((1, 1, 3), np.uint8)))
+    manifest = _manifest("dot.png", {}, dot, (), styled=False, weather="")
+    try:
+        signer.sign_file(manifest, dot, io.BytesIO(dot.content), io.BytesIO())
+    except _c2pa().C2paError as error:
+        raise OptionError(
+            f"C2PA cannot sign ({error}); use a valid certificate for signing documents or e-mail, followed in its"
+            " file by the certificates of its issuers."
+        ) from None
     return signer
 
 

@@ -1,8 +1,7 @@
 """The video codecs: their encoders and options, checked, and what makes the end of a loop meet its beginning.
 
-Frame 0 is an intra frame, the last frame is predicted through all the others. Both are close to their originals, but
-their errors differ, and in a slow sky, whose frames differ by less than a level, that difference is a visible jump.
-Three measures remove it (docs/notes/video-seam.md has figures and alternatives):
+Frame 0 is an intra frame, the last frame is predicted through all the others; in a slow sky the difference of their
+errors is a visible jump. Three measures remove it (docs/notes/video-seam.md has figures and alternatives):
 
 - the last frame refers to frame 0, so that its errors are copied at almost no cost: H.264 and H.265 keep few reference
   frames, so only every 17th frame is one, with 16 B frames in between; libvpx keeps frame 0 as its golden frame at the
@@ -44,6 +43,8 @@ H264_LEVELS = {  # of Rec. ITU-T H.264, table A-1: macroblocks a second, of a fr
     "6.1": (8_355_840, 139_264, 696_320, 600),
     "6.2": (16_711_680, 139_264, 696_320, 1000),
 }
+# qcomp 1: one quantiser for all frames, so that what stands still has the same errors in all of them
+ALL_KEYS = {"keyint": "1", "qcomp": "1", "ipratio": "1", "chromaloc": "1"}
 MINI_GOP = 32  # frames of SVT-AV1's hierarchy
 MAX_SIDE = 16384  # pixels of a frame
 MIN_FPS, MAX_FPS = 0.01, 1000.0
@@ -84,10 +85,6 @@ class Codec:
     def deep(self) -> bool:
         """Whether it has more than 8 bits."""
         return self.pixels.endswith("10le")
-
-    @property
-    def quality(self) -> int:
-        return self.qualities[1]
 
     def hidden_frames(self, frames: int) -> int:
         """The number of hidden frames, showing frame 0, after the last of `frames`."""
@@ -171,13 +168,12 @@ def _av1(quality: int, frames: int = 0) -> dict[str, str]:
 
 
 def _h264_all_keys(quality: int) -> dict[str, str]:
-    """qcomp 1: one quantiser for all frames, so that what stands still has the same errors in all of them."""
-    options = {"keyint": "1", "qcomp": "1", "ipratio": "1", "mbtree": "0", "aq-strength": "0.8", "chromaloc": "1"}
+    options = ALL_KEYS | {"mbtree": "0", "aq-strength": "0.8"}
     return {"preset": "veryfast", "crf": str(quality), "x264-params": _joined(options)}
 
 
 def _h265_all_keys(quality: int) -> dict[str, str]:
-    options = {"keyint": "1", "qcomp": "1", "ipratio": "1", "bframes": "0", "chromaloc": "1", "log-level": "none"}
+    options = ALL_KEYS | {"bframes": "0", "log-level": "none"}
     return {"preset": "fast", "crf": str(quality), "x265-params": _joined(options)}
 
 
@@ -320,7 +316,7 @@ def check_encoding(path: PathLike, fps: Any, options: FileOptions) -> Encoding:
     repeat, duration = check_length(options.repeat, options.duration)
     if options.keyframes not in KEYFRAMES:
         raise OptionError(f"keyframes is {' or '.join(KEYFRAMES)}, not {options.keyframes!r}.")
-    quality = check_int("quality", codec.quality if options.quality is None else options.quality, 0, codec.worst)
+    quality = check_int("quality", codec.qualities[1] if options.quality is None else options.quality, 0, codec.worst)
     all_keys = options.keyframes == "all" or codec.options is None
     silence = options.silence and not options.sound
     return Encoding(form, codec, rate, quality, repeat, duration, all_keys, silence)

@@ -17,7 +17,7 @@ from scipy.ndimage import binary_opening
 from stylecine.machine.atomic import translate_os_errors
 from stylecine.output import VideoInfo
 from stylecine.output.formats import FORMATS, Picture, Still, frame_ticks
-from stylecine.output.gif import changed_box, encode_gif
+from stylecine.output.gif import changes, encode_gif
 from stylecine.output.panorama import sphere_xmp
 from stylecine.picture.photo import PNG_LEVEL, XMP_KEYWORD, encode_png
 
@@ -35,15 +35,11 @@ MIN_HOLE = np.ones((5, 5))  # of unchanged pixels that an APNG leaves out
 def write_image(
     frames: Frames, path: Path, form: Picture, fps: float, quality: int | None, comment: str, sphere: bool
 ) -> VideoInfo:
-    """Writes frames, uint8 [H,W,3] sRGB of one shape, as an image that plays endlessly, .gif, .webp, .apng or .avif; or
-    one frame as a still, .png. They may be [H,W,4], with a straight alpha, except of a .gif; an .avif of frames without
-    one is smaller as a video.
+    """Writes frames, uint8 [H,W,3] sRGB or, except of a .gif, [H,W,4] with a straight alpha, as an image that plays
+    endlessly, its times rounded to ticks of the format; or one frame as a still. Raises OutputError.
 
-    fps: 0.02 to 50 for .gif, to 90 for the others. Times are rounded to 1/100 s in a .gif, else to 1/1000 s.
-    quality: on the scale of the format, or None. sphere: whether frames show all directions, which a .webp, an .apng
-        and a .png say.
-
-    Raises OutputError if the file cannot be written.
+    fps: 0.02 to the format's maximum. quality: on the scale of the format, or None. sphere: whether frames show all
+        directions, which a .webp, an .apng and a .png say.
     """
     still = isinstance(form, Still)
     ticks = [0] if still else frame_ticks(len(frames), fps, form.clock)
@@ -109,6 +105,8 @@ def _encode_webp(frames: Frames, file: BinaryIO, durations: list[int], quality: 
     # over the frame before, so that it would become opaque.
     translucent = first.shape[2] == 4 and bool((first[..., 3] % 255).any())
     distance = 1 if translucent else len(frames) + 1
+    exif = Image.Exif()
+    exif[Base.ImageDescription] = comment.encode()
     Image.fromarray(first).save(
         file,
         "WEBP",
@@ -119,7 +117,7 @@ def _encode_webp(frames: Frames, file: BinaryIO, durations: list[int], quality: 
         quality=quality,
         kmin=distance,
         kmax=1 if translucent else distance + 1,
-        exif=_exif(comment),
+        exif=exif.tobytes() if comment else b"",
         xmp=xmp.encode(),
     )
 
@@ -139,13 +137,6 @@ def _encode_avif(frames: Frames, file: BinaryIO, durations: list[int], quality: 
         advanced={"alpha:lossless": "1"},  # takes no more bytes
         speed=8,
     )
-
-
-def _exif(comment: str) -> bytes:
-    """EXIF with a comment, UTF-8, as the image description; empty without one."""
-    tags = Image.Exif()
-    tags[Base.ImageDescription] = comment.encode()
-    return tags.tobytes() if comment else b""
 
 
 def _encode_apng(frames: Frames, file: BinaryIO, durations: list[int], quality: int, comment: str, xmp: str) -> None:
@@ -177,17 +168,13 @@ def _changes(frames: Iterable[np.ndarray]) -> Iterator[tuple[int, int, int, np.n
 
     Small groups of unchanged pixels are stored as well, since many holes compress worse.
     """
-    previous = None
-    for frame in frames:
-        changed = np.ones(frame.shape[:2], bool) if previous is None else (frame != previous).any(axis=-1)
-        box = changed_box(changed)
+    for k, (frame, changed, box) in enumerate(changes(frames)):
         opaque = ~binary_opening(~changed[box], MIN_HOLE)[..., None]
         if frame.shape[2] == 3:
             pixels, blend = np.concatenate([frame[box], np.full_like(opaque, 255, np.uint8)], axis=-1), True
         else:
-            pixels, blend = frame[box], previous is not None and bool((frame[box][..., 3:] == 255)[opaque].all())
+            pixels, blend = frame[box], k > 0 and bool((frame[box][..., 3:] == 255)[opaque].all())
         yield box[1].start, box[0].start, int(blend), pixels * opaque if blend else pixels
-        previous = frame.copy()
 
 
 def _compress(change: tuple[int, int, int, np.ndarray]) -> tuple[int, int, int, int, int, bytes]:

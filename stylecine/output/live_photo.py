@@ -4,9 +4,10 @@ The JPEG has it in Apple's maker note in EXIF, the movie in its metadata, with a
 photo: where the loop in the middle begins. Photos pairs the two when they are imported together.
 """
 
-import struct
+import shutil
 import zipfile
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import av
@@ -40,7 +41,7 @@ def live_photo_movie(path: PathLike) -> Path:
         if not file.is_file():
             raise VideoError(f"There is no '{file}'; check the path, and copy both files of a Live Photo.")
     identifier = content_identifier(movie)
-    if not identifier or _photo_identifier(photo) != identifier:
+    if not identifier or not _has_identifier(photo, identifier):
         raise VideoError(f"'{photo}' and '{movie}' are not the two files of a Live Photo; write them again.")
     return movie
 
@@ -66,19 +67,21 @@ def archived_movie(path: Path) -> bytes:
     raise VideoError(f"'{path}' is not the archive of a Live Photo; write it again.")
 
 
-def _photo_identifier(path: Path) -> str:
-    """The content identifier of a photo; "" if it has none or is damaged."""
+def write_zip(path: Path, files: Sequence[Path]) -> None:
+    """An archive of files, uncompressed, which does not tell when they were written."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        for file in files:
+            member = zipfile.ZipInfo(file.name)  # of 1980
+            member.external_attr = 0o644 << 16
+            with file.open("rb") as source, archive.open(member, "w", force_zip64=True) as target:
+                shutil.copyfileobj(source, target)
+
+
+def _has_identifier(path: Path, identifier: str) -> bool:
+    """Whether a photo's maker note has a content identifier."""
     try:
         with Image.open(path) as image:
             note = image.getexif().get_ifd(IFD.Exif).get(Base.MakerNote, b"")
-        if not note.startswith(MAKER_NOTE):
-            return ""
-        begin = len(MAKER_NOTE)
-        (count,) = struct.unpack_from(">H", note, begin)
-        for entry in range(begin + 2, begin + 2 + 12 * count, 12):
-            tag, kind, length, offset = struct.unpack_from(">HHII", note, entry)
-            if (tag, kind) == (IDENTIFIER_TAG, ASCII):
-                return str(note[offset : offset + length].decode("ascii").rstrip("\0"))
+        return note.startswith(MAKER_NOTE) and identifier.encode() in note
     except Exception:  # damaged files make Pillow raise anything
-        return ""
-    return ""
+        return False

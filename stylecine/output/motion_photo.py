@@ -65,9 +65,11 @@ def _items(packet: bytes) -> list[tuple[str, int]]:
         described = list(ElementTree.fromstring(packet).iter(f"{{{RDF}}}Description"))
         if not any(node.get(f"{{{CAMERA}}}MotionPhoto") == "1" for node in described):
             return []
-        found = [item for node in described for item in node.iter(f"{{{CONTAINER}}}Item")]
-        lengths = [_number(item, "Length") + _number(item, "Padding") for item in found]
-        return list(zip([item.get(f"{{{ITEM}}}Semantic", "") for item in found], lengths, strict=True))
+        return [
+            (item.get(f"{{{ITEM}}}Semantic", ""), _number(item, "Length") + _number(item, "Padding"))
+            for node in described
+            for item in node.iter(f"{{{CONTAINER}}}Item")
+        ]
     except (ElementTree.ParseError, ValueError, LookupError):  # the last: of an unknown encoding
         return []
 

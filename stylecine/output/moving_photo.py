@@ -12,20 +12,19 @@ from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
-import numpy as np
 from PIL import Image
 
 from stylecine.machine.atomic import translate_os_errors
 from stylecine.options import FileOptions
 from stylecine.output import VideoInfo
-from stylecine.output.archive import write_zip
 from stylecine.output.audio import MakeTrack
 from stylecine.output.codecs import CODECS, check_encoding
 from stylecine.output.exif import jpeg_exif
 from stylecine.output.formats import LIVE_ARCHIVE, MOTION_PHOTO, MovingPhoto
-from stylecine.output.live_photo import MEMBERS, live_photo_exif
+from stylecine.output.images import Frames
+from stylecine.output.live_photo import MEMBERS, live_photo_exif, write_zip
 from stylecine.output.motion_photo import motion_photo_xmp
-from stylecine.output.origin import Origin
+from stylecine.output.origin import UNKNOWN, Origin
 from stylecine.output.panorama import DESCRIPTION, mark_spherical
 from stylecine.output.quicktime import CONTENT_IDENTIFIER, mark_live_photo
 from stylecine.output.video import encode
@@ -33,7 +32,6 @@ from stylecine.output.video import encode
 SECONDS = 3.0  # of the videos that phones record
 QUALITY = 95  # of the JPEG
 
-Frames: TypeAlias = Sequence[np.ndarray]
 WriteMovie: TypeAlias = Callable[..., VideoInfo]  # to a path, with tags
 
 
@@ -51,8 +49,7 @@ def write_moving_photo(
     """Writes frames, uint8 [H,W,3] sRGB, one period of a loop, as a Live Photo or a Motion Photo.
 
     paths: of a .livephoto those of a JPEG and a movie; of a .livephoto.zip that of an archive of the two; of a .MP.jpg
-        that of a JPEG with an MP4 in it.
-    fps, quality, comment: of the movie, as for a video. It contains as many loops as come closest to 3 s.
+        that of a JPEG with an MP4 in it. The movie contains as many loops as come closest to 3 s.
     origin: of the photo, for both. sound: makes the track of so many loops. sphere: whether frames show all directions,
         which a Motion Photo says.
 
@@ -79,7 +76,7 @@ def _write_motion_photo(
 ) -> VideoInfo:
     movie = path.with_name("motion-photo.mp4")
     info = write_movie(movie, tags=origin.quicktime | origin.created)
-    exif, described = jpeg_exif(info.width, info.height, origin) if origin else b"", ""
+    exif, described = b"" if origin == UNKNOWN else jpeg_exif(info.width, info.height, origin), ""
     if sphere:
         mark_spherical(movie)
         described = DESCRIPTION.format(width=info.width, height=info.height)
@@ -106,7 +103,6 @@ def _write_pair(
 
 def _encode_still(frames: Frames, info: VideoInfo, exif: bytes, xmp: str = "") -> bytes:
     """The first frame, of the same size as the video, as JPEG without subsampling."""
-    pixels, file = frames[0][: info.height, : info.width], io.BytesIO()
-    described = {"exif": exif, "xmp": xmp.encode()}
-    Image.fromarray(pixels).save(file, "JPEG", quality=QUALITY, subsampling=0, optimize=True, **described)
+    image, file = Image.fromarray(frames[0][: info.height, : info.width]), io.BytesIO()
+    image.save(file, "JPEG", quality=QUALITY, subsampling=0, optimize=True, exif=exif, xmp=xmp.encode())
     return file.getvalue()

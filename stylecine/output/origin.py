@@ -30,9 +30,6 @@ class Origin:
     make: str | None = None
     model: str | None = None
 
-    def __bool__(self) -> bool:
-        return self != UNKNOWN
-
     @property
     def quicktime(self) -> dict[str, str]:
         """Keys and values of the metadata of a QuickTime movie or MP4, the place as +27.5916+086.5640+8850.000/."""
@@ -96,17 +93,13 @@ def _taken(details: Mapping[int, Any]) -> datetime | None:
 
 def _place(gps: Mapping[int, Any]) -> tuple[float, float] | None:
     try:
-        north, east = (_degrees(gps[tag]) for tag in (GPS.GPSLatitude, GPS.GPSLongitude))
+        parts = gps[GPS.GPSLatitude], gps[GPS.GPSLongitude]
+        north, east = (sum(float(part) / 60**k for k, part in enumerate(degrees)) for degrees in parts)
         north *= -1 if str(gps.get(GPS.GPSLatitudeRef, "N")).upper().startswith("S") else 1
         east *= -1 if str(gps.get(GPS.GPSLongitudeRef, "E")).upper().startswith("W") else 1
     except (KeyError, ValueError, TypeError, ArithmeticError):
         return None
     return (north, east) if abs(north) <= 90 and abs(east) <= 180 else None
-
-
-def _degrees(parts: Any) -> float:
-    degrees, minutes, seconds = (float(part) for part in parts)
-    return degrees + minutes / 60 + seconds / 3600
 
 
 def _altitude(gps: Mapping[int, Any]) -> float | None:

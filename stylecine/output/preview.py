@@ -25,14 +25,12 @@ def write_previews(
 ) -> list[Path]:
     """Writes PREVIEWS; the folder is created if missing.
 
-    photo: uint8 [H,W,3]. layers: [K,H,W] in [0,1], or [H,W] for a mask without classes. flow: [2,h,w],
-    pixels of its own grid per 1/30 s. Each file appears complete or not at all. Raises OutputError.
+    photo: uint8 [H,W,3]. layers: [K,H,W] in [0,1]. flow: [2,h,w], pixels of its own grid per 1/30 s. Each file appears
+    complete or not at all. Raises OutputError.
     """
-    maps = torch.as_tensor(layers).float().cpu()
-    moving = 1 - (1 - maps).prod(0) if maps.ndim == 3 else maps
     pictures = (
-        mask_overlay(photo, maps),
-        flow_picture(photo, flow, moving),
+        mask_overlay(photo, layers),
+        flow_picture(photo, flow, 1 - (1 - torch.as_tensor(layers).float()).prod(0)),
         contact_sheet(frames),
         difference_sheet(frames),
         time_slice(frames),
@@ -49,15 +47,13 @@ def write_previews(
 
 
 def mask_overlay(photo: np.ndarray, layers: Array) -> np.ndarray:
-    """The photo with static parts grey, moving ones in COLOURS, and the contour at 0.5: uint8 [H,W,3].
+    """The photo with static parts grey, moving ones in the colours of SHOWN, and the contour at 0.5: uint8 [H,W,3].
 
-    layers: [K,H,W] in [0,1], of the first K of COLOURS; or [H,W] for a mask without classes.
+    layers: [K,H,W] in [0,1], of the first K of SHOWN.
     """
     maps = torch.as_tensor(layers).float().cpu().numpy()
-    maps = maps[None] if maps.ndim == 2 else maps
     moving = 1 - np.prod(1 - maps, axis=0)
-    shown = list(SHOWN)[: len(maps)] if len(maps) > 1 else ["water"]
-    colours = np.array([SHOWN[name].rgb for name in shown], np.float32)
+    colours = np.array([shown.rgb for shown in list(SHOWN.values())[: len(maps)]], np.float32)
     tint = np.einsum("khw,kc->hwc", maps, colours) / np.maximum(maps.sum(0), 1e-6)[..., None]
     grey = photo.mean(-1, keepdims=True) * 0.5 + photo * 0.1
     picture = grey + moving[..., None] * (0.6 * photo + 0.4 * tint - grey)

@@ -66,7 +66,7 @@ def mark_live_photo(path: Path, metadata: Mapping[str, str], still: int = 0) -> 
     identifier. still: the frame that is the photo."""
     with path.open("rb+") as file:
         begin, moov = read_moov(file)
-        video = video_track(_tracks(moov))
+        video = video_track(read_tracks(moov))
         lengths = (ticks for count, ticks in video.durations for _ in range(count))
         times = list(itertools.accumulate(lengths, initial=0))
         shown = times[still + 1] - times[still]
@@ -120,12 +120,11 @@ def _full(kind: bytes, *content: bytes, flags: int = 0) -> bytes:
     return atom(kind, struct.pack(">I", flags), *content)
 
 
-def read_tracks(file: BinaryIO) -> list[Track]:
-    """The tracks of a movie. Raises ValueError for what is no movie, or damaged."""
-    try:
-        return _tracks(read_moov(file)[1])
-    except (KeyError, struct.error, OverflowError) as error:
-        raise ValueError("an atom is missing or damaged") from error
+def read_tracks(moov: bytes) -> list[Track]:
+    """The tracks of a movie, from the content of its moov atom. Raises ValueError, KeyError, OverflowError or
+    struct.error if atoms are missing or damaged."""
+    clock = _clock(dict(atoms(moov))[b"mvhd"])
+    return [_parsed(dict(atoms(content)), clock) for kind, content in atoms(moov) if kind == b"trak"]
 
 
 def video_track(tracks: Sequence[Track]) -> Track:
@@ -134,11 +133,6 @@ def video_track(tracks: Sequence[Track]) -> Track:
         if track.kind == b"vide":
             return track
     raise ValueError("no video")
-
-
-def _tracks(moov: bytes) -> list[Track]:
-    clock = _clock(dict(atoms(moov))[b"mvhd"])
-    return [_parsed(dict(atoms(content)), clock) for kind, content in atoms(moov) if kind == b"trak"]
 
 
 def _parsed(track: Mapping[bytes, bytes], movie_clock: int) -> Track:

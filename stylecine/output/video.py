@@ -26,19 +26,18 @@ from stylecine.output import VideoInfo
 from stylecine.output.audio import MakeTrack, SoundStream, silent_track
 from stylecine.output.codecs import MAX_SIDE, REFERENCE_DISTANCE, Codec, Encoding
 from stylecine.output.formats import LIVE_ARCHIVE, LIVE_PHOTO, ending_of
-from stylecine.output.images import map_ahead
+from stylecine.output.images import Frames, map_ahead
 from stylecine.output.live_photo import archived_movie, live_photo_movie
 from stylecine.output.motion_photo import motion_photo_video
 from stylecine.sound.track import Track
 
 AHEAD = 2  # frames rendered while an earlier one is being encoded
-QUICKTIME = "com.apple.quicktime."  # begins its keys
 BLOCK = (16, 8, 8)  # samples of a side of a block in the planes Y, U and V of yuv420p
 EXACT = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 
 
 def encode(
-    frames: Sequence[np.ndarray],
+    frames: Frames,
     path: Path,
     encoding: Encoding,
     comment: str = "",
@@ -49,9 +48,8 @@ def encode(
     pixels. With codecs that keep an alpha frames may be [H,W,4], with a straight one; of codecs with 10 bits, uint16.
 
     The last frames are encoded so that they lead back to the decoded first one; if the loop is shorter than the encoder
-    looks ahead, its frames are taken twice, and on another thread. Repeats are copies of the encoded loop, made one at
-    a time; in an .mp4 the index takes 0.1 kB of memory per frame. An odd column or row at the right or bottom is
-    omitted.
+    looks ahead, its frames are taken twice, and on another thread. Repeats are copies of the encoded loop; in an .mp4
+    the index takes 0.1 kB of memory per frame. An odd column or row at the right or bottom is omitted.
 
     path: need not outlive an error. tags: metadata by FFmpeg's names. sound: makes the track of so many loops.
     Raises OptionError for frames of a size that the codec does not know, OutputError if the file cannot be written.
@@ -127,12 +125,7 @@ class _Encoder:
     """A file being written, of the size of the first frame. track: what is heard, if anything."""
 
     def __init__(
-        self,
-        path: Path,
-        encoding: Encoding,
-        metadata: Mapping[str, str],
-        loop: Sequence[np.ndarray],
-        track: Track | None,
+        self, path: Path, encoding: Encoding, metadata: Mapping[str, str], loop: Frames, track: Track | None
     ) -> None:
         self.path, self.encoding, self.metadata, self.loop, self.track = path, encoding, metadata, loop, track
         # of key frames alone the end needs no correction: what stands still has the same errors in all of them
@@ -200,7 +193,7 @@ class _Encoder:
             options = dict(form.options)
             if self.encoding.silence:
                 options |= {"movflags": options["movflags"] + "+negative_cts_offsets", "use_editlist": "0"}
-            if any(name.startswith(QUICKTIME) for name in self.metadata):
+            if any(name.startswith("com.apple.quicktime.") for name in self.metadata):
                 options["movflags"] = options.get("movflags", "") + "+use_metadata_tags"  # or such keys are dropped
             self.container = av.open(_url(self.path), "w", format=form.name, options=options)
             self.container.metadata.update(self.metadata)

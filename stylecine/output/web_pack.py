@@ -58,8 +58,7 @@ def pack(
 ) -> bytes:
     """The bytes of a safetensors file with everything that the player needs.
 
-    loop: with sampling "gather" and without resynthesis; None if only overlays or weather move. period: frames. fps:
-        frames per second.
+    loop: with sampling "gather" and without resynthesis; None if only overlays or weather move. period: frames.
     overlays: over it, in the order in which they are drawn. appearance: in which all are shown; weather: before them;
         images are stored without either.
     still: the photo, uint8 [H,W,3], needed if only weather moves. alpha: of it, uint8 [H,W]; UNDER is shown where it is
@@ -142,13 +141,10 @@ def plate(loop: Loop) -> Tensor:
 
 def _photo(loop: Loop | None, overlays: Sequence[Overlay], still: np.ndarray | None) -> np.ndarray:
     """Frame 0 without style, weather and cover, uint8 [H,W,3]."""
-    if loop is not None:
-        frame = loop.photo
-    elif overlays:
-        frame = overlays[0].photo
-    else:
+    if loop is None and not overlays:
         assert still is not None, "nothing moves"
         return still
+    frame = overlays[0].photo if loop is None else loop.photo
     for overlay in overlays:
         frame = overlay.draw_over(frame, 0)
     return frame.cpu().numpy()
@@ -251,7 +247,7 @@ def _overlay_motion(overlays: Sequence[Overlay]) -> tuple[dict[str, np.ndarray],
     tensors, facts = {}, []
     for number, overlay in enumerate(overlays):
         keyframes = (overlay.keyframes[1:] * _needed(overlay)).cpu()
-        rows, columns = changed_box(keyframes.numpy().any((0, 1)))
+        rows, columns = changed_box(keyframes.ne(0).flatten(0, 1).any(0).numpy())
         steps = [max(POSITION_STEP, float(keyframes[:, :2].abs().max()) / INT16_STEPS), GAIN_STEP]
         scale = torch.tensor([steps[0], steps[0], steps[1]])[:, None, None]
         quantised = (keyframes[:, :, rows, columns] / scale).round().to(torch.int16).numpy()

@@ -89,22 +89,12 @@ def write_output(
     written = [part for file in files for part in (file.iterdir() if file.is_dir() else [file])]
     info = replace(info, path=Path(path), bytes=sum(file.stat().st_size for file in written))
     if isinstance(form, Video) and options.duration is not None:
-        _say_how_long(info, parse_duration(options.duration))
+        lasts, asked = info.frames / info.fps, parse_duration(options.duration)
+        if abs(lasts - asked) > 0.001:
+            message = "%s: a video contains whole loops, so it lasts %.5g s instead of %.5g."
+            _log.warning(message, printable(info.path), lasts, asked)
     if form.ending == ".gif" and info.bytes > LARGE_GIF:
-        _say_how_large(info)
+        smaller = f"--size {GIF_SIDE}" if min(info.width, info.height) > GIF_SIDE else "a shorter loop"
+        message = "%s has %.0f MB, more than many sites accept; %s would make it smaller, as would another format."
+        _log.warning(message, printable(info.path), info.bytes / 1e6, smaller)
     return info
-
-
-def _say_how_long(info: VideoInfo, asked: float) -> None:
-    lasts = info.frames / info.fps
-    if abs(lasts - asked) > 0.001:
-        message = "%s: a video contains whole loops, so it lasts %.5g s instead of %.5g."
-        _log.warning(message, printable(info.path), lasts, asked)
-
-
-def _say_how_large(info: VideoInfo) -> None:
-    smaller = f"--size {GIF_SIDE}" if min(info.width, info.height) > GIF_SIDE else "a shorter loop"
-    _log.warning(
-        "%s has %.0f MB, more than many sites accept; %s would make it smaller, as would another format.",
-        *(printable(info.path), info.bytes / 1e6, smaller),
-    )

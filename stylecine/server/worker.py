@@ -42,8 +42,8 @@ from stylecine.options import (
     RenderOptions,
     check_wind,
 )
-from stylecine.output.archive import write_zip
 from stylecine.output.formats import check_size, ending_of
+from stylecine.output.live_photo import write_zip
 from stylecine.output.metadata import json_figures
 from stylecine.output.web_pack import pack_wind
 from stylecine.perception.doubt import doubtful_regions

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from stylecine.errors import VideoError
-from stylecine.output.live_photo import live_photo_movie
+from stylecine.output.live_photo import live_photo_movie, write_zip
 from stylecine.output.metadata import read_report
 from stylecine.output.video import read_video
 from tests.output.test_video import clip
@@ -89,3 +89,17 @@ def test_another_archive_is_refused(archive: Path, fault: str) -> None:
     for read in (read_video, read_report):
         with pytest.raises(VideoError, match="is not the archive of a Live Photo; write it again"):
             read(archive)
+
+
+def test_an_archive_contains_its_files_but_not_their_times(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).write_text(name * 1000)
+    write_zip(tmp_path / "x.zip", [tmp_path / "b", tmp_path / "a"])
+    with zipfile.ZipFile(tmp_path / "x.zip") as archive:
+        members = archive.infolist()
+        assert [(member.filename, member.file_size, member.compress_type) for member in members] == [
+            ("b", 1000, zipfile.ZIP_STORED),
+            ("a", 1000, zipfile.ZIP_STORED),
+        ]
+        assert archive.read("a") == b"a" * 1000
+        assert {member.date_time for member in members} == {(1980, 1, 1, 0, 0, 0)}

@@ -12,7 +12,7 @@ from PIL.ExifTags import GPS, IFD, Base
 from PIL.TiffImagePlugin import IFDRational
 
 from stylecine.output.motion_photo import motion_photo_video
-from stylecine.output.origin import Origin, read_origin
+from stylecine.output.origin import UNKNOWN, Origin, read_origin
 from stylecine.output.writing import write_output
 from tests.output.test_moving_photo import EXIFTOOL, exiftool
 from tests.output.test_video import clip
@@ -78,7 +78,7 @@ def test_what_is_missing_or_damaged_is_unknown(changes: dict[str, Any], expected
 def test_files_without_exif_have_no_origin() -> None:
     file = io.BytesIO()
     Image.new("RGB", (64, 64)).save(file, "PNG")
-    assert not read_origin(file.getvalue()) and not read_origin(photo()[:300]) and not read_origin(b"no photo")
+    assert read_origin(file.getvalue()) == read_origin(photo()[:300]) == read_origin(b"no photo") == UNKNOWN
 
 
 @EXIFTOOL

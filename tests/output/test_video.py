@@ -67,7 +67,7 @@ PLAIN = {
 
 def write_plainly(frames: list[np.ndarray], path: Path, codec: str) -> None:
     """As an encoder does it by itself: the last frame knows nothing of the first."""
-    options = PLAIN[codec] | {"crf": str(CODECS[codec].quality)}
+    options = PLAIN[codec] | {"crf": str(CODECS[codec].qualities[1])}
     with av.open(str(path), "w", format=VIDEOS[path.suffix].name) as container:
         stream = container.add_stream(CODECS[codec].encoder, rate=30, options=options)
         stream.width, stream.height, stream.pix_fmt = frames[0].shape[1], frames[0].shape[0], CODECS[codec].pixels
