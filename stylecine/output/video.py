@@ -9,7 +9,6 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from contextvars import copy_context
-from functools import partial
 from pathlib import Path
 from threading import get_native_id
 from typing import Any
@@ -62,9 +61,9 @@ def encode(
     encoder = _Encoder(path, encoding, metadata, frames, track)
     try:
         prepared = (encoder.prepare(t, frame) for t, frame in enumerate(frames))
-        # with this thread's settings, in case that the other one renders frames
-        write = partial(copy_context().run, encoder.write)
-        with closing(map_ahead(write, prepared, AHEAD, workers=1)) as encoded:
+        context = copy_context()  # this thread's settings, in case that the other one renders frames
+        written = map_ahead(lambda picture: context.run(encoder.write, picture), prepared, AHEAD, workers=1)
+        with closing(written) as encoded:
             for _ in encoded:
                 pass
         encoder.finish()
