@@ -512,14 +512,6 @@ def check_int(name: str, value: Any, least: int, most: int) -> int:
     return int(value)
 
 
-def check_frame(frame: np.ndarray, *, alpha: bool = False, deep: bool = False) -> None:
-    """OptionError unless a picture is as the package has them. alpha: whether it may have a fourth channel; deep:
-    whether it may be uint16."""
-    bits, channels = ("uint8", "uint16")[: 1 + deep], (3, 4)[: 1 + alpha]
-    if frame.dtype not in bits or frame.ndim != 3 or frame.shape[2] not in channels:
-        raise OptionError(f"A frame is uint8 [height, width, 3], not {frame.dtype} {list(frame.shape)}.")
-
-
 def check_number(name: str, value: float, *, gt: float = -math.inf, ge: float = -math.inf, le: float) -> None:
     """OptionError unless the value is a finite number in that range."""
     try:

@@ -101,7 +101,7 @@ def test_every_error_is_in_the_table_and_every_row_is_an_error() -> None:
 def test_every_codec_is_described_with_its_quality() -> None:
     formats = (REPOSITORY / "docs/formats.md").read_text()
     described = set(re.findall(r"^\| `\.\w+` \| `([\w-]+)`.*? \| 0 to (\d+), default (\d+) ", formats, re.MULTILINE))
-    assert described == {(codec.name, str(codec.worst), str(codec.quality)) for codec in CODECS.values()}
+    assert described == {(codec.name, str(codec.worst), str(codec.qualities[1])) for codec in CODECS.values()}
 
 
 def test_every_option_of_a_loop_is_described_to_programs() -> None:

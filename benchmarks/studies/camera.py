@@ -36,7 +36,7 @@ from stylecine.networks.eye import Eye
 from stylecine.ops.image import blur, dilate, fit_short_side, network_size, resize, to_tensor
 from stylecine.ops.smoothstep import smoothstep
 from stylecine.options import CLASSES, SKY, WATER
-from stylecine.output.video import write_video
+from stylecine.output.writing import write_output
 from stylecine.perception.depth import judge_depth
 from stylecine.perception.refine import follow_edges
 from stylecine.picture.photo import load_photo
@@ -299,8 +299,8 @@ def write_loops(photo: Path, seen: Tensor, animator: Animator, order: Linear, up
     water = scene.scenery.still.mirror * (scene.scenery.owner == WATER)
     near = nearness(scene.photo, seen, torch.from_numpy(water).float(), order, upright)
     out.mkdir(parents=True, exist_ok=True)
-    write_video(frames, out / f"{photo.stem}-without.mp4", FPS)
-    write_video([moved(frame, near, t / count) for t, frame in enumerate(frames)], out / f"{photo.stem}-with.mp4", FPS)
+    write_output(frames, out / f"{photo.stem}-without.mp4", FPS)
+    write_output([moved(frame, near, t / count) for t, frame in enumerate(frames)], out / f"{photo.stem}-with.mp4", FPS)
 
 
 if __name__ == "__main__":

@@ -18,15 +18,13 @@ from stylecine.machine.progress import Progress, Stages
 from stylecine.movement.displacement import moving_points
 from stylecine.options import CLASSES, MOVING_LAYER, FileOptions
 from stylecine.output import VideoInfo
-from stylecine.output.audio import encode_flac, write_sound
+from stylecine.output.audio import encode_flac
 from stylecine.output.c2pa import Credentials, signer_for
-from stylecine.output.encoding import check_length, count_loops
 from stylecine.output.formats import Page, Sound, check_size, format_of
 from stylecine.output.html import QUALITY, write_page
 from stylecine.output.layer import moving_layer
-from stylecine.output.origin import Origin, read_origin
+from stylecine.output.origin import UNKNOWN, Origin, read_origin
 from stylecine.output.panorama import mark_spherical
-from stylecine.output.silence import add_silence
 from stylecine.output.writing import check_output, write_output
 from stylecine.picture.crop import check_crop
 from stylecine.picture.transparency import UNDER_NAME, flattened, with_alpha
@@ -45,17 +43,16 @@ def save(
     """As `Cinemagraph.save` documents it."""
     check_output(path, options, loop.fps)
     check_size(path, loop.width, loop.height, options.crop)
-    form, seconds = format_of(path), loop.period / loop.fps
+    form = format_of(path)
     form.check_loop(loop.settings["warp"], loop.settings["sampling"])
     if isinstance(form, Sound) or options.sound:
-        check_seconds(seconds)
+        check_seconds(loop.period / loop.fps)
     window = _window(loop, options.crop, even=form.has_codec)
-    origin = _origin(loop) if options.keep_metadata else None
+    origin = _origin(loop) if options.keep_metadata else UNKNOWN
     signer = signer_for(path, c2pa) if c2pa else None
     report = loop.report() if options.embed_report or signer else {}
     sphere = loop.scene.wraps and window is None
-    steps: list[Finish] = [add_silence] * (options.silence and not options.sound)
-    steps += [mark_spherical] * (sphere and form.ending == ".mp4")
+    steps: list[Finish] = [mark_spherical] * (sphere and form.ending == ".mp4")
     if signer:
         photo: Any = {"source": loop.scene.source, "pixels": loop.scene.photo}
         steps.append(partial(signer.sign, path=path, report=report, **photo, **_facts(loop)))
@@ -66,10 +63,6 @@ def save(
     if isinstance(form, Page):
         with stages.stage("video", cancel_at_end=False) as step:
             info = _save_page(loop, path, options, finish=lambda _: step(1, 1))
-    elif isinstance(form, Sound):
-        with stages.stage("video", cancel_at_end=False) as step:
-            loops = count_loops(*check_length(options.repeat, options.duration), seconds)
-            info = write_sound(loop.track(loops), path, finish=lambda _: step(1, 1))
     else:
         written, (times, rate) = _written(loop, path, options), form.shown(loop.period, loop.fps)
         with stages.stage("video", len(times), cancel_at_end=False) as step:
@@ -81,7 +74,7 @@ def save(
                 options,
                 comment=json.dumps(report, allow_nan=False) if options.embed_report else "",
                 origin=origin,
-                track=loop.track if options.sound else None,
+                track=loop.track if options.sound or isinstance(form, Sound) else None,
                 finish=partial(_in_turn, steps) if steps else None,
                 sphere=sphere,
                 alpha=options.layer == MOVING_LAYER

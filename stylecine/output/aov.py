@@ -32,10 +32,7 @@ def write_aovs(
     height, width = mask.shape
     scale = torch.tensor([width / motion.shape[2], height / motion.shape[1]])[:, None, None] * (MOTION_FPS / fps)
     velocity = resize(motion, (height, width)) * scale * ((mask > 0) & (carried.cpu() > 0))
-    pictures = {
-        "mask.exr": (mask[..., None], "grayf32le"),
-        "motion.exr": (torch.stack([*velocity, mask], -1), "gbrpf32le"),
-    }
+    pictures = {"mask.exr": mask, "motion.exr": torch.stack([*velocity, mask], -1)}
     target, arrays = Path(folder), {"mask.npy": mask, "motion.npy": motion}
     try:
         target.mkdir(parents=True, exist_ok=True)
@@ -44,16 +41,15 @@ def write_aovs(
                 if name in arrays:
                     np.save(file, arrays[name].numpy())
                 else:
-                    picture, pixels = pictures[name]
-                    file.write(encode_exr(picture.numpy(), pixels))
+                    file.write(encode_exr(pictures[name].numpy()))
     except OSError as error:
         raise OutputError(f"Cannot write masks and motion into {target}: {error.strerror or error}.") from error
     return [target / name for name in AOVS]
 
 
-def encode_exr(picture: np.ndarray, pixels: str) -> bytes:
-    """A picture float32 [H,W,C] as OpenEXR with 32-bit floats, compressed without loss. pixels: FFmpeg's name of its
-    format, "grayf32le" of one channel, Y, "gbrpf32le" of three, R, G and B."""
+def encode_exr(picture: np.ndarray) -> bytes:
+    """A picture float32 [H,W], which becomes Y, or [H,W,3], R, G and B, as OpenEXR with 32-bit floats, compressed
+    without loss."""
     try:
         encoder = av.CodecContext.create("exr", "w")
     except (av.FFmpegError, ValueError):
@@ -61,10 +57,9 @@ def encode_exr(picture: np.ndarray, pixels: str) -> bytes:
             "The installed av package has no EXR encoder; run 'pip install --force-reinstall av'."
         ) from None
     encoder.height, encoder.width = picture.shape[:2]
-    encoder.pix_fmt, encoder.time_base = pixels, Fraction(1, 1)
+    encoder.pix_fmt, encoder.time_base = "grayf32le" if picture.ndim == 2 else "gbrpf32le", Fraction(1, 1)
     encoder.sample_aspect_ratio = Fraction(1, 1)  # or an attribute that every OpenEXR file has would be missing
     encoder.options = {"compression": "zip16", "format": "float"}
-    planes = picture[..., 0] if picture.shape[2] == 1 else picture
-    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(planes), format=pixels)
+    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format=encoder.pix_fmt)
     frame.pts = 0
     return b"".join(bytes(packet) for packet in [*encoder.encode(frame), *encoder.encode(None)])

@@ -14,7 +14,7 @@ import av
 import numpy as np
 
 from stylecine.errors import OptionError
-from stylecine.machine.atomic import Finish, PathLike, atomic_write, check_destination, translate_os_errors
+from stylecine.machine.atomic import translate_os_errors
 from stylecine.output import VideoInfo
 from stylecine.output.encoders import SOUND
 from stylecine.sound.noise import RATE
@@ -32,11 +32,13 @@ class SoundStream:
     AAC's encoder is late by 1024 samples, Opus's by 312: these come before time 0, which MP4 and MOV say by an edit
     list, and WebM by its codec delay. AAC is given the end of the track for them, and the beginning after its end, so
     that both sides of the seam are coded as any other place is.
+
+    name: FFmpeg's of the container. delayed: whether what comes before time 0 is in the file; silence needs none of it.
     """
 
-    def __init__(self, container: Any, name: str, track: Track) -> None:
+    def __init__(self, container: Any, name: str, track: Track, *, delayed: bool) -> None:
         encoder, rate = SOUND[name]
-        self.track, self.round = track, encoder == "aac"
+        self.track, self.round, self.delayed = track, encoder == "aac", delayed
         self.stream = container.add_stream(encoder, rate=RATE, layout="stereo")
         self.stream.bit_rate = rate
         self.packets = self._encoded()
@@ -58,34 +60,35 @@ class SoundStream:
         lead = 2 * size if self.round else 0
         last = end + 2 * size if self.round else end
         for begin in (*range(-lead, last, size), None):
-            frame = None if begin is None else self._frame(begin, min(begin + size, last))
+            frame = None  # at the end
+            if begin is not None:
+                samples = np.ascontiguousarray(self.track.at(begin, min(begin + size, last)).T)
+                frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout="stereo")
+                frame.sample_rate, frame.pts, frame.time_base = RATE, begin, TIME_BASE
             for packet in self.stream.encode(frame):
-                if self.round and not -size <= packet.pts < end:
+                if self.round and not (-size if self.delayed else 0) <= packet.pts < end:
                     continue
                 if self.round:
                     packet.duration = min(size, end - packet.pts)
                 yield packet
 
-    def _frame(self, begin: int, end: int) -> av.AudioFrame:
-        samples = np.ascontiguousarray(self.track.at(begin, end).T)
-        frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout="stereo")
-        frame.sample_rate, frame.pts, frame.time_base = RATE, begin, TIME_BASE
-        return frame
+
+def silent_track(seconds: float) -> Track:
+    return Track(np.broadcast_to(np.float32(0), (round(seconds * RATE), 2)))
 
 
-def write_sound(track: Track, path: PathLike, finish: Finish | None = None) -> VideoInfo:
+def write_sound(track: Track, path: Path) -> VideoInfo:
     """Writes a track as 16-bit PCM in a .wav, with loop points from its first to its last sample, for programs that
     read these. Raises OptionError for more than a .wav can hold, OutputError."""
     if track.samples > MAX_WAV:
         raise OptionError(f"A .wav holds at most {MAX_WAV / RATE / 3600:.1f} h of sound; ask for less, or for a video.")
-    target = check_destination(path)
-    with atomic_write(target, finish) as part, translate_os_errors(target), part.open("wb") as file:
+    with translate_os_errors(path), path.open("wb") as file:
         with wave.open(file, "wb") as sound:
             sound.setparams((2, 2, RATE, 0, "NONE", ""))
             for _ in range(track.repeat):
                 sound.writeframes(_pcm(track.period).tobytes())
         _add_loop_points(file, track.samples)
-    return VideoInfo(Path(path), 0, 0.0, 0, 0, "pcm", target.stat().st_size, (0, 0))
+    return VideoInfo(path, 0, 0.0, 0, 0, "pcm", path.stat().st_size, (0, 0))
 
 
 def encode_flac(track: Track) -> bytes:

@@ -28,6 +28,7 @@ Credentials = tuple[str | os.PathLike[str], str | os.PathLike[str]]  # certifica
 MEDIA_TYPES = {ending: FORMATS[ending].media_type for ending in (".mp4", ".gif", ".webp", ".apng", ".png")}
 MEDIA_TYPES[".apng"] = "image/png"
 BYTES = "application/octet-stream"
+CURVES = {"secp256r1": "es256", "secp384r1": "es384", "secp521r1": "es512"}  # C2PA's names of algorithms
 REPORT = "stylecine.report"  # label of our own assertion
 # IPTC's term for an image partly changed by a generative model; https://cv.iptc.org/newscodes/digitalsourcetype
 SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
@@ -65,60 +66,46 @@ class Signer:
         for none.
         Raises OutputError for a file that cannot be signed.
         """
-        styled = appearance is not None
-        if isinstance(format_of(path), Still):  # it is the photo, also of a drift
-            moving = moving if detail < 1 else ()
-            styled = appearance is not None and not appearance.drift
+        still = isinstance(format_of(path), Still)  # it is the photo, also of a drift
+        generated = moving if not still or detail < 1 else ()
+        styled = appearance is not None and not (still and appearance.drift)
         if source is None or not source.content:  # pixels, or a scene file
             source = PhotoFile("pixels.png", encode_png(pixels), source.digest if source else None)
         title = Path(path).name
-        manifest = _manifest(title, report, source, moving, styled, weather)
-        with tempfile.TemporaryFile(dir=part.parent) as signed:
+        manifest = _manifest(title, report, source, generated, styled, weather)
+        with tempfile.TemporaryFile(dir=part.parent) as signed, part.open("rb+") as file:
             try:
-                with part.open("rb") as unsigned:
-                    self._sign(manifest, source, unsigned, signed)
+                self.sign_file(manifest, source, file, signed)
             except _c2pa().C2paError as error:  # the certificate has been checked
                 raise OutputError(
                     f"C2PA cannot sign '{printable(title)}' ({error}); try again, or omit the signature."
                 ) from None
-            signed.seek(0)
-            with part.open("wb") as file:
-                shutil.copyfileobj(signed, file)
+            for opened in (signed, file):
+                opened.seek(0)
+            shutil.copyfileobj(signed, file)
+            file.truncate()
 
-    def check(self) -> None:
-        """Signs an image of one pixel. Raises OptionError for a certificate or key that cannot sign."""
-        dot = PhotoFile("dot.png", encode_png(np.zeros((1, 1, 3), np.uint8)))
-        manifest = _manifest("dot.png", {}, dot, (), styled=False, weather="")
-        try:
-            self._sign(manifest, dot, io.BytesIO(dot.content), io.BytesIO())
-        except _c2pa().C2paError as error:
-            raise OptionError(
-                f"C2PA cannot sign ({error}); use a valid certificate for signing documents or e-mail, followed in its"
-                " file by the certificates of its issuers."
-            ) from None
-
-    def _sign(self, manifest: dict[str, Any], photo: PhotoFile, unsigned: BinaryIO, signed: BinaryIO) -> None:
+    def sign_file(self, manifest: dict[str, Any], photo: PhotoFile, unsigned: BinaryIO, signed: BinaryIO) -> None:
         """With the photo's own manifest; if that is damaged, which only signing may reveal, with the photo as bytes."""
+        c2pa = _c2pa()
+        info = c2pa.C2paSignerInfo(self.algorithm, self.chain, self.key, None)  # None: no time-stamping server
+
+        def sign_as(media_type: str) -> None:
+            with (
+                c2pa.Context.from_dict(SETTINGS) as context,
+                c2pa.Builder(manifest, context) as builder,
+                c2pa.Signer.from_info(info) as signer,
+            ):
+                builder.add_ingredient(_ingredient(photo), media_type, io.BytesIO(photo.content))
+                builder.sign(signer, manifest["format"], unsigned, signed)
+
         try:
-            self._sign_as(_media_type(photo), manifest, photo, unsigned, signed)
-        except _c2pa().C2paError:
+            sign_as(_media_type(photo))
+        except c2pa.C2paError:
             for file in (unsigned, signed):
                 file.seek(0)
             signed.truncate()
-            self._sign_as(BYTES, manifest, photo, unsigned, signed)
-
-    def _sign_as(
-        self, media_type: str, manifest: dict[str, Any], photo: PhotoFile, unsigned: BinaryIO, signed: BinaryIO
-    ) -> None:
-        c2pa = _c2pa()
-        info = c2pa.C2paSignerInfo(self.algorithm, self.chain, self.key, None)  # None: no time-stamping server
-        with (
-            c2pa.Context.from_dict(SETTINGS) as context,
-            c2pa.Builder(manifest, context) as builder,
-            c2pa.Signer.from_info(info) as signer,
-        ):
-            builder.add_ingredient(_ingredient(photo), media_type, io.BytesIO(photo.content))
-            builder.sign(signer, manifest["format"], unsigned, signed)
+            sign_as(BYTES)
 
 
 def signer_for(path: str | os.PathLike[str], credentials: Credentials) -> Signer:
@@ -156,7 +143,15 @@ def signer_for(path: str | os.PathLike[str], credentials: Credentials) -> Signer
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     signer = Signer(_algorithm(private), chain, pem)
-    signer.check()
+    dot = PhotoFile("dot.png", encode_png(np.zeros((1, 1, 3), np.uint8)))
+    manifest = _manifest("dot.png", {}, dot, (), styled=False, weather="")
+    try:
+        signer.sign_file(manifest, dot, io.BytesIO(dot.content), io.BytesIO())
+    except _c2pa().C2paError as error:
+        raise OptionError(
+            f"C2PA cannot sign ({error}); use a valid certificate for signing documents or e-mail, followed in its"
+            " file by the certificates of its issuers."
+        ) from None
     return signer
 
 
@@ -185,11 +180,9 @@ def _algorithm(key: Any) -> str:
         return "ed25519"
     if isinstance(key, rsa.RSAPrivateKey):
         return "ps256"
-    curves = {"secp256r1": "es256", "secp384r1": "es384", "secp521r1": "es512"}
-    name = curves.get(key.curve.name) if isinstance(key, ec.EllipticCurvePrivateKey) else None
-    if name is None:
-        raise OptionError("C2PA does not know this kind of key; use ES256 (P-256), Ed25519 or RSA.")
-    return name
+    if isinstance(key, ec.EllipticCurvePrivateKey) and key.curve.name in CURVES:
+        return CURVES[key.curve.name]
+    raise OptionError("C2PA does not know this kind of key; use ES256 (P-256), Ed25519 or RSA.")
 
 
 def _manifest(

@@ -78,7 +78,7 @@ def shrunk(picture: np.ndarray, size: Sequence[float]) -> np.ndarray:
 
 
 def webp(picture: np.ndarray, quality: int) -> bytes:
-    """A picture, uint8 [H,W,3], for a page."""
+    """A picture, uint8 [H,W,3] or [H,W,4]. quality: 0 to 100 (best)."""
     file = io.BytesIO()
     Image.fromarray(picture).save(file, "WEBP", quality=quality)
     return file.getvalue()

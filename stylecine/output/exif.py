@@ -9,9 +9,8 @@ from fractions import Fraction
 
 from PIL.ExifTags import GPS, Base
 
-from stylecine.output.origin import Origin
+from stylecine.output.origin import DATE, Origin
 
-SRGB = 1
 TIFF = b"MM\0\x2a\0\0\0\x08"  # begins EXIF: big-endian, the first directory follows
 BYTE, ASCII, SHORT, LONG, RATIONAL, UNDEFINED = 1, 2, 3, 4, 5, 7
 SIZES = {BYTE: 1, ASCII: 1, SHORT: 2, LONG: 4, RATIONAL: 8, UNDEFINED: 1}  # bytes of a value
@@ -19,13 +18,11 @@ SIZES = {BYTE: 1, ASCII: 1, SHORT: 2, LONG: 4, RATIONAL: 8, UNDEFINED: 1}  # byt
 Tag = tuple[int, int, bytes]  # number, type and values
 
 
-def jpeg_exif(width: int, height: int, origin: Origin | None = None, maker_note: bytes = b"") -> bytes:
+def jpeg_exif(width: int, height: int, origin: Origin, maker_note: bytes = b"") -> bytes:
     """With its header, for a JPEG of this size."""
-    origin = origin or Origin()
-    camera = [(tag, text) for tag, text in ((Base.Make, origin.make), (Base.Model, origin.model)) if text]
-    place = _place(origin)
+    place, camera = _place(origin), ((Base.Make, origin.make), (Base.Model, origin.model))
     image = [
-        *((tag, ASCII, text.encode() + b"\0") for tag, text in camera),
+        *((tag, ASCII, f"{text}\0".encode()) for tag, text in camera if text),
         (Base.XResolution, RATIONAL, struct.pack(">II", 72, 1)),
         (Base.YResolution, RATIONAL, struct.pack(">II", 72, 1)),
         (Base.ResolutionUnit, SHORT, struct.pack(">H", 2)),  # inch
@@ -39,7 +36,7 @@ def jpeg_exif(width: int, height: int, origin: Origin | None = None, maker_note:
         (Base.ComponentsConfiguration, UNDEFINED, b"\1\2\3\0"),  # Y, Cb, Cr
         *[(Base.MakerNote, UNDEFINED, maker_note)] * bool(maker_note),
         (Base.FlashPixVersion, UNDEFINED, b"0100"),
-        (Base.ColorSpace, SHORT, struct.pack(">H", SRGB)),
+        (Base.ColorSpace, SHORT, struct.pack(">H", 1)),  # sRGB
         (Base.ExifImageWidth, LONG, struct.pack(">I", width)),
         (Base.ExifImageHeight, LONG, struct.pack(">I", height)),
     ]
@@ -65,7 +62,7 @@ def directory(tags: Sequence[Tag], begin: int) -> bytes:
 def _taken(origin: Origin) -> list[Tag]:
     if origin.taken is None:
         return []
-    tags: list[Tag] = [(Base.DateTimeOriginal, ASCII, origin.taken.strftime("%Y:%m:%d %H:%M:%S").encode() + b"\0")]
+    tags: list[Tag] = [(Base.DateTimeOriginal, ASCII, origin.taken.strftime(DATE).encode() + b"\0")]
     if offset := origin.taken.strftime("%z"):
         tags.append((Base.OffsetTimeOriginal, ASCII, f"{offset[:3]}:{offset[3:5]}".encode() + b"\0"))
     return tags

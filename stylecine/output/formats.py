@@ -7,16 +7,15 @@ alone, since the command line begins with them.
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from stylecine.errors import OptionError, OutputError, TooLarge
 from stylecine.machine.atomic import PathLike, check_destination, check_path
 from stylecine.options import DEPTHS, LAYERS, MOVING_LAYER, FileOptions, check_int, check_live, check_number
-from stylecine.output.codecs import CODECS, Codec, Container, codec_for
+from stylecine.output.codecs import CODECS, Codec, Container, check_encoding, check_length, codec_for
 from stylecine.output.codecs import MAX_SIDE as VIDEO_SIDE
-from stylecine.output.encoding import check_encoding, check_length
 from stylecine.picture.crop import check_crop, crop_sides
 from stylecine.picture.size import MIN_SIDE
 
@@ -116,13 +115,18 @@ class Format:
                 "codec, repeat, duration and keyframes are for videos; images and pages play endlessly, a still not at"
                 " all; omit them."
             )
+        if options.quality is not None and not self.qualities:
+            raise OptionError(f"{self.called or self.ending} is lossless, so it has no quality; omit it.")
+        if options.quality is not None:
+            check_int(f"quality of {self.ending}", options.quality, 0, self.worst)
 
     def check_loop(self, warp: str, sampling: str) -> None:
         """Raises OptionError for a loop, made with these, that it cannot hold."""
 
     def is_deep(self, path: PathLike, options: FileOptions) -> bool:
         """Whether it has more than 8 bits a channel."""
-        return False
+        coded = self.coded(path, options.codec)
+        return coded is not None and coded[1].deep
 
 
 class Video(Format):
@@ -134,10 +138,7 @@ class Video(Format):
         return self.alpha and bool(codec_for(path, options.codec)[1].alpha)
 
     def check_own(self, path: PathLike, options: FileOptions, fps: float) -> None:
-        check_encoding(path, fps, options.quality, options.codec, *options.length)
-
-    def is_deep(self, path: PathLike, options: FileOptions) -> bool:
-        return codec_for(path, options.codec)[1].deep
+        check_encoding(path, fps, options)
 
 
 class Page(Format):
@@ -147,7 +148,6 @@ class Page(Format):
 
     def check_own(self, path: PathLike, options: FileOptions, fps: float) -> None:
         super().check_own(path, options, fps)
-        check_image_quality("a page's images", options.quality)
         if options.crop is not None:
             raise OptionError("A page shows the whole photo; omit crop, or crop the photo itself, by size.")
 
@@ -157,16 +157,6 @@ class Page(Format):
 
 class Picture(Format):
     """What Pillow writes."""
-
-    def check_own(self, path: PathLike, options: FileOptions, fps: float) -> None:
-        super().check_own(path, options, fps)
-        self.check_image(fps, options.quality)
-
-    def check_image(self, fps: Any, quality: Any) -> None:
-        """Raises OptionError."""
-        if quality is not None and not self.qualities:
-            raise OptionError(f"{self.ending} is lossless, so it has no quality; omit it.")
-        check_image_quality(self.ending, quality, self.worst)
 
 
 class Still(Picture):
@@ -189,9 +179,9 @@ class Image(Picture):
         rate = min(self.max_fps, fps * count / period)
         return [k * fps / self.clock for k in frame_ticks(count, rate, self.clock)[:-1]], rate
 
-    def check_image(self, fps: Any, quality: Any) -> None:
+    def check_own(self, path: PathLike, options: FileOptions, fps: float) -> None:
         check_number("fps", fps, ge=MIN_FPS, le=math.inf)
-        super().check_image(fps, quality)
+        super().check_own(path, options, fps)
 
 
 class CodedImage(Image):
@@ -199,10 +189,6 @@ class CodedImage(Image):
 
     has_codec = True
     max_side = VIDEO_SIDE
-
-    def check_own(self, path: PathLike, options: FileOptions, fps: float) -> None:
-        Format.check_own(self, path, options, fps)
-        check_encoding(path, fps, options.quality, options.codec)
 
 
 class MovingPhoto(Format):
@@ -224,7 +210,7 @@ class MovingPhoto(Format):
                 "Phones expect one codec and about 3 s in a photo; omit codec, repeat, duration and keyframes."
             )
         name, codec = self.movie
-        check_encoding(name, fps, options.quality, codec)
+        check_encoding(name, fps, replace(options, codec=codec))
 
 
 class Sound(Format):
@@ -241,12 +227,7 @@ class Sound(Format):
 
 class Folder(Format):
     kind, what, group, icon = "folder", "a folder of PNG", "For other programs", "frames"
-    called = "A folder"
-
-    def check_own(self, path: PathLike, options: FileOptions, fps: float) -> None:
-        super().check_own(path, options, fps)
-        if options.quality is not None:
-            raise OptionError("A folder of PNG is lossless, so it has no quality; omit it.")
+    called = "A folder of PNG"
 
 
 LIVE_PHOTO, LIVE_ARCHIVE = ".livephoto", ".livephoto.zip"
@@ -339,12 +320,6 @@ def check_format(path: PathLike, options: FileOptions = USUAL, fps: float = 30) 
     format_of(path).check(path, options, fps)
 
 
-def check_image_quality(what: str, quality: Any, most: int = 100) -> None:
-    """OptionError for an impossible quality of `what`; None is the default one."""
-    if quality is not None:
-        check_int(f"quality of {what}", quality, 0, most)
-
-
 def check_size(path: PathLike, width: int, height: int, crop: str | None = None) -> None:
     """Raises TooLarge, with a size that fits, for a loop of width x height whose frames no such file can hold.
 
@@ -360,11 +335,11 @@ def check_size(path: PathLike, width: int, height: int, crop: str | None = None)
     raise TooLarge(f"The loop would be {width}x{height} pixels, and {most}; {remedy}.")
 
 
-def check_writable(path: PathLike) -> Path:
-    """The first of the files, or the folder, that `path` names. Raises OutputError if one cannot be written."""
+def check_writable(path: PathLike) -> list[Path]:
+    """The files, or the folder, that `path` names, symbolic links resolved. Raises OutputError if one cannot be
+    written."""
     folder = isinstance(find_format(path), Folder)
-    checked = [check_destination(file, folder=folder) for file in files_of(path)]
-    return checked[0]
+    return [check_destination(file, folder=folder) for file in files_of(path)]
 
 
 def _endings(what: str) -> str:

@@ -77,15 +77,19 @@ def _differ(frame: np.ndarray, other: np.ndarray, tolerance: float) -> np.ndarra
 
 def _changes(indices: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, tuple[int, int]]]:
     """The rectangle of each frame that changes, unchanged pixels marked, and its upper left corner."""
+    for index, changed, box in changes(indices):
+        yield np.where(changed[box], index[box], np.uint8(UNCHANGED)), (box[1].start, box[0].start)
+
+
+def changes(frames: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, np.ndarray, tuple[slice, slice]]]:
+    """Each frame [H,W,...], which of its pixels differ from the frame before, bool [H,W], and their bounding box."""
     previous = None
-    for index in indices:
-        if previous is None:
-            yield index, (0, 0)
-        else:
-            changed = index != previous
-            box = changed_box(changed)
-            yield np.where(changed[box], index[box], np.uint8(UNCHANGED)), (box[1].start, box[0].start)
-        previous = index
+    for frame in frames:
+        changed = np.ones(frame.shape[:2], bool)
+        if previous is not None:
+            changed = (frame != previous).reshape(*changed.shape, -1).any(-1)
+        yield frame, changed, changed_box(changed)
+        previous = frame.copy()
 
 
 def changed_box(changed: np.ndarray) -> tuple[slice, slice]:

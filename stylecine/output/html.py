@@ -14,9 +14,8 @@ import numpy as np
 from stylecine.errors import as_utf8
 from stylecine.machine.atomic import Finish, PathLike, atomic_write, check_destination, translate_os_errors
 from stylecine.output import VideoInfo
-from stylecine.output.embed import csp_hash, data_url
+from stylecine.output.embed import csp_hash, data_url, webp
 from stylecine.output.formats import FORMATS
-from stylecine.output.web_pack import encode_image
 from stylecine.version import __version__
 
 QUALITY = FORMATS[".html"].qualities[1]  # of the images, as WebP
@@ -39,7 +38,7 @@ def write_page(
     fps: float,
     title: str,
     alt: str,
-    quality: int | None = None,
+    quality: int = QUALITY,
     sound: bytes | None = None,
     wraps: bool = False,
     finish: Finish | None = None,
@@ -52,9 +51,9 @@ def write_page(
     turned. quality: of the image, 0 to 100 (best); default 90. finish: called with the complete temporary file.
     Raises OutputError if the file cannot be written.
     """
-    quality = QUALITY if quality is None else quality
     height, width = frame.shape[:2]
-    style, script = _read("page.css"), _script()
+    style, modules = _read("page.css"), "".join(_read(f"{name}.js") for name in MODULES)
+    script = re.sub(r"^(import .*;|export \{.*\};)\n|^export ", "", modules, flags=re.MULTILINE)
     values = {
         "policy": f"default-src 'none'; img-src data:; style-src '{csp_hash(style)}'; script-src '{csp_hash(script)}';"
         " base-uri 'none'; form-action 'none'",
@@ -66,7 +65,7 @@ def write_page(
         "wraps": " data-wraps" if wraps else "",
         "style": style,
         "script": script,
-        "image": data_url("image/webp", encode_image(frame, quality)),
+        "image": data_url("image/webp", webp(frame, quality)),
         "sound": "" if sound is None else SOUND.format(base64.b64encode(sound).decode()),
         "pack": base64.b64encode(zlib.compress(content, 9)).decode(),
     }
@@ -75,12 +74,6 @@ def write_page(
     with atomic_write(target, finish) as part, translate_os_errors(target):
         part.write_text(page, encoding="utf-8", newline="\n")
     return VideoInfo(Path(path), period, fps, width, height, "webgl2", target.stat().st_size, (0, 0))
-
-
-def _script() -> str:
-    """The player's modules as one script."""
-    source = "".join(_read(f"{name}.js") for name in MODULES)
-    return re.sub(r"^(import .*;|export \{.*\};)\n|^export ", "", source, flags=re.MULTILINE)
 
 
 def _read(name: str) -> str:

@@ -1,33 +1,25 @@
-"""Frames -> GIF, animated WebP, APNG or transparent AVIF, or a folder of PNG; one frame -> a still.
+"""Frames -> GIF, animated WebP, APNG or transparent AVIF, or a folder of PNG; one frame -> a still."""
 
-Files appear whole or not at all.
-"""
-
-import logging
-import os
 import struct
-import zlib
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import pairwise
+from itertools import count, pairwise
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias, TypeVar
 
 import numpy as np
 from PIL import Image
 from PIL.ExifTags import Base
+from PIL.PngImagePlugin import getchunks, putchunk
 from scipy.ndimage import binary_opening
 
-from stylecine.errors import OptionError, printable
-from stylecine.machine.atomic import Finish, PathLike, atomic_write, check_destination, translate_os_errors
-from stylecine.options import check_frame, check_number
+from stylecine.machine.atomic import translate_os_errors
 from stylecine.output import VideoInfo
-from stylecine.output.encoders import check_pillow
-from stylecine.output.formats import FORMATS, IMAGE_SIDE, MIN_FPS, Picture, Still, find_format, frame_ticks
-from stylecine.output.gif import changed_box, encode_gif
+from stylecine.output.formats import FORMATS, Picture, Still, frame_ticks
+from stylecine.output.gif import changes, encode_gif
 from stylecine.output.panorama import sphere_xmp
-from stylecine.picture.photo import XMP_KEYWORD, encode_png
+from stylecine.picture.photo import PNG_LEVEL, XMP_KEYWORD, encode_png
 
 Frames: TypeAlias = Sequence[np.ndarray]
 # frames, an open file, the duration of each in ticks, none of a still, quality, comment, XMP
@@ -37,78 +29,39 @@ Result = TypeVar("Result")
 
 FRAME = "frame-{:04}.png"  # in a folder
 AHEAD = 3  # frames rendered while earlier ones are compressed
-LARGE_GIF, GIF_SIDE = 10e6, 480  # bytes of which one is told, and the short side that is then advised
 MIN_HOLE = np.ones((5, 5))  # of unchanged pixels that an APNG leaves out
-
-_log = logging.getLogger("stylecine")
 
 
 def write_image(
-    frames: Frames,
-    path: PathLike,
-    fps: float,
-    *,
-    quality: int | None = None,
-    comment: str = "",
-    finish: Finish | None = None,
-    sphere: bool = False,
+    frames: Frames, path: Path, form: Picture, fps: float, quality: int | None, comment: str, sphere: bool
 ) -> VideoInfo:
-    """Writes frames, uint8 [H,W,3] sRGB of one shape, as an image that plays endlessly, .gif, .webp, .apng or .avif; or
-    one frame as a still, .png. They may be [H,W,4], with a straight alpha, except of a .gif; an .avif of frames without
-    one is smaller if `write_video` writes it.
+    """Writes frames, uint8 [H,W,3] sRGB or, except of a .gif, [H,W,4] with a straight alpha, as an image that plays
+    endlessly, its times rounded to ticks of the format; or one frame as a still. Raises OutputError.
 
-    frames: taken in order; a .gif takes eight of them first, by index.
-    fps: 0.02 to 50 for .gif, to 90 for the others. Times are rounded to 1/100 s in a .gif, else to 1/1000 s.
-    quality: 0 to 100 (best); default 80; 0 (best) to 63 of an .avif, default 28; an .apng or .png is lossless and has
-        none.
-    comment, finish: as for a video. sphere: whether frames show all directions, which a .webp, an .apng and a .png say.
-
-    Raises OptionError for an invalid option or frame, OutputError if the file cannot be written,
-    WriterUnavailable without an encoder.
+    fps: 0.02 to the format's maximum. quality: on the scale of the format, or None. sphere: whether frames show all
+        directions, which a .webp, an .apng and a .png say.
     """
-    form = find_format(path)
-    if not isinstance(form, Picture):
-        raise OptionError(f"'{os.fspath(path)}' does not end in {' or '.join(ENCODERS)}; rename it.")
-    form.check_image(fps, quality)
-    check_pillow(form.ending)
-    still, ticks = isinstance(form, Still), [0]
-    if not still:
-        check_number("fps", fps, ge=MIN_FPS, le=form.max_fps)
-        ticks = frame_ticks(len(frames), fps, form.clock)
+    still = isinstance(form, Still)
+    ticks = [0] if still else frame_ticks(len(frames), fps, form.clock)
     durations = [end - start for start, end in pairwise(ticks)]
-    checked = _Checked(frames, None if still else IMAGE_SIDE, form.alpha)
-    target = check_destination(path)
-    with atomic_write(target, finish) as part, translate_os_errors(target), part.open("wb") as file:
-        if quality is None:
-            quality = form.qualities[1] if form.qualities else 0
-        xmp = sphere_xmp(frames[0].shape[1], frames[0].shape[0]) if sphere else ""
-        ENCODERS[form.ending](checked, file, durations, quality, comment, xmp)
-    height, width = checked.shape
+    if quality is None:
+        quality = form.qualities[1] if form.qualities else 0
+    height, width = frames[0].shape[:2]
+    xmp = sphere_xmp(width, height) if sphere else ""
+    with translate_os_errors(path), path.open("wb") as file:
+        ENCODERS[form.ending](frames, file, durations, quality, comment, xmp)
     rate = 0.0 if still else form.clock * len(frames) / ticks[-1]
-    size = target.stat().st_size
-    if form.ending == ".gif" and size > LARGE_GIF:
-        smaller = f"--size {GIF_SIDE}" if min(checked.shape) > GIF_SIDE else "a shorter loop"
-        _log.warning(
-            "%s has %.0f MB, more than many sites accept; %s would make it smaller, as would another format.",
-            *(printable(path), size / 1e6, smaller),
-        )
-    return VideoInfo(Path(path), len(frames), rate, width, height, form.id, size, (0, 0))
+    return VideoInfo(path, len(frames), rate, width, height, form.id, path.stat().st_size, (0, 0))
 
 
-def write_folder(frames: Frames, path: PathLike, fps: float) -> VideoInfo:
-    """Writes frames, uint8 [H,W,3] sRGB or [H,W,4] with a straight alpha, of one shape, as frame-0000.png,
-    frame-0001.png, ... in a new or empty folder.
-
-    Raises OptionError for an invalid frame, OutputError if the folder cannot be created or is not empty.
-    """
-    checked = _Checked(frames, IMAGE_SIDE, alpha=True)
-    target = check_destination(path, folder=True)
-    with atomic_write(target, folder=True) as part, translate_os_errors(target):
-        for k, content in enumerate(map_ahead(encode_png, checked, AHEAD)):
-            (part / FRAME.format(k)).write_bytes(content)
-    height, width = checked.shape
-    size = sum(file.stat().st_size for file in target.iterdir())
-    return VideoInfo(Path(path), len(frames), fps, width, height, "png", size, (0, 0))
+def write_folder(frames: Frames, path: Path, fps: float) -> VideoInfo:
+    """Writes frames, uint8 [H,W,3] sRGB or [H,W,4] with a straight alpha, as frame-0000.png, frame-0001.png, ... into a
+    folder. Raises OutputError if they cannot be written."""
+    with translate_os_errors(path):
+        for k, content in enumerate(map_ahead(encode_png, frames, AHEAD)):
+            (path / FRAME.format(k)).write_bytes(content)
+    height, width = frames[0].shape[:2]
+    return VideoInfo(path, len(frames), fps, width, height, "png", 0, (0, 0))
 
 
 def map_ahead(
@@ -128,35 +81,6 @@ def map_ahead(
             pool.shutdown(cancel_futures=True)
 
 
-class _Checked(Sequence[np.ndarray]):
-    """Frames, each checked when it is taken. longest: of their sides, in pixels, if limited. alpha: whether they may
-    have one. shape: their (H, W)."""
-
-    def __init__(self, frames: Frames, longest: int | None, alpha: bool) -> None:
-        self.frames, self.longest, self.alpha, self.shape = frames, longest, alpha, (0, 0)
-        if len(frames) == 0:
-            raise OptionError("There are no frames to write; give at least one.")
-
-    def __len__(self) -> int:
-        return len(self.frames)
-
-    def __getitem__(self, k: Any) -> Any:
-        return self._check(self.frames[k])
-
-    def __iter__(self) -> Iterator[np.ndarray]:
-        return map(self._check, self.frames)
-
-    def _check(self, frame: np.ndarray) -> np.ndarray:
-        check_frame(frame, alpha=self.alpha)
-        height, width = frame.shape[:2]
-        if self.longest and not 1 <= min(height, width) <= max(height, width) <= self.longest:
-            raise OptionError(f"Frames of {width}x{height} cannot be written; give 1 to {self.longest} a side.")
-        if self.shape not in ((0, 0), (height, width)):
-            raise OptionError(f"All frames must have one shape; got {(height, width)} after {self.shape}.")
-        self.shape = (height, width)
-        return frame
-
-
 class _LazyFrames:
     """A sequence of frames as Pillow's writers of WebP and AVIF take it; only one at a time is in memory."""
 
@@ -174,34 +98,26 @@ class _LazyFrames:
         return getattr(self._image, name)
 
 
-def _save_frames(
-    first: np.ndarray, remaining: Iterator[np.ndarray], count: int, file: BinaryIO, **options: Any
-) -> None:
-    """`count` frames by Pillow's writer of a format."""
-    others = [_LazyFrames(remaining, count - 1)] if count > 1 else []
-    Image.fromarray(first).save(file, save_all=True, append_images=others, **options)
-
-
 def _encode_webp(frames: Frames, file: BinaryIO, durations: list[int], quality: int, comment: str, xmp: str) -> None:
     remaining = iter(frames)
     first = next(remaining)
     # Key frames would make static parts flicker, and only help seeking; but libwebp draws what is transparent in part
     # over the frame before, so that it would become opaque.
     translucent = first.shape[2] == 4 and bool((first[..., 3] % 255).any())
-    distance = 1 if translucent else len(durations) + 1
-    _save_frames(
-        first,
-        remaining,
-        len(frames),
+    distance = 1 if translucent else len(frames) + 1
+    exif = Image.Exif()
+    exif[Base.ImageDescription] = comment.encode()
+    Image.fromarray(first).save(
         file,
-        format="WEBP",
+        "WEBP",
+        save_all=True,
+        append_images=[_LazyFrames(remaining, len(frames) - 1)],
         duration=durations,
         loop=0,
         quality=quality,
-        method=4,
         kmin=distance,
         kmax=1 if translucent else distance + 1,
-        exif=_exif(comment),
+        exif=exif.tobytes() if comment else b"",
         xmp=xmp.encode(),
     )
 
@@ -210,12 +126,11 @@ def _encode_avif(frames: Frames, file: BinaryIO, durations: list[int], quality: 
     """With libavif, whose animations have a second track for the alpha, which FFmpeg writes only of an encoder that
     knows pictures without colours."""
     remaining = iter(frames)
-    _save_frames(
-        next(remaining),
-        remaining,
-        len(frames),
+    Image.fromarray(next(remaining)).save(
         file,
-        format="AVIF",
+        "AVIF",
+        save_all=True,
+        append_images=[_LazyFrames(remaining, len(frames) - 1)] if len(frames) > 1 else [],
         duration=durations,
         quality=round(100 * (1 - quality / FORMATS[".avif"].worst)),
         range="limited",  # as which Chromium shows it, whatever its tags say
@@ -224,44 +139,28 @@ def _encode_avif(frames: Frames, file: BinaryIO, durations: list[int], quality: 
     )
 
 
-def _exif(comment: str) -> bytes:
-    """EXIF with a comment, UTF-8, as the image description; empty without one."""
-    tags = Image.Exif()
-    tags[Base.ImageDescription] = comment.encode()
-    return tags.tobytes() if comment else b""
-
-
 def _encode_apng(frames: Frames, file: BinaryIO, durations: list[int], quality: int, comment: str, xmp: str) -> None:
     """Lossless: the rectangle of each frame that changes, with transparent pixels where nothing changes, unless what
     changes is transparent itself."""
-    number = 0
-
-    def write(kind: bytes, *content: bytes) -> None:
-        data = b"".join(content)
-        file.write(struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)))
-
-    def next_number() -> bytes:
-        nonlocal number
-        number += 1
-        return struct.pack(">I", number - 1)
-
+    numbers = (struct.pack(">I", number) for number in count())
     images = map_ahead(_compress, _changes(frames), AHEAD)
     for k, ((left, top, width, height, blend, data), duration) in enumerate(zip(images, durations, strict=True)):
         if k == 0:
             file.write(b"\x89PNG\r\n\x1a\n")
-            write(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 6, 0, 0, 0))  # 8 bits, RGBA
-            write(b"sRGB", b"\0")
+            putchunk(file, b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 6, 0, 0, 0))  # 8 bits, RGBA
+            putchunk(file, b"sRGB", b"\0")
             for keyword, text in ((b"Comment", comment), (XMP_KEYWORD.encode(), xmp)):
                 if text:
-                    write(b"iTXt", keyword, bytes(5), text.encode())
-            write(b"acTL", struct.pack(">II", len(durations), 0))  # 0: endlessly
+                    putchunk(file, b"iTXt", keyword, bytes(5), text.encode())
+            putchunk(file, b"acTL", struct.pack(">II", len(durations), 0))  # 0: endlessly
         # 0: not disposed of; blend 1: over the previous frame, 0: instead of it
-        write(b"fcTL", next_number(), struct.pack(">IIIIHHBB", width, height, left, top, duration, 1000, 0, blend))
+        place = struct.pack(">IIIIHHBB", width, height, left, top, duration, 1000, 0, blend)
+        putchunk(file, b"fcTL", next(numbers), place)
         if k == 0:
-            write(b"IDAT", data)
+            putchunk(file, b"IDAT", data)
         else:
-            write(b"fdAT", next_number(), data)
-    write(b"IEND")
+            putchunk(file, b"fdAT", next(numbers), data)
+    putchunk(file, b"IEND")
 
 
 def _changes(frames: Iterable[np.ndarray]) -> Iterator[tuple[int, int, int, np.ndarray]]:
@@ -269,28 +168,20 @@ def _changes(frames: Iterable[np.ndarray]) -> Iterator[tuple[int, int, int, np.n
 
     Small groups of unchanged pixels are stored as well, since many holes compress worse.
     """
-    previous = None
-    for frame in frames:
-        changed = np.ones(frame.shape[:2], bool) if previous is None else (frame != previous).any(axis=-1)
-        box = changed_box(changed)
+    for k, (frame, changed, box) in enumerate(changes(frames)):
         opaque = ~binary_opening(~changed[box], MIN_HOLE)[..., None]
         if frame.shape[2] == 3:
             pixels, blend = np.concatenate([frame[box], np.full_like(opaque, 255, np.uint8)], axis=-1), True
         else:
-            pixels, blend = frame[box], previous is not None and bool((frame[box][..., 3:] == 255)[opaque].all())
+            pixels, blend = frame[box], k > 0 and bool((frame[box][..., 3:] == 255)[opaque].all())
         yield box[1].start, box[0].start, int(blend), pixels * opaque if blend else pixels
-        previous = frame.copy()
 
 
 def _compress(change: tuple[int, int, int, np.ndarray]) -> tuple[int, int, int, int, int, bytes]:
     """Left, top, width, height, whether to blend, and the content of the IDAT chunks of its PNG."""
     left, top, blend, pixels = change
-    content, offset, data = encode_png(pixels), 8, b""
-    while offset < len(content):
-        (length,) = struct.unpack_from(">I", content, offset)
-        if content[offset + 4 : offset + 8] == b"IDAT":
-            data += content[offset + 8 : offset + 8 + length]
-        offset += 12 + length
+    chunks = getchunks(Image.fromarray(pixels), compress_level=PNG_LEVEL)
+    data = b"".join(content for kind, content, _ in chunks if kind == b"IDAT")
     return left, top, pixels.shape[1], pixels.shape[0], blend, data
 
 

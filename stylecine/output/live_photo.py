@@ -4,20 +4,22 @@ The JPEG has it in Apple's maker note in EXIF, the movie in its metadata, with a
 photo: where the loop in the middle begins. Photos pairs the two when they are imported together.
 """
 
-import struct
+import shutil
 import zipfile
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 
+import av
 from PIL import Image
 from PIL.ExifTags import IFD, Base
 
 from stylecine.errors import VideoError
 from stylecine.machine.atomic import PathLike
 from stylecine.output.exif import ASCII, directory, jpeg_exif
-from stylecine.output.formats import LIVE_PHOTO, ending_of, files_of
+from stylecine.output.formats import files_of
 from stylecine.output.origin import Origin
-from stylecine.output.quicktime import content_identifier
+from stylecine.output.quicktime import CONTENT_IDENTIFIER
 
 MEMBERS = ("live-photo.jpg", "live-photo.mov")  # of an archive
 
@@ -25,12 +27,7 @@ MAKER_NOTE = b"Apple iOS\0\0\x01MM"  # begins Apple's maker note; a directory of
 IDENTIFIER_TAG = 0x11
 
 
-def is_live_photo(path: PathLike) -> bool:
-    """Whether `path` names a Live Photo of two files."""
-    return ending_of(path) == LIVE_PHOTO
-
-
-def live_photo_exif(identifier: str, width: int, height: int, origin: Origin | None = None) -> bytes:
+def live_photo_exif(identifier: str, width: int, height: int, origin: Origin) -> bytes:
     """The EXIF of the photo, with its identifier in a maker note."""
     value = identifier.encode() + b"\0"
     note = MAKER_NOTE + directory([(IDENTIFIER_TAG, ASCII, value)], len(MAKER_NOTE))
@@ -44,9 +41,18 @@ def live_photo_movie(path: PathLike) -> Path:
         if not file.is_file():
             raise VideoError(f"There is no '{file}'; check the path, and copy both files of a Live Photo.")
     identifier = content_identifier(movie)
-    if not identifier or _photo_identifier(photo) != identifier:
+    if not identifier or not _has_identifier(photo, identifier):
         raise VideoError(f"'{photo}' and '{movie}' are not the two files of a Live Photo; write them again.")
     return movie
+
+
+def content_identifier(path: Path) -> str:
+    """The content identifier of a movie; "" if it has none or is damaged."""
+    try:
+        with av.open(f"file:{path}") as container:
+            return container.metadata.get(CONTENT_IDENTIFIER, "")
+    except (av.FFmpegError, OSError, ValueError):
+        return ""
 
 
 def archived_movie(path: Path) -> bytes:
@@ -61,19 +67,21 @@ def archived_movie(path: Path) -> bytes:
     raise VideoError(f"'{path}' is not the archive of a Live Photo; write it again.")
 
 
-def _photo_identifier(path: Path) -> str:
-    """The content identifier of a photo; "" if it has none or is damaged."""
+def write_zip(path: Path, files: Sequence[Path]) -> None:
+    """An archive of files, uncompressed, which does not tell when they were written."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        for file in files:
+            member = zipfile.ZipInfo(file.name)  # of 1980
+            member.external_attr = 0o644 << 16
+            with file.open("rb") as source, archive.open(member, "w", force_zip64=True) as target:
+                shutil.copyfileobj(source, target)
+
+
+def _has_identifier(path: Path, identifier: str) -> bool:
+    """Whether a photo's maker note has a content identifier."""
     try:
         with Image.open(path) as image:
             note = image.getexif().get_ifd(IFD.Exif).get(Base.MakerNote, b"")
-        if not note.startswith(MAKER_NOTE):
-            return ""
-        begin = len(MAKER_NOTE)
-        (count,) = struct.unpack_from(">H", note, begin)
-        for entry in range(begin + 2, begin + 2 + 12 * count, 12):
-            tag, kind, length, offset = struct.unpack_from(">HHII", note, entry)
-            if (tag, kind) == (IDENTIFIER_TAG, ASCII):
-                return str(note[offset : offset + length].decode("ascii").rstrip("\0"))
+        return note.startswith(MAKER_NOTE) and identifier.encode() in note
     except Exception:  # damaged files make Pillow raise anything
-        return ""
-    return ""
+        return False

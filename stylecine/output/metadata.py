@@ -5,6 +5,7 @@ import math
 import os
 import platform
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,12 @@ import av
 import numpy as np
 import PIL
 import torch
-from PIL import Image
 from PIL.ExifTags import Base
 
 from stylecine.errors import PhotoError, TooLarge, VideoError, as_utf8
 from stylecine.machine.given import check_file
 from stylecine.ops import native
-from stylecine.output.formats import Picture, find_format
-from stylecine.output.live_photo import is_live_photo
+from stylecine.output.formats import LIVE_PHOTO, Picture, ending_of, find_format
 from stylecine.output.video import video_source
 from stylecine.picture.photo import open_image
 from stylecine.weights import PRETRAINED, FileRecord, ModelRecord, file_sha256
@@ -62,20 +61,20 @@ def utf8_texts(value: Any) -> Any:
 
 def _weight_facts(file: FileRecord) -> dict[str, str | None]:
     card = _card(file)
+    digest = file.sha256
+    if digest is None:
+        with suppress(OSError):  # deleted after it was loaded
+            digest = file_sha256(file.path)
+    data = None  # the training data in the table of the card
+    if card and (row := re.search(r"^\| (?:data|sources?) \| (.*?) \|$", card.read_text("utf-8"), re.MULTILINE)):
+        data = row[1].replace("`", "")
     return {
         "file": file.path.name,
-        "sha256": file.sha256 or _sha256_of(file.path),
+        "sha256": digest,
         "licence": file.licence,
         "card": f"cards/{card.name}" if card else None,
-        "data": _data(card) if card else None,
+        "data": data,
     }
-
-
-def _sha256_of(path: Path) -> str | None:
-    try:
-        return file_sha256(path)
-    except OSError:  # deleted after it was loaded
-        return None
 
 
 def _card(file: FileRecord) -> Path | None:
@@ -84,12 +83,6 @@ def _card(file: FileRecord) -> Path | None:
         return None
     cards = sorted(PRETRAINED.glob("cards/*.md"))
     return next((card for card in cards if file.path.name in card.read_text("utf-8").splitlines()[0].split()), None)
-
-
-def _data(card: Path) -> str | None:
-    """The training data in the table of a card."""
-    row = re.search(r"^\| (?:data|sources?) \| (.*?) \|$", card.read_text("utf-8"), re.MULTILINE)
-    return row[1].replace("`", "") if row else None
 
 
 def versions(device: torch.device) -> dict[str, str]:
@@ -110,7 +103,7 @@ def read_report(path: str | os.PathLike[str]) -> dict[str, Any]:
     `stylecine.output.c2pa` ties it to the pixels.
     """
     name = os.fspath(path)
-    if not is_live_photo(name):
+    if ending_of(name) != LIVE_PHOTO:
         check_file(name, "file", VideoError)
     try:
         report = json.loads(_comment(Path(name)))
@@ -123,21 +116,16 @@ def read_report(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def _comment(path: Path) -> str:
-    """The comment in the file's metadata; "" without one."""
+    """The comment in the file's metadata, or the description in its EXIF; "" without one."""
     try:
         if isinstance(find_format(path), Picture):
             with open(path, "rb") as file, open_image(file, path.name) as picture:
-                return _picture_comment(picture)
+                text = picture.info.get("Comment") or picture.info.get("comment")
+                # Pillow decodes EXIF as Latin-1
+                text = text or str(picture.getexif().get(Base.ImageDescription, "")).encode("latin-1")
+                return text.decode() if isinstance(text, bytes) else str(text)
         with av.open(video_source(path)) as container:
             tags = {key.lower(): text for key, text in container.metadata.items()}  # Matroska's are in upper case
             return str(tags.get("comment", ""))
     except (av.FFmpegError, PhotoError, TooLarge, OSError, SyntaxError):
         return ""
-
-
-def _picture_comment(picture: Image.Image) -> str:
-    """The text of a PNG, the comment of a GIF, or the description in EXIF, which Pillow decodes as Latin-1."""
-    if "Comment" in picture.info:
-        return str(picture.info["Comment"])
-    comment = picture.info.get("comment") or str(picture.getexif().get(Base.ImageDescription, "")).encode("latin-1")
-    return comment if isinstance(comment, str) else bytes(comment).decode()

@@ -3,17 +3,18 @@
 https://developer.android.com/media/platform/motion-photo-format describes version 1.0.
 """
 
+import io
 from pathlib import Path
 from xml.etree import ElementTree
 
-from stylecine.errors import VideoError
-from stylecine.output.jpeg import read_xmp
+from stylecine.errors import PhotoError, TooLarge, VideoError
+from stylecine.output.panorama import RDF
+from stylecine.picture.photo import open_image
 
 JPEGS = (".jpg", ".jpeg")
 CAMERA = "http://ns.google.com/photos/1.0/camera/"
 CONTAINER = "http://ns.google.com/photos/1.0/container/"
 ITEM = "http://ns.google.com/photos/1.0/container/item/"
-RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 PACKET = f"""<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="{RDF}">
 <rdf:Description rdf:about="" xmlns:GCamera="{CAMERA}" xmlns:Container="{CONTAINER}" xmlns:Item="{ITEM}"
@@ -42,9 +43,10 @@ def motion_photo_video(path: Path) -> bytes | None:
         return None
     try:
         content = path.read_bytes()
-    except OSError:
+        with open_image(io.BytesIO(content), path.name) as photo:
+            items = _items(photo.info.get("xmp", b""))
+    except (OSError, PhotoError, TooLarge):
         return None
-    items = _items(read_xmp(content))
     place = next((k for k, (semantic, _) in enumerate(items) if semantic == "MotionPhoto"), None)
     if place is None:
         return None
@@ -63,9 +65,11 @@ def _items(packet: bytes) -> list[tuple[str, int]]:
         described = list(ElementTree.fromstring(packet).iter(f"{{{RDF}}}Description"))
         if not any(node.get(f"{{{CAMERA}}}MotionPhoto") == "1" for node in described):
             return []
-        found = [item for node in described for item in node.iter(f"{{{CONTAINER}}}Item")]
-        lengths = [_number(item, "Length") + _number(item, "Padding") for item in found]
-        return list(zip([item.get(f"{{{ITEM}}}Semantic", "") for item in found], lengths, strict=True))
+        return [
+            (item.get(f"{{{ITEM}}}Semantic", ""), _number(item, "Length") + _number(item, "Padding"))
+            for node in described
+            for item in node.iter(f"{{{CONTAINER}}}Item")
+        ]
     except (ElementTree.ParseError, ValueError, LookupError):  # the last: of an unknown encoding
         return []
 

@@ -4,131 +4,105 @@ The photo is the first frame. The video contains whole loops, so that it ends wh
 of iOS ends at its photo, so that of a Live Photo is where the loop in the middle begins.
 """
 
+import io
 import shutil
 import uuid
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
-import numpy as np
+from PIL import Image
 
-from stylecine.errors import OptionError
-from stylecine.machine.atomic import PathLike, atomic_write_all, check_destination, translate_os_errors
+from stylecine.machine.atomic import translate_os_errors
+from stylecine.options import FileOptions
 from stylecine.output import VideoInfo
-from stylecine.output.archive import write_zip
 from stylecine.output.audio import MakeTrack
-from stylecine.output.codecs import CODECS
-from stylecine.output.encoders import check_encoder
-from stylecine.output.encoding import Encoding, check_encoding
+from stylecine.output.codecs import CODECS, check_encoding
 from stylecine.output.exif import jpeg_exif
-from stylecine.output.formats import LIVE_ARCHIVE, MOTION_PHOTO, MovingPhoto, files_of, format_of
-from stylecine.output.jpeg import encode_jpeg
-from stylecine.output.live_photo import MEMBERS, live_photo_exif
+from stylecine.output.formats import LIVE_ARCHIVE, MOTION_PHOTO, MovingPhoto
+from stylecine.output.images import Frames
+from stylecine.output.live_photo import MEMBERS, live_photo_exif, write_zip
 from stylecine.output.motion_photo import motion_photo_xmp
-from stylecine.output.origin import Origin
-from stylecine.output.panorama import mark_spherical, sphere_description
-from stylecine.output.quicktime import mark_live_photo
-from stylecine.output.video import encode, log_changes, video_tags
+from stylecine.output.origin import UNKNOWN, Origin
+from stylecine.output.panorama import DESCRIPTION, mark_spherical
+from stylecine.output.quicktime import CONTENT_IDENTIFIER, mark_live_photo
+from stylecine.output.video import encode
 
 SECONDS = 3.0  # of the videos that phones record
+QUALITY = 95  # of the JPEG
 
-Frames = Sequence[np.ndarray]
+WriteMovie: TypeAlias = Callable[..., VideoInfo]  # to a path, with tags
 
 
 def write_moving_photo(
     frames: Frames,
-    path: PathLike,
+    paths: Sequence[Path],
+    form: MovingPhoto,
     fps: float,
-    *,
-    quality: int | None = None,
-    comment: str = "",
-    origin: Origin | None = None,
-    sound: MakeTrack | None = None,
-    sphere: bool = False,
-) -> VideoInfo:
-    """Writes frames, uint8 [H,W,3] sRGB, one period of a loop, as a Live Photo or a Motion Photo.
-
-    path: ends in .livephoto, for a JPEG and a movie beside each other, of which either both or none are written; in
-        .livephoto.zip, for an archive of the two; or in .MP.jpg, for a JPEG with an MP4 in it.
-    fps, quality, comment: of the movie, as for a video. It contains as many loops as come closest to 3 s.
-    origin: of the photo, for both. sound: makes the track of so many loops. sphere: whether frames show all directions,
-        which a Motion Photo says.
-
-    Raises OptionError for an invalid option or frame, OutputError if a file cannot be written, WriterUnavailable
-    without an encoder.
-    """
-    form = format_of(path)
-    assert isinstance(form, MovingPhoto)
-    encoding = _encoding(form, frames, fps, quality)
-    targets = [check_destination(file) for file in files_of(path)]
-    with atomic_write_all(targets) as parts:
-        if form.ending == MOTION_PHOTO:
-            info = _write_motion_photo(frames, parts[0], encoding, comment, origin, sound, sphere)
-        else:
-            files = [parts[0].with_name(name) for name in MEMBERS] if form.ending == LIVE_ARCHIVE else parts
-            info = _write_pair(frames, files, encoding, comment, origin, sound)
-            if form.ending == LIVE_ARCHIVE:
-                with translate_os_errors(targets[0]):
-                    write_zip(parts[0], files)
-    info = replace(info, path=Path(path), bytes=sum(target.stat().st_size for target in targets))
-    log_changes(info, encoding)
-    return info
-
-
-def _encoding(form: MovingPhoto, frames: Frames, fps: float, quality: int | None) -> Encoding:
-    if len(frames) == 0:
-        raise OptionError("There are no frames to write; give at least one.")
-    name, codec = form.movie
-    if min(frames[0].shape[:2]) < CODECS[codec].smallest:
-        codec = "h264"
-    encoding = check_encoding(name, fps, quality, codec)
-    check_encoder(encoding.form, encoding.codec)
-    return replace(encoding, repeat=max(1, round(SECONDS * encoding.rate / len(frames))))
-
-
-def _write_motion_photo(
-    frames: Frames,
-    part: Path,
-    encoding: Encoding,
+    quality: int | None,
     comment: str,
-    origin: Origin | None,
+    origin: Origin,
     sound: MakeTrack | None,
     sphere: bool,
 ) -> VideoInfo:
-    movie = part.with_name("motion-photo.mp4")
-    info = encode(frames, movie, encoding, comment, video_tags(origin), sound)
-    exif, described = jpeg_exif(info.width, info.height, origin) if origin else b"", ""
+    """Writes frames, uint8 [H,W,3] sRGB, one period of a loop, as a Live Photo or a Motion Photo.
+
+    paths: of a .livephoto those of a JPEG and a movie; of a .livephoto.zip that of an archive of the two; of a .MP.jpg
+        that of a JPEG with an MP4 in it. The movie contains as many loops as come closest to 3 s.
+    origin: of the photo, for both. sound: makes the track of so many loops. sphere: whether frames show all directions,
+        which a Motion Photo says.
+
+    Raises OptionError for frames of an impossible size, OutputError if a file cannot be written.
+    """
+    name, codec = form.movie
+    if min(frames[0].shape[:2]) < CODECS[codec].smallest:
+        codec = "h264"
+    loops = max(1, round(SECONDS * fps / len(frames)))
+    encoding = check_encoding(name, fps, FileOptions(quality=quality, codec=codec, repeat=loops))
+    movie = partial(encode, frames, encoding=encoding, comment=comment, sound=sound)
+    if form.ending == MOTION_PHOTO:
+        return _write_motion_photo(frames, paths[0], movie, origin, sphere)
+    files = [paths[0].with_name(name) for name in MEMBERS] if form.ending == LIVE_ARCHIVE else paths
+    info = _write_pair(frames, files, movie, origin, still=len(frames) * (loops // 2))
+    if form.ending == LIVE_ARCHIVE:
+        with translate_os_errors(paths[0]):
+            write_zip(paths[0], files)
+    return info
+
+
+def _write_motion_photo(
+    frames: Frames, path: Path, write_movie: WriteMovie, origin: Origin, sphere: bool
+) -> VideoInfo:
+    movie = path.with_name("motion-photo.mp4")
+    info = write_movie(movie, tags=origin.quicktime | origin.created)
+    exif, described = b"" if origin == UNKNOWN else jpeg_exif(info.width, info.height, origin), ""
     if sphere:
         mark_spherical(movie)
-        described = sphere_description(info.width, info.height)
-    photo = encode_jpeg(_still(frames, info), exif, motion_photo_xmp(movie.stat().st_size, described))
-    with translate_os_errors(part), part.open("wb") as file, movie.open("rb") as video:
+        described = DESCRIPTION.format(width=info.width, height=info.height)
+    photo = _encode_still(frames, info, exif, motion_photo_xmp(movie.stat().st_size, described))
+    with translate_os_errors(path), path.open("wb") as file, movie.open("rb") as video:
         file.write(photo)
         shutil.copyfileobj(video, file)
     return info
 
 
 def _write_pair(
-    frames: Frames,
-    files: Sequence[Path],
-    encoding: Encoding,
-    comment: str,
-    origin: Origin | None,
-    sound: MakeTrack | None,
+    frames: Frames, paths: Sequence[Path], write_movie: WriteMovie, origin: Origin, still: int
 ) -> VideoInfo:
-    photo, movie = files
-    tags = {"creation_time": origin.taken_utc} if origin and origin.taken_utc else {}
-    info = encode(frames, movie, encoding, comment, tags, sound)
+    photo, movie = paths
+    info = write_movie(movie, tags=origin.created)
     identifier = str(uuid.uuid4()).upper()  # a random one: others contain the time
     with translate_os_errors(movie):
-        still = len(frames) * (encoding.repeat // 2)
-        mark_live_photo(movie, identifier, still, origin.quicktime if origin else None)
+        mark_live_photo(movie, {CONTENT_IDENTIFIER: identifier, **origin.quicktime}, still)
     with translate_os_errors(photo):
         exif = live_photo_exif(identifier, info.width, info.height, origin)
-        photo.write_bytes(encode_jpeg(_still(frames, info), exif))
+        photo.write_bytes(_encode_still(frames, info, exif))
     return info
 
 
-def _still(frames: Frames, info: VideoInfo) -> np.ndarray:
-    """The first frame, of the same size as the video."""
-    return np.ascontiguousarray(np.asarray(frames[0])[: info.height, : info.width])
+def _encode_still(frames: Frames, info: VideoInfo, exif: bytes, xmp: str = "") -> bytes:
+    """The first frame, of the same size as the video, as JPEG without subsampling."""
+    image, file = Image.fromarray(frames[0][: info.height, : info.width]), io.BytesIO()
+    image.save(file, "JPEG", quality=QUALITY, subsampling=0, optimize=True, exif=exif, xmp=xmp.encode())
+    return file.getvalue()

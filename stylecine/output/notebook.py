@@ -1,23 +1,23 @@
 """Loops and scenes in notebooks: self-contained HTML, small enough to be stored."""
 
 import html
-import io
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from stylecine.errors import WriterUnavailable
-from stylecine.output.embed import data_url
-from stylecine.output.formats import FORMATS
-from stylecine.output.video import write_video
+from stylecine.options import FileOptions
+from stylecine.output.embed import data_url, webp
+from stylecine.output.writing import write_output
 
 MAX_SHORT_SIDE, MAX_LONG_SIDE = 320, 960  # pixels
 MAX_FPS = 15.0
 MAX_FRAMES = 90
 MAX_BYTES = 1_000_000  # of the video
+IMAGE_QUALITY = 85
 QUALITIES = (26, 32, 38, 44, 50)  # tried until the video is small enough
 
 
@@ -32,7 +32,7 @@ def loop_html(frame: Callable[[float], np.ndarray], period: int, fps: float, alt
     image, video = image_html(frames[0], alt), _video_url(frames, count / seconds)
     if video is None:
         return image
-    poster = data_url("image/jpeg", _jpeg(frames[0]))
+    poster = data_url("image/webp", webp(frames[0], IMAGE_QUALITY))
     height, width = frames[0].shape[:2]
     title = html.escape(alt)
     return (
@@ -45,24 +45,21 @@ def image_html(image: np.ndarray, alt: str) -> str:
     """An image uint8 [H,W,3] as an <img>."""
     small = _shrink(image)
     height, width = small.shape[:2]
-    source = data_url("image/jpeg", _jpeg(small))
+    source = data_url("image/webp", webp(small, IMAGE_QUALITY))
     return f'<img src="{source}" width="{width}" height="{height}" alt="{html.escape(alt)}">'
 
 
-def _video_url(frames: Iterable[np.ndarray], fps: float) -> str | None:
-    """A data URL, in the first format with an encoder, at the best quality that is small enough."""
+def _video_url(frames: Sequence[np.ndarray], fps: float) -> str | None:
+    """A data URL, at the best quality that is small enough; None without an encoder."""
     with tempfile.TemporaryDirectory() as folder:
-        for ending in (".mp4", ".webm"):
-            path = Path(folder) / f"loop{ending}"
-            try:
-                for quality in QUALITIES:
-                    write_video(frames, path, fps, quality=quality)
-                    if path.stat().st_size <= MAX_BYTES:
-                        break
-                return data_url(FORMATS[ending].media_type, path.read_bytes())
-            except WriterUnavailable:
-                continue
-    return None
+        path = Path(folder) / "loop.mp4"
+        try:
+            for quality in QUALITIES:
+                if write_output(frames, path, fps, FileOptions(quality=quality)).bytes <= MAX_BYTES:
+                    break
+        except WriterUnavailable:
+            return None
+        return data_url("video/mp4", path.read_bytes())
 
 
 def _shrink(image: np.ndarray) -> np.ndarray:
@@ -71,9 +68,3 @@ def _shrink(image: np.ndarray) -> np.ndarray:
     scale = min(1.0, MAX_SHORT_SIDE / min(height, width), MAX_LONG_SIDE / max(height, width))
     size = tuple(max(2, round(side * scale / 2) * 2) for side in (width, height))
     return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0))
-
-
-def _jpeg(image: np.ndarray) -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(image).save(file, "JPEG", quality=85)
-    return file.getvalue()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from datetime import UTC, datetime, timedelta, timezone
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from PIL.ExifTags import GPS, IFD, Base
@@ -14,8 +14,7 @@ from PIL.ExifTags import GPS, IFD, Base
 from stylecine.picture.photo import open_image
 
 MAX_TEXT = 64  # characters of a camera's name
-DATE = r"(\d{4}):(\d\d):(\d\d) (\d\d):(\d\d):(\d\d)"
-OFFSET = r"([+-])(\d\d):(\d\d)"
+DATE = "%Y:%m:%d %H:%M:%S"
 
 
 @dataclass(frozen=True)
@@ -31,36 +30,32 @@ class Origin:
     make: str | None = None
     model: str | None = None
 
-    def __bool__(self) -> bool:
-        return any(getattr(self, field.name) is not None for field in fields(self))
-
-    @property
-    def iso6709(self) -> str | None:
-        """The place as QuickTime and MP4 give it: +27.5916+086.5640+8850.000/."""
-        if self.place is None:
-            return None
-        north, east = self.place
-        altitude = "" if self.altitude is None else f"{self.altitude:+.3f}"
-        return f"{north:+08.4f}{east:+09.4f}{altitude}/"
-
     @property
     def quicktime(self) -> dict[str, str]:
-        """Keys and values of the metadata of a QuickTime movie or MP4."""
+        """Keys and values of the metadata of a QuickTime movie or MP4, the place as +27.5916+086.5640+8850.000/."""
+        place = None
+        if self.place is not None:
+            north, east = self.place
+            altitude = "" if self.altitude is None else f"{self.altitude:+.3f}"
+            place = f"{north:+08.4f}{east:+09.4f}{altitude}/"
         values = {
             "com.apple.quicktime.creationdate": self.taken and self.taken.strftime("%Y-%m-%dT%H:%M:%S%z"),
-            "com.apple.quicktime.location.ISO6709": self.iso6709,
+            "com.apple.quicktime.location.ISO6709": place,
             "com.apple.quicktime.make": self.make,
             "com.apple.quicktime.model": self.model,
         }
         return {key: value for key, value in values.items() if value}
 
     @property
-    def taken_utc(self) -> str | None:
-        """ISO 8601; a local time without a zone is taken for UTC."""
+    def created(self) -> dict[str, str]:
+        """FFmpeg's key and value of the date in a movie's header, in UTC, for which a time without a zone is taken."""
         if self.taken is None:
-            return None
+            return {}
         utc = self.taken.astimezone(UTC) if self.taken.tzinfo else self.taken
-        return utc.strftime("%Y-%m-%dT%H:%M:%SZ")
+        return {"creation_time": utc.strftime("%Y-%m-%dT%H:%M:%SZ")}
+
+
+UNKNOWN = Origin()
 
 
 def read_origin(photo: bytes) -> Origin:
@@ -70,7 +65,7 @@ def read_origin(photo: bytes) -> Origin:
             exif = image.getexif()
             details, place = exif.get_ifd(IFD.Exif), exif.get_ifd(IFD.GPSInfo)
     except Exception:  # damaged EXIF makes Pillow raise anything
-        return Origin()
+        return UNKNOWN
     return Origin(
         taken=_taken(details),
         place=_place(place),
@@ -87,34 +82,24 @@ def _text(value: Any) -> str | None:
 
 
 def _taken(details: Mapping[int, Any]) -> datetime | None:
-    date = re.fullmatch(DATE, str(details.get(Base.DateTimeOriginal, "")).strip("\0 "))
-    if date is None:
-        return None
-    offset = re.fullmatch(OFFSET, str(details.get(Base.OffsetTimeOriginal, "")).strip("\0 "))
+    tags = Base.DateTimeOriginal, Base.OffsetTimeOriginal
+    date, offset = (str(details.get(tag, "")).strip("\0 ") for tag in tags)
+    zone = offset if re.fullmatch(r"[+-]\d\d:\d\d", offset) else ""
     try:
-        taken = datetime(*(int(number) for number in date.groups()))  # type: ignore[arg-type]
-        if offset is None:
-            return taken
-        sign, hours, minutes = offset.groups()
-        east = timedelta(hours=int(hours), minutes=int(minutes))
-        return taken.replace(tzinfo=timezone(east if sign == "+" else -east))
+        return datetime.strptime(date + zone, f"{DATE}%z" if zone else DATE)
     except ValueError:  # such as a 31st of February
         return None
 
 
 def _place(gps: Mapping[int, Any]) -> tuple[float, float] | None:
     try:
-        north, east = (_degrees(gps[tag]) for tag in (GPS.GPSLatitude, GPS.GPSLongitude))
+        parts = gps[GPS.GPSLatitude], gps[GPS.GPSLongitude]
+        north, east = (sum(float(part) / 60**k for k, part in enumerate(degrees)) for degrees in parts)
         north *= -1 if str(gps.get(GPS.GPSLatitudeRef, "N")).upper().startswith("S") else 1
         east *= -1 if str(gps.get(GPS.GPSLongitudeRef, "E")).upper().startswith("W") else 1
     except (KeyError, ValueError, TypeError, ArithmeticError):
         return None
     return (north, east) if abs(north) <= 90 and abs(east) <= 180 else None
-
-
-def _degrees(parts: Any) -> float:
-    degrees, minutes, seconds = (float(part) for part in parts)
-    return degrees + minutes / 60 + seconds / 3600
 
 
 def _altitude(gps: Mapping[int, Any]) -> float | None:

@@ -23,6 +23,7 @@ VIDEO = f"""<?xml version="1.0"?><rdf:SphericalVideo xmlns:rdf="{RDF}"
 <GSpherical:Stitched>true</GSpherical:Stitched>
 <GSpherical:StitchingSoftware>stylecine</GSpherical:StitchingSoftware>
 <GSpherical:ProjectionType>equirectangular</GSpherical:ProjectionType></rdf:SphericalVideo>"""
+# of an image of a width and height, to be put among the descriptions of its XMP
 DESCRIPTION = """<rdf:Description rdf:about="" xmlns:GPano="http://ns.google.com/photos/1.0/panorama/"
  GPano:UsePanoramaViewer="True" GPano:ProjectionType="equirectangular"
  GPano:FullPanoWidthPixels="{width}" GPano:FullPanoHeightPixels="{height}"
@@ -32,14 +33,9 @@ DESCRIPTION = """<rdf:Description rdf:about="" xmlns:GPano="http://ns.google.com
 CHUNK_OFFSETS = {b"stco": ">u4", b"co64": ">u8"}
 
 
-def sphere_description(width: int, height: int) -> str:
-    """Of an image of this size that shows all directions, to be put among the descriptions of its XMP."""
-    return DESCRIPTION.format(width=width, height=height)
-
-
 def sphere_xmp(width: int, height: int) -> str:
     """The XMP of an image of this size that shows all directions."""
-    described = sphere_description(width, height)
+    described = DESCRIPTION.format(width=width, height=height)
     return f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="{RDF}">{described}</rdf:RDF></x:xmpmeta>'
 
 

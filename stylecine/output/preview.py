@@ -25,14 +25,12 @@ def write_previews(
 ) -> list[Path]:
     """Writes PREVIEWS; the folder is created if missing.
 
-    photo: uint8 [H,W,3]. layers: [K,H,W] in [0,1], or [H,W] for a mask without classes. flow: [2,h,w],
-    pixels of its own grid per 1/30 s. Each file appears complete or not at all. Raises OutputError.
+    photo: uint8 [H,W,3]. layers: [K,H,W] in [0,1]. flow: [2,h,w], pixels of its own grid per 1/30 s. Each file appears
+    complete or not at all. Raises OutputError.
     """
-    maps = torch.as_tensor(layers).float().cpu()
-    moving = 1 - (1 - maps).prod(0) if maps.ndim == 3 else maps
     pictures = (
-        mask_overlay(photo, maps),
-        flow_picture(photo, flow, moving),
+        mask_overlay(photo, layers),
+        flow_picture(photo, flow, 1 - (1 - torch.as_tensor(layers).float()).prod(0)),
         contact_sheet(frames),
         difference_sheet(frames),
         time_slice(frames),
@@ -40,21 +38,22 @@ def write_previews(
     target = Path(folder)
     try:
         target.mkdir(parents=True, exist_ok=True)
-        return [_write(picture, target / name) for picture, name in zip(pictures, PREVIEWS, strict=True)]
+        for picture, name in zip(pictures, PREVIEWS, strict=True):
+            with atomic_write(target / name) as part:
+                Image.fromarray(picture).save(part, format="PNG")
     except OSError as error:
         raise OutputError(f"Cannot write pictures into {target}: {error.strerror or error}.") from error
+    return [target / name for name in PREVIEWS]
 
 
 def mask_overlay(photo: np.ndarray, layers: Array) -> np.ndarray:
-    """The photo with static parts grey, moving ones in COLOURS, and the contour at 0.5: uint8 [H,W,3].
+    """The photo with static parts grey, moving ones in the colours of SHOWN, and the contour at 0.5: uint8 [H,W,3].
 
-    layers: [K,H,W] in [0,1], of the first K of COLOURS; or [H,W] for a mask without classes.
+    layers: [K,H,W] in [0,1], of the first K of SHOWN.
     """
     maps = torch.as_tensor(layers).float().cpu().numpy()
-    maps = maps[None] if maps.ndim == 2 else maps
     moving = 1 - np.prod(1 - maps, axis=0)
-    shown = list(SHOWN)[: len(maps)] if len(maps) > 1 else ["water"]
-    colours = np.array([SHOWN[name].rgb for name in shown], np.float32)
+    colours = np.array([shown.rgb for shown in list(SHOWN.values())[: len(maps)]], np.float32)
     tint = np.einsum("khw,kc->hwc", maps, colours) / np.maximum(maps.sum(0), 1e-6)[..., None]
     grey = photo.mean(-1, keepdims=True) * 0.5 + photo * 0.1
     picture = grey + moving[..., None] * (0.6 * photo + 0.4 * tint - grey)
@@ -88,20 +87,20 @@ def flow_picture(photo: np.ndarray, flow: Array, moving: Array, *, per_second: b
     return np.asarray(picture)
 
 
-def contact_sheet(frames: Frames, count: int = 8) -> np.ndarray:
-    """`count` frames evenly spaced over the loop, four to a row, labelled with their times: uint8."""
-    times = _even_times(len(frames), count)
+def contact_sheet(frames: Frames) -> np.ndarray:
+    """Eight frames evenly spaced over the loop, four to a row, labelled with their times: uint8."""
+    times = _even_times(len(frames), 8)
     return _sheet([shrunk(np.asarray(frames[t]), FRAME_SIZE) for t in times], [f"{t} of {len(frames)}" for t in times])
 
 
-def difference_sheet(frames: Frames, count: int = 8, gain: float = 4.0) -> np.ndarray:
-    """Differences of successive frames times `gain`, mid-grey for none; the last is the seam: uint8."""
-    times = [*_even_times(len(frames), count)[: count - 1], len(frames) - 1]
+def difference_sheet(frames: Frames) -> np.ndarray:
+    """Eight differences of successive frames, four times as large, mid-grey for none; the last is the seam: uint8."""
+    times = [*_even_times(len(frames), 8)[:7], len(frames) - 1]
     pictures, names = [], []
     for t in times:
         following = (t + 1) % len(frames)
         change = np.asarray(frames[following]).astype(np.float32) - np.asarray(frames[t])
-        pictures.append(shrunk(_to_bytes(128 + gain * change), FRAME_SIZE))
+        pictures.append(shrunk(_to_bytes(128 + 4 * change), FRAME_SIZE))
         names.append(f"{t} to {following}")
     return _sheet(pictures, names)
 
@@ -112,17 +111,13 @@ def time_slice(frames: Frames) -> np.ndarray:
     Static parts are vertical lines, drift is slanted, a jump is a cut, a pulse a band; a cross-dissolve is vertical and
     fades. The seam is in the middle.
     """
-    row = _row_of_most_change(frames)
+    later = math.ceil(0.37 * len(frames))  # when no sub-cycle is back at its start
+    change = np.asarray(frames[later]).astype(np.float32) - np.asarray(frames[0])
+    row = int(np.abs(change).sum((1, 2)).argmax())
     times = _even_times(len(frames), SLICE_TIMES)
     once = np.stack([np.asarray(frames[t])[row] for t in times])
     thickness = max(1, round(once.shape[1] / 3 / (2 * len(times))))
     return np.concatenate([once, once]).repeat(thickness, axis=0)
-
-
-def _row_of_most_change(frames: Frames) -> int:
-    later = math.ceil(0.37 * len(frames))  # when no sub-cycle is back at its start
-    change = np.asarray(frames[later]).astype(np.float32) - np.asarray(frames[0])
-    return int(np.abs(change).sum((1, 2)).argmax())
 
 
 def _even_times(period: int, count: int) -> list[int]:
@@ -155,20 +150,15 @@ def _draw_arrows(picture: Image.Image, velocity: np.ndarray, moves: np.ndarray) 
     step = max(12, min(picture.size) // 20)
     for y in range(step // 2, picture.height, step):
         for x in range(step // 2, picture.width, step):
-            if moves[y, x] >= 0.5:
-                dx, dy = velocity[:, y, x] * step * 0.9
-                _draw_arrow(draw, x, y, float(dx), float(dy))
-
-
-def _draw_arrow(draw: ImageDraw.ImageDraw, x: float, y: float, dx: float, dy: float) -> None:
-    tip = (x + dx, y + dy)
-    if math.hypot(dx, dy) < 1.5:
-        draw.point((x, y), fill="black")
-        return
-    draw.line([(x, y), tip], fill="black", width=2)
-    for side in (0.5, -0.5):
-        bx, by = -0.35 * (dx - side * dy), -0.35 * (dy + side * dx)
-        draw.line([tip, (tip[0] + bx, tip[1] + by)], fill="black", width=2)
+            dx, dy = (velocity[:, y, x] * step * 0.9).tolist()
+            if moves[y, x] >= 0.5 and math.hypot(dx, dy) < 1.5:
+                draw.point((x, y), fill="black")
+            elif moves[y, x] >= 0.5:
+                tip = (x + dx, y + dy)
+                barbs = [(tip[0] - 0.35 * (dx - side * dy), tip[1] - 0.35 * (dy + side * dx)) for side in (0.5, -0.5)]
+                draw.line([(x, y), tip], fill="black", width=2)
+                for barb in barbs:
+                    draw.line([tip, barb], fill="black", width=2)
 
 
 def _draw_wheel(picture: Image.Image, label: str) -> None:
@@ -185,9 +175,3 @@ def _draw_wheel(picture: Image.Image, label: str) -> None:
 
 def _to_bytes(picture: np.ndarray) -> np.ndarray:
     return np.clip(np.rint(picture), 0, 255).astype(np.uint8)
-
-
-def _write(picture: np.ndarray, path: Path) -> Path:
-    with atomic_write(path) as part:
-        Image.fromarray(picture).save(part, format="PNG")
-    return path

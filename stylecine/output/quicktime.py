@@ -61,42 +61,22 @@ class Track:
         return width, height
 
 
-def mark_live_photo(path: Path, identifier: str, still: int = 0, metadata: Mapping[str, str] | None = None) -> None:
-    """Makes a movie, as FFmpeg writes it, the video of the Live Photo `identifier`.
-
-    still: the frame that is the photo. metadata: further keys and values.
-    """
-    metadata = {CONTENT_IDENTIFIER: identifier, **(metadata or {})}
+def mark_live_photo(path: Path, metadata: Mapping[str, str], still: int = 0) -> None:
+    """Makes a movie, as FFmpeg writes it, the video of a Live Photo. metadata: keys and values, one of which is the
+    identifier. still: the frame that is the photo."""
     with path.open("rb+") as file:
         begin, moov = read_moov(file)
-        video = video_track(_tracks(moov))
-        ends = itertools.accumulate(ticks for count, ticks in video.durations for _ in range(count))
-        times = [0, *ends]
+        video = video_track(read_tracks(moov))
+        lengths = (ticks for count, ticks in video.durations for _ in range(count))
+        times = list(itertools.accumulate(lengths, initial=0))
         shown = times[still + 1] - times[still]
-        photo = _Marks(_still_keys(), [_still()], begin + 8, times[still], ((1, shown),))
+        photo = _Marks(STILL_KEYS, [STILL], begin + 8, times[still], ((1, shown),))
         records = [_camera(round(1e9 * time / video.clock)) for time in times[:-1]]
         camera = _Marks(_camera_keys(video), records, photo.at + len(photo.samples[0]), 0, video.durations)
         file.seek(begin)
         file.truncate()
         file.write(atom(b"mdat", *photo.samples, *camera.samples))
         file.write(atom(b"moov", *_extended(moov, metadata, video, (photo, camera))))
-
-
-def content_identifier(path: Path) -> str:
-    """The content identifier of a movie; "" if it has none or is damaged."""
-    try:
-        with path.open("rb") as file:
-            _, moov = read_moov(file)
-        meta = dict(atoms(moov))[b"meta"]
-        if meta[4:8] != b"hdlr":  # version and flags, in MP4
-            meta = meta[4:]
-        parts = dict(atoms(meta))
-        keys = [name for _, name in atoms(parts[b"keys"][8:])]
-        number = struct.pack(">I", 1 + keys.index(CONTENT_IDENTIFIER.encode()))
-        value = dict(atoms(dict(atoms(parts[b"ilst"]))[number]))[b"data"]
-        return value[8:].decode()
-    except (OSError, ValueError, KeyError, struct.error):
-        return ""
 
 
 def read_moov(file: BinaryIO) -> tuple[int, bytes]:
@@ -140,12 +120,11 @@ def _full(kind: bytes, *content: bytes, flags: int = 0) -> bytes:
     return atom(kind, struct.pack(">I", flags), *content)
 
 
-def read_tracks(file: BinaryIO) -> list[Track]:
-    """The tracks of a movie. Raises ValueError for what is no movie, or damaged."""
-    try:
-        return _tracks(read_moov(file)[1])
-    except (KeyError, struct.error, OverflowError) as error:
-        raise ValueError("an atom is missing or damaged") from error
+def read_tracks(moov: bytes) -> list[Track]:
+    """The tracks of a movie, from the content of its moov atom. Raises ValueError, KeyError, OverflowError or
+    struct.error if atoms are missing or damaged."""
+    clock = _clock(dict(atoms(moov))[b"mvhd"])
+    return [_parsed(dict(atoms(content)), clock) for kind, content in atoms(moov) if kind == b"trak"]
 
 
 def video_track(tracks: Sequence[Track]) -> Track:
@@ -154,11 +133,6 @@ def video_track(tracks: Sequence[Track]) -> Track:
         if track.kind == b"vide":
             return track
     raise ValueError("no video")
-
-
-def _tracks(moov: bytes) -> list[Track]:
-    clock = _clock(dict(atoms(moov))[b"mvhd"])
-    return [_parsed(dict(atoms(content)), clock) for kind, content in atoms(moov) if kind == b"trak"]
 
 
 def _parsed(track: Mapping[bytes, bytes], movie_clock: int) -> Track:
@@ -223,13 +197,21 @@ def _metadata(metadata: Mapping[str, str]) -> bytes:
     )
 
 
-def _still() -> bytes:
-    """The sample at the time of the photo: as in a phone's files -1, and that the photo lies as the movie does."""
-    return _item(1, struct.pack(">b", -1)) + _item(2, struct.pack(">9d", *EYE))
+def _item(number: int, *content: bytes) -> bytes:
+    return atom(struct.pack(">I", number), *content)
 
 
-def _still_keys() -> bytes:
-    return _item(1, _key(STILL_IMAGE_TIME), _type(INT8)) + _item(2, _key(STILL_IMAGE_TRANSFORM), _type(MATRIX))
+def _key(name: bytes) -> bytes:
+    return atom(b"keyd", b"mdta", name)
+
+
+def _type(well_known: int) -> bytes:
+    return atom(b"dtyp", struct.pack(">II", 0, well_known))
+
+
+STILL_KEYS = _item(1, _key(STILL_IMAGE_TIME), _type(INT8)) + _item(2, _key(STILL_IMAGE_TRANSFORM), _type(MATRIX))
+# the sample at the time of the photo: as in a phone's files -1, and that the photo lies as the movie does
+STILL = _item(1, struct.pack(">b", -1)) + _item(2, struct.pack(">9d", *EYE))
 
 
 def _camera(nanoseconds: int) -> bytes:
@@ -250,18 +232,6 @@ def _camera_keys(video: Track) -> bytes:
     setup = atom(b"setu", atom(b"cfgv", version), atom(b"dims", struct.pack(">II", *video.size)))
     own = atom(b"dtyp", struct.pack(">I", 1), CAMERA_TYPE)  # 1: by name
     return _item(1, _key(CAMERA), own, setup, atom(b"ctps", _type(RAW)))
-
-
-def _item(number: int, *content: bytes) -> bytes:
-    return atom(struct.pack(">I", number), *content)
-
-
-def _key(name: bytes) -> bytes:
-    return atom(b"keyd", b"mdta", name)
-
-
-def _type(well_known: int) -> bytes:
-    return atom(b"dtyp", struct.pack(">II", 0, well_known))
 
 
 def _track(number: int, marks: _Marks, video: Track, movie_clock: int) -> bytes:

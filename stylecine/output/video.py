@@ -4,150 +4,74 @@ from __future__ import annotations
 
 import io
 import itertools
-import logging
 import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from contextvars import copy_context
-from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import get_native_id
-from typing import Any, cast
+from typing import Any
 
 import av
 import numpy as np
-from av.video.reformatter import (
-    ColorPrimaries,
-    ColorRange,
-    Colorspace,
-    ColorTrc,
-    Interpolation,
-    VideoReformatter,
-)
+from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, Interpolation, VideoReformatter
 
-from stylecine.errors import OptionError, OutputError, TooLarge, VideoError, printable
-from stylecine.machine.atomic import Finish, PathLike, atomic_write, check_destination, translate_os_errors
+from stylecine.errors import OptionError, OutputError, TooLarge, VideoError
+from stylecine.machine.atomic import PathLike, translate_os_errors
 from stylecine.machine.given import check_file
 from stylecine.machine.memory import available_bytes
-from stylecine.options import check_frame
 from stylecine.output import VideoInfo
-from stylecine.output.audio import MakeTrack, SoundStream
-from stylecine.output.blocks import copy_blocks, still_blocks
-from stylecine.output.codecs import MAX_SIDE, REFERENCE_DISTANCE, Codec
-from stylecine.output.encoders import check_encoder
-from stylecine.output.encoding import Encoding, check_encoding
-from stylecine.output.formats import LIVE_ARCHIVE, ending_of
-from stylecine.output.images import map_ahead
-from stylecine.output.live_photo import archived_movie, is_live_photo, live_photo_movie
+from stylecine.output.audio import MakeTrack, SoundStream, silent_track
+from stylecine.output.codecs import MAX_SIDE, REFERENCE_DISTANCE, Codec, Encoding
+from stylecine.output.formats import LIVE_ARCHIVE, LIVE_PHOTO, ending_of
+from stylecine.output.images import Frames, map_ahead
+from stylecine.output.live_photo import archived_movie, live_photo_movie
 from stylecine.output.motion_photo import motion_photo_video
-from stylecine.output.origin import Origin
 from stylecine.sound.track import Track
 
 AHEAD = 2  # frames rendered while an earlier one is being encoded
-QUICKTIME = "com.apple.quicktime."  # begins its keys
+BLOCK = (16, 8, 8)  # samples of a side of a block in the planes Y, U and V of yuv420p
 EXACT = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
-
-_log = logging.getLogger("stylecine")
-
-
-def write_video(
-    frames: Iterable[np.ndarray],
-    path: PathLike,
-    fps: float,
-    *,
-    quality: int | None = None,
-    codec: str | None = None,
-    repeat: int = 1,
-    duration: float | str | None = None,
-    keyframes: str = "first",
-    comment: str = "",
-    origin: Origin | None = None,
-    sound: MakeTrack | None = None,
-    finish: Finish | None = None,
-) -> VideoInfo:
-    """Encode frames, uint8 [H,W,3] sRGB, one at a time, with BT.709 colours, as yuv420p or the codec's own pixels.
-
-    frames: one period of a loop. The last frames of a sequence are encoded so that they lead back to the decoded first
-        one; if it is shorter than the encoder looks ahead, its frames are taken twice, and on another thread. Other
-        iterables are encoded as they come, and may jump there.
-        Of "vp9" and "prores4444" they may be [H,W,4], with a straight alpha; of codecs with 10 bits, uint16.
-    path: ends in .mp4, .webm or .mov; the file appears complete or not at all, and an older one stays until then.
-    fps: 0.01 to 1000. codec: "h264" (default), "h265", "h265-10bit" or "av1" in .mp4, "vp9" (default) or "av1" in
-        .webm, "prores4444" (default), "prores422hq", "h265-10bit" or "h264" in .mov.
-    quality: constant rate factor, 0 is best; default and worst are those of the codec in `codecs.CODECS`.
-    repeat: number of times the file contains the loop. duration: instead of it, how long the file lasts: seconds, or a
-        text such as "10m", rounded up to whole loops, which is logged. Repeats are copies of the encoded loop, made one
-        at a time; in an .mp4 the index takes 0.1 kB of memory per frame.
-    keyframes: "first", the first frame of every loop, or "all", for players that halt where a loop starts again; such
-        files are many times as large.
-    comment: for the file's metadata. origin: when and where the photo was taken, for that of an .mp4.
-    sound: makes the track of so many loops; frames are a sequence, then.
-    finish: called with the complete temporary file before it is renamed, and may change it.
-
-    An odd column or row at the right or bottom is omitted, and logged. Raises OptionError for an invalid option or
-    frame, OutputError if the file cannot be written, WriterUnavailable without an encoder.
-    """
-    encoding = check_encoding(path, fps, quality, codec, repeat, duration, keyframes)
-    check_encoder(encoding.form, encoding.codec)
-    target = check_destination(path)
-    with atomic_write(target, finish) as part:
-        info = encode(frames, part, encoding, comment, video_tags(origin), sound)
-    info = replace(info, path=Path(path), bytes=target.stat().st_size)
-    log_changes(info, encoding)
-    return info
-
-
-def video_tags(origin: Origin | None) -> dict[str, str]:
-    """What FFmpeg writes into an .mp4 of a photo's origin: the date of the movie, and QuickTime's keys."""
-    if origin is None:
-        return {}
-    return origin.quicktime | ({"creation_time": origin.taken_utc} if origin.taken_utc else {})
 
 
 def encode(
-    frames: Iterable[np.ndarray],
+    frames: Frames,
     path: Path,
     encoding: Encoding,
     comment: str = "",
     tags: Mapping[str, str] | None = None,
     sound: MakeTrack | None = None,
 ) -> VideoInfo:
-    """Writes a video to a path that need not outlive an error; frames and errors as for `write_video`.
+    """Writes one period of a loop, uint8 [H,W,3] sRGB, as a video, with BT.709 colours, as yuv420p or the codec's own
+    pixels. With codecs that keep an alpha frames may be [H,W,4], with a straight one; of codecs with 10 bits, uint16.
 
-    tags: metadata by FFmpeg's names.
+    The last frames are encoded so that they lead back to the decoded first one; if the loop is shorter than the encoder
+    looks ahead, its frames are taken twice, and on another thread. Repeats are copies of the encoded loop; in an .mp4
+    the index takes 0.1 kB of memory per frame. An odd column or row at the right or bottom is omitted.
+
+    path: need not outlive an error. tags: metadata by FFmpeg's names. sound: makes the track of so many loops.
+    Raises OptionError for frames of a size that the codec does not know, OutputError if the file cannot be written.
     """
     metadata = {**(tags or {}), **({"comment": comment} if comment else {})}
-    track = None if sound is None else sound(encoding.loops(len(cast(Sequence[Any], frames))))
-    encoder = _Encoder(path, encoding, metadata, frames if _is_loop(frames) else None, track)
+    loops = encoding.loops(len(frames))
+    track = sound(loops) if sound else None
+    if encoding.silence:
+        track = silent_track(float(loops * len(frames) / encoding.rate))
+    encoder = _Encoder(path, encoding, metadata, frames, track)
     try:
-        prepared = (encoder.prepare(np.asarray(frame)) for frame in frames)
+        prepared = (encoder.prepare(t, frame) for t, frame in enumerate(frames))
         context = copy_context()  # this thread's settings, in case that the other one renders frames
-
-        def write(picture: av.VideoFrame) -> None:
-            context.run(encoder.write, picture)
-
-        with closing(map_ahead(write, prepared, AHEAD, workers=1)) as encoded:
+        written = map_ahead(lambda picture: context.run(encoder.write, picture), prepared, AHEAD, workers=1)
+        with closing(written) as encoded:
             for _ in encoded:
                 pass
         encoder.finish()
     finally:
         encoder.close()
-    count, rate, name = encoder.frames * encoding.loops(encoder.frames), float(encoding.rate), encoding.codec.name
-    size = path.stat().st_size
-    return VideoInfo(path, count, rate, encoder.width, encoder.height, name, size, encoder.cropped)
-
-
-def log_changes(info: VideoInfo, encoding: Encoding) -> None:
-    """Says if the video does not last as long as it was asked for."""
-    lasts = info.frames / info.fps
-    if encoding.duration is not None and abs(lasts - encoding.duration) > 0.001:
-        _log.warning(
-            "%s: a video contains whole loops, so it lasts %.5g s instead of %.5g.",
-            printable(info.path),
-            lasts,
-            encoding.duration,
-        )
+    rate, size = float(encoding.rate), path.stat().st_size
+    name, (width, height) = encoding.codec.name, encoder.size
+    return VideoInfo(path, loops * len(frames), rate, width, height, name, size, encoder.cropped)
 
 
 def read_video(path: PathLike, most: int | None = None) -> tuple[np.ndarray, float]:
@@ -161,12 +85,6 @@ def read_video(path: PathLike, most: int | None = None) -> tuple[np.ndarray, flo
     Raises VideoError for anything that is not a readable video, including animated WebP and AVIF, which FFmpeg does not
     read, and TooLarge if its frames do not fit into memory.
     """
-    frames, fps = _read(path, most)
-    return np.stack(frames), fps
-
-
-def _read(path: PathLike, most: int | None) -> tuple[list[np.ndarray], float]:
-    """At least one frame, and at most so many, and the frames per second."""
     name = os.fspath(path)
     if Path(name).suffix.lower() in (".webp", ".avif"):
         raise VideoError(f"'{name}' cannot be read as a video; save an .mp4 or a .webm.")
@@ -177,7 +95,8 @@ def _read(path: PathLike, most: int | None) -> tuple[list[np.ndarray], float]:
             stream.thread_type = "AUTO"
             frames = []
             for frame in itertools.islice(container.decode(stream), most):
-                frames.append(_to_rgb(frame))
+                # the default interpolation is 1.2 levels too dark on average
+                frames.append(frame.to_ndarray(format="rgb24", interpolation=EXACT))
                 first, last = frames[0].shape, frames[-1].shape
                 if first != last:
                     sizes = f"{first[1]}x{first[0]} and {last[1]}x{last[0]} pixels"
@@ -189,79 +108,65 @@ def _read(path: PathLike, most: int | None) -> tuple[list[np.ndarray], float]:
         frames = []
     if not frames:
         raise VideoError(f"'{name}' is not a readable video, or is damaged; write it again.")
-    return frames, fps
+    return np.stack(frames), fps
 
 
 def video_source(path: Path) -> str | io.BytesIO:
     """What PyAV opens for a video; for a Live or Motion Photo, its video. Raises VideoError if there is none."""
-    if is_live_photo(path):
+    if ending_of(path) == LIVE_PHOTO:
         return _url(live_photo_movie(path))
     check_file(path, "video", VideoError)
     video = archived_movie(path) if ending_of(path) == LIVE_ARCHIVE else motion_photo_video(path)
     return _url(path) if video is None else io.BytesIO(video)
 
 
-def _is_loop(frames: Any) -> bool:
-    """Whether frames can be taken twice, by index."""
-    return hasattr(frames, "__len__") and hasattr(frames, "__getitem__")
-
-
 class _Encoder:
-    """A file being written, of the size of the first frame.
-
-    loop: the frames if they are a sequence, so that the end can meet the beginning. track: what is heard, if anything.
-    """
+    """A file being written, of the size of the first frame. track: what is heard, if anything."""
 
     def __init__(
-        self, path: Path, encoding: Encoding, metadata: Mapping[str, str], loop: Any, track: Track | None = None
+        self, path: Path, encoding: Encoding, metadata: Mapping[str, str], loop: Frames, track: Track | None
     ) -> None:
-        self.path, self.encoding, self.metadata, self.loop = path, encoding, metadata, loop
-        if encoding.all_keys or encoding.codec.intra:
-            self.loop = None  # its end needs no correction: what stands still has the same errors in all frames
-        self.frames = self.width = self.height = self.channels = 0
-        self.cropped = (0, 0)
+        self.path, self.encoding, self.metadata, self.loop, self.track = path, encoding, metadata, loop, track
+        # of key frames alone the end needs no correction: what stands still has the same errors in all of them
+        self.closes = len(loop) > 1 and not encoding.all_keys
+        self.size = self.cropped = (0, 0)
+        self.pixels = ""  # FFmpeg's name of the format that is encoded
         self.container: Any = None
-        self.track = track
         self.sound: SoundStream | None = None
         self.reformatter = VideoReformatter()
         self.first: av.VideoFrame | None = None  # until it is decoded
         self.closing: _Closing | None = None
         self.period: list[av.Packet[Any]] = []
 
-    def prepare(self, frame: np.ndarray) -> av.VideoFrame:
-        """The next frame, checked, as it is encoded; its own memory may be reused."""
-        check_frame(frame, alpha=bool(self.encoding.codec.alpha), deep=self.encoding.codec.deep)
+    def prepare(self, t: int, frame: np.ndarray) -> av.VideoFrame:
+        """Frame t as it is encoded; its own memory may be reused."""
         if self.container is None:
-            self.channels = frame.shape[2]
-            self._open(*frame.shape[:2])
-        expected = (self.height + self.cropped[1], self.width + self.cropped[0], self.channels)
-        if frame.shape != expected:
-            raise OptionError(f"All frames must have one shape; got {frame.shape} after {expected}.")
-        picture = self._picture(frame, self.frames, self.reformatter)
-        self.frames += 1
-        return picture
+            self._open(*frame.shape)
+        return self._picture(frame, t, self.reformatter)
 
-    def write(self, yuv: av.VideoFrame) -> None:
+    def write(self, picture: av.VideoFrame) -> None:
         """Encodes what `prepare` returned, in order, on another thread."""
-        count = 0 if self.loop is None else len(self.loop)
-        if yuv.pts == 0 and count > 1:
-            self.first = yuv
+        count = len(self.loop)
+        if picture.pts == 0 and self.closes:
+            self.first = picture
             if self.encoding.first_is_independent:
-                self._close(self._decode_ahead([yuv]))
-        elif self.first and yuv.pts == count - _Closing.blended(count):
-            self._close(self._decode_ahead(self._pictures()))
-        if self.closing and yuv.pts:
-            self.closing.correct(yuv)
-        self._encode(yuv)
+                self._close(self._decode_ahead([picture]))
+        elif self.first and picture.pts == count - _blended(count):
+            reformatter = VideoReformatter()
+            again = (self._picture(self.loop[t], t, reformatter) for t in range(count))
+            self._close(self._decode_ahead(again))
+        if self.closing and picture.pts:
+            self.closing.correct(picture)
+        self._encode(picture)
 
     def finish(self) -> None:
-        if self.container is None:
-            raise OptionError("There are no frames to write; give at least one.")
-        for picture in self.closing.hidden() if self.closing else ():
-            self._encode(picture)
+        count = len(self.loop)
+        if self.closing:
+            for t in range(count, count + self.encoding.codec.hidden_frames(count)):
+                self._encode(self.closing.hidden(t))
         self._encode(None)
-        for k in range(1, self.encoding.loops(self.frames)):
-            self._mux(_shifted(packet, k * self.frames) for packet in self.period)
+        for k in range(1, self.encoding.loops(count)):
+            self._mux(_shifted(packet, k * count) for packet in self.period)
         self._mux_sound(math.inf)
         container, self.container = self.container, None
         with _translate_errors(self.path):
@@ -273,32 +178,53 @@ class _Encoder:
             with suppress(av.FFmpegError, OSError, ValueError):
                 self.container.close()
 
-    def _open(self, height: int, width: int) -> None:
+    def _open(self, height: int, width: int, channels: int) -> None:
         self.cropped = (width % 2, height % 2)
-        self.width, self.height = width - self.cropped[0], height - self.cropped[1]
-        codec = self.encoding.codec
-        if min(self.width, self.height) < codec.smallest or max(self.width, self.height) > MAX_SIDE:
+        self.size = (width - self.cropped[0], height - self.cropped[1])
+        form, codec = self.encoding.form, self.encoding.codec
+        self.pixels = codec.pixels if channels == 3 else codec.alpha
+        if min(self.size) < codec.smallest or max(self.size) > MAX_SIDE:
             raise OptionError(
                 f"Frames of {width}x{height} cannot be encoded as {codec.name};"
                 f" give {codec.smallest} to {MAX_SIDE} a side."
             )
         with _translate_errors(self.path):
-            form = self.encoding.form
             options = dict(form.options)
-            if any(name.startswith(QUICKTIME) for name in self.metadata):
+            if self.encoding.silence:
+                options |= {"movflags": options["movflags"] + "+negative_cts_offsets", "use_editlist": "0"}
+            if any(name.startswith("com.apple.quicktime.") for name in self.metadata):
                 options["movflags"] = options.get("movflags", "") + "+use_metadata_tags"  # or such keys are dropped
             self.container = av.open(_url(self.path), "w", format=form.name, options=options)
             self.container.metadata.update(self.metadata)
-            count = None if self.loop is None else len(self.loop)
-            self.stream = self._add_stream(self.container, count)
+            self.stream = self._add_stream(self.container)
             if self.track is not None:
-                self.sound = SoundStream(self.container, form.name, self.track)
+                self.sound = SoundStream(self.container, form.name, self.track, delayed=not self.encoding.silence)
             self.container.start_encoding()
+
+    def _add_stream(self, container: Any) -> Any:
+        """A video stream with its encoder."""
+        encoding, codec, rate = self.encoding, self.encoding.codec, self.encoding.rate
+        limits = codec.limits(*self.size, float(rate), encoding.may_be_large)
+        stream = container.add_stream(codec.encoder, rate=rate, options=encoding.options(len(self.loop)) | limits)
+        context = stream.codec_context
+        context.width, context.height = self.size
+        context.pix_fmt, context.time_base = self.pixels, 1 / rate
+        context.color_primaries, context.color_trc = ColorPrimaries.BT709, ColorTrc.BT709
+        context.colorspace, context.color_range = Colorspace.ITU709, ColorRange.MPEG
+        if codec.tag:
+            context.codec_tag = codec.tag
+        if codec.name == "vp9" and self.pixels == codec.alpha:
+            stream.metadata["alpha_mode"] = "1"  # or players do not look for the alpha, which each block has beside it
+        if codec.encoder == "libsvtav1":
+            with _normal_priority():
+                context.open()
+        return stream
 
     def _picture(self, frame: np.ndarray, t: int, reformatter: VideoReformatter) -> av.VideoFrame:
         """The upper left part of frame t as it is encoded. reformatter: keeps its tables; one thread at a time may use
         it."""
-        shown = np.ascontiguousarray(frame[: self.height, : self.width])
+        width, height = self.size
+        shown = np.ascontiguousarray(frame[:height, :width])
         # the default is BT.601, whatever the file's tags say; AREA, the mean of four pixels for a chroma sample, is
         # more accurate than the other interpolations and as fast
         names = ("rgb24", "rgba")
@@ -306,7 +232,7 @@ class _Encoder:
             names, shown = ("rgb48le", "rgba64le"), shown.copy()
             shown[..., :3] = np.rint(shown[..., :3] * np.float32(256 / 257))
         picture = reformatter.reformat(
-            av.VideoFrame.from_numpy_buffer(shown, format=names[self.channels - 3]),
+            av.VideoFrame.from_numpy_buffer(shown, format=names[shown.shape[2] - 3]),
             format=self.pixels,
             dst_colorspace=Colorspace.ITU709,
             dst_color_range=ColorRange.MPEG,
@@ -316,43 +242,30 @@ class _Encoder:
         picture.color_primaries, picture.color_trc = ColorPrimaries.BT709, ColorTrc.BT709  # ProRes takes them from here
         return picture
 
-    @property
-    def pixels(self) -> str:
-        """FFmpeg's name of the pixel format that is encoded."""
-        return self.encoding.codec.pixels if self.channels == 3 else self.encoding.codec.alpha
-
-    def _add_stream(self, container: Any, count: int | None) -> Any:
-        return _add_stream(container, self.encoding, self.width, self.height, self.pixels, count)
+    def _decode_ahead(self, pictures: Iterable[av.VideoFrame]) -> av.VideoFrame:
+        """Frame 0 as it will come out of the encoder, which has not returned it yet: encodes pictures until it does."""
+        form, codec = self.encoding.form, self.encoding.codec
+        with _translate_errors(self.path), av.open(io.BytesIO(), "w", format=form.name) as container:
+            stream = self._add_stream(container)
+            packets = (packet for picture in itertools.chain(pictures, [None]) for packet in stream.encode(picture))
+            return _decoded(next(packets), stream.codec_context, codec)
 
     def _close(self, decoded: av.VideoFrame) -> None:
         """From now on frames lead back to the first one as it was decoded."""
         assert self.first is not None
-        self.closing = _Closing.of(self.first, decoded, len(self.loop), self.encoding)
+        self.closing = _Closing(self.first, decoded, len(self.loop), holds=self.encoding.first_is_independent)
         self.first = None
 
-    def _pictures(self) -> Iterator[av.VideoFrame]:
-        """All of the loop's, once more."""
-        reformatter = VideoReformatter()
-        return (self._picture(np.asarray(self.loop[t]), t, reformatter) for t in range(len(self.loop)))
-
-    def _decode_ahead(self, pictures: Iterable[av.VideoFrame]) -> av.VideoFrame:
-        """Frame 0 as it will come out of the encoder, which has not returned it yet: encodes pictures until it does."""
-        count, encoding = len(self.loop), self.encoding
-        with _translate_errors(self.path), av.open(io.BytesIO(), "w", format=encoding.form.name) as container:
-            stream = self._add_stream(container, count)
-            packets = (packet for picture in itertools.chain(pictures, [None]) for packet in stream.encode(picture))
-            return _decoded(next(packets), stream.codec_context, encoding.codec)
-
     def _encode(self, picture: av.VideoFrame | None) -> None:
-        """Drops hidden frames, which are recognised by their time: all others have been counted."""
+        """Drops hidden frames, which are recognised by their time."""
         with _translate_errors(self.path):
-            packets = [packet for packet in self.stream.encode(picture) if packet.pts < self.frames]
-            if self.frames == 1:
+            packets = [packet for packet in self.stream.encode(picture) if packet.pts < len(self.loop)]
+            if len(self.loop) == 1:
                 for packet in packets:
                     packet.dts = packet.pts  # for a single frame x265 leaves it uninitialised
             if self.first and packets:
                 self._close(_decoded(packets[0], self.stream.codec_context, self.encoding.codec))
-        if self.encoding.repeats:
+        if self.encoding.loops(len(self.loop)) > 1:
             self.period += [_shifted(packet, 0) for packet in packets]
         self._mux(packets)
 
@@ -371,38 +284,14 @@ class _Encoder:
                 self.container.mux(packet)
 
 
-@dataclass(frozen=True)
 class _Closing:
-    """How a loop of `count` frames ends. first, decoded: planes of frame 0 before and after encoding.
+    """How a loop of `count` frames ends. first, decoded: frame 0 before and after encoding. holds: whether to hold
+    still blocks still."""
 
-    blend: number of last frames over which their difference is blended in. hidden_count: hidden frames that follow.
-    holds: whether to hold still blocks still.
-    """
-
-    first: Sequence[np.ndarray]
-    decoded: Sequence[np.ndarray]
-    shown: np.ndarray  # decoded, as PyAV takes it
-    count: int
-    blend: int
-    hidden_count: int
-    holds: bool
-
-    @classmethod
-    def of(cls, first: av.VideoFrame, decoded: av.VideoFrame, count: int, encoding: Encoding) -> _Closing:
-        return cls(
-            first=_planes(first),
-            decoded=_planes(decoded),
-            shown=decoded.to_ndarray(),
-            count=count,
-            blend=cls.blended(count),
-            hidden_count=encoding.codec.hidden_frames(count),
-            holds=encoding.first_is_independent,
-        )
-
-    @staticmethod
-    def blended(count: int) -> int:
-        """The number of last frames of a loop over which the error is blended in."""
-        return min(REFERENCE_DISTANCE, count // 2)
+    def __init__(self, first: av.VideoFrame, decoded: av.VideoFrame, count: int, *, holds: bool) -> None:
+        self.first, self.decoded = _planes(first), _planes(decoded)
+        self.shown = decoded.to_ndarray()
+        self.count, self.holds = count, holds
 
     def correct(self, picture: Any) -> None:
         """Adds its share of the error to a frame: all of it to the last, none before the last few.
@@ -410,41 +299,26 @@ class _Closing:
         Blocks that show what frame 0 does are replaced by what has been decoded of it: the encoder then skips them at
         first sight, which takes a fifth of the time of looking for a better way to code the same, and they stand.
         """
-        still = still_blocks(_planes(picture), self.first) if self.holds else None
-        share = 1 - (self.count - 1 - picture.pts) / self.blend
+        planes = _planes(picture)
+        still = still_blocks(planes, self.first) if self.holds else None
+        share = 1 - (self.count - 1 - picture.pts) / _blended(self.count)
         if share > 0:
-            for plane, first, decoded in zip(_planes(picture), self.first, self.decoded, strict=True):
+            for plane, first, decoded in zip(planes, self.first, self.decoded, strict=True):
                 error = decoded.astype(np.float32) - first
                 plane[...] = np.clip(np.rint(plane + share * error), 0, _largest(picture))
         if still is not None:
-            copy_blocks(_planes(picture), self.decoded, still)
+            copy_blocks(planes, self.decoded, still)
 
-    def hidden(self) -> Iterator[av.VideoFrame]:
-        for t in range(self.count, self.count + self.hidden_count):
-            picture = av.VideoFrame.from_ndarray(self.shown, format="yuv420p")
-            picture.pts = t
-            yield picture
+    def hidden(self, t: int) -> av.VideoFrame:
+        """Frame t, after the last: frame 0 once more."""
+        picture = av.VideoFrame.from_ndarray(self.shown, format="yuv420p")
+        picture.pts = t
+        return picture
 
 
-def _add_stream(
-    container: Any, encoding: Encoding, width: int, height: int, pixels: str, count: int | None
-) -> Any:
-    """A video stream with its encoder, for `count` frames, None if unknown."""
-    codec, rate = encoding.codec, encoding.rate
-    limits = codec.limits(width, height, float(rate), encoding.may_be_large)
-    stream = container.add_stream(codec.encoder, rate=rate, options=encoding.options(count) | limits)
-    context = stream.codec_context
-    context.width, context.height, context.pix_fmt, context.time_base = width, height, pixels, 1 / rate
-    context.color_primaries, context.color_trc = ColorPrimaries.BT709, ColorTrc.BT709
-    context.colorspace, context.color_range = Colorspace.ITU709, ColorRange.MPEG
-    if codec.tag:
-        context.codec_tag = codec.tag
-    if codec.name == "vp9" and pixels == codec.alpha:
-        stream.metadata["alpha_mode"] = "1"  # or players do not look for the alpha, which each block has beside it
-    if codec.encoder == "libsvtav1":
-        with _normal_priority():
-            context.open()
-    return stream
+def _blended(count: int) -> int:
+    """The number of last frames of a loop over which the error of frame 0 is blended in."""
+    return min(REFERENCE_DISTANCE, count // 2)
 
 
 @contextmanager
@@ -476,10 +350,6 @@ def _decoded(packet: av.Packet[Any], encoder: Any, codec: Codec) -> av.VideoFram
     return frame
 
 
-def _to_rgb(frame: av.VideoFrame) -> np.ndarray:
-    return frame.to_ndarray(format="rgb24", interpolation=EXACT)  # the default is 1.2 levels too dark on average
-
-
 def _planes(picture: Any) -> Sequence[np.ndarray]:
     """Views of the luma and chroma planes, uint8 or, of 10 bits, uint16."""
     dtype = np.dtype(np.uint8 if _largest(picture) == 255 else "<u2")
@@ -492,6 +362,29 @@ def _planes(picture: Any) -> Sequence[np.ndarray]:
 def _largest(picture: Any) -> int:
     """The largest value of a sample."""
     return int(2 ** picture.format.components[0].bits - 1)
+
+
+def still_blocks(planes: Sequence[np.ndarray], others: Sequence[np.ndarray]) -> np.ndarray:
+    """Bool [rows, columns]: which whole blocks of two pictures, uint8 planes [H,W] of yuv420p, are equal."""
+    pairs = zip(_blocks(planes), _blocks(others), strict=True)
+    different = [np.bitwise_or.reduce(words ^ other, axis=1).any(-1) for words, other in pairs]
+    return ~np.logical_or.reduce(different)
+
+
+def copy_blocks(planes: Sequence[np.ndarray], others: Sequence[np.ndarray], chosen: np.ndarray) -> None:
+    """Copies the chosen blocks, bool [rows, columns], of other planes."""
+    for words, other in zip(_blocks(planes), _blocks(others), strict=True):
+        words.swapaxes(1, 2)[chosen] = other.swapaxes(1, 2)[chosen]
+
+
+def _blocks(planes: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Views [rows, side, columns, side / 8] of whole blocks, as codecs divide a picture, eight samples in a word:
+    comparing is as much faster."""
+    rows, columns = (size // BLOCK[0] for size in planes[0].shape)
+    return [
+        plane[: rows * side, : columns * side].view(np.uint64).reshape(rows, side, columns, side // 8)
+        for plane, side in zip(planes, BLOCK, strict=True)
+    ]
 
 
 def _shifted(packet: av.Packet[Any], frames: int) -> av.Packet[Any]:

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from stylecine.errors import VideoError
-from stylecine.output.live_photo import archived_movie, is_live_photo, live_photo_movie
-from stylecine.output.quicktime import CAMERA, STILL_IMAGE_TIME, Track, read_tracks, video_track
+from stylecine.output.formats import LIVE_PHOTO, ending_of
+from stylecine.output.live_photo import archived_movie, live_photo_movie
+from stylecine.output.quicktime import CAMERA, STILL_IMAGE_TIME, Track, read_moov, read_tracks, video_track
 
 LONG_SIDE, SHORT_SIDE = 1920, 1440  # pixels
 MIN_FPS, MAX_SECONDS = 60, 3
@@ -25,10 +26,11 @@ def wallpaper_faults(path: Path) -> list[str]:
 
     Raises VideoError for anything else, also for two files that do not belong together.
     """
-    movie = live_photo_movie(path).read_bytes() if is_live_photo(path) else archived_movie(path)
+    movie = live_photo_movie(path).read_bytes() if ending_of(path) == LIVE_PHOTO else archived_movie(path)
     try:
-        return [f"{fault}." for fault in _faults(read_tracks(io.BytesIO(movie)))]
-    except (ValueError, ZeroDivisionError, struct.error):
+        _, moov = read_moov(io.BytesIO(movie))
+        return [f"{fault}." for fault in _faults(read_tracks(moov))]
+    except (ValueError, KeyError, ArithmeticError, struct.error):
         raise VideoError(f"The movie of '{path}' is damaged; write it again.") from None
 
 

@@ -7,7 +7,6 @@ velocity, the pyramid levels and their splines from the plate.
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -16,7 +15,6 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image
 from safetensors.numpy import save
 from torch import Tensor
 
@@ -24,9 +22,10 @@ from stylecine.ops.drape import TILE
 from stylecine.ops.image import cell_means, mirrored, to_uint8
 from stylecine.ops.pyramid import merge
 from stylecine.ops.spline import decoded
-from stylecine.options import CLASSES, PAINTS, check_live
+from stylecine.options import CLASSES, PAINTS, check_int, check_live
+from stylecine.output.embed import webp
 from stylecine.output.encoders import check_pillow
-from stylecine.output.formats import check_image_quality
+from stylecine.output.gif import changed_box
 from stylecine.picture.crossfade import BEGIN_STEPS
 from stylecine.picture.loop import BANDS, Loop, light_planes
 from stylecine.picture.overlay import Overlay
@@ -41,7 +40,6 @@ INT16_STEPS = 32767
 SUPPORT = 2  # grid points on either side that a cubic B-spline needs
 POSITION_STEP, GAIN_STEP = 1 / 128, 1 / 1024  # of overlays' fields: pixels, and log2 of the gain
 STYLE_STEP = 1 / 4096  # of a style's transforms: about that of half floats, which the player reads
-WEBP_EFFORT = 4  # of 6
 
 
 def pack(
@@ -60,8 +58,7 @@ def pack(
 ) -> bytes:
     """The bytes of a safetensors file with everything that the player needs.
 
-    loop: with sampling "gather" and without resynthesis; None if only overlays or weather move. period: frames. fps:
-        frames per second.
+    loop: with sampling "gather" and without resynthesis; None if only overlays or weather move. period: frames.
     overlays: over it, in the order in which they are drawn. appearance: in which all are shown; weather: before them;
         images are stored without either.
     still: the photo, uint8 [H,W,3], needed if only weather moves. alpha: of it, uint8 [H,W]; UNDER is shown where it is
@@ -129,11 +126,9 @@ def encode_image(pixels: np.ndarray, quality: int | None) -> bytes:
     """Pixels, uint8 [H,W,3] or [H,W,4], as PNG, or as WebP of that quality."""
     if quality is None:
         return encode_png(pixels)
-    check_image_quality("a loop's images", quality)
+    check_int("quality of a loop's images", quality, 0, 100)
     check_pillow(".webp")
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "WEBP", quality=quality, method=WEBP_EFFORT)
-    return file.getvalue()
+    return webp(pixels, quality)
 
 
 def plate(loop: Loop) -> Tensor:
@@ -146,13 +141,10 @@ def plate(loop: Loop) -> Tensor:
 
 def _photo(loop: Loop | None, overlays: Sequence[Overlay], still: np.ndarray | None) -> np.ndarray:
     """Frame 0 without style, weather and cover, uint8 [H,W,3]."""
-    if loop is not None:
-        frame = loop.photo
-    elif overlays:
-        frame = overlays[0].photo
-    else:
+    if loop is None and not overlays:
         assert still is not None, "nothing moves"
         return still
+    frame = overlays[0].photo if loop is None else loop.photo
     for overlay in overlays:
         frame = overlay.draw_over(frame, 0)
     return frame.cpu().numpy()
@@ -205,7 +197,8 @@ def _fields(loop: Loop) -> tuple[dict[str, np.ndarray], dict[str, float]]:
     scales["angle"] = math.pi / 255
     scales["contrast_gain"] = float(contrast_gain.max()) / 255
     steps = torch.cat((angle[:, None] / scales["angle"], contrast_gain / scales["contrast_gain"]), 1).flatten(1, 2)
-    tensors["statistics"] = _in_blocks(steps, displacement.cell).round().clamp(0, 255).to(torch.uint8).cpu().numpy()
+    blocks = F.avg_pool2d(steps, max(1, BLOCK // displacement.cell), ceil_mode=True).permute(1, 2, 3, 0)  # bands last
+    tensors["statistics"] = blocks.contiguous().round().clamp(0, 255).to(torch.uint8).cpu().numpy()
     return tensors, scales
 
 
@@ -223,13 +216,6 @@ def _quantised(field: Tensor, finest: float = 0.0) -> tuple[np.ndarray, float]:
     field = field.nan_to_num(0.0, 0.0, 0.0).contiguous().cpu()
     step = max(finest, float(field.abs().max()) / INT16_STEPS)
     return (field / (step or 1.0)).round().to(torch.int16).numpy(), step
-
-
-def _in_blocks(fields: Tensor, cell: int) -> Tensor:
-    """Fields of the bands, [bands,n,gh,gw], as means over blocks, bands last: [n,a,b,bands]."""
-    side = max(1, BLOCK // cell)
-    blocks = F.avg_pool2d(fields, side, ceil_mode=True)
-    return blocks.permute(1, 2, 3, 0).contiguous()
 
 
 def _layers(layers: Tensor, loop: Loop) -> np.ndarray:
@@ -261,17 +247,15 @@ def _overlay_motion(overlays: Sequence[Overlay]) -> tuple[dict[str, np.ndarray],
     tensors, facts = {}, []
     for number, overlay in enumerate(overlays):
         keyframes = (overlay.keyframes[1:] * _needed(overlay)).cpu()
-        rows, columns = (keyframes.abs().amax((0, 1, axis)).nonzero().flatten() for axis in (3, 2))
-        top, left = (int(line[0]) if len(line) else 0 for line in (rows, columns))
-        bottom, right = (int(line[-1]) + 1 if len(line) else 1 for line in (rows, columns))
+        rows, columns = changed_box(keyframes.ne(0).flatten(0, 1).any(0).numpy())
         steps = [max(POSITION_STEP, float(keyframes[:, :2].abs().max()) / INT16_STEPS), GAIN_STEP]
         scale = torch.tensor([steps[0], steps[0], steps[1]])[:, None, None]
-        quantised = (keyframes[:, :, top:bottom, left:right] / scale).round().to(torch.int16).numpy()
+        quantised = (keyframes[:, :, rows, columns] / scale).round().to(torch.int16).numpy()
         tensors[f"overlays.{number}.keyframes"] = np.diff(quantised, axis=3, prepend=np.int16(0))
         tensors[f"overlays.{number}.active"] = overlay.active.cpu().numpy()
-        place = {"cell": overlay.cell, "grid": list(overlay.keyframes.shape[2:]), "at": [top, left], "steps": steps}
+        place = {"grid": list(overlay.keyframes.shape[2:]), "at": [rows.start, columns.start], "steps": steps}
         gusts = {"cycles": overlay.cycles, "gustiness": overlay.gustiness, "fine": overlay.fine}
-        facts.append({"kind": overlay.kind, **place, **gusts})
+        facts.append({"kind": overlay.kind, "cell": overlay.cell, **place, **gusts})
     return tensors, facts
 
 

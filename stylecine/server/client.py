@@ -22,9 +22,9 @@ from stylecine.errors import Cancelled, PhotoError, ServiceError, StylecineError
 from stylecine.machine.atomic import atomic_write, atomic_write_all, translate_os_errors
 from stylecine.machine.progress import Progress, cancelled
 from stylecine.options import STYLES
-from stylecine.output.formats import ending_of, files_of, find_format
+from stylecine.output.formats import LIVE_PHOTO, ending_of, files_of, find_format
 from stylecine.output.images import FRAME
-from stylecine.output.live_photo import MEMBERS, is_live_photo
+from stylecine.output.live_photo import MEMBERS
 
 if TYPE_CHECKING:
     from stylecine.options import Arrow
@@ -160,7 +160,7 @@ class Client:
         return item
 
     def _download(self, job: dict[str, Any], output: Path) -> None:
-        if is_live_photo(output):
+        if ending_of(output) == LIVE_PHOTO:
             with atomic_write_all(files_of(output)) as parts:
                 archive = parts[0].with_name("live-photo.zip")
                 _retry(partial(self._download_once, job, archive))

@@ -20,7 +20,7 @@ from stylecine.machine.progress import EXPLANATION, FILE, LOOP, Share
 from stylecine.machine.threads import cores
 from stylecine.machine.workers import Job, PoolClosed, TimeLimitExceeded, WorkerLost, WorkerPool
 from stylecine.options import FILE_OPTIONS, OPTIONS, FileOptions, RenderOptions
-from stylecine.output.encoding import check_length, count_loops
+from stylecine.output.codecs import count_loops
 from stylecine.output.formats import SERVED
 from stylecine.output.writing import check_output
 from stylecine.server import schemas
@@ -418,7 +418,7 @@ class Service:
             form.check_loop(options["warp"], options["sampling"])
             if options["duration"] is not None:
                 seconds = RenderOptions(seconds=options["seconds"], fps=options["fps"]).period / options["fps"]
-                loops = count_loops(*check_length(1, options["duration"]), seconds)
+                loops = count_loops(1, options["duration"], seconds)
         except StylecineError as error:
             problem = problem_of(error)
             problem.detail = without_paths(problem.detail, self.store.folder, f"loop{form.ending}")

@@ -32,8 +32,8 @@ from stylecine.machine.progress import Progress
 from stylecine.machine.threads import one_thread
 from stylecine.ops.recolour import recolour
 from stylecine.options import CLASSES, FILE_OPTIONS, OPTIONS, PAINTS, STYLES, UNSTYLED, RenderOptions
-from stylecine.output.archive import write_zip
 from stylecine.output.formats import check_size, ending_of
+from stylecine.output.live_photo import write_zip
 from stylecine.output.metadata import json_figures
 from stylecine.output.web_pack import pack_wind
 from stylecine.perception.doubt import doubtful_regions

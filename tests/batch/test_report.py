@@ -16,8 +16,7 @@ from PIL import Image
 from stylecine.batch import journal
 from stylecine.batch.journal import Record
 from stylecine.batch.report import FIGURES, batch_page, summary, write
-from stylecine.output.images import write_image
-from stylecine.output.video import write_video
+from tests import outputs
 from tests.pages import Read
 from tests.tasks import record_of
 
@@ -102,8 +101,8 @@ def address(records: list[Record], tmp_path: Path) -> str:
     """With loops that begin red and are blue otherwise."""
     (tmp_path / "day 1").mkdir()
     colours = [np.full((64, 96, 3), RED if t == 0 else BLUE, np.uint8) for t in range(10)]
-    write_video(colours, tmp_path / "day 1/sea.mp4", 10)
-    write_image(colours, tmp_path / f"{NASTY}.webp", 10)
+    outputs.write(colours, tmp_path / "day 1/sea.mp4", 10)
+    outputs.write(colours, tmp_path / f"{NASTY}.webp", 10)
     picture = io.BytesIO()
     Image.fromarray(colours[0]).save(picture, "WEBP")
     red = {"thumbnail": base64.b64encode(picture.getvalue()).decode()}

@@ -14,14 +14,16 @@ from scipy import fft, signal
 from stylecine import animate
 from stylecine.engine.cinemagraph import Cinemagraph
 from stylecine.errors import OptionError
+from stylecine.options import FileOptions
 from stylecine.output.audio import encode_flac, write_sound
-from stylecine.output.encoding import check_encoding
-from stylecine.output.quicktime import content_identifier
-from stylecine.output.video import encode, video_source, write_video
+from stylecine.output.codecs import check_encoding
+from stylecine.output.live_photo import content_identifier
+from stylecine.output.video import encode, video_source
 from stylecine.sound.loudness import loudness
 from stylecine.sound.noise import RATE, shaped_noise
 from stylecine.sound.track import TARGET, Track
 from tests.output.test_video import clip
+from tests.outputs import write
 
 FRAMES = clip(30)  # a second
 
@@ -65,7 +67,7 @@ def octaves(sound: np.ndarray, centre: int) -> np.ndarray:
 def test_a_video_has_the_track_and_the_same_pictures_as_without(
     tmp_path: Path, track: Track, ending: str, codec: str
 ) -> None:
-    encoding = check_encoding(f"a{ending}", 30, None, "h264" if ending == ".mov" else None)
+    encoding = check_encoding(f"a{ending}", 30, FileOptions(codec="h264" if ending == ".mov" else None))
     plain, heard = (tmp_path / f"{name}{ending}" for name in ("plain", "heard"))
     encode(FRAMES, plain, encoding)
     encode(FRAMES, heard, encoding, sound=make(track))
@@ -82,7 +84,7 @@ def test_a_video_has_the_track_and_the_same_pictures_as_without(
 
 def test_the_sound_of_an_mp4_lasts_as_long_as_its_pictures(tmp_path: Path, track: Track) -> None:
     """AAC's first 1024 samples are before time 0, as an edit list says, and its last frame is cut short."""
-    write_video(FRAMES, tmp_path / "a.mp4", 30, sound=make(track))
+    write(FRAMES, tmp_path / "a.mp4", 30, track=make(track))
     with av.open(str(tmp_path / "a.mp4")) as container:
         video, audio = container.streams
         assert (audio.start_time, audio.duration * audio.time_base) == (0, 1) == (0, video.duration * video.time_base)
@@ -95,7 +97,7 @@ def test_the_sound_of_an_mp4_lasts_as_long_as_its_pictures(tmp_path: Path, track
 @pytest.mark.parametrize("ending", [".mp4", ".webm"])
 def test_it_goes_round_without_a_click(tmp_path: Path, track: Track, ending: str) -> None:
     path = tmp_path / f"a{ending}"
-    write_video(FRAMES, path, 30, sound=make(track))
+    write(FRAMES, path, 30, track=make(track))
     sound = decoded(str(path))[:RATE].astype(np.float64)
     steps = np.abs(np.diff(sound, axis=0))
     assert (np.abs(sound[0] - sound[-1]) < np.concatenate((steps[:2400], steps[-2400:])).max(0)).all()
@@ -110,8 +112,8 @@ def test_more_loops_have_a_longer_track(tmp_path: Path, track: Track) -> None:
         asked.append(loops)
         return Track(track.period, loops)
 
-    write_video(FRAMES, tmp_path / "a.mp4", 30, sound=note, repeat=3)
-    write_video(FRAMES, tmp_path / "b.mp4", 30, sound=note, duration=4.5)
+    write(FRAMES, tmp_path / "a.mp4", 30, track=note, repeat=3)
+    write(FRAMES, tmp_path / "b.mp4", 30, track=note, duration=4.5)
     assert asked == [3, 5]
     with av.open(str(tmp_path / "b.mp4")) as container:
         assert container.streams.audio[0].duration == 5 * RATE and container.streams.video[0].frames == 150

@@ -24,8 +24,8 @@ from stylecine.options import FileOptions
 from stylecine.output.codecs import VIDEOS as CONTAINERS
 from stylecine.output.formats import FORMATS
 from stylecine.output.formats import Image as AnimatedImage
-from stylecine.output.video import write_video
 from stylecine.output.writing import write_output
+from tests.outputs import write
 
 pytestmark = pytest.mark.browser
 if CHROMIUM is None:
@@ -285,7 +285,7 @@ def test_no_frame_is_lost_repeated_or_black_where_a_video_starts_again(
 ) -> None:
     """As far as Chromium tells: it calls back for each frame that it presents, and counts them."""
     try:
-        write_video(numbered(), tmp_path / name, FPS, codec=codec, **options)  # type: ignore[arg-type]
+        write(numbered(), tmp_path / name, FPS, codec=codec, **options)  # type: ignore[arg-type]
     except WriterUnavailable as error:
         pytest.skip(str(error))
     src = f"data:video/{name[2:]};base64,{base64.b64encode((tmp_path / name).read_bytes()).decode()}"

@@ -10,7 +10,7 @@ from PIL import Image, ImageSequence
 from scipy.ndimage import gaussian_filter
 
 from stylecine.output.gif import encode_gif
-from stylecine.output.images import write_image
+from tests.outputs import write
 
 
 def scene(count: int = 6, height: int = 72, width: int = 96) -> list[np.ndarray]:
@@ -127,11 +127,11 @@ def test_the_size_of_a_large_gif_is_said(
     side: int, advice: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     frames = [np.full((side, side, 3), level, np.uint8) for level in (0, 9)]
-    write_image(frames, tmp_path / "small.gif", 10)
+    write(frames, tmp_path / "small.gif", 10)
     assert not caplog.messages
-    monkeypatch.setattr("stylecine.output.images.LARGE_GIF", 100)
-    write_image(frames, tmp_path / "large.gif", 10)
+    monkeypatch.setattr("stylecine.output.writing.LARGE_GIF", 100)
+    write(frames, tmp_path / "large.gif", 10)
     (told,) = caplog.messages
     assert "large.gif has 0 MB" in told and f"; {advice} would make it smaller" in told
-    write_image(frames, tmp_path / "large.apng", 10)
+    write(frames, tmp_path / "large.apng", 10)
     assert len(caplog.messages) == 1, "that is lossless, and known to be large"

@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 
 from stylecine.errors import VideoError
-from stylecine.output.live_photo import live_photo_movie
+from stylecine.output.live_photo import live_photo_movie, write_zip
 from stylecine.output.metadata import read_report
-from stylecine.output.moving_photo import write_moving_photo
 from stylecine.output.video import read_video
 from tests.output.test_video import clip
+from tests.outputs import write
 
 
 @pytest.fixture
 def pair(tmp_path: Path) -> Path:
-    write_moving_photo(clip(4, 64, 64), tmp_path / "a.livephoto", 30)
+    write(clip(4, 64, 64), tmp_path / "a.livephoto", 30)
     return tmp_path / "a.livephoto"
 
 
@@ -35,7 +35,7 @@ def test_a_missing_half_is_named(pair: Path, part: str) -> None:
 @pytest.mark.parametrize("part", [".jpg", ".mov"])
 def test_halves_of_two_live_photos_are_no_pair(pair: Path, part: str) -> None:
     other = pair.with_name("b.livephoto")
-    write_moving_photo(clip(4, 64, 64), other, 30)
+    write(clip(4, 64, 64), other, 30)
     Path(f"{other}{part}").replace(f"{pair}{part}")
     with pytest.raises(VideoError, match="are not the two files of a Live Photo"):
         live_photo_movie(pair)
@@ -65,7 +65,7 @@ def test_damaged_metadata_are_no_pair_and_nothing_worse(pair: Path, part: str) -
 
 @pytest.fixture
 def archive(tmp_path: Path) -> Path:
-    write_moving_photo(clip(4, 64, 64), tmp_path / "a.livephoto.zip", 30, comment='{"stylecine": "1"}')
+    write(clip(4, 64, 64), tmp_path / "a.livephoto.zip", 30, comment='{"stylecine": "1"}')
     return tmp_path / "a.livephoto.zip"
 
 
@@ -89,3 +89,17 @@ def test_another_archive_is_refused(archive: Path, fault: str) -> None:
     for read in (read_video, read_report):
         with pytest.raises(VideoError, match="is not the archive of a Live Photo; write it again"):
             read(archive)
+
+
+def test_an_archive_contains_its_files_but_not_their_times(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).write_text(name * 1000)
+    write_zip(tmp_path / "x.zip", [tmp_path / "b", tmp_path / "a"])
+    with zipfile.ZipFile(tmp_path / "x.zip") as archive:
+        members = archive.infolist()
+        assert [(member.filename, member.file_size, member.compress_type) for member in members] == [
+            ("b", 1000, zipfile.ZIP_STORED),
+            ("a", 1000, zipfile.ZIP_STORED),
+        ]
+        assert archive.read("a") == b"a" * 1000
+        assert {member.date_time for member in members} == {(1980, 1, 1, 0, 0, 0)}

@@ -17,10 +17,10 @@ from PIL.PngImagePlugin import PngInfo
 
 from stylecine.errors import VideoError
 from stylecine.ops import native
-from stylecine.output.images import ENCODERS, write_image
+from stylecine.output.images import ENCODERS
 from stylecine.output.metadata import model_facts, read_report, versions
-from stylecine.output.video import write_video
 from stylecine.weights import PRETRAINED, ROLES, find_model
+from tests.outputs import write
 
 # --- the model
 
@@ -103,9 +103,9 @@ PICTURES = [ending for ending in ENCODERS if ending != ".avif"]  # which has no 
 def test_a_report_is_read_back(photo: np.ndarray, tmp_path: Path, name: str) -> None:
     comment = json.dumps(REPORT)
     if Path(name).suffix.lower() in ENCODERS:
-        write_image([photo] * 2, tmp_path / name, 30, comment=comment)
+        write([photo] * 2, tmp_path / name, 30, comment=comment)
     else:
-        write_video([photo] * 2, tmp_path / name, 30, comment=comment)
+        write([photo] * 2, tmp_path / name, 30, comment=comment)
     assert read_report(tmp_path / name) == REPORT
 
 
@@ -121,11 +121,11 @@ def test_files_without_a_report(photo: np.ndarray, tmp_path: Path) -> None:
     video, poster = tmp_path / "loop.mp4", tmp_path / "poster.png"
     animated = [tmp_path / f"loop{ending}" for ending in ENCODERS]
     for path in animated:
-        write_image([photo] * 2, path, 30, comment="taken at dawn")
+        write([photo] * 2, path, 30, comment="taken at dawn")
     no_json = ('{"stylecine": NaN}', '{"stylecine": 1e999}', "[" * 200_000)
     for comment in ("", "taken at dawn", "[1]", '{"other": 1}', *no_json):
-        write_video([photo] * 2, video, 30, comment=comment)
-        write_image([photo], poster, 0, comment=comment)
+        write([photo] * 2, video, 30, comment=comment)
+        write([photo], poster, 0, comment=comment)
         for path in (video, poster):
             with pytest.raises(VideoError, match="no report"):
                 read_report(path)
@@ -140,10 +140,10 @@ def test_files_without_a_report(photo: np.ndarray, tmp_path: Path) -> None:
 
 
 def test_other_programs_find_the_report(photo: np.ndarray, tmp_path: Path) -> None:
-    write_video([photo] * 2, tmp_path / "loop.mp4", 30, comment=json.dumps(REPORT))
+    write([photo] * 2, tmp_path / "loop.mp4", 30, comment=json.dumps(REPORT))
     with av.open(str(tmp_path / "loop.mp4")) as container:
         assert json.loads(container.metadata["comment"]) == REPORT
-    write_image([photo], tmp_path / "loop.png", 0, comment=json.dumps(REPORT))
+    write([photo], tmp_path / "loop.png", 0, comment=json.dumps(REPORT))
     with Image.open(tmp_path / "loop.png") as poster:
         assert json.loads(poster.text["Comment"]) == REPORT  # type: ignore[attr-defined]
     assert b"iTXtComment\0" in (tmp_path / "loop.png").read_bytes()

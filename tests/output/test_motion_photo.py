@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from stylecine.errors import VideoError
-from stylecine.output.jpeg import encode_jpeg
 from stylecine.output.motion_photo import motion_photo_video, motion_photo_xmp
 
 VIDEO = b"\0\0\0\x10ftypmp42" + bytes(100)
@@ -15,7 +15,8 @@ GAIN_MAP = bytes(77)
 
 def written(folder: Path, xmp: str, rest: bytes) -> Path:
     path = folder / "photo.MP.jpg"
-    path.write_bytes(encode_jpeg(np.zeros((64, 64, 3), np.uint8), xmp=xmp) + rest)
+    Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save(path, xmp=xmp.encode())
+    path.write_bytes(path.read_bytes() + rest)
     return path
 
 

@@ -12,13 +12,14 @@ from PIL.ExifTags import GPS, IFD, Base
 from PIL.TiffImagePlugin import IFDRational
 
 from stylecine.output.motion_photo import motion_photo_video
-from stylecine.output.origin import Origin, read_origin
+from stylecine.output.origin import UNKNOWN, Origin, read_origin
 from stylecine.output.writing import write_output
 from tests.output.test_moving_photo import EXIFTOOL, exiftool
 from tests.output.test_video import clip
 
 CEST = timezone(timedelta(hours=2))
 LAKE = Origin(datetime(2024, 7, 14, 18, 5, 9, tzinfo=CEST), (46.5581, -8.5611), 2028.5, "NIKON", "D750")
+PLACE = "com.apple.quicktime.location.ISO6709"
 MEMBERS = {"loop.mp4": ("loop.mp4",), "loop.MP.jpg": ("loop.MP.jpg",)} | {
     "loop.livephoto": ("loop.livephoto.jpg", "loop.livephoto.mov")
 }
@@ -52,8 +53,8 @@ def test_date_place_and_camera_of_a_photo_are_read() -> None:
     origin = read_origin(photo())
     assert origin.place is not None and origin.place == pytest.approx((46.5581, -8.5611))
     assert origin == Origin(LAKE.taken, origin.place, 2028.5, "NIKON", "D750")
-    assert origin.iso6709 == "+46.5581-008.5611+2028.500/"
-    assert origin.taken_utc == "2024-07-14T16:05:09Z"
+    assert origin.quicktime[PLACE] == "+46.5581-008.5611+2028.500/"
+    assert origin.created == {"creation_time": "2024-07-14T16:05:09Z"}
 
 
 @pytest.mark.parametrize(
@@ -77,7 +78,7 @@ def test_what_is_missing_or_damaged_is_unknown(changes: dict[str, Any], expected
 def test_files_without_exif_have_no_origin() -> None:
     file = io.BytesIO()
     Image.new("RGB", (64, 64)).save(file, "PNG")
-    assert not read_origin(file.getvalue()) and not read_origin(photo()[:300]) and not read_origin(b"no photo")
+    assert read_origin(file.getvalue()) == read_origin(photo()[:300]) == read_origin(b"no photo") == UNKNOWN
 
 
 @EXIFTOOL
@@ -103,7 +104,7 @@ def test_the_comment_stays_beside_it(tmp_path: Path) -> None:
     write_output(clip(9), tmp_path / "loop.mp4", 30, comment="a report", origin=LAKE)
     with av.open(tmp_path / "loop.mp4") as container:
         assert container.metadata["comment"] == "a report"
-        assert container.metadata["com.apple.quicktime.location.ISO6709"] == LAKE.iso6709
+        assert container.metadata[PLACE] == LAKE.quicktime[PLACE]
 
 
 @EXIFTOOL

@@ -45,7 +45,7 @@ def test_an_impossible_folder_is_an_output_error(tmp_path: Path, photo: np.ndarr
     occupied = tmp_path / "file"
     occupied.write_text("")
     with pytest.raises(OutputError, match="Cannot write"):
-        preview.write_previews(occupied, photo, torch.zeros(HEIGHT, WIDTH), torch.zeros(2, 8, 8), loop)
+        preview.write_previews(occupied, photo, torch.zeros(1, HEIGHT, WIDTH), torch.zeros(2, 8, 8), loop)
 
 
 def test_the_mask_overlay_is_grey_where_static_and_tinted_by_class() -> None:

@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 
 from stylecine.errors import VideoError
-from stylecine.options import PRESETS, RenderOptions
-from stylecine.output.encoding import check_encoding
-from stylecine.output.moving_photo import write_moving_photo
-from stylecine.output.quicktime import CAMERA, STILL_IMAGE_TIME, content_identifier, mark_live_photo
+from stylecine.options import PRESETS, FileOptions, RenderOptions
+from stylecine.output.codecs import check_encoding
+from stylecine.output.live_photo import content_identifier
+from stylecine.output.quicktime import CAMERA, CONTENT_IDENTIFIER, STILL_IMAGE_TIME, mark_live_photo
 from stylecine.output.video import encode
 from stylecine.output.wallpaper import wallpaper_faults
 from tests.output.test_video import clip
+from tests.outputs import write
 
 FPS, SECONDS = PRESETS["wallpaper"]["fps"], PRESETS["wallpaper"]["seconds"]
 COUNT = RenderOptions(seconds=SECONDS, fps=FPS).period
@@ -25,7 +26,7 @@ COUNT = RenderOptions(seconds=SECONDS, fps=FPS).period
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("wallpaper") / "a.livephoto"
-    write_moving_photo(clip(COUNT, 128, 96), path, FPS)
+    write(clip(COUNT, 128, 96), path, FPS)
     return path
 
 
@@ -40,8 +41,8 @@ def remade(pair: Path, codec: str = "h264", fps: float = FPS, count: int = 40, s
     """The faults of a pair with another movie, of H.264 because that is fast."""
     movie = Path(f"{pair}.mov")
     identifier = content_identifier(movie)
-    encode(clip(count, 128, 96), movie, check_encoding(movie, fps, None, codec))
-    mark_live_photo(movie, identifier, still)
+    encode(clip(count, 128, 96), movie, check_encoding(movie, fps, FileOptions(codec=codec)))
+    mark_live_photo(movie, {CONTENT_IDENTIFIER: identifier}, still)
     return wallpaper_faults(pair)
 
 
@@ -60,7 +61,7 @@ def test_the_presets_own_size_is_a_phones() -> None:
 
 def test_what_the_preset_writes_has_no_fault(wallpaper: Path, tmp_path: Path) -> None:
     assert wallpaper_faults(wallpaper) == []
-    write_moving_photo(clip(COUNT, 128, 96), tmp_path / "b.livephoto.zip", FPS)
+    write(clip(COUNT, 128, 96), tmp_path / "b.livephoto.zip", FPS)
     assert wallpaper_faults(tmp_path / "b.livephoto.zip") == []
 
 
@@ -125,7 +126,7 @@ def test_a_larger_picture_than_phones_accepted_is_named(wallpaper: Path, size: t
 
 
 def test_two_halves_of_others_and_damaged_movies_are_refused(wallpaper: Path, tmp_path: Path) -> None:
-    write_moving_photo(clip(4, 96, 96), tmp_path / "b.livephoto", FPS)
+    write(clip(4, 96, 96), tmp_path / "b.livephoto", FPS)
     Path(f"{tmp_path}/b.livephoto.jpg").replace(f"{wallpaper}.jpg")
     with pytest.raises(VideoError, match="are not the two files of a Live Photo"):
         wallpaper_faults(wallpaper)

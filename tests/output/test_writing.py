@@ -21,9 +21,7 @@ MOVING_PHOTOS = [".livephoto", ".livephoto.zip", ".MP.jpg"]
 # --- what is refused
 
 
-@pytest.mark.parametrize(
-    "name", ["loop.avi", "loop.mp4.txt", "loop.v2", ".mp4", ".livephoto", "loop.jpg", "loop.zip"]
-)
+@pytest.mark.parametrize("name", ["loop.avi", "loop.mp4.txt", "loop.v2", ".mp4", ".livephoto", "loop.jpg", "loop.zip"])
 def test_unknown_endings(tmp_path: Path, name: str) -> None:
     with pytest.raises(OptionError, match=r"\.mp4, .* or \.png, or in nothing"):
         check_output(tmp_path / name)
@@ -74,7 +72,7 @@ def test_options_that_are_impossible_or_make_no_sense(
 
 @pytest.mark.parametrize("name", [*(f"loop{ending}" for ending in ENDINGS), "LOOP.GIF", "frames"])
 def test_valid_options_pass_and_leave_nothing_behind(tmp_path: Path, name: str) -> None:
-    assert check_output(tmp_path / name) == files_of(tmp_path / name)[0]
+    assert check_output(tmp_path / name) == [*files_of(tmp_path / name)]
     with pytest.raises(OutputError, match="no folder"):
         check_output(tmp_path / "missing" / name)
     assert not os.listdir(tmp_path)
