@@ -17,14 +17,12 @@ from stylecine.perception.clouds import cloud_reach
 from stylecine.perception.depth import judge_depth
 from stylecine.perception.directions import place_arrows, predict_directions
 from stylecine.perception.edges import erode
-from stylecine.perception.falls import brightness_slope
-from stylecine.perception.foam import foam
 from stylecine.perception.glow import sun_glow
 from stylecine.perception.layers import segment, shows_nothing
 from stylecine.perception.scenery import Scenery, Still
 from stylecine.perception.see import EyeNetwork, RefinerNetwork, Seen, see
 from stylecine.perception.stream import find_streams, sense_odds
-from stylecine.perception.water import MIRRORS, RUNS, SURF, judge_water
+from stylecine.perception.water import MIRRORS, RUNS, SURF, brightness_slope, foam, judge_water
 
 TRACE = 0.05  # of a layer: with less it does not own a place of the grid
 

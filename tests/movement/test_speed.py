@@ -14,8 +14,7 @@ from stylecine.movement.speed import (
 )
 from stylecine.options import PACES
 from stylecine.perception.clouds import cloud_reach
-from stylecine.perception.falls import brightness_slope
-from stylecine.perception.foam import foam
+from stylecine.perception.water import brightness_slope, foam
 
 NATURAL = TRAVEL["natural"]
 SIZE = 128

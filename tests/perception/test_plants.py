@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from stylecine.perception.plants import plant_probability, predict_plants
+from stylecine.perception.plants import crf_refine, plant_probability, predict_plants
 
 
 def green_sways(photos: Tensor) -> Tensor:
@@ -56,3 +56,19 @@ def test_a_mirrored_photo_gives_the_mirrored_probability(bush: Tensor) -> None:
 
 def test_a_long_panorama_is_seen_whole(bush: Tensor) -> None:
     assert predict_plants(bush.repeat(1, 1, 8), green_sways).shape == (96, 1024)
+
+
+def test_nearby_places_of_similar_colour_agree() -> None:
+    """The network says water on the blue half and static on the brown one, but errs on some places of each."""
+    torch.manual_seed(0)
+    photo = torch.full((3, 96, 128), -0.5)
+    photo[2, :, :64] = 0.5
+    water = torch.full((48, 64), 0.4)
+    water[:, :32] = 0.6
+    water = torch.where(torch.rand(12, 16).repeat_interleave(4, 0).repeat_interleave(4, 1) < 0.15, 1 - water, water)
+    shares = torch.stack([1 - water, torch.zeros_like(water), water, *torch.zeros(2, 48, 64)])
+    refined = crf_refine(shares, photo)
+    assert (water[:, :32] < 0.5).float().mean() > 0.15
+    assert (refined[2, :, :32] > 0.5).float().mean() > 0.95
+    assert (refined[0, :, 32:] > 0.5).float().mean() > 0.95
+    torch.testing.assert_close(refined.sum(0), torch.ones(48, 64))
