@@ -15,10 +15,25 @@ import sys
 import traceback
 import warnings
 from collections.abc import Sequence
-from importlib import import_module
 from time import perf_counter
 from typing import NoReturn
 
+from stylecine.commands import (
+    animate,
+    batch,
+    convert,
+    doctor,
+    edit,
+    explain,
+    mcp,
+    measure,
+    models,
+    render,
+    report,
+    scene,
+    serve,
+    studio,
+)
 from stylecine.commands.arguments import Parser, with_flags
 from stylecine.commands.console import Unprinted, complain, leave, open_closed_streams
 from stylecine.errors import StylecineError, first_line
@@ -26,8 +41,7 @@ from stylecine.machine.interrupts import Interrupts
 from stylecine.machine.memory import available_bytes
 from stylecine.version import __version__
 
-NAMES = "animate explain scene edit render batch models convert measure report doctor studio serve mcp"  # of modules
-COMMANDS = {name: import_module(f"stylecine.commands.{name}") for name in NAMES.split()}
+COMMANDS = animate, explain, scene, edit, render, batch, models, convert, measure, report, doctor, studio, serve, mcp
 NEW_OBJECTS = 500_000  # before the garbage collector looks: imports make 300,000, all of which stay, a loop few
 READER_LEFT = 141  # as shells count a program that SIGPIPE has ended
 NO_OUTPUT = 74  # EX_IOERR of sysexits.h
@@ -98,9 +112,10 @@ def parser() -> Parser:
     top.add_argument("--version", action="version", version=f"stylecine {__version__}")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", parser_class=Parser)
     top.set_defaults(run=None)
-    for name, module in COMMANDS.items():
+    for module in COMMANDS:
         says = module.__doc__ or ""
         summary = says.partition("\n")[0].removesuffix(".")
+        name = module.__name__.rpartition(".")[2]
         command = commands.add_parser(name, help=summary[:1].lower() + summary[1:], description=says)
         command.set_defaults(run=module.run)
         module.add_arguments(command)

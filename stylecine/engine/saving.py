@@ -98,6 +98,7 @@ class CroppedFrames(Sequence[np.ndarray]):
         fine: bool = False,
     ) -> None:
         self.times, self.step, self.shown = times, step, shown
+        self.last: tuple[int, np.ndarray] | None = None
         self.frames = loop.fine_frames if fine else loop.frames
         left, top, width, height = window or (0, 0, loop.width, loop.height)
         self.box = slice(top, top + height), slice(left, left + width)
@@ -106,8 +107,10 @@ class CroppedFrames(Sequence[np.ndarray]):
         return len(self.times)
 
     def __getitem__(self, k: Any) -> Any:
-        (whole,) = self.frames([self.times[k]])
-        return np.ascontiguousarray(self.shown(whole)[self.box])
+        if self.last is None or self.last[0] != k:  # writers ask for the first one more than once
+            (whole,) = self.frames([self.times[k]])
+            self.last = k, np.ascontiguousarray(self.shown(whole)[self.box])
+        return self.last[1]
 
     def __iter__(self) -> Iterator[np.ndarray]:
         for k, whole in enumerate(self.frames(self.times)):

@@ -115,6 +115,7 @@ def _encode_webp(frames: Frames, file: BinaryIO, durations: list[int], quality: 
         duration=durations,
         loop=0,
         quality=quality,
+        method=4,  # Pillow's default for animations is 0, a fifth larger
         kmin=distance,
         kmax=1 if translucent else distance + 1,
         exif=exif.tobytes() if comment else b"",

@@ -3,15 +3,16 @@
 https://developer.android.com/media/platform/motion-photo-format describes version 1.0.
 """
 
-import io
+import struct
 from pathlib import Path
 from xml.etree import ElementTree
 
-from stylecine.errors import PhotoError, TooLarge, VideoError
+from stylecine.errors import VideoError
 from stylecine.output.panorama import RDF
-from stylecine.picture.photo import open_image
 
 JPEGS = (".jpg", ".jpeg")
+XMP = b"http://ns.adobe.com/xap/1.0/\0"  # begins a segment with XMP
+APP1, START_OF_SCAN, END_OF_IMAGE = 0xE1, 0xDA, 0xD9
 CAMERA = "http://ns.google.com/photos/1.0/camera/"
 CONTAINER = "http://ns.google.com/photos/1.0/container/"
 ITEM = "http://ns.google.com/photos/1.0/container/item/"
@@ -43,10 +44,9 @@ def motion_photo_video(path: Path) -> bytes | None:
         return None
     try:
         content = path.read_bytes()
-        with open_image(io.BytesIO(content), path.name) as photo:
-            items = _items(photo.info.get("xmp", b""))
-    except (OSError, PhotoError, TooLarge):
+    except OSError:
         return None
+    items = _items(_xmp(content))
     place = next((k for k, (semantic, _) in enumerate(items) if semantic == "MotionPhoto"), None)
     if place is None:
         return None
@@ -55,6 +55,20 @@ def motion_photo_video(path: Path) -> bytes | None:
     if video[4:8] != b"ftyp":
         raise VideoError(f"The video in '{path}' is damaged or cut short; copy the file again.")
     return video
+
+
+def _xmp(content: bytes) -> bytes:
+    """The first XMP packet of a JPEG, which need not be readable otherwise; b"" without one."""
+    offset = 2
+    while content[:2] == b"\xff\xd8" and offset + 4 <= len(content):
+        fill, marker, length = struct.unpack_from(">BBH", content, offset)
+        if fill != 0xFF or marker in (START_OF_SCAN, END_OF_IMAGE) or length < 2:
+            break
+        segment = content[offset + 4 : offset + 2 + length]
+        if marker == APP1 and segment.startswith(XMP):
+            return segment[len(XMP) :]
+        offset += 2 + length
+    return b""
 
 
 def _items(packet: bytes) -> list[tuple[str, int]]:

@@ -19,6 +19,7 @@ from stylecine.options import FileOptions
 from stylecine.output import VideoInfo
 from stylecine.output.audio import MakeTrack
 from stylecine.output.codecs import CODECS, check_encoding
+from stylecine.output.encoders import check_encoders
 from stylecine.output.exif import jpeg_exif
 from stylecine.output.formats import LIVE_ARCHIVE, MOTION_PHOTO, MovingPhoto
 from stylecine.output.images import Frames
@@ -58,6 +59,7 @@ def write_moving_photo(
     name, codec = form.movie
     if min(frames[0].shape[:2]) < CODECS[codec].smallest:
         codec = "h264"
+        check_encoders(name, codec)
     loops = max(1, round(SECONDS * fps / len(frames)))
     encoding = check_encoding(name, fps, FileOptions(quality=quality, codec=codec, repeat=loops))
     movie = partial(encode, frames, encoding=encoding, comment=comment, sound=sound)

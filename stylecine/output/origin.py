@@ -93,13 +93,16 @@ def _taken(details: Mapping[int, Any]) -> datetime | None:
 
 def _place(gps: Mapping[int, Any]) -> tuple[float, float] | None:
     try:
-        parts = gps[GPS.GPSLatitude], gps[GPS.GPSLongitude]
-        north, east = (sum(float(part) / 60**k for k, part in enumerate(degrees)) for degrees in parts)
+        north, east = (_degrees(*gps[tag]) for tag in (GPS.GPSLatitude, GPS.GPSLongitude))
         north *= -1 if str(gps.get(GPS.GPSLatitudeRef, "N")).upper().startswith("S") else 1
         east *= -1 if str(gps.get(GPS.GPSLongitudeRef, "E")).upper().startswith("W") else 1
     except (KeyError, ValueError, TypeError, ArithmeticError):
         return None
     return (north, east) if abs(north) <= 90 and abs(east) <= 180 else None
+
+
+def _degrees(whole: Any, minutes: Any, seconds: Any) -> float:
+    return float(whole) + float(minutes) / 60 + float(seconds) / 3600
 
 
 def _altitude(gps: Mapping[int, Any]) -> float | None:
