@@ -95,13 +95,13 @@ def models_folder() -> Path:
 
 def models() -> list[ModelRecord]:
     """All records: models.toml's, then public.toml's. Raises WeightsNotFound or WeightsMalformed."""
-    own = _records("models.toml", _files)
+    own = _records("models.toml", _files, "injection")
 
     def files(name: str, table: Mapping[str, Any]) -> dict[str, FileRecord]:
         generator = FileRecord(models_folder() / f"{name}.safetensors", str(table["licence"]))
-        return {"generator": generator, **_borrowed(own[0])}
+        return {"generator": generator, **(_borrowed(own[0]) if own else {})}
 
-    return own + _records("public.toml", files)
+    return own + _records("public.toml", files, "about", "checkpoint", "file")
 
 
 def find_model(name_or_path: str | os.PathLike[str]) -> ModelRecord:
@@ -193,11 +193,16 @@ def _missing(path: Path) -> WeightsNotFound:
     return WeightsNotFound(f"There is no weight file {path}; {f'its folder has {names}' if names else what_to_do}.")
 
 
-def _records(file: str, files: Callable[[str, Mapping[str, Any]], dict[str, FileRecord]]) -> list[ModelRecord]:
-    """The records in a list. files: of a model, by its name and table."""
+def _records(
+    file: str, files: Callable[[str, Mapping[str, Any]], dict[str, FileRecord]], *needed: str
+) -> list[ModelRecord]:
+    """The records in a list. files: of a model, by its name and table; needed: what a table has to have, too."""
     path = PRETRAINED / file
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        for name, table in tables.items():
+            if missing := set(needed) - set(table):
+                raise ValueError(f"'{name}' lacks {', '.join(sorted(missing))}")
         return [_record(name, table, files(name, table)) for name, table in tables.items()]
     except OSError:
         raise WeightsNotFound(f"The list {path} cannot be read; install stylecine again.") from None

@@ -63,7 +63,8 @@ class Journal:
 
     def _write(self, output: str, content: bytes) -> None:
         with translate_os_errors(Path(NAME)):
-            if os.write(self._file, content + b"\n") <= len(content):
+            line = content + b"\n"
+            if os.write(self._file, line) < len(line):
                 raise OutputError("There is no space left for the batch's journal; free some and run it again.")
             os.fsync(self._file)
 

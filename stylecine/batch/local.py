@@ -31,7 +31,8 @@ class LocalPool(WorkerPool):
         return super().submit(job)
 
     def close(self) -> None:
-        unfinished = [job.request for job in self._jobs if job.attempts and not job.done()]
+        jobs = list(self._jobs)  # threads that fetch photos may still submit some
+        unfinished = [job.request for job in jobs if job.attempts and not job.done()]
         super().close()
         for task in unfinished:
             remove_stale_temp(self._folder / task.output)  # of a process that had to be killed

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from stylecine.checkpoints.nvidia import from_nvidia
 from stylecine.checkpoints.rosinality import from_rosinality
-from stylecine.errors import OptionError, OutputError, WeightsMalformed
+from stylecine.errors import OptionError, OutputError, WeightsMalformed, WeightsNotFound
 from stylecine.machine.atomic import atomic_write, translate_os_errors
 from stylecine.networks.generator import Generator
 from stylecine.weights import FOLDER, models
@@ -24,7 +24,8 @@ def convert(in_path: str | os.PathLike[str], out_path: str | os.PathLike[str]) -
 
     out_path: a .safetensors file, or the name of a public model (`weights.models`), which is then found by that name.
     Values stay float32, names become NVIDIA's PyTorch ones. Nothing in the checkpoint is executed. The output
-    appears complete or not at all, and its path is returned. Raises WeightsMalformed, OptionError, OutputError.
+    appears complete or not at all, and its path is returned. Raises WeightsNotFound, WeightsMalformed, OptionError,
+    OutputError.
     """
     public = {record.name: record for record in models() if record.checkpoint}.get(os.fspath(out_path))
     source, target = Path(in_path), public.files["generator"].path if public else Path(out_path)
@@ -35,7 +36,10 @@ def convert(in_path: str | os.PathLike[str], out_path: str | os.PathLike[str]) -
         )
     if source.suffix == ".safetensors":
         raise OptionError(f"'{source}' is in stylecine's format already; give its path as the model.")
-    data = source.read_bytes()
+    try:
+        data = source.read_bytes()
+    except OSError as error:
+        raise WeightsNotFound(f"The checkpoint '{source}' cannot be read ({error.strerror}); check the path.") from None
     source_format = "rosinality" if data.startswith(TORCH_MAGIC) else "nvidia"
     tensors = _tensors(data, source_format)
     generator = _build(tensors)

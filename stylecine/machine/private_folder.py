@@ -21,8 +21,10 @@ def private_folder(prefix: str) -> Iterator[Path]:
     folder, lock = _claim(prefix)
     for other in folder.parent.glob(f"{prefix}*"):
         with suppress(OSError):
+            if not is_own_folder(other):
+                continue
             with (other / LOCK).open("rb+") as file:  # one without is being made, and has nothing in it
-                abandoned = is_own_folder(other) and try_lock(file.fileno())
+                abandoned = try_lock(file.fileno())
             if abandoned:
                 shutil.rmtree(other, ignore_errors=True)
     try:

@@ -68,7 +68,7 @@ class Job(Future[Any]):
 
     key: prefer the process that ran a job with this key last. limit: seconds. delay: seconds by which jobs submitted
     later may overtake it. interrupts: whether it overtakes also one that is running, which then starts again behind it.
-    started, progress: called from other threads, the latter as (stage, done, total); they must not raise.
+    started, progress: called from other threads, the latter as (stage, done, total).
     """
 
     request: Any
@@ -274,7 +274,7 @@ class _Worker(threading.Thread):
         self.job, self.key, self._interrupted = job, job.key, False
         self._id += 1
         job.attempts += 1
-        job.started()
+        _call(job.started)
         if job.limit is not None:
             self._kill_after(job.limit, TimeLimitExceeded(f"It took longer than {job.limit:g} s."))
         try:
@@ -333,7 +333,7 @@ class _Worker(threading.Thread):
                 self.pool.fail(message[0])
         elif self.job is not None and message[0] == self._id:
             if kind == "progress":
-                self.job.progress(*message[1:])
+                _call(self.job.progress, *message[1:])
             else:
                 outcome = message[1]
                 again = self._interrupted and self._reason is None and isinstance(outcome, Cancelled)
@@ -385,6 +385,14 @@ class _Worker(threading.Thread):
         self.broken = problem
         if self.pool.retry:
             LOG.error("A worker process cannot work: %s", problem)
+
+
+def _call(callback: Callable[..., object], *arguments: Any) -> None:
+    """Calls what a job's owner has given; its errors must not end the thread that serves all jobs."""
+    try:
+        callback(*arguments)
+    except Exception:
+        LOG.exception("A job's callback failed.")
 
 
 def _write(pipe: IO[bytes], unsent: "queue.SimpleQueue[bytes | None]") -> None:

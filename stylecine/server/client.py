@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 WAIT = 30  # seconds that the service may wait for a scene before it responds
 TIMEOUT = 90.0  # seconds without data after which a connection is closed
 ATTEMPTS = 4  # if the connection breaks, or the service is full
-POLL = 0.25  # seconds between two questions how far a job is
+POLL = 1.0  # seconds between two questions how far a job is
 INVERSION = {"stage": "inversion", "done": 0, "total": 1}  # the progress of a scene that is not ready
 MAX_JSON_BYTES = 16 << 20  # of a response
 MAX_RESULT_BYTES = 20_000_000_000  # all that a service stores, unless its operator sets another limit
@@ -225,9 +225,10 @@ class Client:
             detail = _text(json.loads(b"".join(self._chunks(response, MAX_JSON_BYTES)))["detail"])
         except (ValueError, RecursionError, KeyError, TypeError):
             return self._not_stylecine()
-        if response.status_code not in (httpx.codes.TOO_MANY_REQUESTS, httpx.codes.INSUFFICIENT_STORAGE):
-            return ServiceError(detail)
         after = response.headers.get("Retry-After", "")
+        full = response.status_code in (httpx.codes.TOO_MANY_REQUESTS, httpx.codes.INSUFFICIENT_STORAGE)
+        if not full and not (after and response.status_code == httpx.codes.SERVICE_UNAVAILABLE):
+            return ServiceError(detail)
         return _ServiceFull(detail, int(after[:9]) if after.isdecimal() else 0)
 
     def _not_stylecine(self) -> ServiceError:

@@ -193,9 +193,11 @@ class _Protocol(H11Protocol):
     too many are open, the one that has waited for it longest, so that nobody can keep others out without a token."""
 
     _timer: TimerHandle | None = None
+    _closing: "_ClosingTransport"
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
-        super().connection_made(cast(Transport, _ClosingTransport(transport, self.loop)))
+        self._closing = _ClosingTransport(transport, self.loop)
+        super().connection_made(cast(Transport, self._closing))
         if len(self.connections) > MAX_CONNECTIONS:
             self._make_room()
         self._watch()
@@ -234,6 +236,7 @@ class _Protocol(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
         super().connection_lost(exc)
+        self._closing.lost()
 
 
 class _ClosingTransport:
@@ -241,11 +244,16 @@ class _ClosingTransport:
 
     def __init__(self, transport: Transport, loop: asyncio.AbstractEventLoop) -> None:
         self._transport, self._loop = transport, loop
+        self._timer: TimerHandle | None = None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
 
     def close(self) -> None:
-        if self._transport.get_write_buffer_size():
-            self._loop.call_later(security.SEND_TIMEOUT, self._transport.abort)
+        if self._timer is None and self._transport.get_write_buffer_size():
+            self._timer = self._loop.call_later(security.SEND_TIMEOUT, self._transport.abort)
         self._transport.close()
+
+    def lost(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()

@@ -140,7 +140,7 @@ def routes(service: Service) -> APIRouter:
     @router.get("/{id}/styles", **_file("image/webp", cached=True))
     async def get_styles(request: Request, row: Ready) -> Response:
         """The photo as it is, then in each style, in their order: a row of pictures of 160 by 120 pixels."""
-        return await _make_file(request, service, row, "styles", "webp", version="of any edits")
+        return await _make_file(request, service, row, "styles", "webp", version="whatever its edits")
 
     @router.post("/{id}/styles", openapi_extra=UPLOADED, response_model_exclude={"id"})
     async def make_style(request: Request, row: Ready, name: Name = "photo") -> schemas.PhotoStyleEdit:
@@ -148,6 +148,7 @@ def routes(service: Service) -> APIRouter:
         _require_file(request)
         upload, name = await _receive(request, service, uploads), plain_name(name)
         try:
+            row = await service.ready_scene(row["id"])  # it may have been deleted meanwhile
             style = await while_connected(request, service.facts(row, "style", upload=str(upload), name=name))
         finally:
             upload.unlink(missing_ok=True)

@@ -10,7 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Fiel
 
 from stylecine.edits import model
 from stylecine.edits.apply import Editable
-from stylecine.edits.model import KINDS, MAX_EDITS, MAX_NAME, MAX_POINTS, Area
+from stylecine.edits.model import KINDS, MAX_EDITS, MAX_NAME, MAX_POINTS, MODES, Area
 from stylecine.options import CLASSES, FILE_OPTIONS, OPTIONS, PAINTS, PRESETS, STYLES, parse_rate
 from stylecine.output.formats import SERVED
 from stylecine.server.settings import MAX_PICTURES
@@ -38,6 +38,7 @@ State = Literal["queued", "running", "ready", "failed"]
 JobState = Literal["queued", "running", "done", "failed", "cancelled"]
 What = Annotated[str, OneOf(CLASSES)]
 Paintable = Annotated[str, OneOf(PAINTS)]
+Mode = Annotated[str, OneOf(MODES)]
 StyleName = Annotated[str, OneOf(STYLES)]
 
 NUMBERS = {parse_rate: float}  # what a command line writes in other ways as well
@@ -121,13 +122,28 @@ KIND = Discriminator(
 )
 
 
-Edit = Annotated[Any, CheckedAs(Annotated[REQUESTED, KIND])]
-
-
 class Edits(StrictRequest):
     """All edits of a scene, in order."""
 
-    edits: Annotated[list[Edit], Field(max_length=MAX_EDITS)]
+    edits: Annotated[list[Annotated[Any, CheckedAs(Annotated[REQUESTED, KIND])]], Field(max_length=MAX_EDITS)]
+
+
+class Edit(BaseModel):
+    """An edit of a scene; a stroke without points is a mask, whose pixels are only in the scene's file."""
+
+    id: int
+    kind: Annotated[str, OneOf(KINDS)]
+    what: Paintable | None = None
+    mode: Mode | None = None
+    stroke: list[list[float]] | None = None
+    radius: float | None = None
+    arrow: list[float] | None = None
+    point: list[float] | None = None
+    factor: float | None = None
+    name: str | None = None
+    strength: float | None = None
+    drift: bool | None = None
+    picture: str | None = None
 
 
 class Problem(BaseModel):
@@ -140,8 +156,7 @@ class Problem(BaseModel):
 
 
 class Scene(BaseModel):
-    """A photo and what moves in it. `moving` and `classes` are shares of its area. An edit whose stroke has no points
-    is a mask, whose pixels are only in the scene's file."""
+    """A photo and what moves in it. `moving` and `classes` are shares of its area."""
 
     id: str
     state: State

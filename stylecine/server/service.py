@@ -9,6 +9,7 @@ import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Mapping
 from contextlib import aclosing, contextmanager, suppress
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -282,13 +283,12 @@ class Service:
         job = self._scene_job(row, task, output=str(output), **options)
         key = f"{task} {row['id']}"
         job.progress = self._progress(key, LOOP | EXPLANATION)
+        job.add_done_callback(_in_event_loop(partial(self._forget, key)))  # after the last of it
         try:
             await self._interactive_result(job)
         except BaseException:
             job.add_done_callback(lambda _: _remove_output(output))  # the job may still be writing it
             raise
-        finally:
-            self.progress.pop(key, None)
         return output
 
     async def _interactive_result(self, job: Job) -> dict[str, Any]:
@@ -479,6 +479,9 @@ class Service:
 
         return _in_event_loop(progress)
 
+    def _forget(self, key: str, job: Job) -> None:
+        self.progress.pop(key, None)
+
     def _notify(self, id: str) -> None:
         for event in self._watchers.get(id, ()):
             event.set()
@@ -574,6 +577,7 @@ class Service:
     async def _sweep(self) -> None:
         while True:
             try:
+                await self.store.follow_clock()
                 await self._remove_expired()
                 # what is just being accepted is started there
                 await self._resume(before=self.store.now() - SWEEP_INTERVAL, room=MIN_FREE_BYTES)

@@ -37,6 +37,8 @@ RESERVED_PAGES = 1024  # of 4 KB, which the database keeps free; its journal is 
 CHECKPOINT_PAGES = 256  # after which the journal begins again, long before its end
 JOURNAL_HEADER_BYTES = 32  # without which SQLite takes its journal for empty
 BUSY_SECONDS = 2.0  # to wait for another program that holds the database
+CLOCK_JUMP = 60.0  # seconds: smaller steps of the machine's clock are left to later checks
+TIMES = {"scenes": ("created", "expires"), "animations": ("created", "started", "finished", "expires")}  # columns
 UNFINISHED = "state IN ('queued', 'running')"
 JSON = {"classes", "base", "edits", "problem", "asked"}  # columns of JSON; "asked" is a request's body
 SCHEMA = """
@@ -92,7 +94,8 @@ class Store:
         Raises OutputError if the folder cannot be used, contains other files, or is used by another service.
         """
         self.folder = folder.resolve()
-        self._started, self._clock = time.monotonic(), time.time()
+        self._started = time.monotonic()
+        self._offset = time.time() - self._started
         try:
             names = {path.name for path in folder.iterdir()} if folder.exists() else set()
             if DATABASE not in names and names - {"lock"}:  # in which files without a row would be removed
@@ -171,8 +174,31 @@ class Store:
         return connection
 
     def now(self) -> float:
-        """Seconds since 1970, without the jumps of the machine's clock since the start: nothing expires by them."""
-        return self._clock + time.monotonic() - self._started
+        """Seconds since 1970 by the machine's clock, without its jumps since the last `follow_clock`."""
+        return time.monotonic() + self._offset
+
+    async def follow_clock(self) -> None:
+        """If the machine's clock has jumped, as when it slept, all times are set by as much, so that nothing expires
+        early.
+
+        Rows from the jumped clock's future were made before it was wrong, and stay.
+        """
+        now = self.now()
+        jump = time.time() - now
+        if abs(jump) < CLOCK_JUMP:
+            return
+
+        def shift() -> None:
+            with self._writer:  # all of it or nothing
+                self._writer.execute("BEGIN")
+                for table, columns in TIMES.items():
+                    shifted = ", ".join(f"{column} = {column} + :jump" for column in columns)
+                    sql = f"UPDATE {table} SET {shifted} WHERE created <= :now"
+                    self._writer.execute(sql, {"jump": jump, "now": now})
+
+        await self._in_thread(shift)
+        self._offset += jump
+        LOG.warning("The machine's clock has jumped by %+.0f s; all times were set by as much.", jump)
 
     # --- files
 

@@ -337,3 +337,19 @@ def test_processes_that_were_never_started_are_closed() -> None:
     pool.close()
     with pytest.raises(PoolClosed):
         job.result(0)
+
+
+def test_a_job_whose_callback_fails_is_done_all_the_same(caplog: pytest.LogCaptureFixture) -> None:
+    def fail(*_: Any) -> None:
+        raise ValueError("a bug of the caller")
+
+    with pool("") as one:
+        failing = {"started": fail, "progress": fail}
+        cancelled = one.submit(Job("sleep", **failing))
+        assert one.submit(Job(1)).attempts == 0
+        wait_until(lambda: cancelled.attempts)
+        one.cancel(cancelled)
+        with pytest.raises(Cancelled):
+            cancelled.result(30)
+        assert submit(one, 2, **failing)[0].result(30)[0] == 2
+    assert "a bug of the caller" in caplog.text

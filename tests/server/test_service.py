@@ -195,8 +195,15 @@ def test_nothing_expires_because_the_clock_jumps(service: Service, monkeypatch: 
         upload.write_bytes(b"a photo")
         id = await service.add_scene(upload, "a photo", 64, 0)
         await store.change("scenes", id, state="failed")
+        before = store.scene(id)
+        await store.insert("scenes", before | {"id": "of the future", "created": real() + 1e6, "expires": real() + 2e6})
         monkeypatch.setattr("time.time", lambda: real() + jump)
-        assert abs(store.now() - real()) < 1 and not store.expired("scenes")
+        assert not store.expired("scenes")
+        await store.follow_clock()
+        assert abs(store.now() - time.time()) < 1
+        assert store.scene(id)["expires"] == pytest.approx(before["expires"] + jump, abs=1)
+        assert store.scene("of the future")["expires"] == pytest.approx(real() + 2e6, abs=60)
+        assert not store.expired("scenes")
         await store.change("scenes", id, expires=store.now() - 1)
         assert [row["id"] for row in store.expired("scenes")] == [id]
 
