@@ -122,7 +122,7 @@ def predict_cycles(
     deflections = _predict_deflection(surfaces, nets, wind.angle) if deflections is None else deflections
     for surface, deflection in zip(surfaces, deflections, strict=True):
         normals, cover, light = surface.normals, surface.cover, surface.light
-        propagation = estimate_propagation(cover, wind)
+        propagation = estimate_propagation(cover, wind, surface.attachments)
         deflection = _delayed(deflection, propagation)
         waves = flutter(normals, surface.shading, cover, propagation, KEYFRAMES)
         deflected = deflection[:, :2] * (DEFLECTION[0] + DEFLECTION[1] * propagation.distance)
@@ -131,8 +131,7 @@ def predict_cycles(
         tilt, waves = deflection[:, 2:] * wind.strength, waves[:, 2:] * fluttering
         slopes = torch.cat((waves[:, :2], torch.zeros_like(waves[:, :1])), 1) * normals[:, 2:].clamp_min(0.3)
         moved_normals = _unit(_unit(normals + tilt) + slopes)
-        at_rest, moved = (shade(light, turned.movedim(1, -1)) for turned in (normals, moved_normals))
-        gain = (moved / at_rest).log2() + waves[:, 2]
+        gain = (shade(light, moved_normals.movedim(1, -1)) / surface.brightness).log2() + waves[:, 2]
         fields = torch.cat((displacement, gain.tanh()[:, None]), 1)
         gusts.append(push_pull(fields.flatten(0, 1)[None], cover)[0].unflatten(0, fields.shape[:2]))
     return gusts

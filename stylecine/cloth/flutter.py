@@ -46,6 +46,8 @@ UPWIND_WEIGHT = 1.0  # of a side on the windward end
 AWAY_FROM_ATTACHMENT = 0.7  # of a wind towards the viewer or away: how much its waves run away from the attachment
 SMALLEST_ANGLE = 0.75  # sine of the angle at which cloth is seen, at least: no photo is taken exactly head-on
 
+Attachments = tuple[np.ndarray, np.ndarray]  # see `candidate_attachments`
+
 
 @dataclass(frozen=True)
 class Propagation:
@@ -58,12 +60,14 @@ class Propagation:
     distance: Tensor  # [S,S] from where the cloth is attached, in [0,1]
 
 
-def estimate_propagation(cover: Tensor, wind: Wind) -> Propagation:
-    """How waves propagate in a wind over the cloth, [1,1,S,S]: 1 on it."""
+def estimate_propagation(cover: Tensor, wind: Wind, attachments: Attachments | None = None) -> Propagation:
+    """How waves propagate in a wind over the cloth, [1,1,S,S]: 1 on it. attachments: its `candidate_attachments`, if
+    already computed."""
     mask = cover[0, 0] > 0.5
     size = mask.shape[0]
     y, x = torch.meshgrid(*(torch.arange(size, device=cover.device, dtype=torch.float32),) * 2, indexing="ij")
-    distance, away = _distance_from_attachment(mask.cpu().numpy(), wind)
+    outline = mask.cpu().numpy()
+    distance, away = _distance_from_attachment(outline, wind, attachments or candidate_attachments(outline))
     away_share = AWAY_FROM_ATTACHMENT * abs(math.sin(wind.angle))
     to = torch.tensor([math.cos(wind.angle), 0.0]) + away_share * torch.from_numpy(away)
     direction = (to / to.norm().clamp_min(1e-3)).to(cover)
@@ -184,12 +188,12 @@ def _extent(places: Tensor) -> tuple[float, float]:
     return float(places.quantile(0.02)), float(places.quantile(0.98))
 
 
-def _distance_from_attachment(mask: np.ndarray, wind: Wind) -> tuple[np.ndarray, np.ndarray]:
+def _distance_from_attachment(mask: np.ndarray, wind: Wind, attachments: Attachments) -> tuple[np.ndarray, np.ndarray]:
     """Distance [S,S] in [0,1] from where cloth of this outline is attached, and the direction [2] away from there.
 
     Distances from the sides that may be attached are averaged, weighted by their probabilities.
     """
-    features, distances = candidate_attachments(mask)
+    features, distances = attachments
     x = math.cos(wind.angle)
     scores = features @ ATTACHMENT_WEIGHTS + UPWIND_WEIGHT * np.array([x, -x, 0])
     share = np.exp(scores - scores.max())
@@ -200,7 +204,7 @@ def _distance_from_attachment(mask: np.ndarray, wind: Wind) -> tuple[np.ndarray,
     return distance, np.array([share[0] - share[1], share[2]], np.float32)
 
 
-def candidate_attachments(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def candidate_attachments(mask: np.ndarray) -> Attachments:
     """The left, right and upper side of cloth, of which one is attached: features [3,4] of each, from its outline, bool
     [S,S], and the distances from each, [3,S,S], 1 at the far end.
 

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from scipy import ndimage
 from torch import Tensor
 
-from stylecine.cloth.flutter import fold_shading
+from stylecine.cloth.flutter import Attachments, candidate_attachments, fold_shading
 from stylecine.cloth.lighting import fit_light, shade
 from stylecine.cloth.matting import Matting, estimate_matting
 from stylecine.errors import NothingMoves
@@ -62,6 +62,16 @@ class Surface:
     light: Tensor  # [9], see `lighting.fit_light`
     shading: Tensor  # [1,1,S,S], see `flutter.fold_shading`
 
+    @cached_property
+    def attachments(self) -> Attachments:
+        """The sides at which it may be attached, in any wind: see `flutter.candidate_attachments`."""
+        return candidate_attachments(self.cover[0, 0].cpu().numpy() > 0.5)
+
+    @cached_property
+    def brightness(self) -> Tensor:
+        """[1,S,S], at rest."""
+        return shade(self.light, self.normals.movedim(1, -1))
+
     @property
     def coarse(self) -> Surface:
         """The same at half the size."""
@@ -86,7 +96,8 @@ class RestShape:
     nearest: Tensor
     outline: Tensor
     mobility: Tensor | None
-    deflections: dict[int, Tensor] = field(default_factory=dict)  # in some directions, kept by `animate.preview_cloth`
+    # in some directions, kept by `animate.preview_cloth`
+    deflections: dict[int, Tensor] = field(default_factory=dict, init=False)
 
     @cached_property
     def coarse(self) -> RestShape:

@@ -26,6 +26,7 @@ from stylecine.edits.model import (
     Speed,
     Style,
     Where,
+    check_paint,
     check_point,
     checked,
 )
@@ -133,6 +134,7 @@ class Editable:
         Raises OptionError, MaskError.
         """
         what = None if what == "all" and mode != "add" else what
+        check_paint(what, mode)  # before the stroke is fitted
         area = Area.create(self.photo, where, radius, fit=True, thin=mode != "add")
         return self._with(Paint(what, mode, area))
 

@@ -150,12 +150,17 @@ class Paint:
     area: Area
 
     def __post_init__(self) -> None:
-        if self.mode not in MODES:
-            raise OptionError(f"mode must be add, erase or freeze, not {self.mode!r}.")
-        if self.mode == "freeze" and self.what is not None:
-            raise OptionError(f"Freezing stops everything there, not only {self.what!r}; give None, or erase it.")
-        if self.what is not None or self.mode == "add":
-            _check_class(self.what, PAINTS)
+        check_paint(self.what, self.mode)
+
+
+def check_paint(what: str | None, mode: str) -> None:
+    """Raises OptionError for what cannot be painted."""
+    if mode not in MODES:
+        raise OptionError(f"mode must be add, erase or freeze, not {mode!r}.")
+    if mode == "freeze" and what is not None:
+        raise OptionError(f"Freezing stops everything there, not only {what!r}; give None, or erase it.")
+    if what is not None or mode == "add":
+        _check_class(what, PAINTS)
 
 
 @dataclass(frozen=True)

@@ -40,9 +40,9 @@ from stylecine.errors import SceneError, StylecineError, TooLarge, printable
 from stylecine.machine.atomic import atomic_write, check_path, translate_os_errors
 from stylecine.machine.given import check_file
 from stylecine.machine.memory import available_bytes
-from stylecine.options import CLASSES
+from stylecine.options import CLASSES, format_size, parse_size
 from stylecine.picture.photo import encode_png
-from stylecine.picture.size import MAX_PIXELS, MIN_SIDE
+from stylecine.picture.size import MAX_PIXELS, MIN_SIDE, checked_size
 from stylecine.picture.transparency import split_alpha, with_alpha
 from stylecine.version import __version__
 
@@ -68,6 +68,7 @@ MIN_TOTAL, MAX_RATIO = 16 << 20, 200  # bytes of all members together: always al
 MAX_MASKS = 64  # of the photo's size, that the edits may amount to, plus MIN_TOTAL
 CHUNK = 1 << 20  # bytes that are read at a time
 COPIES, BYTES_PER_PIXEL = 4, 12  # memory while reading: times all members, and for the two decoded pictures
+MAX_REASON = 300  # characters of why a scene is refused
 MAX_TEXT = 4096  # characters
 MAX_SPEED = 4096.0  # pixels of the motion's own grid per 1/30 s
 
@@ -176,8 +177,10 @@ def _checked_directory(archive: zipfile.ZipFile, path: Path) -> list[zipfile.Zip
     encrypted = any(info.flag_bits & 0x1 for info in infos)
     links = any(info.external_attr >> 28 not in (0, 8) for info in infos)  # of a Unix file: 0 unspecified, 8 regular
     packed = {info.compress_type for info in infos}
-    if not known or encrypted or links or not packed <= {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
+    if not known or encrypted or links:
         raise _unexpected(path)
+    if not packed <= {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
+        raise SceneError(f"'{path}' is compressed in another way than stylecine does; save the scene again.")
     large, small = (sum(getattr(info, size) for info in infos) for size in ("file_size", "compress_size"))
     if large > MIN_TOTAL + MAX_RATIO * small:
         raise SceneError(f"'{path}' would grow to {large >> 20} MB when read; open only what stylecine wrote.")
@@ -278,6 +281,8 @@ def unpack(members: Mapping[str, bytes], path: Path) -> Cine:
     """The scene in the members, which are checked alone and against each other. Raises SceneError."""
     facts, size = _facts(members[JSON], path)
     try:
+        if isinstance(facts.get("source"), dict):  # files of before have neither unless it says something
+            facts["source"] = {"warning": "", "wraps": False} | facts["source"]
         _check_facts(facts)
         limits = _tensor_limits(*size)
         tensors = _read_tensors(members[TENSORS], limits)
@@ -293,7 +298,8 @@ def unpack(members: Mapping[str, bytes], path: Path) -> Cine:
         edits = _read_edits(facts["edits"], members[EDITS], size)
         return Cine(photo=photo, reconstruction=reconstruction, **found, edits=edits, alpha=alpha)
     except (StylecineError, ValueError, TypeError, KeyError, OverflowError) as error:
-        raise SceneError(f"'{path}' contains an invalid scene ({error}); open only what stylecine wrote.") from None
+        reason = str(error)[:MAX_REASON]  # it may quote the file
+        raise SceneError(f"'{path}' contains an invalid scene ({reason}); open only what stylecine wrote.") from None
 
 
 def _facts(content: bytes, path: Path) -> tuple[dict[str, Any], tuple[int, int]]:
@@ -393,6 +399,7 @@ def _check_facts(facts: dict[str, Any]) -> None:
         _require(_has(source, {*SOURCE}) and _is_digest(source["sha256"]) and _is_text(source["warning"]))
         _require((source["name"] is None or _is_text(source["name"])) and isinstance(source["wraps"], bool))
     _require(_has(settings, SETTINGS) and _is_text(settings["size"]))
+    _require(format_size(checked_size(parse_size(settings["size"]))) == settings["size"])
     _require(all(_is_whole(settings[name], 0, (1 << 63) - 1) for name in ("refine", "seed")))
 
 

@@ -1,4 +1,5 @@
-"""Means, distances and perspective of maps: NumPy arrays [h,w]. Without PyTorch, as editing needs none."""
+"""Means, distances and perspective of maps: NumPy arrays [h,w], or tensors where no function of NumPy is called.
+Without PyTorch, as editing needs none."""
 
 from __future__ import annotations
 

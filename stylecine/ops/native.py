@@ -75,12 +75,14 @@ _settings: ContextVar[_Settings] = ContextVar("_settings", default=_Settings()) 
 
 
 @contextmanager
-def using(**changes: Any) -> Iterator[None]:
-    """CPU kernels called inside run with so many `threads` and with `instructions` ("portable", "avx2", "avx512")."""
-    settings = _settings.get()._replace(**changes)
-    if settings.instructions not in INSTRUCTIONS:
-        raise ValueError(f"instructions must be one of {', '.join(INSTRUCTIONS)}, not {settings.instructions!r}")
-    token = _settings.set(settings)
+def using(threads: int | None = None, instructions: str | None = None, *, disabled: bool = False) -> Iterator[None]:
+    """CPU kernels called inside run with so many threads and these instructions ("portable", "avx2", "avx512"); if
+    disabled, their PyTorch references do."""
+    if instructions is not None and instructions not in INSTRUCTIONS:
+        raise ValueError(f"instructions must be one of {', '.join(INSTRUCTIONS)}, not {instructions!r}")
+    now = _settings.get()
+    given = threads or now.threads, instructions or now.instructions, disabled or now.disabled
+    token = _settings.set(_Settings(*given))
     try:
         yield
     finally:
@@ -141,7 +143,8 @@ def _check(status: int, message: str) -> None:
 
 class Arguments(ctypes.Structure):
     """What a kernel takes. Pointers may be given as tensors, which are made dense, as numbers, which become an array of
-    floats, or as other structures; all of these are kept as long as this."""
+    floats, or as other structures; all of these are kept as long as this, but not what structures in an array of
+    ctypes point to."""
 
     def __init__(self, *values: Any, **named: Any) -> None:
         self.kept = [_dense(value) for value in values]

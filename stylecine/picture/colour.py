@@ -16,7 +16,6 @@ from functools import cache
 from typing import Any, TypeAlias, cast
 
 import numpy as np
-import pillow_heif
 from PIL import Image, ImageCms
 from PIL.ExifTags import IFD, Base, Interop
 from scipy import ndimage
@@ -191,13 +190,21 @@ def _coded(points: tuple[int, ...] | None) -> Iterator[Encoding]:
 
 
 def _png_cicp(content: bytes) -> tuple[int, ...] | None:
-    """The chunk's four bytes, after its length and name; it comes before the pixels."""
-    place = content.find(b"\0\0\0\4cICP", 0, max(0, content.find(b"IDAT")))
-    return tuple(content[place + 8 : place + 12]) if place > 0 else None
+    offset = 8
+    while offset + 8 <= len(content):
+        length, name = struct.unpack_from(">I4s", content, offset)
+        if name == b"IDAT":
+            break
+        if name == b"cICP" and length == 4:
+            return tuple(content[offset + 8 : offset + 12])
+        offset += 12 + length
+    return None
 
 
 def _avif_nclx(content: bytes) -> dict[str, int] | None:
     """Read by libheif, which parses AVIF's boxes without a decoder."""
+    import pillow_heif  # which most photos do not need
+
     try:
         return cast("dict[str, int] | None", pillow_heif.open_heif(content).info.get("nclx_profile"))
     except Exception:  # boxes that only libavif understands

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import numpy as np
-import pillow_heif
 from PIL import Image
 
 PNG_DEPTH = 24  # offset of the bit depth in a PNG
@@ -29,10 +29,10 @@ def deep_pixels(image: Image.Image, content: bytes) -> tuple[np.ndarray, int] | 
                 if found is not None:
                     image.getexif()[ORIENTATION] = orientation
                 return found
-            case "AVIF" if image.mode == "RGB" and pillow_heif.open_heif(content).info["bit_depth"] > 8:
+            case "AVIF" if image.mode == "RGB" and _heif(content).info["bit_depth"] > 8:
                 return _by_ffmpeg(image, content)
             case "HEIF" if image.info["bit_depth"] > 8 and content:
-                heif = pillow_heif.open_heif(content, convert_hdr_to_8bit=False, hdr_to_16bit=False)
+                heif = _heif(content, convert_hdr_to_8bit=False, hdr_to_16bit=False)
                 picture = heif[heif.primary_index]
                 if picture.mode.startswith(("RGB;", "RGBA;")):
                     return np.asarray(picture), 1 << picture.info["bit_depth"]
@@ -41,14 +41,23 @@ def deep_pixels(image: Image.Image, content: bytes) -> tuple[np.ndarray, int] | 
     return None
 
 
+def _heif(content: bytes, **how: bool) -> Any:
+    import pillow_heif  # which most photos do not need
+
+    return pillow_heif.open_heif(content, **how)
+
+
 def shrunk(pixels: np.ndarray, factor: int) -> np.ndarray:
     """Means of squares of `factor` by `factor` pixels [H,W,C]; parts of squares at the right and below are left out."""
     if factor == 1:
         return pixels
     height, width = (side // factor * factor for side in pixels.shape[:2])
-    parts = (pixels[y:height:factor, x:width:factor] for y in range(factor) for x in range(factor))
-    total = sum(parts, np.zeros((height // factor, width // factor, pixels.shape[2]), np.uint32))
-    return ((total + factor**2 // 2) // factor**2).astype(pixels.dtype)
+    total = np.full((height // factor, width // factor, pixels.shape[2]), factor**2 // 2, np.uint32)
+    for y in range(factor):
+        for x in range(factor):
+            total += pixels[y:height:factor, x:width:factor]
+    total //= factor**2
+    return total.astype(pixels.dtype)
 
 
 def _by_ffmpeg(image: Image.Image, content: bytes) -> tuple[np.ndarray, int] | None:

@@ -16,7 +16,6 @@ from functools import cached_property
 from typing import Any, BinaryIO, TypeAlias
 
 import numpy as np
-import pillow_heif
 from PIL import Image
 from PIL.ImageFile import ImageFile
 from PIL.PngImagePlugin import PngInfo
@@ -232,6 +231,8 @@ def open_image(file: BinaryIO, name: str) -> ImageFile:
     too large to."""
     start = file.read(12)
     if start[4:8] == b"ftyp":
+        import pillow_heif  # which most photos do not need
+
         pillow_heif.register_heif_opener()
     elif start.startswith(JXL_STARTS):
         try:

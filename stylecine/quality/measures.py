@@ -169,8 +169,10 @@ def ssim(picture: Tensor, truth: Tensor) -> float:
 
 def changing(frames: Frames, levels: int = 8) -> Tensor:
     """1 where a pixel ranges over more than `levels` of 255 in eight frames of the video, else 0: [H,W]."""
-    shown = np.stack([frames[t] for t in _eighths(len(frames))])
-    spread = torch.from_numpy(np.ptp(shown, axis=0).max(-1).astype(np.float32))
+    least = most = np.asarray(frames[0])
+    for t in _eighths(len(frames)):
+        least, most = np.minimum(least, frames[t]), np.maximum(most, frames[t])
+    spread = torch.from_numpy((most - least).max(-1).astype(np.float32))
     return (blur(spread, 2.0) > levels).float()
 
 
@@ -228,11 +230,11 @@ class _Seam:
 
     def add(self, t: int, frame: np.ndarray) -> None:
         if self.shown and t == self.shown[-1][0] + 1:
-            self.steps.append(_difference(self.shown[-1][1], frame).mean(dtype=np.float64))
+            self.steps.append(float(_difference(self.shown[-1][1], frame).mean(dtype=np.float64)))
         self.shown = [*self.shown[:1], (t, frame)]
 
     def figures(self) -> dict[str, float]:
-        over = _difference(self.shown[-1][1], self.shown[0][1]).mean(dtype=np.float64)
+        over = float(_difference(self.shown[-1][1], self.shown[0][1]).mean(dtype=np.float64))
         middle = float(np.median([*self.steps, over]))
         return {"seam": over / middle if middle > 0 else math.nan}
 

@@ -355,7 +355,7 @@ def test_encrypted_members_are_refused(file: Path) -> None:
 @pytest.mark.parametrize("packed", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
 def test_other_compressions_are_refused(scene: Cine, tmp_path: Path, packed: int) -> None:
     path = archive(tmp_path / "x.cine", list(pack(scene).items()), packed)
-    assert "does not contain what a scene does" in refused(path)
+    assert "compressed in another way" in refused(path)
 
 
 def test_bombs_are_refused_by_their_directory(scene: Cine, tmp_path: Path) -> None:
@@ -559,3 +559,15 @@ def test_damaged_files_are_opened_or_refused(file: Path, tmp_path: Path) -> None
         except StylecineError:
             refusals += 1
     assert refusals > 75
+
+
+def test_a_wrong_value_makes_no_long_message(scene: Cine, tmp_path: Path) -> None:
+    long = with_facts(scene, edits=[{"edit": "speed", "what": "sky", "factor": "9" * 100_000, "area": None}])
+    assert len(refused(archive(tmp_path / "x.cine", list(long.items())))) < 1000
+
+
+def test_a_file_of_before_says_nothing_of_its_photo(scene: Cine, tmp_path: Path) -> None:
+    """What is missing of it, and that it wraps, used to be written only if so."""
+    source = {name: value for name, value in dict(scene.source or {}).items() if name in ("name", "sha256")}
+    old = archive(tmp_path / "x.cine", list(with_facts(scene, source=source).items()))
+    assert read_cine(old).source == source | {"warning": "", "wraps": False}
