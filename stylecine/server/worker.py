@@ -31,7 +31,7 @@ from stylecine.machine.memory import check_memory
 from stylecine.machine.progress import Progress
 from stylecine.machine.threads import one_thread
 from stylecine.ops.recolour import recolour
-from stylecine.options import CLASSES, FILE_OPTIONS, OPTIONS, PAINTS, STYLES, UNSTYLED, RenderOptions
+from stylecine.options import CLASSES, CLOTH, FILE_OPTIONS, OPTIONS, PAINTS, STYLES, UNSTYLED, RenderOptions, check_wind
 from stylecine.output.formats import check_size, ending_of
 from stylecine.output.live_photo import write_zip
 from stylecine.output.metadata import json_figures
@@ -263,8 +263,14 @@ class Worker:
     def _plain(self, request: Request, progress: Progress) -> Cinemagraph:
         """A loop in the photo's own appearance, in any weather; not made again if only these have changed."""
         still, wind = self._motion(request)
-        if self.played is not None and self.played[:2] == (still, wind):
-            return self.played[2]
+        if self.played is not None and self.played[0] == still:
+            loop = self.played[2]
+            if self.played[1] == wind:
+                return loop
+            if loop.loop is None and [overlay.kind for overlay in loop.overlays] == [CLOTH]:
+                with suppress(NothingMoves):
+                    self.played = still, wind, self.animator.turn_wind(loop, check_wind(wind), progress=progress)
+                    return self.played[2]
         self.played = self.dial = None  # their memory is needed
         scene = self._edited(request)
         unstyled = replace(scene, edits=tuple(edit for edit in scene.edits if not isinstance(edit, Style)))
