@@ -234,11 +234,26 @@ def test_measuring_the_pace_can_be_cancelled() -> None:
     assert [done for done, _ in steps] == [0, 1, 2, 3, 4, 5] and steps[0][1] > 5
 
 
-def test_the_wind_of_a_loop_is_turned_roughly(animator: Animator, loop: Cinemagraph) -> None:
+def test_the_wind_of_a_loop_is_turned(animator: Animator, flag: Scene, loop: Cinemagraph, beach: Scene) -> None:
+    whole = animator.render(flag, mask=flag_mask(), **CLOTH | {"wind": (180, 0.6)})
+    turned = animator.turn_wind(loop, (180, 0.6))
+    assert np.array_equal(frames(turned), frames(whole)) and turned.settings == whole.settings
+    assert torch.equal(turned.mask, whole.mask)
     quick = replace(loop, overlays=WindDial(loop, animator).turn(Wind(180, 0.6)).overlays)
     assert mean_drift(quick) < -0.2
-    with pytest.raises(OptionError, match="strength"):
-        WindDial(loop, animator).turn((180, 1.5))
+    stages: list[str] = []
+    turned = animator.turn_wind(loop, (180, 0.6), progress=lambda stage, *_: stages.append(stage))
+    assert set(stages) == {"cloth"} and turned.progress is not loop.progress
+    both = beach.paint("cloth", flag_mask())
+    first, second = (animator.render(both, subject="auto", wind=wind, **SHORT) for wind in ((0, 0.8), (180, 0.6)))
+    turned = animator.turn_wind(first, Wind(180, 0.6))
+    assert turned.loop is first.loop, "the sea keeps its wind"
+    assert torch.equal(turned.overlays[0].keyframes, second.overlays[0].keyframes)
+    with pytest.raises(NothingMoves, match="no cloth"):
+        animator.turn_wind(animator.render(beach, **SHORT), Wind())
+    for turn in (lambda wind: animator.turn_wind(loop, wind), WindDial(loop, animator).turn):
+        with pytest.raises(OptionError, match="strength"):
+            turn((180, 1.5))
 
 
 @pytest.mark.parametrize(("seconds", "speed", "gusts"), [(0.5, 1, 1), (4, 2, 4), (5.3, 1, 3)])
