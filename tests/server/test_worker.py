@@ -302,6 +302,15 @@ def test_pictures_of_all_styles_do_not_depend_on_what_was_shown_before(
 FLAG = {"kind": "paint", "what": "cloth", "mode": "add", "stroke": [[0.4, 0.7], [0.7, 0.7]], "radius": 0.15}
 
 
+def test_another_wind_needs_no_new_cloth(live: Callable[..., Cinemagraph]) -> None:
+    first, turned = (live(FLAG, subject="cloth", wind=wind) for wind in (["0", "0.8"], ["180", "0.6"]))
+    assert turned.overlays[0].at_rest is first.overlays[0].at_rest
+    live(SKY)
+    whole = live(FLAG, subject="cloth", wind=["180", "0.6"])
+    assert whole.overlays[0].at_rest is not first.overlays[0].at_rest and np.array_equal(whole[4], turned[4])
+    assert not np.array_equal(whole[4], first[4])
+
+
 def test_another_wind_moves_the_landscape_too(live: Callable[..., Cinemagraph]) -> None:
     right, left = (live(SKY, FLAG, wind=wind) for wind in (["0", "0.8"], ["180", "0.8"]))
     assert right.overlay("cloth") and left.motion[0].mean() < 0 < right.motion[0].mean()
