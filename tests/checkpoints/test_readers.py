@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.lpips import psnr
 from stylecine import Animator, Cancelled, LicenceNotAccepted, WeightsNotFound, animate
 from stylecine.checkpoints.convert import convert
-from stylecine.quality.measures import psnr
 from stylecine.weights import find_model
 from tests import checkpoint_files as checkpoints
 from tests.networks import stylegan2_literal as literal

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.lpips import psnr
 from stylecine import (
     Animator,
     Cinemagraph,
@@ -27,7 +28,6 @@ from stylecine.edits.scene_file import edit_cine
 from stylecine.engine.scene import Latents, PendingLatents
 from stylecine.machine.memory import needed_bytes
 from stylecine.picture.photo import PhotoFile
-from stylecine.quality.measures import psnr
 
 SHORT = {"seconds": 0.4, "fps": 10}
 

@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from benchmarks.lpips import psnr
 from stylecine.errors import OptionError, OutputError, VideoError
 from stylecine.machine.atomic import atomic_write_all
 from stylecine.output.video import read_video
 from stylecine.picture.photo import load_photo
-from stylecine.quality.measures import psnr
 from tests.output.test_video import clip
 from tests.outputs import write
 

@@ -19,11 +19,12 @@ from PIL import Image
 
 import stylecine
 import stylecine.output.video
+from benchmarks.lpips import psnr
 from stylecine.errors import OptionError, OutputError, StylecineError, TooLarge, VideoError, WriterUnavailable
 from stylecine.machine.atomic import check_destination
 from stylecine.output.codecs import CODECS, VIDEOS
 from stylecine.output.video import copy_blocks, read_video, still_blocks
-from stylecine.quality.measures import measure_encoded, psnr, seam
+from stylecine.quality.measures import measure_encoded, seam
 from tests.outputs import write
 
 

@@ -269,13 +269,6 @@ def test_first_frame_error_allows_one_level(perfect: np.ndarray) -> None:
     assert not passes({"first_frame_error": 2 / 255})["first_frame_error"]
 
 
-def test_psnr() -> None:
-    black = np.zeros((8, 8, 3), np.uint8)
-    assert measures.psnr(black, black) == math.inf
-    assert measures.psnr(black + 255, black) == 0
-    assert measures.psnr(black + 1, black) == pytest.approx(48.13, abs=0.01)
-
-
 def test_nan_never_passes_and_figures_without_a_goal_are_left_out() -> None:
     assert passes({"seam": math.nan, "pulse_global": 0.0, "seconds": 3.0}) == {"seam": False, "pulse_global": True}
 
