@@ -281,7 +281,7 @@ def unpack(members: Mapping[str, bytes], path: Path) -> Cine:
     """The scene in the members, which are checked alone and against each other. Raises SceneError."""
     facts, size = _facts(members[JSON], path)
     try:
-        if isinstance(facts.get("source"), dict):  # files of before have neither unless it says something
+        if isinstance(facts.get("source"), dict):  # older files have neither unless it says something
             facts["source"] = {"warning": "", "wraps": False} | facts["source"]
         _check_facts(facts)
         limits = _tensor_limits(*size)

@@ -566,7 +566,7 @@ def test_a_wrong_value_makes_no_long_message(scene: Cine, tmp_path: Path) -> Non
     assert len(refused(archive(tmp_path / "x.cine", list(long.items())))) < 1000
 
 
-def test_a_file_of_before_says_nothing_of_its_photo(scene: Cine, tmp_path: Path) -> None:
+def test_an_older_file_says_nothing_of_its_photo(scene: Cine, tmp_path: Path) -> None:
     """What is missing of it, and that it wraps, used to be written only if so."""
     source = {name: value for name, value in dict(scene.source or {}).items() if name in ("name", "sha256")}
     old = archive(tmp_path / "x.cine", list(with_facts(scene, source=source).items()))

@@ -241,3 +241,16 @@ def test_an_error_in_finish_leaves_no_poster(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="no"):
         write([chart()], tmp_path / "loop.png", 0, finish=fail)
     assert not os.listdir(tmp_path)
+
+
+def test_webp_takes_the_effort_that_single_images_get(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: dict[str, Any] = {}
+    save = Image.Image.save
+
+    def spy(image: Image.Image, *where: Any, **how: Any) -> None:
+        given.update(how)
+        save(image, *where, **how)
+
+    monkeypatch.setattr(Image.Image, "save", spy)
+    write(clip(), tmp_path / "loop.webp", 10)
+    assert given["method"] == 4

@@ -18,6 +18,7 @@ from PIL import Image
 from benchmarks.lpips import psnr
 from stylecine.errors import OptionError, OutputError, VideoError
 from stylecine.machine.atomic import atomic_write_all
+from stylecine.output.motion_photo import XMP
 from stylecine.output.video import read_video
 from stylecine.picture.photo import load_photo
 from tests.output.test_video import clip
@@ -171,6 +172,16 @@ def test_a_motion_photo_is_a_photo_with_a_video_of_whole_loops(tmp_path: Path) -
     photo, (video, fps) = load_photo(tmp_path / "photo.MP.jpg"), read_video(tmp_path / "photo.MP.jpg")
     assert len(video) == info.frames == 120 and fps == 30
     assert psnr(photo[None], frames[0][None]) > 40 and psnr(video[:60], np.stack(frames)) > 30
+
+
+def test_a_second_packet_of_metadata_hides_no_video(motion_photo: Path) -> None:
+    """Editing programs append one."""
+    content, video = motion_photo.read_bytes(), read_video(motion_photo)[0]
+    begin = content.index(b"\xff\xdb")  # the first table, after all metadata
+    other = XMP + b"<x:xmpmeta xmlns:x='adobe:ns:meta/'/>"
+    segment = b"\xff\xe1" + (len(other) + 2).to_bytes(2, "big") + other
+    motion_photo.write_bytes(content[:begin] + segment + content[begin:])
+    assert np.array_equal(read_video(motion_photo)[0], video)
 
 
 def test_its_metadata_say_where_the_video_is(motion_photo: Path) -> None:

@@ -66,6 +66,7 @@ def test_date_place_and_camera_of_a_photo_are_read() -> None:
         ({"OffsetTimeOriginal": "+99:00"}, {"taken": None}),
         ({"GPSLatitude": (146.0, 0.0, 0.0)}, {"place": None}),
         ({"GPSLatitude": None}, {"place": None}),
+        ({"GPSLatitude": (47.0, 30.0)}, {"place": None}),
         ({"GPSAltitude": None}, {"altitude": None}),
         ({"Make": "\n<script>\x07", "Model": None}, {"make": "<script>", "model": None}),
     ],
