@@ -47,12 +47,14 @@ LONGEST = (  # files of quick tests that take about ten seconds or more
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
-    """Browser tests are slow. With xdist one process runs all of them, and one each file, whose fixtures are shared."""
+    """Browser tests are slow. With xdist one process runs those of the studio, one all others in browsers, and one each
+    file, whose fixtures are shared."""
     for item in items:
         browser = item.get_closest_marker("browser")
         if browser:
             item.add_marker(pytest.mark.slow)
-        item.add_marker(pytest.mark.xdist_group("browser" if browser else str(item.path)))
+        shared = "studio" if item.path.name.startswith("test_studio") else "browser"
+        item.add_marker(pytest.mark.xdist_group(shared if browser else str(item.path)))
     yield  # -m selects
     # The longest groups come first, so that no process is left alone with one of them at the end.
     slow = {item.path for item in items if item.get_closest_marker("slow")}
