@@ -101,9 +101,10 @@ def _in_folder(
 ) -> tuple[list[Task], list[str]]:
     recorded = recorded_outputs(folder) if isinstance(folder, Path) else set()
     files: Mapping[PurePath, Path | StoredFile]
+    skipped: list[str] = []
     if isinstance(source, Store):
         excluded = folder.url if isinstance(folder, Store) else ""
-        files, skipped = {PurePosixPath(name): file for name, file in source.visible(excluded)}, list[str]()
+        files = {PurePosixPath(name): file for name, file in source.visible(excluded)}
     else:
         output = folder.resolve() if isinstance(folder, Path) else None
         files, skipped = _visible(source, output)
