@@ -7,7 +7,8 @@ exact. Of the others the label counts, but near static things, where it leaves o
 in this order: an outline drawn by hand (outline_things.py); the difference from the sky's colours, where these are
 plain; and what rules take for thin before the sky (occluders/thin.py) or, by its colours, for a part of static things
 (`stylecine.perception.edges`), or what is a few pixels wide with sharp edges. Elsewhere near static things a
-label of movement is doubtful. Several runs with other seeds may write at once.
+label of movement is doubtful. Patches in the sky that were sorted by hand (sort_patches.py) are what they were sorted
+as. Several runs with other seeds may write at once.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ from labelled import View, look, photometric, relit, tinted
 from occluders.composites import Scene, composite, key_sky
 from occluders.thin import step_across, thin_before_sky, top_hats
 from outline_things import crop_on, outlines_by_photo
+from PIL import Image
 from scipy import ndimage
+from sort_patches import PATCHES, SAID, UNKNOWN
 from torch import Tensor
 
 from stylecine.engine.model_networks import Networks
@@ -37,7 +40,9 @@ from stylecine.perception.see import SHORT_SIDE, eye_maps
 
 SIDE = 640  # pixels of a view
 EYE_SIDES = (416, 416, 416, 512, 640)  # at which the eye sees it: mostly as it sees a photo of 1024 pixels
-COMPOSITE, OUTLINED, STILL = 0.5, 0.3, 0.15  # of the views; of the others, near outlined things and of stills
+COMPOSITE = 0.5  # of the views
+OUTLINED, SORTED, STILL = 0.3, 0.25, 0.1  # of the others: near outlined things, around sorted patches, and of stills
+IN_CLOUDS = 0.7  # of those around sorted patches: around one that is sky
 RELIT, TINTED, WORSE = 0.15, 0.2, 0.7
 STATICS, MOVINGS, STILL_SOURCES = (2, 7), (0, 3), 0.3
 LEAST_MOVING = 0.12  # of what things are pasted into
@@ -48,17 +53,20 @@ PLAIN, PLAIN_FAR = 0.03, 0.04  # of [0,1]: deviations of a plain sky's colours i
 SHARP_RADIUS, SHARP_REACH = 2, 16  # pixels: half the width of what is sharp; how far from static things it may be
 SHARP_CONTRAST, SHARP_STEP = 0.2, 0.5  # of [-1, 1]; of that contrast, across two pixels
 STATIC_WEIGHT, KNOWN_WEIGHT, THIN_WEIGHT = 0.5, 4.0, 3.0
+CLOUD_RIM = 2  # pixels around a sorted patch of sky, which are sky as well
 
 
 @dataclass(frozen=True)
 class Known:
     """image [3,h,w] in [0,1]; static: [h,w], the share that stands; weight: [h,w], of knowing it; doubtful: bool [h,w],
-    where only a label says that a place moves."""
+    where only a label says that a place moves; patches: bool [3,h,w], what is sorted as sky, as things, and what is not
+    known of patches, if the view is around one."""
 
     image: Tensor
     static: Tensor
     weight: Tensor
     doubtful: Tensor
+    patches: Tensor | None = None
 
 
 class Photos:
@@ -69,7 +77,18 @@ class Photos:
         self.landscapes, self.stills = ((folder / f"{name}.txt").read_text().split() for name in ("train", "stills"))
         self.outlines = {name: paths for name, paths in outlines_by_photo().items()
                          if name in {*self.landscapes, *self.stills}}
+        self.patches = self._sorted_patches()
         self.kept: dict[str, Sample] = {}
+
+    def _sorted_patches(self) -> dict[int, list[str]]:
+        """Names of photos with patches sorted as sky, and as things, by that code."""
+        found: dict[int, list[str]] = {SAID["c"]: [], SAID["t"]: []}
+        for name in self.landscapes:
+            if (PATCHES / f"{name}.png").exists():
+                codes = np.unique(patch_codes(name))
+                for code, names in found.items():
+                    names += [name] * (code in codes)
+        return {code: names for code, names in found.items() if names}
 
     def any_of(self, names: list[str]) -> str:
         return names[self.rng.integers(len(names))]
@@ -102,6 +121,8 @@ class Photos:
     def photo(self) -> Known:
         """A window of a photo as it is."""
         rng, chance = self.rng, self.rng.random() if self.outlines else self.rng.uniform(OUTLINED, 1)
+        if OUTLINED + STILL < chance < OUTLINED + STILL + SORTED and self.patches:
+            return self.around_patch()
         name = self.any_of(self.stills if chance < OUTLINED + STILL else self.landscapes)
         maps, around = None, None
         if chance < OUTLINED:
@@ -119,6 +140,21 @@ class Photos:
             known = _with(known, certain, things, KNOWN_WEIGHT)
         image = relit(rng, scene.image, scene.label.long()) if rng.random() < RELIT else scene.image
         return replace(known, image=tinted(rng, image) if rng.random() < TINTED else image)
+
+    def around_patch(self) -> Known:
+        """A window around a sorted patch of the sky."""
+        rng, (cloud, thing) = self.rng, (SAID["c"], SAID["t"])
+        code = cloud if cloud in self.patches and (rng.random() < IN_CLOUDS or thing not in self.patches) else thing
+        name = self.any_of(self.patches[code])
+        codes = patch_codes(name)
+        rows, columns = np.nonzero(codes == code)
+        one = rng.integers(len(rows))
+        at = [2 * (place[one] + 0.5) / side - 1 for place, side in zip((columns, rows), codes.shape[::-1], strict=True)]
+        view, scene = self.view(name, (at[0], at[1]))
+        clouds = ndimage.binary_dilation(codes == cloud, iterations=CLOUD_RIM)
+        maps = torch.from_numpy(np.stack((clouds, codes == thing, codes == UNKNOWN)).astype(np.float32))
+        known = replace(what_is_known(scene), patches=look(view, maps) > 0.5)
+        return replace(known, image=tinted(rng, known.image) if rng.random() < TINTED else known.image)
 
     def composite(self) -> Known:
         """A window into which static and moving things of other photos are pasted."""
@@ -188,6 +224,25 @@ def with_thin(known: Known, maps: Tensor) -> Known:
     return _with(known, found & (known.doubtful | (known.weight == 0)), torch.ones(()), THIN_WEIGHT)
 
 
+def with_patches(known: Known, ruled: Tensor, refined: Tensor) -> Known:
+    """The same, with what sorted patches are. ruled: bool [h,w], where only rules say so: in such photos
+    they may take clouds for things, too. refined: [h,w] in [0,1], how likely a place stands as the previous refiner has
+    it: patches have a margin, and what it finds in a thing's is the thing."""
+    if known.patches is None:
+        return known
+    clouds, things, unknown = known.patches
+    found = refined > 0.5
+    known = _with(known, (ruled & ~found) | unknown, known.static, 0.0)
+    known = _with(known, things, found.float(), torch.where(found, THIN_WEIGHT, 0.0))
+    return _with(known, clouds, torch.zeros(()), KNOWN_WEIGHT)
+
+
+def patch_codes(name: str) -> np.ndarray:
+    """[H,W], as sort_patches.py writes them."""
+    with Image.open(PATCHES / f"{name}.png") as image:
+        return np.array(image)
+
+
 def thin_things(photo: Tensor, sky: Tensor, static: Tensor, seen: Tensor) -> Tensor:
     """Bool [h,w]: what stands before the sky near static things, or is part of them. sky, static: bool [h,w], by a
     label that leaves such things out; seen: [h,w], as in `thin_before_sky`."""
@@ -210,16 +265,21 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     rng = np.random.default_rng(options.seed)
-    photos, eye = Photos(options.photos, rng), Networks.from_pretrained(device="cpu", lazily=True).eye
+    photos, networks = Photos(options.photos, rng), Networks.from_pretrained(device="cpu", lazily=True)
     options.out.mkdir(parents=True, exist_ok=True)
     end, count = time.monotonic() + 60 * options.minutes, 0
     while time.monotonic() < end and count != options.views:
         known = photos.composite() if rng.random() < COMPOSITE else photos.photo()
         image = photometric(rng, known.image) if rng.random() < WORSE else known.image
         known = replace(known, image=(image.clamp(0, 1) * 255).round() / 255)
-        maps = eye_maps(known.image * 2 - 1, eye, rng.choice(EYE_SIDES) / SHORT_SIDE)[None]
+        maps = eye_maps(known.image * 2 - 1, networks.eye, rng.choice(EYE_SIDES) / SHORT_SIDE)[None]
+        plain = known
         known = with_thin(known, F.interpolate(maps, (SIDE, SIDE), mode="bilinear", align_corners=False)[0])
         maps = F.interpolate(maps, (SIDE // 2, SIDE // 2), mode="bilinear", align_corners=False)[0]
+        if known.patches is not None:
+            with torch.inference_mode():
+                refined = networks.refiner(known.image[None] * 2 - 1, maps[None])[0, 0].sigmoid()
+            known = with_patches(known, known.static > plain.static, refined)
         np.savez(
             options.out / f"{options.seed}-{count:05d}.npz",
             photo=(known.image * 255).round().byte().numpy(),

@@ -25,6 +25,7 @@ from stylecine.networks.refiner import Refiner
 CROP = 320  # pixels of a view
 HELD_OUT = 40  # one view in so many
 VARIED, TRIES = (0.005, 0.995), 4  # share of a crop that stands; so many crops are tried
+BY_HAND, AROUND, MARGIN = 3.9, 0.7, 30  # weight of what is known by hand; of crops, so many around it; pixels from it
 UPSIDE_DOWN, WORSE_MAPS = 0.15, 0.3  # of the crops
 TRUST, SURE = 0.6, 0.6  # the bounded loss's exponent; weight from which a place is surely known
 THIN_FACTOR = 2.0  # on the weight of what surely stands, which is mostly thin
@@ -51,8 +52,13 @@ class Views:
     def crop(self, view: dict[str, np.ndarray]) -> Crop:
         """A random part, mirrored half the time, with at times coarser maps than the eye's."""
         rng, side = self.rng, view["static"].shape[0]
+        by_hand = np.argwhere(view["weight"] > 32 * BY_HAND) if rng.random() < AROUND else np.empty((0, 2), int)
         for _ in range(TRIES):
             y, x = (2 * int(n) for n in rng.integers(0, (side - CROP) // 2 + 1, 2))
+            if len(by_hand):
+                corner = by_hand[rng.integers(len(by_hand))] - rng.integers(MARGIN, CROP - MARGIN, 2)
+                y, x = (2 * int(n) for n in corner.clip(0, side - CROP) // 2)
+                break
             if VARIED[0] < (view["static"][y : y + CROP, x : x + CROP] > 127).mean() < VARIED[1]:
                 break
         parts = part_of(view, y, x, CROP)

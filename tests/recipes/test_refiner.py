@@ -55,6 +55,23 @@ def test_before_an_uneven_sky_what_is_thin_and_joined_stands(recipe) -> None:  #
     assert taught.static[330:380, 100].max() == 0
 
 
+def test_sorted_patches_are_what_they_were_sorted_as(recipe) -> None:  # type: ignore[no-untyped-def]
+    data = recipe("refiner_data")
+    patches = torch.zeros(3, SIDE, SIDE, dtype=torch.bool)
+    for number, column in enumerate((100, 200, 300)):  # a cloud, a thing with its margin, and one that nobody looked at
+        patches[number, 100:110, column : column + 10] = True
+    ruled, refined = patches.any(0), torch.zeros(SIDE, SIDE)
+    ruled[200:210, 100:110] = True  # elsewhere rules alone say that something stands
+    refined[100:110, 204:206] = 0.9
+    known = data.replace(data.what_is_known(tree(recipe)), patches=patches)
+    taught = data.with_patches(known, ruled, refined)
+    assert not taught.static[100:110, 100:110].any() and (taught.weight[100:110, 100:110] == data.KNOWN_WEIGHT).all()
+    assert taught.static[105, 205] == 1 and taught.weight[105, 205] == data.THIN_WEIGHT
+    assert not taught.weight[100:110, 200:203].any(), "the margin of a thing"
+    assert not taught.weight[100:110, 300:310].any() and not taught.weight[200:210, 100:110].any()
+    assert data.with_patches(data.what_is_known(tree(recipe)), ruled, refined).weight[205, 105] > 0, "no patches here"
+
+
 def test_the_loss_is_bounded_where_only_a_label_says_that_a_place_moves(recipe) -> None:  # type: ignore[no-untyped-def]
     loss, ones = recipe("train_refiner").refining_loss, torch.ones(1, 8, 8)
     sure, static = torch.full((1, 8, 8), 12.0), torch.zeros(1, 8, 8)
