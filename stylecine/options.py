@@ -198,13 +198,15 @@ DETAILS = {"label": "Detail", "min": 0, "max": 1, "step": 0.05, "unit": "%"}
 
 
 class _Options:
+    OF = ""
+
     @classmethod
     def create(cls, **options: Any) -> Self:
         """From a caller's keyword arguments. Raises OptionError for one that is misspelt, too."""
         known = [field.name for field in fields(cls)]  # type: ignore[arg-type]
         for name in options:
             if name not in known:
-                raise OptionError(f"There is no option {name!r}; {instead_of(name, known)}")
+                raise OptionError(f"There is no option {name!r}{cls.OF}; {instead_of(name, known)}")
         return cls(**options)
 
 
@@ -303,6 +305,7 @@ class RenderOptions(_Options):
 class FileOptions(_Options):
     """The options of one file, as `Cinemagraph.save` documents them; `output.formats` checks them for its format."""
 
+    OF = " of a file"
     quality: int | None = _option(None, "on the format's own scale: docs/formats.md", "Q", int, ge=0, le=100)
     codec: str | None = _option(None, "of a video, if its container has several", "NAME", max_length=16)
     repeat: int = _option(1, "times the loop is in a video", "N", int, ge=1, le=1000)
@@ -351,8 +354,8 @@ def preset_defaults(
     """
     if name is None:
         return {}
-    if name not in PRESETS:
-        raise OptionError(f"There is no preset {name!r}; {instead_of(name, PRESETS)}")
+    if name not in tuple(PRESETS):
+        raise OptionError(f"There is no preset {name!r}; {instead_of(str(name), PRESETS)}")
     left_out = {*given, *(("duration",) if "repeat" in given else ())}
     found = {option: value for option, value in PRESETS[name].items() if option in of and option not in left_out}
     return found if video else {option: value for option, value in found.items() if option not in FILE_OPTIONS}

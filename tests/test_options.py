@@ -43,7 +43,7 @@ def test_the_command_line_and_type_checkers_have_the_options_of_a_file() -> None
     assert FileArguments.__annotations__.keys() == FILE_OPTIONS.keys()
     typed = values_of(parser().parse_args(["animate", "photo.jpg"]), FILE_OPTIONS)
     assert FileOptions(**typed) == FileOptions()
-    with pytest.raises(OptionError, match="no option 'qualty'; did you mean quality"):
+    with pytest.raises(OptionError, match="no option 'qualty' of a file; did you mean quality"):
         FileOptions.create(qualty=3)
 
 

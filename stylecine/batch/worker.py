@@ -64,6 +64,8 @@ def animate_task(animator: Animator, task: Task, path: Path, model: str) -> Reco
             first_frame = shrunk(loop[0], MAX_THUMBNAIL)
             layers = F.interpolate(loop.tinted[None].cpu(), first_frame.shape[:2], mode="area")[0]
             mask = mask_overlay(first_frame, layers)
+            thumbnails = (base64.b64encode(webp(picture, 70)).decode() for picture in (first_frame, mask))
+            thumbnail, mask_thumbnail = thumbnails
             moving, warning = round(float(loop.mask.mean()), 4), loop.warning or None
     except DiskFull:
         raise
@@ -85,8 +87,8 @@ def animate_task(animator: Animator, task: Task, path: Path, model: str) -> Reco
         "moving": moving,
         **{name: None if value is None else float(f"{value:.4g}") for name, value in json_figures(measures).items()},
         "warning": warning,
-        "thumbnail": base64.b64encode(webp(first_frame, 70)).decode(),
-        "mask_thumbnail": base64.b64encode(webp(mask, 70)).decode(),
+        "thumbnail": thumbnail,
+        "mask_thumbnail": mask_thumbnail,
         "seconds": {stage: round(taken, 3) for stage, taken in seconds.items()},
     }
 

@@ -67,7 +67,7 @@ class Parser(argparse.ArgumentParser):
         if wrong := re.fullmatch(r"argument COMMAND: invalid choice: '(.*?)' \(choose from (.*)\)", message, re.DOTALL):
             commands = re.findall(r"\w+", wrong[2])
             message = f"there is no command '{wrong[1]}'; {instead_of(wrong[1], commands).removesuffix('.')}"
-        for kind, what in (("float", "a number"), ("int", "a whole number")):
+        for kind, what in (("float", "a number"), ("int", "a whole number"), ("parse_rate", "a number or a fraction")):
             message = re.sub(rf"invalid {kind} value: (.*)", rf"\1 is not {what}", message)
         raise OptionError(f"{message} (see {self.prog} --help)")
 

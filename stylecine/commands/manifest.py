@@ -261,7 +261,11 @@ def _integer(value: Any) -> int:
 def _number(value: Any) -> float:
     if isinstance(value, bool):
         raise TypeError
-    return parse_rate(value.replace(",", ".") if isinstance(value, str) else value)  # a spreadsheet may write 2,5
+    return float(value.replace(",", ".") if isinstance(value, str) else value)  # a spreadsheet may write 2,5
+
+
+def _rate(value: Any) -> float:
+    return parse_rate(value) if isinstance(value, str) and "/" in value else _number(value)
 
 
 def _truth(value: Any) -> bool:
@@ -273,7 +277,7 @@ def _truth(value: Any) -> bool:
     return value
 
 
-TYPES: dict[Any, Callable[[Any], Any]] = {float: _number, parse_rate: _number, int: _integer, bool: _truth}
+TYPES: dict[Any, Callable[[Any], Any]] = {float: _number, parse_rate: _rate, int: _integer, bool: _truth}
 TYPES |= {parse_arrow: _arrows, parse_wind: _wind, parse_duration: parse_duration, parse_size: _size}
 COLUMNS: dict[str, Callable[[Any], Any]] = {"photo": _text, "output": _text}
 COLUMNS |= {name: TYPES.get(option["parse"], _text) for name, option in ALL_OPTIONS.items()}

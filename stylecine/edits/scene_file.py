@@ -19,7 +19,7 @@ import re
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -109,7 +109,7 @@ def write_cine(cine: Cine, path: str | os.PathLike[str], check: Callable[[], obj
 def read_cine(path: str | os.PathLike[str]) -> Cine:
     """Reads and checks everything. Raises SceneError for anything that `write_cine` does not write, TooLarge."""
     check_path(path, SceneError)
-    return unpack(_read_members(Path(path), *MEMBERS), Path(path))
+    return unpack(_read_members(Path(path)), Path(path))
 
 
 def edit_cine(path: str | os.PathLike[str], change: Callable[[Cine], Cine], output: str | os.PathLike[str]) -> Cine:
@@ -120,7 +120,7 @@ def edit_cine(path: str | os.PathLike[str], change: Callable[[Cine], Cine], outp
     """
     target = check_suffix(output)
     with atomic_write(target, finish=partial(_check_opens, target)) as part:  # locked before it is read
-        members = _read_members(Path(path), *MEMBERS)
+        members = _read_members(Path(path))
         cine = change(unpack(members, Path(path)))
         facts = json.loads(members[JSON]) | {"edits": [to_json(edit) for edit in cine.edits]}
         changed = {JSON: json.dumps(facts).encode(), EDITS: safetensors.numpy.save(_values(cine.edits))}
@@ -133,11 +133,11 @@ def edit_cine(path: str | os.PathLike[str], change: Callable[[Cine], Cine], outp
 
 def scene_size(path: Path) -> tuple[int, int]:
     """A scene's height and width, of which nothing else is read. Raises SceneError."""
-    return _facts(_read_members(path, JSON)[JSON], path)[1]
+    return _facts(_read_members(path, ())[JSON], path)[1]
 
 
-def _read_members(path: Path, *names: str) -> dict[str, bytes]:
-    """The content of these members; scene.json is the first, whose size of the photo limits all others."""
+def _read_members(path: Path, others: Sequence[str] = MEMBERS[1:]) -> dict[str, bytes]:
+    """The content of scene.json, whose size of the photo limits all others, and of these."""
     check_file(path, "scene", SceneError)
     try:
         with path.open("rb") as file:
@@ -149,9 +149,9 @@ def _read_members(path: Path, *names: str) -> dict[str, bytes]:
                 json_limit = min(MAX_JSON, MIN_JSON + MAX_JSON_RATIO * infos[JSON].compress_size)
                 members = {JSON: _read(archive, infos[JSON], json_limit, path)}
                 _, (height, width) = _facts(members[JSON], path)
-                if names == MEMBERS:
+                if others:
                     _check_memory(height, width, sum(info.file_size for info in infos.values()), path)
-                for name in names[1:]:
+                for name in others:
                     members[name] = _read(archive, infos[name], _max_bytes(name, height, width), path)
                 return members
     except OSError as error:
@@ -240,7 +240,7 @@ def _check_opens(target: Path, part: Path) -> None:
     """Raises SceneError if the written file could not be opened again."""
     try:
         with suppress(TooLarge):  # memory may be short for the moment
-            unpack(_read_members(part, *MEMBERS), part)
+            unpack(_read_members(part), part)
     except SceneError as error:
         raise SceneError(
             f"'{target}' was not saved, because it could not be opened again: it contains more, or other things, than"

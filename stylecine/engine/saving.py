@@ -65,7 +65,9 @@ def save(
             info = _save_page(loop, path, options, finish=lambda _: step(1, 1))
     else:
         written, (times, rate) = _written(loop, path, options), form.shown(loop.period, loop.fps)
-        with stages.stage("video", len(times), cancel_at_end=False) as step:
+        if is_sound := isinstance(form, Sound):
+            steps.append(lambda _: step(1, 1))
+        with stages.stage("video", 1 if is_sound else len(times), cancel_at_end=False) as step:
             frames = CroppedFrames(loop, times, window, step, written, fine=options.depth > 8)
             info = write_output(
                 frames,
@@ -74,7 +76,7 @@ def save(
                 options,
                 comment=json.dumps(report, allow_nan=False) if options.embed_report else "",
                 origin=origin,
-                track=loop.track if options.sound or isinstance(form, Sound) else None,
+                track=loop.track if options.sound or is_sound else None,
                 finish=partial(_in_turn, steps) if steps else None,
                 sphere=sphere,
                 alpha=options.layer == MOVING_LAYER

@@ -45,7 +45,7 @@ def advise(evidence: Evidence) -> list[Finding]:
         found.append(Finding("Nothing moves", evidence.problem, "--mask mask.png"))
     elif evidence.loop.warning:
         found.append(Finding("The loop may disappoint", evidence.loop.warning))
-    found += [*_doubtful(evidence), *_measures(evidence), *_directions(evidence)]  # a right mask mends others
+    found += [*_doubtful(evidence), *_measures(evidence), *_directions(evidence)]  # a right mask may mend what follows
     return sorted(found, key=lambda finding: not finding.certain)
 
 

@@ -179,7 +179,7 @@ class WorkerPool:
         return job
 
     def cancel(self, *jobs: Job) -> None:
-        """Fails jobs that are not done with Cancelled, at once or within CANCEL_GRACE seconds."""
+        """Fails those of the jobs that wait or run with Cancelled, at once or within CANCEL_GRACE seconds."""
         cancelled = set(jobs)
         with self.lock:
             for worker in self._workers:
@@ -337,7 +337,8 @@ class _Worker(threading.Thread):
             else:
                 outcome = message[1]
                 again = self._interrupted and self._reason is None and isinstance(outcome, Cancelled)
-                self.job.attempts -= again
+                if again:
+                    self.job.attempts -= 1
                 self._finish(outcome, again)
                 self.pool.dispatch()
 

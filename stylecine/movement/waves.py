@@ -36,7 +36,7 @@ from stylecine.perception.scenery import Scenery
 SWELL_HEIGHT = 0.003  # of the short side, for the nearest water
 WAVELENGTH = 0.16  # of the short side, there
 FAR_SCALE, FAR_MIRROR = 0.15, 0.22  # of both, at the horizon; where all water mirrors its shore, which is seen there
-SHORE, MIRROR_SHORE = 0.08, 0.045  # of the short side: over this distance from the shore the swell sets in
+SWELL_SHORE, MIRROR_SHORE = 0.08, 0.045  # of the short side: over this distance from the shore the swell sets in
 WAVES = ((0.0, 0.5, 0.0), (0.45, 0.3, 1.3), (-0.55, 0.2, 4.1))  # direction (radians), share, phase
 RIPPLING = 3.2  # times the height, where it mirrors the shore: a reflection moves by more than its water
 SWELL_SECONDS, RIPPLE_SECONDS = 2.0, 1.3  # about one cycle; of water that mirrors its shore
@@ -45,9 +45,9 @@ FULL_DRIFT = 0.02  # of the short side in 4 s: water that drifts slower has less
 SWASH_SECONDS = 4.0  # about one run up and back
 SWASH_AMPLITUDE = 0.016  # of the short side: how far the edge runs up, and back; less than REACH over pi / 2
 # What stands
-RUNS, STANDS = 1 / 112, 1 / 48  # pixels of a level, in short sides of the photo: finer ones run, coarser ones stand
-FINEST = 2.0  # pixels: levels as fine run in the smallest photo, too
-SOFT = 1.5  # points of the grid
+RUNNING_SCALE, STANDING_SCALE = 1 / 112, 1 / 48  # pixels of a level, in short sides: finer ones run, coarser stand
+FINEST_RUNNING = 2.0  # pixels: levels as fine run in the smallest photo, too
+STANDING_BLUR = 1.5  # points of the grid
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +82,7 @@ def _waves(scenery: Scenery, water: np.ndarray, drift: np.ndarray, wind: Wind | 
     mirrors = float(mirror[water].mean())
     least = FAR_SCALE + (FAR_MIRROR - FAR_SCALE) * mirrors
     near = least + (1 - least) * nearness_within(water, tail=1, least_span=0.25)
-    shore = (SHORE + (MIRROR_SHORE - SHORE) * mirrors) * short
+    shore = (SWELL_SHORE + (MIRROR_SHORE - SWELL_SHORE) * mirrors) * short
     x, y = (np.arange(w) + 0.5) / short, np.cumsum(2 * math.pi / (WAVELENGTH * near) / short)
     distance = ndimage.distance_transform_edt(water) if not water.all() else np.full(water.shape, shore)
     fade = ndimage.gaussian_filter(smoothstep(0, shore, distance), 0.2 * shore, mode="nearest") * water
@@ -142,14 +142,15 @@ def predict_swash(scenery: Scenery) -> Swash | None:
 
 def predict_standing(scenery: Scenery) -> Tensor | None:
     """How much coarse structure stands, [h,w] in [0,1] on the scenery's grid; None without running water."""
-    runs = ((scenery.owner == WATER) | (scenery.owner == FALLS)) & ~scenery.streams.open
+    current = ~scenery.streams.open  # which seas and lakes have not
+    runs = ((scenery.owner == WATER) | (scenery.owner == FALLS)) & current
     if not runs.any():
         return None
-    soft = ndimage.gaussian_filter(runs.astype(np.float32), SOFT, mode="nearest")
+    soft = ndimage.gaussian_filter(runs.astype(np.float32), STANDING_BLUR, mode="nearest")
     return torch.from_numpy(soft).to(scenery.layers.device)
 
 
 def standing_share(scale: int, short: int) -> float:
     """How much a level stands, in [0,1]: of pixels `scale` pixels wide, in a photo with that short side."""
-    runs = max(RUNS * short, FINEST)
-    return min(max(math.log2(scale / runs) / math.log2(STANDS / RUNS), 0.0), 1.0)
+    runs = max(RUNNING_SCALE * short, FINEST_RUNNING)
+    return min(max(math.log2(scale / runs) / math.log2(STANDING_SCALE / RUNNING_SCALE), 0.0), 1.0)

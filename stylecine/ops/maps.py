@@ -1,5 +1,4 @@
-"""Means, distances and perspective of maps: NumPy arrays [h,w], or tensors where no function of NumPy is called.
-Without PyTorch, as editing needs none."""
+"""Means, distances and perspective of maps: NumPy arrays [h,w], or tensors where no function of NumPy is called."""
 
 from __future__ import annotations
 

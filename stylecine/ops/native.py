@@ -142,13 +142,13 @@ def _check(status: int, message: str) -> None:
 
 
 class Arguments(ctypes.Structure):
-    """What a kernel takes. Pointers may be given as tensors, which are made dense, as numbers, which become an array of
-    floats, or as other structures; all of these are kept as long as this, but not what structures in an array of
-    ctypes point to."""
+    """What a kernel takes, in order. Pointers may be given as tensors, which are made dense, as sequences of numbers,
+    which become an array of floats, or as other structures; all of these are kept as long as this, but not what
+    structures in an array of ctypes point to."""
 
-    def __init__(self, *values: Any, **named: Any) -> None:
+    def __init__(self, *values: Any) -> None:
         self.kept = [_dense(value) for value in values]
-        super().__init__(*map(_address, self.kept), **named)
+        super().__init__(*map(_address, self.kept))
 
 
 def _dense(value: Any) -> Any:

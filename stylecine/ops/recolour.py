@@ -100,8 +100,8 @@ def reference(frames: Tensor, recolouring: Recolouring) -> Tensor:
     noise, made = dither(frames.shape[1], frames.shape[2], frames.device)[..., None], []
     for frame, amount in zip(frames, amounts, strict=True):
         colours = frame.float() / 255
-        affine = torch.cat((colours, torch.ones_like(colours[..., :1])), -1)[..., None]
-        added = (slice_grid(grid, colours) * affine).sum(-2)[..., :3]
+        homogeneous = torch.cat((colours, torch.ones_like(colours[..., :1])), -1)[..., None]
+        added = (slice_grid(grid, colours) * homogeneous).sum(-2)[..., :3]
         whole = (colours + added).nan_to_num(0.0, 1.0, 0.0).clamp(0, 1)
         if moving is not None:
             whole = torch.where(moving[..., None] > 0, whole, colours if still is None else still.float() / 255)

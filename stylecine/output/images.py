@@ -16,6 +16,7 @@ from scipy.ndimage import binary_opening
 
 from stylecine.machine.atomic import translate_os_errors
 from stylecine.output import VideoInfo
+from stylecine.output.encoders import check_pillow
 from stylecine.output.formats import FORMATS, Picture, Still, frame_ticks
 from stylecine.output.gif import changes, encode_gif
 from stylecine.output.panorama import sphere_xmp
@@ -41,6 +42,7 @@ def write_image(
     fps: 0.02 to the format's maximum. quality: on the scale of the format, or None. sphere: whether frames show all
         directions, which a .webp, an .apng and a .png say.
     """
+    check_pillow(form.ending)
     still = isinstance(form, Still)
     ticks = [0] if still else frame_ticks(len(frames), fps, form.clock)
     durations = [end - start for start, end in pairwise(ticks)]

@@ -1,6 +1,7 @@
 """Loops and scenes in notebooks: self-contained HTML, small enough to be stored."""
 
 import html
+import io
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ from PIL import Image
 
 from stylecine.errors import WriterUnavailable
 from stylecine.options import FileOptions
-from stylecine.output.embed import data_url, webp
+from stylecine.output.embed import data_url
 from stylecine.output.writing import write_output
 
 MAX_SHORT_SIDE, MAX_LONG_SIDE = 320, 960  # pixels
@@ -32,7 +33,7 @@ def loop_html(frame: Callable[[float], np.ndarray], period: int, fps: float, alt
     image, video = image_html(frames[0], alt), _video_url(frames, count / seconds)
     if video is None:
         return image
-    poster = data_url("image/webp", webp(frames[0], IMAGE_QUALITY))
+    poster = _jpeg_url(frames[0])
     height, width = frames[0].shape[:2]
     title = html.escape(alt)
     return (
@@ -45,8 +46,13 @@ def image_html(image: np.ndarray, alt: str) -> str:
     """An image uint8 [H,W,3] as an <img>."""
     small = _shrink(image)
     height, width = small.shape[:2]
-    source = data_url("image/webp", webp(small, IMAGE_QUALITY))
-    return f'<img src="{source}" width="{width}" height="{height}" alt="{html.escape(alt)}">'
+    return f'<img src="{_jpeg_url(small)}" width="{width}" height="{height}" alt="{html.escape(alt)}">'
+
+
+def _jpeg_url(image: np.ndarray) -> str:
+    file = io.BytesIO()  # JPEG, as not every Pillow writes WebP
+    Image.fromarray(image).save(file, "JPEG", quality=IMAGE_QUALITY)
+    return data_url("image/jpeg", file.getvalue())
 
 
 def _video_url(frames: Sequence[np.ndarray], fps: float) -> str | None:

@@ -26,7 +26,7 @@ def deep_pixels(image: Image.Image, content: bytes) -> tuple[np.ndarray, int] | 
                 orientation = image.getexif().get(ORIENTATION, 1)
                 image.load()  # as above; and Pillow turns it upright
                 found = _by_ffmpeg(image, content)
-                if found is not None:
+                if found is not None:  # FFmpeg's pixels are as stored, so the caller has to turn them
                     image.getexif()[ORIENTATION] = orientation
                 return found
             case "AVIF" if image.mode == "RGB" and _heif(content).info["bit_depth"] > 8:
@@ -65,6 +65,6 @@ def _by_ffmpeg(image: Image.Image, content: bytes) -> tuple[np.ndarray, int] | N
 
     with av.open(io.BytesIO(content), "r") as container:
         frame = next(container.decode(video=0))
-        if {frame.height, frame.width} != set(image.size):  # one tile of several
+        if {frame.height, frame.width} != set(image.size):  # one tile of several; a TIFF is turned
             return None
         return frame.to_ndarray(format="rgba64le" if image.has_transparency_data else "rgb48le"), 1 << 16

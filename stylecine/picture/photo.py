@@ -230,16 +230,15 @@ def open_image(file: BinaryIO, name: str) -> ImageFile:
     """Decodes nothing. Raises PhotoError for what is no photo, or would take too long to decode, TooLarge for what is
     too large to."""
     start = file.read(12)
-    if start[4:8] == b"ftyp":
-        import pillow_heif  # which most photos do not need
-
-        pillow_heif.register_heif_opener()
-    elif start.startswith(JXL_STARTS):
-        try:
+    needs = "HEIC or AVIF, which needs pillow-heif; run 'pip install pillow-heif'"
+    try:  # most photos need neither
+        if start[4:8] == b"ftyp":
+            importlib.import_module("pillow_heif").register_heif_opener()
+        elif start.startswith(JXL_STARTS):
+            needs = "JPEG XL, which needs pillow-jxl-plugin; run 'pip install stylecine[photos]'"
             importlib.import_module("pillow_jxl")  # which has Pillow read it
-        except ImportError:
-            needs = "which needs pillow-jxl-plugin; run 'pip install stylecine[photos]'"
-            raise PhotoError(f"{name} is JPEG XL, {needs}.") from None
+    except ImportError:
+        raise PhotoError(f"{name} is {needs}.") from None
     file.seek(0)
     try:
         with _warning_filters, warnings.catch_warnings():

@@ -93,7 +93,7 @@ def measure_loop(
     """
     count, moving, field = len(frames), _floats(mask), _floats(flow)
     steady = moving if flowing is None else _floats(flowing)
-    small, matched = _Small(count, fps), _Moved(count, steady, fps, field)
+    small, matched = _ShrunkFrames(count, fps), _Moved(count, steady, fps, field)
     meters: list[_Meter] = [_Seam(), _Pulse(moving, field), matched, _Unchanged(photo, moving == 0), small]
     if copies is not None:
         meters.append(_ForeignEdges(count, fps, moving, copies))
@@ -105,7 +105,7 @@ def measure_video(frames: Frames, fps: float, progress: Callable[[int, int], obj
     """The measures that need nothing but a finished video: seam, pulse_*, travel, vividness*, malf and returns; what
     moves is where its pixels change. progress: called with the number of frames that are done, and of all."""
     count, moving = len(frames), changing(frames)
-    small = _Small(count, fps)
+    small = _ShrunkFrames(count, fps)
     figures = _run(frames, [_Seam(), _Pulse(moving), _Moved(count, moving, fps), small], fps, progress)
     figures |= small.vividness(moving)
     return figures | {"malf": small.malf(closed=False), "returns": small.returns(moving)}
@@ -118,7 +118,7 @@ def measure_encoded(frames: Frames, mask: Array, fps: float) -> dict[str, float]
     mask: [H,W] in [0,1] of the loop; the file may lack its last row or column.
     """
     height, width = np.asarray(frames[0]).shape[:2]
-    moving, small = _floats(mask)[:height, :width], _Small(len(frames), fps)
+    moving, small = _floats(mask)[:height, :width], _ShrunkFrames(len(frames), fps)
     found = _run(frames, [_Seam(), _Pulse(moving), small], fps) | small.vividness(moving)
     names = {"seam": "seam", "pulse": "pulse_global", "vividness": "vividness_moving"}
     return {f"{name}_encoded": found[figure] for name, figure in names.items()}
@@ -131,16 +131,16 @@ def seam(frames: Frames) -> float:
 
 def vivid_share(frames: Frames, fps: float) -> Tensor:
     """[h,w] in [0,1], short side at most 256: the share of five pairs of frames in which each place is vivid, as
-    `_Small.vividness` says it. All 0 for a loop of less than a third of a second."""
-    small = _Small(len(frames), fps)
+    `_ShrunkFrames.vividness` says it. All 0 for a loop of less than a third of a second."""
+    small = _ShrunkFrames(len(frames), fps)
     for t in sorted({0, *(t for pair in small.pairs for t in pair)}):
         small.add(t, np.asarray(frames[t]))
     return small.vivid()
 
 
 def returns(frames: Frames, fps: float, moving: Array) -> float:
-    """How far the worst region of `moving`, [H,W] in [0,1], comes back too early, as `_Small.returns` says it."""
-    small = _Small(len(frames), fps)
+    """How far the worst region of `moving`, [H,W] in [0,1], comes back too early, as `_ShrunkFrames.returns` says it."""
+    small = _ShrunkFrames(len(frames), fps)
     _run(frames, [small], fps)
     return small.returns(_floats(moving))
 
@@ -317,7 +317,7 @@ class _Moved:
     def figures(self) -> dict[str, float]:
         if not self.found:
             return {"moved_error": math.nan, "travel": math.nan}
-        blocks = Blocks(*map(torch.cat, zip(*self.found, strict=True)))
+        blocks = Blocks(*map(torch.cat, zip(*self.found, strict=True)))  # of all runs, field by field
         matched, loops = blocks.correlation >= 0.5, self.count / self.lag / min(self.weight.shape)
         if self.flow is None:
             return {"travel": _median(blocks.shift[blocks.both & matched].norm(dim=1)) * loops}
@@ -343,8 +343,8 @@ class _Moved:
         return read(flow[None], (at / scale)[None])[:, 0].T * scale
 
 
-class _Small:
-    """Keeps all frames in grey, shrunk, for what is measured of them together."""
+class _ShrunkFrames:
+    """Keeps all frames in grey, shrunk, for what is measured of them together; it has no figures of its own."""
 
     def __init__(self, count: int, fps: float) -> None:
         self.count, self.fps = count, fps

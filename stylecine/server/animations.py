@@ -18,7 +18,15 @@ from stylecine.server.service import Service
 MAX_EVENT_RATE = 10  # a second
 FINAL = ("done", "failed", "cancelled")
 FILES = binary(*(form.media_type.partition(";")[0] for form in SERVED.values()))
-EVENTS: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}}
+EVENT = {
+    "type": "object",
+    "properties": {
+        "event": {"enum": ["progress", *FINAL]},
+        "data": {"type": "string", "contentMediaType": "application/json", "description": "the job"},
+    },
+    "required": ["event", "data"],
+}
+EVENTS: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream": {"schema": EVENT}}}}
 
 Key = Annotated[str | None, Header(min_length=1, max_length=255, pattern=r"^[\x21-\x7e]+$")]
 

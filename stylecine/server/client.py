@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 WAIT = 30  # seconds that the service may wait for a scene before it responds
 TIMEOUT = 90.0  # seconds without data after which a connection is closed
-ATTEMPTS = 4  # if the connection breaks, or the service is full
+ATTEMPTS = 4  # if the connection breaks, or the service is full or busy
 POLL = 1.0  # seconds between two questions how far a job is
 INVERSION = {"stage": "inversion", "done": 0, "total": 1}  # the progress of a scene that is not ready
 MAX_JSON_BYTES = 16 << 20  # of a response
@@ -93,7 +93,7 @@ class Client:
             report("photo", 0, 1)
             query = {"name": as_utf8(photo.name), "size": size, "refine": refine, "wait": WAIT}
             # not sent again after a broken connection, which may have made a scene
-            scene = self._upload(photo, "/v1/scenes", query, _ServiceFull)
+            scene = self._upload(photo, "/v1/scenes", query, _ServiceBusy)
             links.append(scene["links"]["self"])
             scene = self._ended(scene, "ready", report, wait=WAIT)
             report("inversion", 1, 1)
@@ -149,7 +149,8 @@ class Client:
         while item["state"] in ("queued", "running"):
             step = item.get("progress", INVERSION)
             report(_text(step["stage"]), _count(step["done"]), _count(step["total"]))
-            time.sleep(POLL)
+            if not wait:  # or the service waits
+                time.sleep(POLL)
             item = _retry(partial(self._json, "GET", link, params=wait))
         if item["state"] == "cancelled":
             raise Cancelled("The service cancelled the work.")
@@ -227,16 +228,16 @@ class Client:
             return self._not_stylecine()
         after = response.headers.get("Retry-After", "")
         full = response.status_code in (httpx.codes.TOO_MANY_REQUESTS, httpx.codes.INSUFFICIENT_STORAGE)
-        if not full and not (after and response.status_code == httpx.codes.SERVICE_UNAVAILABLE):
-            return ServiceError(detail)
-        return _ServiceFull(detail, int(after[:9]) if after.isdecimal() else 0)
+        if full or (after and response.status_code == httpx.codes.SERVICE_UNAVAILABLE):
+            return _ServiceBusy(detail, int(after[:9]) if after.isdecimal() else 0)
+        return ServiceError(detail)
 
     def _not_stylecine(self) -> ServiceError:
         return ServiceError(f"What responds at {self.url} is not a service of stylecine; check the address.")
 
 
 class _Retryable(ServiceError):
-    """Another attempt may succeed: the connection broke, or the service is full."""
+    """Another attempt may succeed: the connection broke, or the service is full or busy."""
 
     def __init__(self, detail: str, retry_after: int = 0) -> None:
         """retry_after: seconds that the service asks to wait."""
@@ -250,8 +251,8 @@ class _Retryable(ServiceError):
         time.sleep(max(min(self._retry_after, WAIT), 2**failures / 2))
 
 
-class _ServiceFull(_Retryable):
-    """The service has accepted nothing, because it is full."""
+class _ServiceBusy(_Retryable):
+    """The service has accepted nothing, because it is full or busy."""
 
 
 def _retry(work: Callable[[], T], kind: type[_Retryable] = _Retryable) -> T:

@@ -140,7 +140,7 @@ def routes(service: Service) -> APIRouter:
     @router.get("/{id}/styles", **_file("image/webp", cached=True))
     async def get_styles(request: Request, row: Ready) -> Response:
         """The photo as it is, then in each style, in their order: a row of pictures of 160 by 120 pixels."""
-        return await _make_file(request, service, row, "styles", "webp", version="whatever its edits")
+        return await _make_file(request, service, row, "styles", "webp", version=0)  # its edits do not count
 
     @router.post("/{id}/styles", openapi_extra=UPLOADED, response_model_exclude={"id"})
     async def make_style(request: Request, row: Ready, name: Name = "photo") -> schemas.PhotoStyleEdit:
@@ -219,7 +219,7 @@ def routes(service: Service) -> APIRouter:
     @router.get("/{id}/explanation/progress")
     async def get_explanation_progress(id: str) -> schemas.Progress:
         """How far the page is that a request for the explanation waits for."""
-        return service.progress.get(f"explain {service.scene(id)['id']}") or schemas.Progress(stage="queued")
+        return service.file_reached(service.scene(id), "explain")
 
     return router
 

@@ -199,6 +199,8 @@ class Doubts(BaseModel):
 class Progress(BaseModel):
     """How far a job is: `done` of `total` steps of a stage, and `share` of the whole."""
 
+    model_config = ConfigDict(json_schema_serialization_defaults_required=True)  # they are always sent
+
     stage: str
     done: int = 0
     total: int = 1

@@ -50,9 +50,9 @@ class Service:
 
     def __init__(self, settings: Settings, store: Store) -> None:
         self.settings, self.store = settings, store
-        count = settings.workers // 2
-        self.interactive = _pool(settings, count, nice=5)  # for clients that wait for the response
-        self.animations = _pool(settings, settings.workers - count, nice=15)
+        interactive = settings.workers // 2
+        self.interactive = _pool(settings, interactive, nice=5)  # for clients that wait for the response
+        self.animations = _pool(settings, settings.workers - interactive, nice=15)
         self.pools = {"interactive": self.interactive, "animations": self.animations}  # by their labels in the metrics
         self.progress: dict[str, schemas.Progress] = {}  # of unfinished animations, and of files that clients wait for
         self.recent = Recent(RECENT_BYTES)
@@ -275,6 +275,10 @@ class Service:
         """A job on a scene with its edits, for a client that waits."""
         request = self._scene_request(row, row["edits"]) | {"task": task, **options}
         return Job(request, key=row["id"], limit=self.settings.wait_seconds)
+
+    def file_reached(self, row: Row, task: str) -> schemas.Progress:
+        """How far a file of a scene is that `make_file` makes."""
+        return self.progress.get(f"{task} {row['id']}") or schemas.Progress(stage="queued")
 
     async def make_file(self, row: Row, task: str, suffix: str, **options: Any) -> Path:
         """The output of a task on a scene, for a client that waits; the caller removes it."""
@@ -592,7 +596,7 @@ class Service:
             for row in self.store.expired(table):
                 with suppress(Problem):  # a client has deleted it meanwhile
                     await delete(row["id"])
-        await asyncio.to_thread(self.store.remove_unknown, 3600 * self.settings.keep_hours)
+        await asyncio.to_thread(self.store.remove_lost, 3600 * self.settings.keep_hours)
 
 
 def _pool(settings: Settings, processes: int, nice: int) -> WorkerPool:

@@ -32,6 +32,7 @@ LOG = logging.getLogger(__name__)
 VERSION = 1
 DATABASE = "store.sqlite"
 KEPT = ("uploads", "scenes", "results")  # folders of what clients have sent and asked for
+LOST = ".lost"  # at the end of the names of files without a row, as a restored backup of the database leaves them
 MAX_JOURNAL_BYTES = 16 << 20  # of the journal file while it is empty
 RESERVED_PAGES = 1024  # of 4 KB, which the database keeps free; its journal is as long
 CHECKPOINT_PAGES = 256  # after which the journal begins again, long before its end
@@ -113,7 +114,7 @@ class Store:
             # or files of rows on damaged pages would be removed
             if self._reader.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
                 raise sqlite3.DatabaseError(f"{DATABASE} is damaged")
-            self._unknown = self._clear()
+            self._clear()
             self._reserve()
         except (OSError, sqlite3.Error) as error:
             reason = getattr(error, "strerror", None) or error
@@ -189,6 +190,8 @@ class Store:
             return
 
         def shift() -> None:
+            for path in self._lost():
+                os.utime(path, 2 * (path.stat().st_mtime + jump,))
             with self._writer:  # all of it or nothing
                 self._writer.execute("BEGIN")
                 for table, columns in TIMES.items():
@@ -223,9 +226,9 @@ class Store:
                     total += os.stat(os.path.join(folder, name)).st_size
         return total
 
-    def _clear(self) -> list[Path]:
-        """Removes files that no row needs, but those of which there is no row at all, and returns them: the database
-        may be older than they."""
+    def _clear(self) -> None:
+        """Removes files that no row needs, and renames those of which there is no row at all: the database may be older
+        than they. Those that this one needs get their names back."""
         scenes, animations = ({row["id"] for row in self._all(f"SELECT id FROM {t}")} for t in ("scenes", "animations"))
         unfinished = self._all(f"SELECT id FROM scenes WHERE {UNFINISHED}")
         done = self._all("SELECT id, format FROM animations WHERE state = 'done'")
@@ -235,34 +238,39 @@ class Store:
             "results": {f"{row['id']}.{row['format']}" for row in done},
             "tmp": set(),
         }
-        unknown = []
+        lost = 0
         for name, names in needed.items():
             ids = animations if name == "results" else scenes
             for path in [path for path in (self.folder / name).iterdir() if path.name not in names]:
-                id = path.name.partition(".")[0]
-                is_folder, is_link = path.is_dir(), path.is_symlink()
-                if name in KEPT and is_id(id) and id not in ids and not is_folder and not is_link:
-                    unknown.append(path)
-                    continue
+                id, is_file = path.name.partition(".")[0], path.is_file() and not path.is_symlink()
                 try:
-                    shutil.rmtree(path) if is_folder and not is_link else path.unlink()
+                    if is_file and path.name.removesuffix(LOST) in names:
+                        path.rename(path.with_name(path.name.removesuffix(LOST)))
+                    elif is_file and name in KEPT and is_id(id) and id not in ids:
+                        if path.suffix != LOST:
+                            os.utime(path, 2 * (self.now(),))
+                            path.rename(f"{path}{LOST}")
+                            lost += 1
+                    else:
+                        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
                 except OSError as error:  # the next start tries again
                     LOG.warning("'%s' is no longer needed, but cannot be removed (%s).", path, error.strerror)
-        if unknown:
+        if lost:
             LOG.warning(
-                "%d files have no row in %s, which may be an older one. They are removed like what expires; stop the"
-                " service and restore the right database to have them back.",
-                *(len(unknown), DATABASE),
+                "%d files in '%s' have no row in %s, which may be an older one; their names now end in %s. They are"
+                " removed like what expires; stop the service and restore the right database to have them back.",
+                *(lost, self.folder, DATABASE, LOST),
             )
-        return unknown
 
-    def remove_unknown(self, seconds: float) -> None:
-        """Removes files of which there was no row at the start, if that is so long ago; blocks for a moment."""
-        if time.monotonic() - self._started > seconds:
-            for path in self._unknown:
-                with suppress(OSError):
+    def _lost(self) -> list[Path]:
+        return [path for name in KEPT for path in (self.folder / name).glob(f"*{LOST}")]
+
+    def remove_lost(self, seconds: float) -> None:
+        """Removes files of which a start so long ago has found no row; blocks for a moment."""
+        for path in self._lost():
+            with suppress(OSError):
+                if path.stat().st_mtime < self.now() - seconds:
                     path.unlink()
-            self._unknown.clear()
 
     def without_file(self) -> dict[str, list[str]]:
         """By table, the ids of ready scenes and of done animations whose file is missing or cut short; blocks for a
@@ -307,14 +315,16 @@ class Store:
         names = ", ".join(row)
         await self._write(f"INSERT INTO {table} ({names}) VALUES ({', '.join('?' * len(row))})", _encoded(row))
 
-    async def change(self, table: str, id: str, condition: str = "id = ?", **changes: Any) -> None:
-        """Of the rows that meet a condition on the id, by default that it is theirs."""
-        assignments = ", ".join(f"{name} = ?" for name in changes)
-        await self._write(f"UPDATE {table} SET {assignments} WHERE {condition}", (*_encoded(changes), id))
+    async def change(self, table: str, id: str, **changes: Any) -> None:
+        await self._update(table, "id = ?", id, changes)
 
     async def begin(self, table: str, id: str, **changes: Any) -> None:
         """That it is running, unless it has ended meanwhile."""
-        await self.change(table, id, f"id = ? AND {UNFINISHED}", state="running", **changes)
+        await self._update(table, f"id = ? AND {UNFINISHED}", id, {"state": "running", **changes})
+
+    async def _update(self, table: str, condition: str, value: str, changes: Row) -> None:
+        assignments = ", ".join(f"{name} = ?" for name in changes)
+        await self._write(f"UPDATE {table} SET {assignments} WHERE {condition}", (*_encoded(changes), value))
 
     async def delete(self, table: str, id: str) -> None:
         await self._write(f"DELETE FROM {table} WHERE id = ?", (id,))
@@ -322,7 +332,7 @@ class Store:
     async def cancel_animations(self, scene: str, expires: float) -> None:
         """All unfinished ones of a scene, at once."""
         changes = {"state": "cancelled", "edits": [], "finished": self.now(), "expires": expires}
-        await self.change("animations", scene, f"scene = ? AND {UNFINISHED}", **changes)
+        await self._update("animations", f"scene = ? AND {UNFINISHED}", scene, changes)
 
     async def shrink(self) -> None:
         """Returns the space of deleted rows to the disk, except for what is kept free."""

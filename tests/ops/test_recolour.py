@@ -174,6 +174,8 @@ def test_arguments_that_do_not_fit_are_refused(change, says):
 def test_the_c_interface_refuses_what_it_cannot_do(wrong, says):
     amount = (ctypes.c_float * 1)(1.0)
     usual = {"frame": 1, "frames": 1, "height": 4, "width": 1 << 11, "grid": 1, "depth": 2, "gh": 1, "gw": 1}
-    args = _Args(**usual | {"amount": ctypes.addressof(amount), "out": 1} | wrong)
+    args = _Args()
+    for name, value in (usual | {"amount": ctypes.addressof(amount), "out": 1} | wrong).items():
+        setattr(args, name, value)
     with pytest.raises(ValueError, match=says):
         native.run("recolour", args, torch.device("cpu"))

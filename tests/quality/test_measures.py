@@ -73,8 +73,8 @@ def pulse(frames: Any, mask: torch.Tensor) -> dict[str, float]:
     return figures_of(measures._Pulse(mask), frames)
 
 
-def small(frames: Any, fps: float) -> measures._Small:
-    kept = measures._Small(len(frames), fps)
+def small(frames: Any, fps: float) -> measures._ShrunkFrames:
+    kept = measures._ShrunkFrames(len(frames), fps)
     measures._run(frames, [kept], fps)
     return kept
 

@@ -463,7 +463,7 @@ def test_every_request_is_retried(
         *(*2 * ["/v1/scenes"], *4 * ["/s"], *2 * ["/v1/animations"], *2 * ["/j"], *2 * ["/r"]),
     ]
     assert [body for _, path, body in seen if path == "/v1/scenes"] == 2 * [b"a photo"]
-    assert waited == [3, client.POLL, 1, 3, 3, client.POLL, 1, 1]
+    assert waited == [3, 1, 3, 3, client.POLL, 1, 1]
 
 
 def test_a_photo_is_not_sent_twice_if_the_connection_breaks(slow_photo: Path, tmp_path: Path) -> None:

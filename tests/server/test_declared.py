@@ -11,7 +11,7 @@ from stylecine.edits.apply import Editable
 from stylecine.edits.model import KINDS
 from stylecine.options import CLASSES, PAINTS
 from stylecine.server.declared import TOOLS
-from stylecine.server.schemas import REQUESTS, Edits
+from stylecine.server.schemas import REQUESTS, Edit, Edits
 
 STUDIO = Path(stylecine.__file__).parent / "server/studio"
 MADE = {  # what a gesture adds to an edit
@@ -35,5 +35,6 @@ def test_every_tool_and_every_moving_class_has_an_icon() -> None:
     assert len({tool["key"] for tool in TOOLS}) == len(TOOLS) and {*CLASSES} < {*PAINTS}
 
 
-def test_every_kind_of_edit_is_a_method() -> None:
+def test_every_kind_of_edit_is_a_method_and_its_fields_are_sent_back() -> None:
     assert [*REQUESTS] == [*KINDS] and all(callable(getattr(Editable, kind)) for kind in KINDS)
+    assert {name for model in REQUESTS.values() for name in model.model_fields} == {*Edit.model_fields}

@@ -1,11 +1,11 @@
 """The store beside what it does not expect: restored backups, damaged files, and another program in its database."""
 
 import os
+import re
 import shutil
 import signal
 import sqlite3
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -41,8 +41,8 @@ def test_files_newer_than_a_restored_database_are_kept_for_theirs(serve: Callabl
     shutil.copy(older, database)  # and the journal is still there
 
     with_older = serve(data=one.data)
-    assert with_older.files() == {f"{new}.cine", f"{job}.mp4"}
-    assert "2 files have no row in store.sqlite" in with_older.log()
+    assert with_older.files() == {f"{new}.cine.lost", f"{job}.mp4.lost"}
+    assert re.search("2 files in '.*' have no row in store.sqlite", with_older.log())
     for path in (f"/v1/scenes/{old}", f"/v1/animations/{old_job}"):
         assert "file is missing" in fail_reason(with_older, path)
     assert with_older.client.get(f"/v1/scenes/{old}/photo").status_code == 409
@@ -54,18 +54,27 @@ def test_files_newer_than_a_restored_database_are_kept_for_theirs(serve: Callabl
     assert len(with_newer.client.get(f"/v1/animations/{job}/result").content) == 1000
 
 
-def test_files_without_a_row_expire_so_long_after_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_without_a_row_expire_so_long_after_they_were_found(tmp_path: Path) -> None:
     Store(tmp_path).close()
     scene = tmp_path / "scenes" / f"{22 * 'A'}.cine"
     scene.touch()
     os.utime(scene, (0, 0))
+    lost = scene.with_name(f"{scene.name}.lost")
+    for restart in range(3):
+        store = Store(tmp_path)
+        store.remove_lost(3600)
+        assert lost.exists() and not scene.exists(), "it was found a moment ago"
+        if restart < 2:
+            store.close()
+    found = lost.stat().st_mtime
+    os.utime(lost, 2 * (found - 3599 + 60,))
+    store.close()
     store = Store(tmp_path)
-    store.remove_unknown(3600)
-    assert scene.exists(), "the service has just started"
-    start = time.monotonic()
-    monkeypatch.setattr("time.monotonic", lambda: start + 3601)
-    store.remove_unknown(3600)
-    assert not scene.exists()
+    store.remove_lost(3600)
+    assert lost.exists(), "restarts count as little as anything else"
+    os.utime(lost, 2 * (found - 3601,))
+    store.remove_lost(3600)
+    assert not lost.exists()
     store.close()
 
 
