@@ -25,6 +25,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from benchmarks.foreign_edges import GOAL, copies_of, foreign_edges
 from benchmarks.lpips import score
 from benchmarks.machine import machine
 from benchmarks.mask_measures import false_positive_area, mask_iou, static_kept
@@ -40,12 +41,12 @@ from stylecine.ops.image import resize
 from stylecine.options import CLASSES
 from stylecine.output.preview import write_previews
 from stylecine.output.video import read_video
-from stylecine.picture.loop import copies
 from stylecine.quality import measures
 from stylecine.quality.measures import measure_encoded, measure_loop, passes, returns, vivid_share
 from stylecine.weights import find_model
 
-GOALS = measures.GOALS | {  # with those that need labels
+GOALS = measures.GOALS | {  # with those that need labels, or the copies that a frame mixes
+    "foreign_edges": (0.0, GOAL),
     "static_kept": (0.95, 1.0),
     "returns_sky": (0.0, 0.15),
     "returns_water": (0.0, 0.35),
@@ -127,8 +128,8 @@ def _figures(photo: Photo, model: str, size: int | None, sheets: Path | None) ->
         row["static_kept"] = static_kept(loop.mask, label)
     row |= {"outcome": "loop", "seconds_to_loop": perf_counter() - start, "seconds": dict(loop.timings)}
     frames = _Timed(loop)
-    mixed = partial(_copies, loop)
-    row |= measure_loop(frames, scene.photo, loop.mask, loop.motion, loop.fps, loop.flowing, mixed)
+    row |= measure_loop(frames, scene.photo, loop.mask, loop.motion, loop.fps, loop.flowing)
+    row["foreign_edges"] = foreign_edges(frames, partial(_copies, loop), loop.mask.cpu(), loop.fps)
     row |= {} if label is None else by_class(loop, label)
     row |= _encoded(loop)
     if sheets is not None:
@@ -158,7 +159,7 @@ def _mean_within(share: Tensor, place: np.ndarray) -> float:
 
 def _copies(loop: Cinemagraph, t: int) -> list[np.ndarray]:
     """The frames that frame t mixes."""
-    return list(copies(loop.loop, t).cpu().numpy())
+    return list(copies_of(loop.loop, t).cpu().numpy())
 
 
 def _encoded(loop: Cinemagraph) -> dict[str, float]:

@@ -78,7 +78,6 @@ def test_json_is_one_object_with_the_promised_keys(
         "vividness",
         "vividness_moving",
         "malf",
-        "foreign_edges",
         "static_drift",
         "first_frame_error",
         "encoded",

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from stylecine.engine.cinemagraph import Cinemagraph
     from stylecine.output import VideoInfo
 
-MEASURES = ("vividness", "vividness_moving", "malf", "foreign_edges", "static_drift", "first_frame_error")  # of --json
+MEASURES = ("vividness", "vividness_moving", "malf", "static_drift", "first_frame_error")  # of --json
 
 
 def print_result(

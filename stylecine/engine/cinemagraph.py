@@ -34,7 +34,6 @@ from stylecine.output.palette import SHOWN
 from stylecine.output.web_pack import pack
 from stylecine.perception.layers import moving
 from stylecine.perception.scenery import Scenery
-from stylecine.picture.loop import copies as render_copies
 from stylecine.picture.loop import frames as render_frames
 from stylecine.picture.overlay import Overlay
 from stylecine.picture.style import Appearance
@@ -186,14 +185,6 @@ class Cinemagraph:
             return frames
         return torch.where(torch.from_numpy(self.scene.transparent).to(frames.device)[..., None], before, frames)
 
-    @torch.inference_mode()
-    def _copies(self, t: float) -> list[np.ndarray]:
-        """The two copies of the landscape that frame t mixes, each a frame of its own, without a style."""
-        made = render_copies(replace(self.loop, photo=self._static_photo), t)
-        for layer in self.overlays:
-            layer.draw_over_(made, [t] * len(made))
-        return [frame.cpu().numpy() for frame in made]
-
     @with_usual_defaults
     def styled(self, grid: Tensor, strength: float, drift: bool) -> Self:
         """The same loop in another appearance: see `picture.style.Appearance`."""
@@ -273,7 +264,6 @@ class Cinemagraph:
             self.motion.cpu(),
             self.fps,
             flowing=self.flowing.cpu(),
-            copies=None if self.loop is None else self._copies,
         )
 
     @property

@@ -40,7 +40,6 @@ MEASURES = {  # and their meanings
     "seam": "step from the last frame to the first over the median step",
     "pulse_global": "how much fine contrast varies over the loop",
     "pulse_excess": "how much more its tiles vary than the photo's texture would in passing",
-    "foreign_edges": "share of strong edges that only the crossfade between two copies makes",
     "static_drift": "largest difference from the photo where nothing moves",
     "first_frame_error": "largest difference between the first frame and the photo",
     "vividness": "share of the whole picture that visibly moves",

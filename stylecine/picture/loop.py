@@ -227,16 +227,6 @@ def frames(loop: Loop, times: Sequence[float], recolouring: Recolouring | None =
     return _frames_at(loop, [loop.displacement.moment(t) for t in times], recolouring, fine=fine)
 
 
-@torch.inference_mode()
-def copies(loop: Loop, t: float) -> Tensor:
-    """The two copies of which frame t shows one or a mix, each alone: uint8 [2,H,W,3]."""
-    moment = loop.displacement.moment(t)
-    _, swapped = loop.displacement.phase_map(moment)
-    never = torch.where(swapped, -1.0, 1.0)  # begins after the sub-cycle; or before it, where the copies swap names
-    only = (torch.stack((begin, torch.ones_like(begin))) for begin in (never, -never))
-    return torch.cat([_frames_at(replace(loop, crossfade=crossfade), [moment]) for crossfade in only])
-
-
 def _frames_at(
     loop: Loop, moments: Sequence[Moment], recolouring: Recolouring | None = None, *, fine: bool = False
 ) -> Tensor:

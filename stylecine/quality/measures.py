@@ -21,7 +21,7 @@ from torch import Tensor
 from stylecine.ops.image import LUMA, fit_short_side, resize
 from stylecine.ops.regions import connected
 from stylecine.quality.blockmatch import Blocks, blur, pixel_centres, read, track
-from stylecine.quality.opticalflow import gradient, optical_flow
+from stylecine.quality.opticalflow import optical_flow
 
 GOALS: dict[str, tuple[float, float]] = {
     "moved_error": (0.0, 0.25),
@@ -34,7 +34,6 @@ GOALS: dict[str, tuple[float, float]] = {
     "pulse_global": (0.0, 0.03),
     "static_drift": (0.0, 0.0),
     "first_frame_error": (0.0, 1 / 255),
-    "foreign_edges": (0.0, 0.02),
 }
 """Lowest and highest figure that passes."""
 
@@ -45,10 +44,6 @@ FINE_SIGMA = 4.0  # pixels: fine contrast is what a Gaussian of this sigma remov
 SMALL_SIDE = 256  # pixels: short side to which frames are shrunk for vividness and MALF
 MIN_RETURNING = 0.02  # of the photo: smaller regions may return unseen
 MIN_CHANGE = 1.0  # grey levels, mean over a region: less is no change to return from
-EDGES_SIDE = 128  # pixels: short side to which frames are shrunk for foreign edges, which are soft
-STRONG_EDGE = 5.0  # grey levels a pixel of these: the gradient of a strong edge
-OWN_SHARE = 0.7  # of an edge's gradient: a copy that has as much there, in its direction, has that edge
-FEW_EDGES = 0.005  # of what moves: fewer strong edges count as so many
 GOLDEN = (math.sqrt(5) - 1) / 2  # the golden ratio, whose multiples spread evenly over a loop
 VIVID = 0.003  # of the short side, in a third of a second: faster motion is vivid
 
@@ -75,28 +70,19 @@ def passes(figures: Mapping[str, float], goals: Mapping[str, tuple[float, float]
 
 
 def measure_loop(
-    frames: Frames,
-    photo: np.ndarray,
-    mask: Array,
-    flow: Array,
-    fps: float,
-    flowing: Array | None = None,
-    copies: Callable[[int], Sequence[np.ndarray]] | None = None,
+    frames: Frames, photo: np.ndarray, mask: Array, flow: Array, fps: float, flowing: Array | None = None
 ) -> dict[str, float]:
     """All figures of a loop in one pass: seam, pulse_*, moved_error, travel, static_drift, first_frame_error,
-    foreign_edges with `copies`, vividness*, malf and returns.
+    vividness*, malf and returns.
 
     photo: uint8 [H,W,3]. mask: [H,W] in [0,1], how much each pixel moves. flow: [2,h,w], pixels of its
     own grid per 1/30 s. flowing: [H,W], how much each pixel follows the flow; None: as the mask. Where nothing does, as
     in cloth and in water that rocks in place, moved_error, travel and returns are NaN.
-    copies: of a frame's number, the frames uint8 [H,W,3] of which that frame is a mix.
     """
     count, moving, field = len(frames), _floats(mask), _floats(flow)
     steady = moving if flowing is None else _floats(flowing)
     small, matched = _ShrunkFrames(count, fps), _Moved(count, steady, fps, field)
     meters: list[_Meter] = [_Seam(), _Pulse(moving, field), matched, _Unchanged(photo, moving == 0), small]
-    if copies is not None:
-        meters.append(_ForeignEdges(count, fps, moving, copies))
     figures = _run(frames, meters, fps) | small.vividness(moving)
     return figures | {"malf": small.malf(closed=True), "returns": small.returns(steady)}
 
@@ -139,7 +125,7 @@ def vivid_share(frames: Frames, fps: float) -> Tensor:
 
 
 def returns(frames: Frames, fps: float, moving: Array) -> float:
-    """How far the worst region of `moving`, [H,W] in [0,1], comes back too early, as `_ShrunkFrames.returns` says it."""
+    """How far the worst region of `moving`, [H,W] in [0,1], comes back too early: `_ShrunkFrames.returns`."""
     small = _ShrunkFrames(len(frames), fps)
     _run(frames, [small], fps)
     return small.returns(_floats(moving))
@@ -175,7 +161,7 @@ def sample_times(count: int, fps: float) -> list[int]:
     if count <= 40:
         return list(range(count))
     runs = {start + k for start in _starts(count) for k in range(MATCHED_FRAMES + 1)}
-    later = {t for pair in _distant_pairs(count, fps) for t in pair}
+    later = {t for pair in distant_pairs(count, fps) for t in pair}
     return sorted({0, 1, count - 1} | runs | later | _eighths(count))
 
 
@@ -183,7 +169,7 @@ def _eighths(count: int) -> set[int]:
     return {round(count * i / 8) % count for i in range(8)}  # least contrast, for 1 to 4 sub-cycles
 
 
-def _distant_pairs(count: int, fps: float) -> list[tuple[int, int]]:
+def distant_pairs(count: int, fps: float) -> list[tuple[int, int]]:
     """Five pairs of frames a third of a second apart, not across the seam; none in a shorter loop.
 
     They start at multiples of the golden ratio, so that no number of sub-cycles shows them in one phase only.
@@ -250,7 +236,7 @@ class _Pulse:
         self.floor = math.nan
 
     def add(self, t: int, frame: np.ndarray) -> None:
-        grey = _grey(frame)
+        grey = grey_of(frame)
         if t == 0 and self.flow is not None:
             self.floor = self._floor(grey, self.flow)
         self.contrasts.append(_contrast(grey, self.weight))
@@ -310,7 +296,7 @@ class _Moved:
         self.found: list[Blocks] = []
 
     def add(self, t: int, frame: np.ndarray) -> None:
-        self.recent.append(_grey(frame)[0, 0])
+        self.recent.append(grey_of(frame)[0, 0])
         if self.lag and t - self.lag in self.starts:
             self.found.append(track([*self.recent], self.weight))
 
@@ -348,11 +334,11 @@ class _ShrunkFrames:
 
     def __init__(self, count: int, fps: float) -> None:
         self.count, self.fps = count, fps
-        self.pairs = _distant_pairs(count, fps)
+        self.pairs = distant_pairs(count, fps)
         self.frames: dict[int, Tensor] = {}  # by their times, [h,w]
 
     def add(self, t: int, frame: np.ndarray) -> None:
-        self.frames[t] = _shrunk(_grey(frame)[0, 0])
+        self.frames[t] = shrunk(grey_of(frame)[0, 0])
 
     def figures(self) -> dict[str, float]:
         return {}
@@ -361,7 +347,7 @@ class _ShrunkFrames:
         """The share of the picture, and of what moves, whose optical flow between frames a third of a second apart
         exceeds 0.3% of the short side, mean over five pairs. NaN for loops of less than that time. After "OuroWorld"
         (2026)."""
-        vivid, moves = self.vivid(), _shrunk((moving >= 0.5).float())
+        vivid, moves = self.vivid(), shrunk((moving >= 0.5).float())
         figures = {"vividness": vivid.mean(), "vividness_moving": (vivid * moves).sum() / moves.sum()}
         return {name: float(figure) if self.pairs else math.nan for name, figure in figures.items()}
 
@@ -397,7 +383,7 @@ class _ShrunkFrames:
         nothing changes by a grey level.
         """
         differences = np.stack([(frame - self.frames[0]).abs().numpy() for frame in self.frames.values()])
-        parts = connected((_shrunk(moving) >= 0.5).numpy(), corners=False)
+        parts = connected((shrunk(moving) >= 0.5).numpy(), corners=False)
         regions = parts.masks(parts.size >= MIN_RETURNING * parts.numbers.size)
         return _worst(_dip(differences[:, region].mean(1)) for region in regions)
 
@@ -407,49 +393,6 @@ def _dip(values: np.ndarray) -> float:
     before, after = np.maximum.accumulate(values), np.maximum.accumulate(values[::-1])[::-1]
     highest = float(values.max())
     return float((np.minimum(before, after) - values).max()) / highest if highest >= MIN_CHANGE else math.nan
-
-
-class _ForeignEdges:
-    """How much a crossfade invents: the share of strong edges where mask ≥ 0.5 that none of a frame's copies
-    has there, in the worst of four frames. NaN where nothing moves.
-
-    copies: as in `measure_loop`. A strong edge changes by 5 grey levels a pixel, of 128 to the short side; a copy has
-    it if it changes by 0.7 of that in the same direction within a pixel. Where the shares of the copies change from
-    place to place, clouds get straight sides.
-    """
-
-    def __init__(self, count: int, fps: float, moving: Tensor, copies: Callable[[int], Sequence[np.ndarray]]) -> None:
-        self.moves, self.copies = _shrunk(moving, EDGES_SIDE) >= 0.5, copies
-        self.times = {start for start, _ in _distant_pairs(count, fps)} - {0} or {count // 2}
-        self.shares: list[float] = []
-
-    def add(self, t: int, frame: np.ndarray) -> None:
-        if t not in self.times or not self.moves.any():
-            return
-        edge = _edges(frame)
-        steepness = edge.norm(dim=0)
-        strong = (steepness >= STRONG_EDGE) & self.moves
-        own = [_steepest_along(edge, _edges(copy), strong) for copy in self.copies(t)]
-        foreign = torch.stack(own).amax(0) < OWN_SHARE * steepness[strong]
-        self.shares.append(float(foreign.sum() / max(len(foreign), FEW_EDGES * float(self.moves.sum()))))
-
-    def figures(self) -> dict[str, float]:
-        return {"foreign_edges": _worst(self.shares)}
-
-
-def _edges(frame: np.ndarray) -> Tensor:
-    """The gradient of a frame, shrunk: [2,h,w]."""
-    return gradient(_shrunk(_grey(frame)[0, 0], EDGES_SIDE)[None, None])[0]
-
-
-def _steepest_along(edge: Tensor, gradient: Tensor, where: Tensor) -> Tensor:
-    """The largest component in the direction of `edge` [2,h,w] that a gradient [2,h,w] has within a pixel of each place
-    in `where`, bool [h,w]: [n]."""
-    h, w = where.shape
-    direction = edge[:, where] / edge[:, where].norm(dim=0)
-    wide = F.pad(gradient[None], (1, 1, 1, 1), mode="replicate")[0]
-    around = [wide[:, y : y + h, x : x + w][:, where] for y in range(3) for x in range(3)]
-    return torch.stack([(direction * near).sum(0) for near in around]).amax(0)
 
 
 class _Unchanged:
@@ -469,7 +412,7 @@ class _Unchanged:
         return {"static_drift": self.drift / 255, "first_frame_error": self.first / 255}
 
 
-def _shrunk(image: Tensor, short: int = SMALL_SIDE) -> Tensor:
+def shrunk(image: Tensor, short: int = SMALL_SIDE) -> Tensor:
     """[H,W] with a short side of at most `short`."""
     return resize(image[None], fit_short_side(image.shape, short))[0]
 
@@ -478,7 +421,7 @@ def _floats(array: Array) -> Tensor:
     return torch.as_tensor(array).detach().float().cpu()
 
 
-def _grey(frame: np.ndarray) -> Tensor:
+def grey_of(frame: np.ndarray) -> Tensor:
     """uint8 [H,W,3] -> float32 [1,1,H,W], 0..255."""
     return torch.from_numpy(frame.astype(np.float32) @ np.array(LUMA, np.float32))[None, None]
 

@@ -5,6 +5,7 @@ import pytest
 import torch
 from scipy import ndimage
 
+from benchmarks.foreign_edges import copies_of
 from stylecine.errors import NothingMoves
 from stylecine.movement.displacement import integrate
 from stylecine.networks.generator import Generator
@@ -17,7 +18,6 @@ from stylecine.ops.spline import coefficients
 from stylecine.picture.loop import (
     Level,
     Loop,
-    copies,
     frames,
     laplacian_levels,
     make_loop,
@@ -331,6 +331,6 @@ def test_a_frame_shows_the_first_copy_before_the_crossfade_and_the_second_after_
     _, swapped = displacement.phase_map(displacement.moment(31))
     assert swapped.any() and not swapped.all()
     for t in (3, 31):
-        first, second = copies(loop, t)
+        first, second = copies_of(loop, t)
         assert (first.float() - second.float()).abs().mean() > 2
         assert torch.equal(frame(loop, t), first if t == 3 else second)

@@ -1,14 +1,12 @@
 """What each measure lets pass and what it must not, on loops whose truth is known."""
 
 import math
-from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from scipy import ndimage
 
 from stylecine.quality import measures
 from stylecine.quality.measures import measure_loop, passes
@@ -89,10 +87,6 @@ def malf(frames: Any, *, closed: bool = True) -> float:
 
 def returns(frames: Any, mask: torch.Tensor) -> float:
     return measures.returns(frames, FPS, mask)
-
-
-def foreign_edges(frames: Any, copies: Callable[[int], Sequence[np.ndarray]], mask: torch.Tensor) -> float:
-    return figures_of(measures._ForeignEdges(len(frames), FPS, mask, copies), frames)["foreign_edges"]
 
 
 def unchanged(frames: Any, photo: np.ndarray, mask: torch.Tensor) -> dict[str, float]:
@@ -364,52 +358,6 @@ def test_a_region_that_shows_the_first_frame_again_returns() -> None:
 
 def test_what_does_not_change_does_not_return() -> None:
     assert math.isnan(returns(np.stack([texture(0)] * 40), EVERYWHERE))
-
-
-def clouds(seed: int) -> np.ndarray:
-    """Random picture of soft shapes only."""
-    smooth = ndimage.gaussian_filter(texture(seed).astype(np.float32), (10, 10, 0), mode="wrap")
-    return np.clip(128 + 50 * (smooth - smooth.mean()) / smooth.std(), 0, 255).astype(np.uint8)
-
-
-def test_a_straight_cut_between_two_copies_is_foreign() -> None:
-    """The left half has changed to copy B, the right half not yet."""
-    a, b = clouds(0), shifted(clouds(0), 40, 0)
-    cut = np.where(np.arange(SIZE)[None, :, None] < SIZE // 2, b, a)
-    frames = [a] * 20 + [cut] * 20
-    assert foreign_edges(frames, lambda _: (a, b), EVERYWHERE) > 0.1
-    elsewhere = EVERYWHERE.clone()
-    elsewhere[:, SIZE // 2 - 8 : SIZE // 2 + 8] = 0
-    assert foreign_edges(frames, lambda _: (a, b), elsewhere) == 0
-
-
-def test_a_short_cut_in_an_even_sky_is_foreign_although_it_is_the_only_edge() -> None:
-    a, b = (np.full((SIZE, SIZE, 3), grey, np.uint8) for grey in (120, 180))
-    cut = a.copy()
-    cut[:16, :16] = b[:16, :16]
-    assert foreign_edges([cut] * 40, lambda _: (a, b), EVERYWHERE) > 0.3
-    assert foreign_edges([a] * 40, lambda _: (a, b), EVERYWHERE) == 0
-
-
-def test_an_even_or_softly_uneven_mix_of_two_copies_has_no_foreign_edges() -> None:
-    a, b = texture(0), shifted(texture(0), 9, 5)
-    share = np.linspace(0, 1, SIZE)[None, :, None]
-    for mixed in (0.5 * (a + b.astype(float)), a * (1 - share) + b * share):
-        frames = [mixed.round().astype(np.uint8)] * 40
-        assert foreign_edges(frames, lambda _: (a, b), EVERYWHERE) < 0.02
-        assert foreign_edges(frames, lambda _: (texture(1),), EVERYWHERE) > 0.2
-
-
-def test_foreign_edges_are_measured_where_the_copies_are_known(perfect: np.ndarray) -> None:
-    short = perfect[:6]
-    assert "foreign_edges" not in measured(short)
-    known = {"copies": lambda t: (short[t], short[0])}
-    figures = measure_loop(short, short[0], EVERYWHERE, flow(VELOCITY), FPS, **known)
-    assert figures["foreign_edges"] == 0 and passes(figures)["foreign_edges"]
-
-
-def test_where_nothing_moves_there_is_no_share_of_foreign_edges(perfect: np.ndarray) -> None:
-    assert math.isnan(foreign_edges(perfect, lambda t: (perfect[t],), torch.zeros(SIZE, SIZE)))
 
 
 def test_a_loop_of_less_than_a_third_of_a_second_has_no_vividness(perfect: np.ndarray) -> None:
