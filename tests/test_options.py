@@ -62,6 +62,8 @@ def test_a_preset_sets_what_is_not_given(given: dict[str, Any], others: set[str]
     assert preset_defaults(None, given) == {}
     with pytest.raises(OptionError, match="no preset 'banner'; use story, post or wallpaper"):
         preset_defaults("banner", given)
+    with pytest.raises(OptionError, match="no preset 5; use story, post or wallpaper"):
+        preset_defaults(5, given)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,10 @@ import pytest
 from PIL import Image, ImageSequence, features
 
 from stylecine.errors import OptionError, OutputError, WriterUnavailable
+from stylecine.options import FileOptions
 from stylecine.output.formats import FORMATS, Still
 from stylecine.output.images import ENCODERS, frame_ticks
+from stylecine.output.writing import write_output
 from tests.outputs import write
 
 NEAR = {".gif": 8, ".webp": 6, ".apng": 0}  # mean levels that a decoded frame may be off
@@ -159,6 +161,9 @@ def test_a_pillow_that_cannot_write_it(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(features, "check", lambda _: False)
     with pytest.raises(WriterUnavailable, match="pip install"):
         write(clip(), tmp_path / "loop.webp", 10)
+    with pytest.raises(WriterUnavailable, match="cannot write AVIF"):  # although FFmpeg can, without alpha
+        translucent = [np.dstack((frame, frame[..., :1])) for frame in clip()]
+        write_output(translucent, tmp_path / "loop.avif", 10, FileOptions(), alpha=True)
 
 
 # --- whole or not at all
