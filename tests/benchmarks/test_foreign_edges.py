@@ -43,8 +43,8 @@ def test_a_short_cut_in_an_even_sky_is_foreign_although_it_is_the_only_edge() ->
 
 def test_an_even_or_softly_uneven_mix_of_two_copies_has_no_foreign_edges() -> None:
     a, b = texture(0), shifted(texture(0), 9, 5)
-    share = np.linspace(0, 1, SIZE)[None, :, None]
-    for mixed in (0.5 * (a + b.astype(float)), a * (1 - share) + b * share):
+    later = np.linspace(0, 1, SIZE)[None, :, None]
+    for mixed in (0.5 * (a + b.astype(float)), a * (1 - later) + b * later):
         frames = [mixed.round().astype(np.uint8)] * 40
         assert share(frames, lambda _: (a, b), EVERYWHERE) < 0.02
         assert share(frames, lambda _: (texture(1),), EVERYWHERE) > 0.2

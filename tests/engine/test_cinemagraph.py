@@ -218,7 +218,7 @@ def test_saving_reports_its_progress_and_leaves_nothing_if_cancelled_at_any_time
     loop.save(tmp_path / name, progress=lambda *step: seen.append(step))
     total = seen[0][2]
     assert seen[0] == ("video", 0, total) and seen[-1] == ("video", total, total) and seen == sorted(seen)
-    assert len(seen) > 2, "it can be cancelled after the last frame, or the sound, is made"
+    assert len(seen) > 2 or name == "loop.png", "it can be cancelled after the last frame, or the sound, is made"
     for moment in {0, (len(seen) - 1) // 2, len(seen) - 2}:
         (folder := tmp_path / f"{moment}").mkdir()
         reports = iter([True] * moment)
