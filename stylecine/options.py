@@ -198,7 +198,7 @@ DETAILS = {"label": "Detail", "min": 0, "max": 1, "step": 0.05, "unit": "%"}
 
 
 class _Options:
-    OF = ""
+    OF = ""  # what they are options of, in refusals
 
     @classmethod
     def create(cls, **options: Any) -> Self:
@@ -354,7 +354,7 @@ def preset_defaults(
     """
     if name is None:
         return {}
-    if name not in tuple(PRESETS):
+    if name not in tuple(PRESETS):  # which takes what has no hash
         raise OptionError(f"There is no preset {name!r}; {instead_of(str(name), PRESETS)}")
     left_out = {*given, *(("duration",) if "repeat" in given else ())}
     found = {option: value for option, value in PRESETS[name].items() if option in of and option not in left_out}

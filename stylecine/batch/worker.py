@@ -64,8 +64,7 @@ def animate_task(animator: Animator, task: Task, path: Path, model: str) -> Reco
             first_frame = shrunk(loop[0], MAX_THUMBNAIL)
             layers = F.interpolate(loop.tinted[None].cpu(), first_frame.shape[:2], mode="area")[0]
             mask = mask_overlay(first_frame, layers)
-            thumbnails = (base64.b64encode(webp(picture, 70)).decode() for picture in (first_frame, mask))
-            thumbnail, mask_thumbnail = thumbnails
+            pictures = [base64.b64encode(webp(picture, 70)).decode() for picture in (first_frame, mask)]
             moving, warning = round(float(loop.mask.mean()), 4), loop.warning or None
     except DiskFull:
         raise
@@ -87,8 +86,8 @@ def animate_task(animator: Animator, task: Task, path: Path, model: str) -> Reco
         "moving": moving,
         **{name: None if value is None else float(f"{value:.4g}") for name, value in json_figures(measures).items()},
         "warning": warning,
-        "thumbnail": thumbnail,
-        "mask_thumbnail": mask_thumbnail,
+        "thumbnail": pictures[0],
+        "mask_thumbnail": pictures[1],
         "seconds": {stage: round(taken, 3) for stage, taken in seconds.items()},
     }
 
