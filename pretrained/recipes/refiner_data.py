@@ -29,7 +29,7 @@ from occluders.thin import step_across, thin_before_sky, top_hats
 from outline_things import crop_on, outlines_by_photo
 from PIL import Image
 from scipy import ndimage
-from sort_patches import PATCHES, SAID, UNKNOWN
+from sort_patches import CLOUD, PATCHES, THING, UNKNOWN
 from torch import Tensor
 
 from stylecine.engine.model_networks import Networks
@@ -82,12 +82,8 @@ class Photos:
 
     def _sorted_patches(self) -> dict[int, list[str]]:
         """Names of photos with patches sorted as sky, and as things, by that code."""
-        found: dict[int, list[str]] = {SAID["c"]: [], SAID["t"]: []}
-        for name in self.landscapes:
-            if (PATCHES / f"{name}.png").exists():
-                codes = np.unique(patch_codes(name))
-                for code, names in found.items():
-                    names += [name] * (code in codes)
+        codes = {name: patch_codes(name) for name in self.landscapes if (PATCHES / f"{name}.png").exists()}
+        found = {code: [name for name, there in codes.items() if code in there] for code in (CLOUD, THING)}
         return {code: names for code, names in found.items() if names}
 
     def any_of(self, names: list[str]) -> str:
@@ -143,16 +139,17 @@ class Photos:
 
     def around_patch(self) -> Known:
         """A window around a sorted patch of the sky."""
-        rng, (cloud, thing) = self.rng, (SAID["c"], SAID["t"])
-        code = cloud if cloud in self.patches and (rng.random() < IN_CLOUDS or thing not in self.patches) else thing
+        rng, code = self.rng, CLOUD if self.rng.random() < IN_CLOUDS else THING
+        if code not in self.patches:
+            code = next(iter(self.patches))
         name = self.any_of(self.patches[code])
         codes = patch_codes(name)
         rows, columns = np.nonzero(codes == code)
         one = rng.integers(len(rows))
         at = [2 * (place[one] + 0.5) / side - 1 for place, side in zip((columns, rows), codes.shape[::-1], strict=True)]
         view, scene = self.view(name, (at[0], at[1]))
-        clouds = ndimage.binary_dilation(codes == cloud, iterations=CLOUD_RIM)
-        maps = torch.from_numpy(np.stack((clouds, codes == thing, codes == UNKNOWN)).astype(np.float32))
+        clouds = ndimage.binary_dilation(codes == CLOUD, iterations=CLOUD_RIM)
+        maps = torch.from_numpy(np.stack((clouds, codes == THING, codes == UNKNOWN)).astype(np.float32))
         known = replace(what_is_known(scene), patches=look(view, maps) > 0.5)
         return replace(known, image=tinted(rng, known.image) if rng.random() < TINTED else known.image)
 
@@ -225,9 +222,12 @@ def with_thin(known: Known, maps: Tensor) -> Known:
 
 
 def with_patches(known: Known, ruled: Tensor, refined: Tensor) -> Known:
-    """The same, with what sorted patches are. ruled: bool [h,w], where only rules say so: in such photos
-    they may take clouds for things, too. refined: [h,w] in [0,1], how likely a place stands as the previous refiner has
-    it: patches have a margin, and what it finds in a thing's is the thing."""
+    """The same, with what sorted patches are.
+
+    ruled: bool [h,w], where only rules say that a thing stands: in such photos they may take clouds for things, too.
+    refined: [h,w] in [0,1], how likely a place stands as the previous refiner has it. Patches have a margin, and what
+        it finds in a thing's is the thing.
+    """
     if known.patches is None:
         return known
     clouds, things, unknown = known.patches

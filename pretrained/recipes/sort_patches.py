@@ -40,8 +40,8 @@ LARGE_ONES, OTHERS = 5, 3  # of a photo: the largest patches, and some of the ot
 COLUMNS, ROWS, CELL = 4, 9, 160  # of a sheet; pixels of one of a patch's two pictures
 CONTEXT, LEAST_CONTEXT = 3, 90  # of a patch's sides that a picture shows; pixels
 COLOUR = (255, 0, 180)
-SAID = {"c": 1, "t": 2, "x": 3, "?": 3}
-UNKNOWN = 3
+CLOUD, THING, UNKNOWN = 1, 2, 3  # as which a patch is stored
+SAID = {"c": CLOUD, "t": THING, "x": UNKNOWN, "?": UNKNOWN}
 
 
 def find_patches(photo: np.ndarray, networks: Networks) -> tuple[np.ndarray, list[int]]:

@@ -1,7 +1,6 @@
 """What the eye is trained on: folds, views with the labels that there are, losses where there are labels."""
 
 import csv
-import importlib
 import json
 from argparse import Namespace
 from pathlib import Path
@@ -18,12 +17,6 @@ RECIPES = Path(__file__).resolve().parents[2] / "pretrained/recipes"
 EYE = RECIPES.parent / "eye.safetensors"
 W, H = 120, 80
 UNKNOWN = 255
-
-
-@pytest.fixture
-def recipe(monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-untyped-def]
-    monkeypatch.syspath_prepend(str(RECIPES))
-    return importlib.import_module
 
 
 def make_photos(folder: Path) -> Path:

@@ -1,6 +1,5 @@
 """Labels by eye: what edits make of a prediction."""
 
-import importlib
 import json
 from pathlib import Path
 
@@ -8,14 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-RECIPES = Path(__file__).resolve().parents[2] / "pretrained/recipes"
 W, H = 200, 100
 
 
 @pytest.fixture
-def labels(monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-untyped-def]
-    monkeypatch.syspath_prepend(str(RECIPES))
-    return importlib.import_module("label_photos")
+def labels(recipe):  # type: ignore[no-untyped-def]
+    return recipe("label_photos")
 
 
 def a_lake() -> tuple[np.ndarray, np.ndarray]:

@@ -1,7 +1,6 @@
 """Photos that are only labelled here come from clones of the repositories that have them."""
 
 import csv
-import importlib
 import io
 import json
 import re
@@ -16,9 +15,8 @@ RECIPES = Path(__file__).resolve().parents[2] / "pretrained/recipes"
 
 
 @pytest.fixture
-def recipe(monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-untyped-def]
-    monkeypatch.syspath_prepend(str(RECIPES))
-    return importlib.import_module("lay_out_photos")
+def layout(recipe):  # type: ignore[no-untyped-def]
+    return recipe("lay_out_photos")
 
 
 def make_clone(folder: Path) -> str:
@@ -34,7 +32,7 @@ def make_clone(folder: Path) -> str:
     return shown.stdout.strip()
 
 
-def test_photos_are_laid_out(recipe, tmp_path: Path, monkeypatch, capsys) -> None:  # type: ignore[no-untyped-def]
+def test_photos_are_laid_out(layout, tmp_path: Path, monkeypatch, capsys) -> None:  # type: ignore[no-untyped-def]
     commit = make_clone(tmp_path / "clones/owner+lakes")
     own = tmp_path / "photos"
     for name in ("labels", "hints"):
@@ -48,7 +46,7 @@ def test_photos_are_laid_out(recipe, tmp_path: Path, monkeypatch, capsys) -> Non
     for name in ("lake", "top"):
         Image.fromarray(label).save(own / f"labels/{name}.png")
         (own / f"hints/{name}.json").write_text(json.dumps({"arrows": []}))
-    monkeypatch.setattr(recipe, "PHOTOS", own)
+    monkeypatch.setattr(layout, "PHOTOS", own)
     out = tmp_path / "out"
     out.mkdir()
     (out / "images").mkdir()
@@ -56,7 +54,7 @@ def test_photos_are_laid_out(recipe, tmp_path: Path, monkeypatch, capsys) -> Non
     (out / "train.txt").write_text("other\n")
     for _ in range(2):
         monkeypatch.setattr("sys.argv", ["lay_out_photos.py", str(out), "--clones", str(tmp_path / "clones")])
-        recipe.main()
+        layout.main()
     assert "sea: owner/seas is not in" in capsys.readouterr().out
     assert json.loads((out / "hints/other.json").read_text()) == {"arrows": ["better"]}, "a photo that was there before"
     with Image.open(out / "images/lake.jpg") as image:
@@ -69,14 +67,14 @@ def test_photos_are_laid_out(recipe, tmp_path: Path, monkeypatch, capsys) -> Non
     assert (row["source"], row["water"], row["split"]) == ("owner/lakes: lake.jpg", "0.5000", "train")
 
 
-def test_every_labelled_photo_has_its_label_and_credit(recipe) -> None:  # type: ignore[no-untyped-def]
-    with (recipe.PHOTOS / "photos.csv").open(newline="", encoding="utf-8") as file:
+def test_every_labelled_photo_has_its_label_and_credit(layout) -> None:  # type: ignore[no-untyped-def]
+    with (layout.PHOTOS / "photos.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert len({row["id"] for row in rows}) == len(rows) > 0
     for row in rows:
         assert row["repository"].count("/") == 1 and row["path"] and row["author"] and row["licence"], row["id"]
-        assert (recipe.PHOTOS / "labels" / f"{row['id']}.png").exists(), row["id"]
-        assert (recipe.PHOTOS / "hints" / f"{row['id']}.json").exists(), row["id"]
+        assert (layout.PHOTOS / "labels" / f"{row['id']}.png").exists(), row["id"]
+        assert (layout.PHOTOS / "hints" / f"{row['id']}.json").exists(), row["id"]
 
 
 def test_no_photo_that_is_held_out_is_trained_on_under_another_name() -> None:

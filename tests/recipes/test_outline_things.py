@@ -1,6 +1,5 @@
 """Outlines of small things: what is drawn, and where it is in its photo."""
 
-import importlib
 import json
 from pathlib import Path
 
@@ -10,13 +9,10 @@ from PIL import Image
 
 from benchmarks.studies.things import at_size
 
-RECIPES = Path(__file__).resolve().parents[2] / "pretrained/recipes"
-
 
 @pytest.fixture
-def outlines(monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-untyped-def]
-    monkeypatch.syspath_prepend(str(RECIPES))
-    return importlib.import_module("outline_things")
+def outlines(recipe):  # type: ignore[no-untyped-def]
+    return recipe("outline_things")
 
 
 def test_what_is_darker_within_a_polygon_a_stroke_and_what_is_neither(outlines) -> None:  # type: ignore[no-untyped-def]

@@ -1,6 +1,5 @@
 """What the refiner is trained on, and that training runs."""
 
-import importlib
 import json
 from pathlib import Path
 
@@ -13,12 +12,6 @@ from stylecine.networks.refiner import Refiner
 
 RECIPES = Path(__file__).resolve().parents[2] / "pretrained/recipes"
 SIDE = 640
-
-
-@pytest.fixture
-def recipe(monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-untyped-def]
-    monkeypatch.syspath_prepend(str(RECIPES))
-    return importlib.import_module
 
 
 def tree(recipe):  # type: ignore[no-untyped-def]
