@@ -29,7 +29,7 @@ from occluders.thin import step_across, thin_before_sky, top_hats
 from outline_things import crop_on, outlines_by_photo
 from PIL import Image
 from scipy import ndimage
-from sort_patches import CLOUD, PATCHES, THING, UNKNOWN
+from sort_patches import MOVING, PATCHES, THING, UNKNOWN
 from torch import Tensor
 
 from stylecine.engine.model_networks import Networks
@@ -42,7 +42,7 @@ SIDE = 640  # pixels of a view
 EYE_SIDES = (416, 416, 416, 512, 640)  # at which the eye sees it: mostly as it sees a photo of 1024 pixels
 COMPOSITE = 0.5  # of the views
 OUTLINED, SORTED, STILL = 0.3, 0.25, 0.1  # of the others: near outlined things, around sorted patches, and of stills
-IN_CLOUDS = 0.7  # of those around sorted patches: around one that is sky
+AROUND_MOVING = 0.7  # of those around sorted patches: around one that moves
 RELIT, TINTED, WORSE = 0.15, 0.2, 0.7
 STATICS, MOVINGS, STILL_SOURCES = (2, 7), (0, 3), 0.3
 LEAST_MOVING = 0.12  # of what things are pasted into
@@ -53,7 +53,7 @@ PLAIN, PLAIN_FAR = 0.03, 0.04  # of [0,1]: deviations of a plain sky's colours i
 SHARP_RADIUS, SHARP_REACH = 2, 16  # pixels: half the width of what is sharp; how far from static things it may be
 SHARP_CONTRAST, SHARP_STEP = 0.2, 0.5  # of [-1, 1]; of that contrast, across two pixels
 STATIC_WEIGHT, KNOWN_WEIGHT, THIN_WEIGHT = 0.5, 4.0, 3.0
-CLOUD_RIM = 2  # pixels around a sorted patch of sky, which are sky as well
+MOVING_RIM = 2  # pixels around a sorted patch that moves, which move as well
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Photos:
     def _sorted_patches(self) -> dict[int, list[str]]:
         """Names of photos with patches sorted as sky, and as things, by that code."""
         codes = {name: patch_codes(name) for name in self.landscapes if (PATCHES / f"{name}.png").exists()}
-        found = {code: [name for name, there in codes.items() if code in there] for code in (CLOUD, THING)}
+        found = {code: [name for name, there in codes.items() if code in there] for code in (MOVING, THING)}
         return {code: names for code, names in found.items() if names}
 
     def any_of(self, names: list[str]) -> str:
@@ -139,7 +139,7 @@ class Photos:
 
     def around_patch(self) -> Known:
         """A window around a sorted patch of the sky."""
-        rng, code = self.rng, CLOUD if self.rng.random() < IN_CLOUDS else THING
+        rng, code = self.rng, MOVING if self.rng.random() < AROUND_MOVING else THING
         if code not in self.patches:
             code = next(iter(self.patches))
         name = self.any_of(self.patches[code])
@@ -148,7 +148,7 @@ class Photos:
         one = rng.integers(len(rows))
         at = [2 * (place[one] + 0.5) / side - 1 for place, side in zip((columns, rows), codes.shape[::-1], strict=True)]
         view, scene = self.view(name, (at[0], at[1]))
-        clouds = ndimage.binary_dilation(codes == CLOUD, iterations=CLOUD_RIM)
+        clouds = ndimage.binary_dilation(codes == MOVING, iterations=MOVING_RIM)
         maps = torch.from_numpy(np.stack((clouds, codes == THING, codes == UNKNOWN)).astype(np.float32))
         known = replace(what_is_known(scene), patches=look(view, maps) > 0.5)
         return replace(known, image=tinted(rng, known.image) if rng.random() < TINTED else known.image)

@@ -1,17 +1,19 @@
-"""Sort by eye what the program takes for something that stands before the sky: clouds among it teach the refiner.
+"""Sort by eye what the program takes for something that stands before the sky, or in water: the clouds and the foam
+among it teach the refiner.
 
-    python pretrained/recipes/sort_patches.py find PHOTOS DIR --minutes 20    # DIR/NNN.png, sheets of 36 patches
+    python pretrained/recipes/sort_patches.py find PHOTOS DIR --around water --minutes 20    # DIR/NNN.png, 36 patches each
     python pretrained/recipes/sort_patches.py apply DIR                       # DIR/NNN.txt -> photos/patches/ID.png
 
-A patch is small, stands still in a loop, and has sky all around. A sheet shows each as it is, and outlined; a file
-NNN.txt beside it says what they are, with a letter each, in rows of four:
+A patch is small, stands still in a loop, and has sky, or water, all around. A sheet shows each as it is, and outlined; a
+file NNN.txt beside it says what they are, with a letter each, in rows of four:
 
-    c   sky: a cloud, mist, smoke, glow, noise
-    t   a thing: a twig, a wire, a mast, a bird, a star, lettering
+    m   part of what is around it: a cloud, mist, smoke, glow, noise; foam, spray, a ripple, a glint, a reflection
+    t   a thing: a twig, a wire, a mast, a bird, a star, lettering; a rock, a reed, a boat, a buoy
+    g   ground, and what is around it is ground, too, that is taken for water: stored as a thing
     x   both;  ?  cannot be told
 
-photos/patches/ID.png has them at a short side of 1024 pixels: 0 no patch, 1 sky, 2 a thing, 3 a patch of which nothing
-is known, since it is one of many of its photo, or was not clear.
+photos/patches/ID.png has them at a short side of 1024 pixels: 0 no patch, 1 part of what is around it, 2 a thing, 3 a
+patch of which nothing is known, since it is one of many of its photo, or was not clear.
 """
 
 from __future__ import annotations
@@ -35,26 +37,33 @@ from stylecine.picture.photo import load_photo
 PATCHES = Path(__file__).parent / "photos" / "patches"
 SHORT_SIDE = 1024  # pixels of a photo
 LEAST, LARGEST = 40, 0.03  # pixels of a patch; share of the photo that its box takes
-FROM_EDGE, AROUND, SKY_AROUND = 4, 3, 0.9  # pixels; of the rim of so many pixels, the share that is sky
+FROM_EDGE, RIM, AROUND = 4, 3, 0.9  # pixels; of the rim of so many pixels, the share that is sky, or water
+CLASSES_AROUND = {"sky": ("sky",), "water": ("water", "falls")}
+LEAST_AROUND = 0.03  # of a photo that its label has of them
 LARGE_ONES, OTHERS = 5, 3  # of a photo: the largest patches, and some of the others
 COLUMNS, ROWS, CELL = 4, 9, 160  # of a sheet; pixels of one of a patch's two pictures
 CONTEXT, LEAST_CONTEXT = 3, 90  # of a patch's sides that a picture shows; pixels
 COLOUR = (255, 0, 180)
-CLOUD, THING, UNKNOWN = 1, 2, 3  # as which a patch is stored
-SAID = {"c": CLOUD, "t": THING, "x": UNKNOWN, "?": UNKNOWN}
+MOVING, THING, UNKNOWN = 1, 2, 3  # as which a patch is stored
+SAID = {"m": MOVING, "t": THING, "g": THING, "x": UNKNOWN, "?": UNKNOWN}
 
 
-def find_patches(photo: np.ndarray, networks: Networks) -> tuple[np.ndarray, list[int]]:
+def find_patches(photo: np.ndarray, networks: Networks, around: str) -> tuple[np.ndarray, list[int]]:
     """Numbers of what stands in a photo [H,W,3], int32 [H,W]; and which of them are patches, the largest first."""
     scenery = look(to_tensor(photo), networks.eye, networks.refiner)
     if scenery.seen is None:
         return np.zeros(photo.shape[:2], np.int32), []
-    sky = resize(scenery.seen.classes, photo.shape[:2]).argmax(0).numpy() == CLASSES.index("sky")
-    return patches_in((scenery.eroded.moves > 0).numpy(), sky)
+    classes = resize(scenery.seen.classes, photo.shape[:2]).argmax(0).numpy()
+    return patches_in((scenery.eroded.moves > 0).numpy(), np.isin(classes, numbers_of(around)))
 
 
-def patches_in(moves: np.ndarray, sky: np.ndarray) -> tuple[np.ndarray, list[int]]:
-    """The same, of what moves and what the eye takes for sky, bool [H,W]."""
+def numbers_of(around: str) -> list[int]:
+    """Of the classes that "sky" or "water" stands for."""
+    return [CLASSES.index(name) for name in CLASSES_AROUND[around]]
+
+
+def patches_in(moves: np.ndarray, around: np.ndarray) -> tuple[np.ndarray, list[int]]:
+    """The same, of what moves and what the eye takes for sky, or for water, bool [H,W]."""
     numbers, _ = ndimage.label(~moves, np.ones((3, 3)))
     sizes, (height, width) = np.bincount(numbers.ravel()), moves.shape
     found = []
@@ -65,8 +74,8 @@ def patches_in(moves: np.ndarray, sky: np.ndarray) -> tuple[np.ndarray, list[int
             continue
         here = tuple(slice(part.start - FROM_EDGE, part.stop + FROM_EDGE) for part in (rows, columns))
         patch = numbers[here] == number
-        rim = ndimage.binary_dilation(patch, iterations=AROUND) & ~patch
-        if sky[here][rim].mean() >= SKY_AROUND:
+        rim = ndimage.binary_dilation(patch, iterations=RIM) & ~patch
+        if around[here][rim].mean() >= AROUND:
             found.append(number)
     return numbers, sorted(found, key=lambda number: -sizes[number])
 
@@ -89,7 +98,7 @@ def shown(photo: np.ndarray, patch: np.ndarray) -> Image.Image:
     return both
 
 
-def find(photos: Path, out: Path, minutes: float, rng: np.random.Generator) -> None:
+def find(photos: Path, out: Path, around: str, minutes: float, rng: np.random.Generator) -> None:
     networks = Networks.from_pretrained(device="cpu", lazily=True)
     names = rng.permutation((photos / "train.txt").read_text().split())
     out.mkdir(parents=True, exist_ok=True)
@@ -98,8 +107,11 @@ def find(photos: Path, out: Path, minutes: float, rng: np.random.Generator) -> N
     for name in names:
         if time.monotonic() > end:
             break
+        with Image.open(photos / "labels" / f"{name}.png") as label:
+            if np.isin(np.asarray(label), numbers_of(around)).mean() < LEAST_AROUND:
+                continue
         photo = load_photo(photos / "images" / f"{name}.jpg", SHORT_SIDE)
-        numbers, found = find_patches(photo, networks)
+        numbers, found = find_patches(photo, networks, around)
         if not found:
             continue
         rest = found[LARGE_ONES:]
@@ -137,7 +149,11 @@ def apply(folder: Path, out: Path = PATCHES) -> None:
         codes[all_patches] = UNKNOWN
         for number, code in patches.items():
             codes[number] = code
-        Image.fromarray(codes[numbers]).save(out / f"{name}.png", optimize=True)
+        sorted_now, path = codes[numbers], out / f"{name}.png"
+        if path.exists():  # patches in water join those in the sky
+            with Image.open(path) as image:
+                sorted_now = np.where(sorted_now == 0, np.asarray(image), sorted_now)
+        Image.fromarray(sorted_now).save(path, optimize=True)
     print(f"{out}: {len(said)} photos, {sum(map(len, said.values()))} patches")
 
 
@@ -146,6 +162,7 @@ def main() -> None:
     tasks = parser.add_subparsers(dest="task", required=True)
     finding = tasks.add_parser("find")
     finding.add_argument("photos", type=Path, help="folder of photos, as lay_out_photos.py makes it")
+    finding.add_argument("--around", choices=CLASSES_AROUND, default="sky")
     finding.add_argument("--minutes", type=float, default=20)
     finding.add_argument("--seed", type=int, default=0)
     for task in (finding, tasks.add_parser("apply")):
@@ -153,7 +170,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.task == "find":
         torch.set_num_threads(1)
-        find(options.photos, options.folder, options.minutes, np.random.default_rng(options.seed))
+        find(options.photos, options.folder, options.around, options.minutes, np.random.default_rng(options.seed))
     else:
         apply(options.folder)
 

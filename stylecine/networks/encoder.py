@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from stylecine.networks.unet import load
+from stylecine.networks.unet import load, normal
 
 W_DIM = 512
 RANK = 32  # w+ = w_avg + coefficients · basis: few photos do not determine 512 numbers a layer
@@ -69,7 +69,7 @@ class Encoder(nn.Module):
         self.to_w = nn.Linear(2 * context, num_ws * RANK)
         nn.init.zeros_(self.to_w.weight)
         nn.init.zeros_(self.to_w.bias)
-        self.basis = nn.Parameter(torch.randn(RANK, W_DIM))
+        self.basis = nn.Parameter(normal(RANK, W_DIM))
         self.w_avg = nn.Parameter(torch.zeros(W_DIM))
 
     @classmethod

@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stylecine.errors import WeightsMalformed
+from stylecine.networks.unet import normal
 
 W_DIM = 512
 Noise = Literal["none", "const"] | int      # none, the layers' own at their size, or a seed to draw from at any
@@ -29,7 +30,7 @@ class FullyConnected(nn.Module):
     def __init__(self, inputs: int, outputs: int, *, bias_init: float = 0.0, lr_multiplier: float = 1.0,
                  activate: bool = False) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(outputs, inputs) / lr_multiplier)   # [O,I]
+        self.weight = nn.Parameter(normal(outputs, inputs) / lr_multiplier)        # [O,I]
         self.bias = nn.Parameter(torch.full((outputs,), bias_init))                # [O]
         self.gain = lr_multiplier / math.sqrt(inputs)
         self.lr_multiplier = lr_multiplier
@@ -63,14 +64,14 @@ class SynthesisLayer(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, resolution: int, *, up: bool, noise: bool) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(outputs, inputs, 3, 3))             # [O,I,3,3]
+        self.weight = nn.Parameter(normal(outputs, inputs, 3, 3))                  # [O,I,3,3]
         self.bias = nn.Parameter(torch.zeros(outputs))
         self.affine = FullyConnected(W_DIM, inputs, bias_init=1.0)
         self.up = up
         self.noise = noise
         if noise:
             self.noise_strength = nn.Parameter(torch.zeros([]))
-            self.register_buffer("noise_const", torch.randn(resolution, resolution))
+            self.register_buffer("noise_const", normal(resolution, resolution))
 
     def forward(self, x: Tensor, w: Tensor, noise: Noise) -> Tensor:  # [N,I,h,w], [N,512] -> [N,O,h',w']
         if len(x) == len(w) == 1 and not w.requires_grad:  # modulating the weights costs nothing per pixel
@@ -119,7 +120,7 @@ class ToRGB(nn.Module):
 
     def __init__(self, inputs: int) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(3, inputs, 1, 1))                   # [3,I,1,1]
+        self.weight = nn.Parameter(normal(3, inputs, 1, 1))                        # [3,I,1,1]
         self.bias = nn.Parameter(torch.zeros(3))
         self.affine = FullyConnected(W_DIM, inputs, bias_init=1.0)
 
@@ -144,7 +145,7 @@ class Block(nn.Module):
         super().__init__()
         self.first = inputs == 0
         if self.first:
-            self.const = nn.Parameter(torch.randn(outputs, resolution, resolution))
+            self.const = nn.Parameter(normal(outputs, resolution, resolution))
         else:
             self.conv0 = SynthesisLayer(inputs, outputs, resolution, up=True, noise=noise)
         self.conv1 = SynthesisLayer(outputs, outputs, resolution, up=False, noise=noise)
@@ -197,9 +198,10 @@ class Generator(nn.Module):
             if resolutions != [2**i for i in range(2, len(resolutions) + 2)]:
                 raise ValueError(f"resolutions {resolutions}")
             feature_resolution = min(int(injection.split(".")[0][1:]), resolutions[-1])
-            with torch.random.fork_rng(devices=[]):  # the program's random numbers are left alone
+            with torch.device("meta"):  # no memory and no random values for what the tensors replace
                 generator = cls(channels, f"b{feature_resolution}.conv1", mapping_layers=layers, noise=noise)
-            generator.load_state_dict({k: v for k, v in tensors.items() if "resample_filter" not in k})
+            used = {name: tensor for name, tensor in tensors.items() if "resample_filter" not in name}
+            generator.load_state_dict(used, assign=True)
         except (KeyError, ValueError, IndexError, RuntimeError, TypeError) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise WeightsMalformed(

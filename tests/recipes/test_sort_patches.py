@@ -1,4 +1,4 @@
-"""Patches of what stands before the sky: which are found, shown and sorted."""
+"""Patches of what stands before the sky or in water: which are found, shown and sorted."""
 
 import json
 from pathlib import Path
@@ -13,7 +13,7 @@ def patches(recipe):  # type: ignore[no-untyped-def]
     return recipe("sort_patches")
 
 
-def test_small_places_that_stand_with_sky_around_are_patches(patches) -> None:  # type: ignore[no-untyped-def]
+def test_small_places_that_stand_with_sky_or_water_around_are_patches(patches) -> None:  # type: ignore[no-untyped-def]
     moves = np.ones((200, 300), bool)
     moves[150:] = False  # land
     moves[60:70, 100:110] = moves[20:40, 200:215] = False  # in the sky
@@ -23,9 +23,13 @@ def test_small_places_that_stand_with_sky_around_are_patches(patches) -> None:  
     moves[110:120, 250:260] = False  # in water
     sky = np.ones_like(moves)
     sky[105:] = False
-    numbers, found = patches.patches_in(moves, sky)
-    middles = [np.argwhere(numbers == number).mean(0).tolist() for number in found]
-    assert middles == [[29.5, 207], [64.5, 104.5]], "the largest first"
+
+    def middles(around: np.ndarray) -> list[list[float]]:
+        numbers, found = patches.patches_in(moves, around)
+        return [np.argwhere(numbers == number).mean(0).tolist() for number in found]
+
+    assert middles(sky) == [[29.5, 207], [64.5, 104.5]], "the largest first"
+    assert middles(~sky) == [[114.5, 254.5]]
 
 
 def test_a_patch_is_shown_as_it_is_and_outlined(patches) -> None:  # type: ignore[no-untyped-def]
@@ -45,10 +49,16 @@ def test_letters_become_codes(patches, tmp_path: Path) -> None:  # type: ignore[
         numbers[10:15, 10 * number : 10 * number + 5] = number
     np.savez(tmp_path / "a.npz", numbers=numbers, patches=[2, 3, 4])  # 1 is land
     (tmp_path / "000.json").write_text(json.dumps([["a", 3], ["a", 2]]))
-    (tmp_path / "000.txt").write_text("c\nt\n")
+    (tmp_path / "000.txt").write_text("m\nt\n")
     patches.apply(tmp_path, tmp_path / "out")
     with Image.open(tmp_path / "out/a.png") as image:
         assert np.array(image)[12, [12, 22, 32, 42]].tolist() == [0, 2, 1, 3]
-    (tmp_path / "000.txt").write_text("c")
-    with pytest.raises(SystemExit, match="has to have 2 letters"):
+    np.savez(tmp_path / "a.npz", numbers=np.roll(numbers, 15, 0), patches=[1])
+    (tmp_path / "000.json").write_text(json.dumps([["a", 1]]))
+    (tmp_path / "000.txt").write_text("g")
+    patches.apply(tmp_path, tmp_path / "out")
+    with Image.open(tmp_path / "out/a.png") as image:
+        assert np.array(image)[[12, 27], [32, 12]].tolist() == [1, 2], "those in water join those in the sky"
+    (tmp_path / "000.txt").write_text("mt")
+    with pytest.raises(SystemExit, match="has to have 1 letters"):
         patches.apply(tmp_path, tmp_path / "out")

@@ -186,7 +186,7 @@ def real(tmp_path_factory: pytest.TempPathFactory, small_model: Path) -> Iterato
 # --- the studio in a browser
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def small_sea(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """examples/sea.jpg as a file of 128 × 80 pixels."""
     path = tmp_path_factory.mktemp("photos") / "sea.jpg"
@@ -195,9 +195,9 @@ def small_sea(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def studio_address() -> Iterator[str]:
-    """The address of a running studio."""
+    """The address of a studio, which all pages share."""
     command = [sys.executable, "-m", "stylecine", "studio", "--no-browser"]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert server.stdout
