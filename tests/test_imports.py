@@ -95,6 +95,9 @@ def test_nothing_heavy_is_imported_until_used() -> None:
         "assert callable(animate) and 'torch' in sys.modules\n"
         "rare = {'scipy.sparse', 'scipy.spatial', 'scipy.linalg'} & set(sys.modules)\n"
         "assert not rare, rare\n"
+        "from stylecine.engine.model_networks import Networks\n"
+        "Networks.from_pretrained()\n"
+        "assert 'sympy' not in sys.modules, 'random values on the meta device?'\n"
     )
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, cwd=PACKAGE.parent)
 

@@ -30,7 +30,7 @@ class FullyConnected(nn.Module):
     def __init__(self, inputs: int, outputs: int, *, bias_init: float = 0.0, lr_multiplier: float = 1.0,
                  activate: bool = False) -> None:
         super().__init__()
-        self.weight = nn.Parameter(normal(outputs, inputs) / lr_multiplier)        # [O,I]
+        self.weight = nn.Parameter(normal(outputs, inputs, deviation=1 / lr_multiplier))  # [O,I]
         self.bias = nn.Parameter(torch.full((outputs,), bias_init))                # [O]
         self.gain = lr_multiplier / math.sqrt(inputs)
         self.lr_multiplier = lr_multiplier

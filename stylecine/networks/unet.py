@@ -111,11 +111,11 @@ def central_differences(maps: Tensor, beyond: str = "constant") -> tuple[Tensor,
     return dx, (padded[:, :, 2:, 1:-1] - padded[:, :, :-2, 1:-1]) / 2
 
 
-def normal(*shape: int) -> Tensor:
-    """Random values that a network begins with; none for one that tensors will fill, as there torch.randn imports
-    SymPy: 80 MB, and a third of a second."""
+def normal(*shape: int, deviation: float = 1.0) -> Tensor:
+    """Random values that a network begins with; none for one that tensors will fill: on the meta device torch.randn,
+    or any arithmetic, imports SymPy, which takes 80 MB and a third of a second."""
     values = torch.empty(shape)
-    return values if values.is_meta else values.normal_()
+    return values if values.is_meta else values.normal_(std=deviation)
 
 
 def load(build: Callable[[], Network], tensors: Mapping[str, Tensor], message: str, part: str = "") -> Network:
