@@ -7,8 +7,8 @@ exact. Of the others the label counts, but near static things, where it leaves o
 in this order: an outline drawn by hand (outline_things.py); the difference from the sky's colours, where these are
 plain; and what rules take for thin before the sky (occluders/thin.py) or, by its colours, for a part of static things
 (`stylecine.perception.edges`), or what is a few pixels wide with sharp edges. Elsewhere near static things a
-label of movement is doubtful. Patches in the sky that were sorted by hand (sort_patches.py) are what they were sorted
-as. Several runs with other seeds may write at once.
+label of movement is doubtful. Patches in the sky and in water that were sorted by hand (sort_patches.py) are what they
+were sorted as. Several runs with other seeds may write at once.
 """
 
 from __future__ import annotations
@@ -59,8 +59,8 @@ MOVING_RIM = 2  # pixels around a sorted patch that moves, which move as well
 @dataclass(frozen=True)
 class Known:
     """image [3,h,w] in [0,1]; static: [h,w], the share that stands; weight: [h,w], of knowing it; doubtful: bool [h,w],
-    where only a label says that a place moves; patches: bool [3,h,w], what is sorted as sky, as things, and what is not
-    known of patches, if the view is around one."""
+    where only a label says that a place moves; patches: bool [3,h,w], what is sorted as sky or water, as things, and
+    what is not known of patches, if the view is around one."""
 
     image: Tensor
     static: Tensor
@@ -138,7 +138,7 @@ class Photos:
         return replace(known, image=tinted(rng, image) if rng.random() < TINTED else image)
 
     def around_patch(self) -> Known:
-        """A window around a sorted patch of the sky."""
+        """A window around a sorted patch."""
         rng, code = self.rng, MOVING if self.rng.random() < AROUND_MOVING else THING
         if code not in self.patches:
             code = next(iter(self.patches))

@@ -1,11 +1,11 @@
 """Sort by eye what the program takes for something that stands before the sky, or in water: the clouds and the foam
 among it teach the refiner.
 
-    python pretrained/recipes/sort_patches.py find PHOTOS DIR --around water --minutes 20    # DIR/NNN.png, 36 patches each
+    python pretrained/recipes/sort_patches.py find PHOTOS DIR --around water --minutes 20    # DIR/NNN.png, of 36
     python pretrained/recipes/sort_patches.py apply DIR                       # DIR/NNN.txt -> photos/patches/ID.png
 
-A patch is small, stands still in a loop, and has sky, or water, all around. A sheet shows each as it is, and outlined; a
-file NNN.txt beside it says what they are, with a letter each, in rows of four:
+A patch is small, stands still in a loop, and has sky, or water, all around. A sheet shows each as it is, and outlined;
+a file NNN.txt beside it says what they are, with a letter each, in rows of four:
 
     m   part of what is around it: a cloud, mist, smoke, glow, noise; foam, spray, a ripple, a glint, a reflection
     t   a thing: a twig, a wire, a mast, a bird, a star, lettering; a rock, a reed, a boat, a buoy
@@ -25,6 +25,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from data import label_of
 from PIL import Image
 from scipy import ndimage
 
@@ -107,7 +108,7 @@ def find(photos: Path, out: Path, around: str, minutes: float, rng: np.random.Ge
     for name in names:
         if time.monotonic() > end:
             break
-        with Image.open(photos / "labels" / f"{name}.png") as label:
+        with Image.open(label_of(photos, name)) as label:
             if np.isin(np.asarray(label), numbers_of(around)).mean() < LEAST_AROUND:
                 continue
         photo = load_photo(photos / "images" / f"{name}.jpg", SHORT_SIDE)
@@ -152,7 +153,8 @@ def apply(folder: Path, out: Path = PATCHES) -> None:
         sorted_now, path = codes[numbers], out / f"{name}.png"
         if path.exists():  # patches in water join those in the sky
             with Image.open(path) as image:
-                sorted_now = np.where(sorted_now == 0, np.asarray(image), sorted_now)
+                before = np.asarray(image)
+            sorted_now = np.where(np.isin(sorted_now, (MOVING, THING)) | (before == 0), sorted_now, before)
         Image.fromarray(sorted_now).save(path, optimize=True)
     print(f"{out}: {len(said)} photos, {sum(map(len, said.values()))} patches")
 

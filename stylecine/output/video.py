@@ -20,7 +20,7 @@ from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTr
 from stylecine.errors import OptionError, OutputError, TooLarge, VideoError
 from stylecine.machine.atomic import PathLike, translate_os_errors
 from stylecine.machine.given import check_file
-from stylecine.machine.memory import available_bytes
+from stylecine.machine.memory import available_bytes, release_freed
 from stylecine.output import VideoInfo
 from stylecine.output.audio import MakeTrack, SoundStream, silent_track
 from stylecine.output.codecs import MAX_SIDE, REFERENCE_DISTANCE, Codec, Encoding
@@ -31,6 +31,7 @@ from stylecine.output.motion_photo import motion_photo_video
 from stylecine.sound.track import Track
 
 AHEAD = 2  # frames rendered while an earlier one is being encoded
+RELEASED = 20  # frames after which freed memory is returned
 BLOCK = (16, 8, 8)  # samples of a side of a block in the planes Y, U and V of yuv420p
 EXACT = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 
@@ -64,8 +65,9 @@ def encode(
         context = copy_context()  # this thread's settings, in case that the other one renders frames
         written = map_ahead(lambda picture: context.run(encoder.write, picture), prepared, AHEAD, workers=1)
         with closing(written) as encoded:
-            for _ in encoded:
-                pass
+            for count, _ in enumerate(encoded):
+                if count % RELEASED == RELEASED - 1:
+                    release_freed()  # an encoder keeps frames among which freed ones lie: a tenth of the process
         encoder.finish()
     finally:
         encoder.close()

@@ -55,7 +55,9 @@ def inpaint(photo: Tensor, visible: Tensor, generated: Tensor) -> Tensor:
 
 def blend(photo: Tensor, visible: Tensor, generated: Tensor) -> Tensor:
     """The photo where visible; elsewhere `generated` [3,Hc,Wc], shifted smoothly to meet the photo at its edges."""
-    shifted = push_pull((photo - generated)[None], visible[None, None])[0].add_(generated)
+    shifted = torch.empty_like(photo)
+    for channel, seen, made in zip(shifted, photo, generated, strict=True):  # one after another: a tenth less memory
+        torch.add(push_pull((seen - made)[None, None], visible[None, None])[0, 0], made, out=channel)
     return torch.where(visible > 0, photo, shifted, out=shifted).clamp_(-1, 1)
 
 

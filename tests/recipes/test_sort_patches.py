@@ -53,7 +53,9 @@ def test_letters_become_codes(patches, tmp_path: Path) -> None:  # type: ignore[
     patches.apply(tmp_path, tmp_path / "out")
     with Image.open(tmp_path / "out/a.png") as image:
         assert np.array(image)[12, [12, 22, 32, 42]].tolist() == [0, 2, 1, 3]
-    np.savez(tmp_path / "a.npz", numbers=np.roll(numbers, 15, 0), patches=[1])
+    in_water = np.roll(numbers, 15, 0)
+    in_water[10:15, 30:35] = 4  # one that was sorted before, and now is not
+    np.savez(tmp_path / "a.npz", numbers=in_water, patches=[1, 4])
     (tmp_path / "000.json").write_text(json.dumps([["a", 1]]))
     (tmp_path / "000.txt").write_text("g")
     patches.apply(tmp_path, tmp_path / "out")
