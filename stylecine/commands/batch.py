@@ -55,7 +55,6 @@ def add_arguments(batch: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, start: float) -> int:
     if options.processes is not None and not 1 <= options.processes <= 1024:
         raise OptionError("--processes takes a whole number from 1 to 1024")
-
     source, output = (Store(place) if isinstance(place, str) else place for place in (options.source, options.output))
     # what is about one photo, such as a mask, is only in manifests
     shared = {name: getattr(options, name, option["default"]) for name, option in ALL_OPTIONS.items()}

@@ -54,7 +54,6 @@ def animate_remotely(options: argparse.Namespace, output: Path, start: float) ->
     """`stylecine animate --server`: the same options, files and exit codes as local work; what `early` and
     `check_served` check has been checked."""
     (token, *_) = (*read_tokens(options.token_file), "")
-
     with extra("client", "--server"):
         from stylecine.server.client import Client
 

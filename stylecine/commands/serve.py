@@ -34,7 +34,6 @@ def run(options: argparse.Namespace, start: float) -> int:
     if settings.device is not None:
         check_device_name(settings.device)
     tokens = read_tokens(options.token_file)
-
     with extra("studio", "stylecine serve"):
         from stylecine.server.launch import serve
 

@@ -291,7 +291,6 @@ def _shrink(parts: MovingParts, short: int, options: RenderOptions) -> MovingPar
     whole = scene.photo if scene.alpha is None else with_alpha(scene.photo, scene.alpha)
     photo, alpha = split_alpha(read_photo(whole, short)[0])
     size = photo.shape[0], photo.shape[1]
-
     scenery = shrunk(parts.scenery, short)
     cloth, plants = (None if maps is None else shrink_maps(maps, size) for maps in (parts.cloth, parts.plants))
     moves = scenery.layers.any() or plants is not None or (cloth is not None and cloth[0].any())

@@ -309,7 +309,6 @@ def _harmonic(
     natural = natural_frequency(places.size)
     boughs, branches = (_oscillation(frequency, pitch * natural, pattern) for pitch in (1, BRANCH_PITCH))
     later = np.exp(-1j * turn * TIP_LAG * np.clip(places.distance / LARGE_CROWN, 0, 1.5))
-
     weight = places.amplitude * places.plant
     weight /= max(float(weight.sum()), 1e-9)
 

@@ -17,8 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from stylecine.errors import WeightsMalformed
-from stylecine.networks.unet import normal
+from stylecine.networks.unet import load, normal
 
 W_DIM = 512
 Noise = Literal["none", "const"] | int      # none, the layers' own at their size, or a seed to draw from at any
@@ -190,7 +189,7 @@ class Generator(nn.Module):
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor], injection: str = "b256.conv1") -> Generator:
         """The generator that these tensors describe. Raises WeightsMalformed if they do not fit together."""
-        try:
+        def build() -> Generator:
             resolutions = sorted({int(k.split(".")[1][1:]) for k in tensors if k.startswith("synthesis.b")})
             channels = {r: int(tensors[f"synthesis.b{r}.conv1.weight"].shape[0]) for r in resolutions}
             layers = sum(k.startswith("mapping.fc") and k.endswith(".weight") for k in tensors)
@@ -198,16 +197,10 @@ class Generator(nn.Module):
             if resolutions != [2**i for i in range(2, len(resolutions) + 2)]:
                 raise ValueError(f"resolutions {resolutions}")
             feature_resolution = min(int(injection.split(".")[0][1:]), resolutions[-1])
-            with torch.device("meta"):  # no memory and no random values for what the tensors replace
-                generator = cls(channels, f"b{feature_resolution}.conv1", mapping_layers=layers, noise=noise)
-            used = {name: tensor for name, tensor in tensors.items() if "resample_filter" not in name}
-            generator.load_state_dict(used, assign=True)
-        except (KeyError, ValueError, IndexError, RuntimeError, TypeError) as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise WeightsMalformed(
-                f"These tensors are not a StyleGAN2 generator ({reason}); convert the checkpoint again."
-            ) from error
-        return generator.eval().requires_grad_(False)
+            return cls(channels, f"b{feature_resolution}.conv1", mapping_layers=layers, noise=noise)
+
+        used = {name: tensor for name, tensor in tensors.items() if "resample_filter" not in name}
+        return load(build, used, "These tensors are not a StyleGAN2 generator; convert the checkpoint again.")
 
     def seeded(self, seed: int) -> Generator:
         """The same generator (weights are shared) with noise inputs above F drawn from `seed`, at any size."""

@@ -33,7 +33,6 @@ def follow_edges(soft: Tensor, photo: Tensor, eps: float = 2e-4) -> Tensor:
     """
     small = torch.cat([resize(channel[None] / 2 + 0.5, soft.shape[-2:]) for channel in photo])
     radius = max(2, round(0.015 * min(soft.shape[-2:])))
-
     mean, value = box_means(small, radius), box_means(soft, radius)
     products = box_means((small[:, None] * small[None]).flatten(0, 1), radius).unflatten(0, (3, 3))
     covariance = (products - mean[:, None] * mean[None]).permute(2, 3, 0, 1)
