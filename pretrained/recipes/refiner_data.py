@@ -148,8 +148,8 @@ class Photos:
         one = rng.integers(len(rows))
         at = [2 * (place[one] + 0.5) / side - 1 for place, side in zip((columns, rows), codes.shape[::-1], strict=True)]
         view, scene = self.view(name, (at[0], at[1]))
-        clouds = ndimage.binary_dilation(codes == MOVING, iterations=MOVING_RIM)
-        maps = torch.from_numpy(np.stack((clouds, codes == THING, codes == UNKNOWN)).astype(np.float32))
+        moving = ndimage.binary_dilation(codes == MOVING, iterations=MOVING_RIM)
+        maps = torch.from_numpy(np.stack((moving, codes == THING, codes == UNKNOWN)).astype(np.float32))
         known = replace(what_is_known(scene), patches=look(view, maps) > 0.5)
         return replace(known, image=tinted(rng, known.image) if rng.random() < TINTED else known.image)
 
@@ -230,11 +230,11 @@ def with_patches(known: Known, ruled: Tensor, refined: Tensor) -> Known:
     """
     if known.patches is None:
         return known
-    clouds, things, unknown = known.patches
+    moving, things, unknown = known.patches
     found = refined > 0.5
     known = _with(known, (ruled & ~found) | unknown, known.static, 0.0)
     known = _with(known, things, found.float(), torch.where(found, THIN_WEIGHT, 0.0))
-    return _with(known, clouds, torch.zeros(()), KNOWN_WEIGHT)
+    return _with(known, moving, torch.zeros(()), KNOWN_WEIGHT)
 
 
 def patch_codes(name: str) -> np.ndarray:

@@ -124,8 +124,7 @@ def load(build: Callable[[], Network], tensors: Mapping[str, Tensor], message: s
     part: the name of the module whose tensors they are; "": of the whole. The tensors are not copied.
     """
     try:
-        # No memory and no random values for what the tensors replace.
-        with torch.device("meta"):
+        with torch.device("meta"):  # no memory, and no random values, for what the tensors replace
             network = build()
         network.get_submodule(part).load_state_dict(dict(tensors), assign=True)
     except (KeyError, IndexError, ValueError, TypeError, AttributeError, RuntimeError) as error:
