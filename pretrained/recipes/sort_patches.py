@@ -32,13 +32,12 @@ from scipy import ndimage
 from stylecine.engine.model_networks import Networks
 from stylecine.networks.eye import CLASSES
 from stylecine.ops.image import resize, to_tensor
+from stylecine.ops.regions import connected
 from stylecine.perception.look import look
+from stylecine.perception.patches import SHORT_SIDE, patches_of
 from stylecine.picture.photo import load_photo
 
 PATCHES = Path(__file__).parent / "photos" / "patches"
-SHORT_SIDE = 1024  # pixels of a photo
-LEAST, LARGEST = 40, 0.03  # pixels of a patch; share of the photo that its box takes
-FROM_EDGE, RIM, AROUND = 4, 3, 0.9  # pixels; of the rim of so many pixels, the share that is sky, or water
 CLASSES_AROUND = {"sky": ("sky",), "water": ("water", "falls")}
 LEAST_AROUND = 0.03  # of a photo that its label has of them
 LARGE_ONES, OTHERS = 5, 3  # of a photo: the largest patches, and some of the others
@@ -65,20 +64,9 @@ def numbers_of(around: str) -> list[int]:
 
 def patches_in(moves: np.ndarray, around: np.ndarray) -> tuple[np.ndarray, list[int]]:
     """The same, of what moves and what the eye takes for sky, or for water, bool [H,W]."""
-    numbers, _ = ndimage.label(~moves, np.ones((3, 3)))
-    sizes, (height, width) = np.bincount(numbers.ravel()), moves.shape
-    found = []
-    for number, (rows, columns) in enumerate(ndimage.find_objects(numbers), 1):
-        box = (rows.stop - rows.start) * (columns.stop - columns.start)
-        inside = min(rows.start, columns.start, height - rows.stop, width - columns.stop) >= FROM_EDGE
-        if not inside or sizes[number] < LEAST or box > LARGEST * moves.size:
-            continue
-        here = tuple(slice(part.start - FROM_EDGE, part.stop + FROM_EDGE) for part in (rows, columns))
-        patch = numbers[here] == number
-        rim = ndimage.binary_dilation(patch, iterations=RIM) & ~patch
-        if around[here][rim].mean() >= AROUND:
-            found.append(number)
-    return numbers, sorted(found, key=lambda number: -sizes[number])
+    parts = connected(~moves)
+    found = [number for number, *_ in patches_of(parts, around[None])]
+    return parts.numbers, sorted(found, key=lambda number: -parts.size[number])
 
 
 def shown(photo: np.ndarray, patch: np.ndarray) -> Image.Image:

@@ -13,7 +13,7 @@ at a constant rate, four times as high, the network had unlearnt after two hours
 Every view has some of the labels (eye_data.py), and a loss only where it has them. While it is trained, the network
 also says what a published parser of scenes took each place for (Hinton et al., "Distilling the knowledge in a neural
 network", 2015): that teaches it what ground, walls, trees and roads are, of which labels only say that they stand.
-fit_water.py comes last.
+fit_water.py and fit_patches.py come last.
 """
 
 from __future__ import annotations
@@ -199,7 +199,7 @@ def parameter_groups(network: Taught, new: bool) -> list[dict[str, Any]]:
             module.requires_grad_(False)
     named = [(name, parameter) for name, parameter in network.named_parameters() if parameter.requires_grad]
     backbone = [parameter for name, parameter in named if name.startswith("eye.backbone.")]
-    others = ("eye.backbone.", "eye.water.", "scene.", "kind.")
+    others = ("eye.backbone.", "eye.water.", "eye.patches.", "scene.", "kind.")
     decoders = [parameter for name, parameter in named if not name.startswith(others)]
     return [
         {"params": decoders, "peak": PEAK_NEW if new else PEAK, "weight_decay": 5e-2},

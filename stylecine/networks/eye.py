@@ -34,6 +34,8 @@ class Sight(NamedTuple):
     occluder: Tensor  # [N,1,H/2,W/2] logit: stands still, before water or sky at that
     direction: Tensor  # [N,2,H/8,W/8] which way matter flows, x right, y down; shorter than 1 where that is uncertain
     water: Tensor  # [N,7,H/16,W/16] logits of KINDS and of FOAM, of which the mean over a stretch of water counts
+    patches: Tensor  # [N,2,H/4,W/4]: the mean of the first over a patch in water or sky, plus that of the second around
+    # it, is the logit that the patch is part of these, as foam and clouds are, and no thing
     presence: Tensor  # [N,4] logits: whether each class that moves is anywhere in the photo
 
 
@@ -77,6 +79,29 @@ class Water(nn.Module):
             return fine + F.interpolate(coarse, size=fine.shape[-2:], mode="bilinear", align_corners=False)
 
 
+class Patches(nn.Module):
+    """Features of an image -> [N,2,H/4,W/4]: what they say of a patch within it, and of one around it.
+
+    Linear functions of the features at 1/4 to 1/32, so that their means over places are those of mean features.
+    """
+
+    def __init__(self, channels: tuple[int, ...]) -> None:
+        super().__init__()
+        self.weights = nn.ParameterList(torch.zeros(2, n) for n in channels[1:])
+        self.bias = nn.Parameter(torch.zeros(1))
+
+    def forward(self, features: list[Tensor]) -> Tensor:
+        with torch.autocast(features[-1].device.type, enabled=False):  # as above
+            finest, *others = (
+                torch.einsum("kc,nchw->nkhw", weight, maps.float())
+                for weight, maps in zip(self.weights, features[1:], strict=True)
+            )
+            size = finest.shape[-2:]
+            return sum((F.interpolate(x, size, mode="bilinear", align_corners=False) for x in others), finest) + (
+                self.bias / 2  # of either map
+            )
+
+
 class Eye(nn.Module):
     """photo [N,3,H,W] in [-1,1] -> Sight; H and W multiples of 32, and best about 640 on the short side."""
 
@@ -93,6 +118,7 @@ class Eye(nn.Module):
         self.decoder = Decoder(channels, len(CLASSES), widths)
         self.presence = Presence(channels, len(CLASSES) - 1)
         self.water = Water(channels)
+        self.patches = Patches(channels)
         self.occluders = Decoder(channels, 1, occluders)
         self.course = CourseDecoder(channels[2:], course)
 
@@ -113,6 +139,7 @@ class Eye(nn.Module):
             occluder=self.occluders(features),
             direction=self.course(features[2:], cues(photo, moving)),
             water=self.water(features),
+            patches=self.patches(features),
             presence=presence,
         )
 

@@ -16,7 +16,8 @@ from stylecine.machine.threads import one_thread
 from stylecine.ops.image import box_means, dilate, fit_short_side, resize
 from stylecine.ops.regions import connected
 from stylecine.options import SKY
-from stylecine.perception.layers import STANDS, at_pixels, likeliest, moving
+from stylecine.perception.layers import at_pixels, likeliest, moving
+from stylecine.perception.see import STANDS
 
 RIM = 0.0015  # of the short side: this far inside what moves its border stands still
 MAX_RADIUS = 0.009  # of the short side: half the width of posts, masts, ropes and twigs, at most

@@ -15,11 +15,10 @@ from stylecine.ops.image import box_means, fit_short_side, nearest, resize
 from stylecine.ops.regions import Parts, connected
 from stylecine.options import CLASSES, SKY, SMOKE, WATER
 from stylecine.perception.refine import follow_edges, soft_threshold
-from stylecine.perception.see import Seen
+from stylecine.perception.see import STANDS, Seen
 
 MIN_COLOUR_RANGE = 4 / 127.5  # of [-1, 1]: a photo whose channels all span less, four levels, shows nothing
 HALF_MOVES = 0.5  # probability of moving at which a place moves by half: pretrained/cards/eye.md has others
-STANDS = 0.5  # probability from which something stands at a photo's own pixels
 MIN_MOVING = 0.005  # of the photo: if less moves, there is nothing to animate
 CLASS_SMOOTHING = 0.03  # of the short side: radius of the neighbourhood whose class a place takes
 CLASS_REACH = 0.1  # of the short side: how far a predicted class extends to places that the user added

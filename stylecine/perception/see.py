@@ -14,6 +14,7 @@ from stylecine.machine.threads import another_thread
 from stylecine.networks.eye import Sight
 from stylecine.networks.refiner import CELL
 from stylecine.ops.image import fast_dtype, fit_short_side, network_size, resize, wrapped
+from stylecine.perception.patches import that_move
 
 SHORT_SIDE = 640  # pixels of the copy that the eye sees
 # Share of that for the mirror image. What the eye says of the two is less alike if they differ, so their mean is better
@@ -23,6 +24,7 @@ QUICK = 0.5  # share of both for a first impression
 REFINED_SHORT_SIDE = 1024  # of the copy that the refiner sees, at most,
 LEAST_REFINED_SIDE = 512  # and at least: small photos are enlarged, as they are for the eye
 MOST_REFINED = 4_000_000  # pixels of it: panoramas are shrunk
+STANDS = 0.5  # probability from which something stands at a photo's own pixels
 
 EyeNetwork = Callable[[Tensor], Sight]  # photos [N,3,H,W] in [-1,1], as `networks.eye.Eye`
 RefinerNetwork = Callable[[Tensor, Tensor], Tensor]  # as `networks.refiner.Refiner`
@@ -54,9 +56,12 @@ def see(photo: Tensor, eye: EyeNetwork, refiner: RefinerNetwork, scale: float = 
     straight, mirrored = _look(photo, eye, scale, wraps)
     maps = _maps(straight, mirrored)
     sides = torch.tensor([-1.0, 1.0], device=photo.device)[:, None, None]
+    stands = _refined(photo, maps, refiner, wraps)
+    if scale >= 1:  # features of a smaller copy say less
+        stands = _without_patches(stands, maps, _mean(straight.patches, mirrored.patches))
     return Seen(
         classes=maps[:-1],
-        stands=_refined(photo, maps, refiner, wraps),
+        stands=stands,
         water=_mean(straight.water, mirrored.water),
         directions=straight.direction[0].float(),
         mirrored=_mirrored_back(mirrored.direction, straight.direction) * sides,
@@ -125,6 +130,16 @@ def _refined(photo: Tensor, maps: Tensor, refiner: RefinerNetwork, wraps: bool) 
     stands = resize(logits.float(), size)[0].sigmoid()
     before_sky = torch.where(sky + smoke > water + falls, occluder, 0.0)
     return torch.maximum(stands, resize(before_sky[None], size)[0])
+
+
+def _without_patches(stands: Tensor, maps: Tensor, patches: Tensor) -> Tensor:
+    """`Seen.stands` without the small patches of it that are cloud or foam. maps: as `eye_maps`; patches: of `Sight`,
+    [2,h,w]."""
+    _, sky, water, falls, smoke, _ = resize(maps, stands.shape)
+    around = torch.stack((sky + smoke > 0.5, water + falls > 0.5))
+    logits = resize(patches, stands.shape)
+    moves = that_move((stands > STANDS).cpu().numpy(), around.cpu().numpy(), logits.cpu().numpy())
+    return torch.where(torch.from_numpy(moves).to(stands.device), 0.0, stands)
 
 
 def _mean(straight: Tensor, mirrored: Tensor) -> Tensor:

@@ -20,7 +20,8 @@ def test_sizes_of_what_is_seen(small: Eye) -> None:
     sight = small(torch.rand(2, 3, 64, 96) * 2 - 1)
     assert {name: tuple(part.shape) for name, part in sight._asdict().items()} == {
         "classes": (2, len(CLASSES), 32, 48), "occluder": (2, 1, 32, 48),
-        "direction": (2, 2, 8, 12), "water": (2, len(KINDS) + len(FOAM), 4, 6), "presence": (2, 4),
+        "direction": (2, 2, 8, 12), "water": (2, len(KINDS) + len(FOAM), 4, 6), "patches": (2, 2, 16, 24),
+        "presence": (2, 4),
     }
     assert torch.allclose(sight.classes.exp().sum(1), torch.ones(2, 32, 48), atol=1e-5)
 

@@ -7,7 +7,7 @@ from torch import Tensor
 from stylecine.networks.eye import Sight
 from stylecine.options import CLASSES
 from stylecine.perception import see as seeing
-from stylecine.perception.see import eye_maps, see
+from stylecine.perception.see import EyeNetwork, eye_maps, see
 from tests.seen import as_the_eye
 
 
@@ -17,7 +17,8 @@ def sees_the_left(photos: Tensor) -> Sight:
     half, eighth = (torch.linspace(4, -4, w // scale).expand(n, 1, h // scale, -1) for scale in (2, 8))
     classes = torch.cat([-half, half, *(torch.full_like(half, -9.0) for _ in CLASSES[1:])], 1)
     right = torch.cat([eighth.clamp(min=0), torch.zeros_like(eighth)], 1)
-    return Sight(classes.log_softmax(1), half, right, torch.zeros(n, 7, h // 16, w // 16), torch.zeros(n, 4))
+    water, patches = torch.zeros(n, 7, h // 16, w // 16), torch.zeros(n, 2, h // 4, w // 4)
+    return Sight(classes.log_softmax(1), half, right, water, patches, torch.zeros(n, 4))
 
 
 def picture() -> Tensor:
@@ -74,18 +75,38 @@ def test_the_maps_are_probabilities_of_classes_and_of_what_stands_before_them() 
     assert torch.equal(maps[:-1], seen.classes) and torch.allclose(maps[-1], torch.tensor(0.5), atol=0.03)
 
 
-@pytest.mark.parametrize(("kind", "stands"), [("sky", 0.9), ("smoke", 0.9), ("water", 0.1), ("falls", 0.1)])
-def test_what_the_eye_sees_stand_before_the_sky_does_whatever_the_refiner_says(kind: str, stands: float) -> None:
+def sees_only(kind: str, patches: float = 0.0) -> EyeNetwork:
+    """An eye to which everything is of one class, some of it may stand before that, and patches are cloud or foam."""
+
     def eye(photos: Tensor) -> Sight:
         n, _, h, w = photos.shape
         classes = torch.full((n, 5, h // 2, w // 2), -9.0)
         classes[:, 1 + CLASSES.index(kind)] = 9.0
-        occluder = torch.full((n, 1, h // 2, w // 2), 0.9).logit()
-        return Sight(classes.log_softmax(1), occluder, torch.zeros(n, 2, h // 8, w // 8),
-                     torch.zeros(n, 7, h // 16, w // 16), torch.zeros(n, 4))
+        occluder = torch.full((n, 1, h // 2, w // 2), 0.4).logit()
+        directions, water = torch.zeros(n, 2, h // 8, w // 8), torch.zeros(n, 7, h // 16, w // 16)
+        foam = torch.full((n, 2, h // 4, w // 4), patches)
+        return Sight(classes.log_softmax(1), occluder, directions, water, foam, torch.zeros(n, 4))
 
-    seen = see(picture(), eye, lambda photo, maps: torch.full_like(photo[:, :1], 0.1).logit())
+    return eye
+
+
+@pytest.mark.parametrize(("kind", "stands"), [("sky", 0.4), ("smoke", 0.4), ("water", 0.1), ("falls", 0.1)])
+def test_what_the_eye_sees_stand_before_the_sky_does_whatever_the_refiner_says(kind: str, stands: float) -> None:
+    seen = see(picture(), sees_only(kind), lambda photo, maps: torch.full_like(photo[:, :1], 0.1).logit())
     assert torch.allclose(seen.stands, torch.tensor(stands), atol=0.02)
+
+
+@pytest.mark.parametrize("kind", ["sky", "smoke", "water", "falls"])
+def test_a_patch_that_the_eye_takes_for_cloud_or_foam_does_not_stand(kind: str) -> None:
+    def holds_a_patch(photo: Tensor, maps: Tensor) -> Tensor:
+        logits = torch.full_like(photo[:, :1], -5.0)
+        logits[..., 200:260, 300:360] = 5.0
+        return logits
+
+    photo = picture().repeat(1, 8, 8)
+    stood = {said: float(see(photo, sees_only(kind, said), holds_a_patch).stands[230, 330]) for said in (-1.0, 1.0)}
+    assert stood[-1.0] > 0.9 and stood[1.0] == 0
+    assert see(photo, sees_only(kind, 1.0), holds_a_patch, scale=seeing.QUICK).stands[230, 330] > 0.9
 
 
 def test_a_panorama_is_shrunk_for_the_refiner() -> None:

@@ -228,6 +228,38 @@ def test_what_was_fitted_is_what_the_eye_says(recipe) -> None:  # type: ignore[n
     torch.testing.assert_close(eye.water(features)[0].mean((1, 2)), weights @ means + biases, rtol=1e-4, atol=1e-4)
 
 
+def test_patches_are_told_apart_by_features_within_and_around_them(recipe) -> None:  # type: ignore[no-untyped-def]
+    """Foam has the features of what is around it, things have others."""
+    fit_patches = recipe("fit_patches")
+    torch.manual_seed(0)
+    eye = Eye((8,) * 8, (8,) * 5, (8,) * 5, (8,) * 3).eval().requires_grad_(False)
+    places = torch.zeros(2, 64, 96)
+    places[0, 20:30, 40:60] = 1
+    places[1, 10:40, 30:70] = 1 - places[0, 10:40, 30:70]
+    features = eye.backbone(torch.rand(1, 3, 64, 96))[1:]
+    patches = []
+    for number in range(40):
+        means = fit_patches.means_over(places, [x[0] + torch.randn_like(x[0]) for x in features])
+        means[:32] += number % 2
+        patches.append(fit_patches.Patch(f"{number}", torch.stack([means, means]), number % 2 == 1))
+    folds = {patch.photo: number % 5 for number, patch in enumerate(patches)}
+    logits = fit_patches.cross_fitted(patches, folds).numpy()
+    assert fit_patches.area_under_curve(logits, np.array([patch.moves for patch in patches])) > 0.95
+
+    weights, bias = fit_patches.fit(patches)
+    fit_patches.write(eye, weights, bias)
+    maps = eye.patches([None, *features])
+    maps = torch.nn.functional.interpolate(maps, (64, 96), mode="bilinear")[0]
+    said = ((maps * places).sum((1, 2)) / places.sum((1, 2))).sum()
+    expected = fit_patches.means_over(places, [x[0] for x in features]) @ weights + bias
+    torch.testing.assert_close(said, expected[0], rtol=0.05, atol=0.05)
+
+
+def test_the_area_under_the_curve_is_the_share_of_pairs_in_order(recipe) -> None:  # type: ignore[no-untyped-def]
+    area, truth = recipe("fit_patches").area_under_curve, np.array([False, False, True, True])
+    assert area(np.array([0, 2, 1, 3]), truth) == 0.75 and area(np.ones(4), truth) == 0.5
+
+
 def test_angles_and_overlaps(recipe) -> None:  # type: ignore[no-untyped-def]
     evaluate = recipe("evaluate_eye")
     assert evaluate.angle((1, 0), (0, 2)) == pytest.approx(90)
