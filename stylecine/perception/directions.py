@@ -70,14 +70,13 @@ def predict_directions(
     """
     if seen is None or not layers.any():
         return np.zeros((2, *grid), np.float32), np.zeros(grid, np.float32)
-    below = resize(layers, (seen.directions.shape[1], seen.directions.shape[2]))
-    found = _mirror_averaged(seen.directions, seen.mirrored, below), _angle(seen.directions, seen.mirrored)[None]
+    found = _mirror_averaged(seen.directions, seen.mirrored, layers), _angle(seen.directions, seen.mirrored)[None]
     directions, disagreement = (resize(x, grid).cpu().numpy() for x in found)
     return directions, disagreement[0]
 
 
 def _mirror_averaged(direct: Tensor, mirrored: Tensor, layers: Tensor) -> Tensor:
-    """The mean of the predictions [2,h,w] for a photo and for its mirror image.
+    """The mean of the predictions [2,h,w] for a photo with layers [4,H,W] and for its mirror image.
 
     Where the two contradict each other the eye has not read the picture but has a bias: calm water and clouds drift to
     the right. The bias is kept only where the mean says little, and points to where the sky as a whole drifts, or
@@ -85,9 +84,9 @@ def _mirror_averaged(direct: Tensor, mirrored: Tensor, layers: Tensor) -> Tensor
     """
     mean, bias = (direct + mirrored) / 2, (direct - mirrored) / 2
     bias = bias * (1 - 2 * mean.norm(dim=0) / bias.norm(dim=0).clamp_min(1e-6)).clamp(0, 1)
-    sky = resize(layers[SKY : SKY + 1], mean.shape[1:])
+    layers = resize(layers, mean.shape[1:])
     side = open_side(layers)
-    wind = float(((mean + bias * side)[:1] * sky).sum())
+    wind = float(((mean + bias * side)[0] * layers[SKY]).sum())
     if wind:
         side = torch.tensor([math.copysign(1.0, wind), 1.0], device=mean.device)[:, None, None]
     return mean + bias * side
