@@ -130,8 +130,9 @@ class Animator(Networks):
         """Of a photo [3,H,W] in [-1,1]."""
         generator, dtype = self.generator.seeded(seed), fast_dtype(self.device)
         inverted = invert(photo, generator, self.encoder, refine=refine, dtype=dtype, progress=progress)
-        reconstruction = to_uint8(inverted.reconstruction).cpu().numpy()
-        return Latents(reconstruction, inverted.w_plus, _half_precision(inverted.feature))
+        half = inverted.feature.half().float()  # as a .cine file keeps it, unless its values are too large for that
+        feature = half if torch.isfinite(half).all() else inverted.feature
+        return Latents(to_uint8(inverted.reconstruction).cpu().numpy(), inverted.w_plus, feature)
 
     def preview(
         self, scene: Scene, *, size: int = 256, progress: Progress | None = None, **options: Unpack[RenderArguments]
@@ -303,9 +304,3 @@ def _moving(landscape: Tensor, overlays: Sequence[Overlay]) -> Tensor:
     for overlay in overlays:
         landscape = torch.maximum(landscape, overlay.reach)
     return landscape
-
-
-def _half_precision(feature: Tensor) -> Tensor:
-    """F as a .cine file keeps it: in half precision, unless its values are too large for that."""
-    half = feature.half().float()
-    return half if torch.isfinite(half).all() else feature
