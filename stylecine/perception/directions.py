@@ -31,9 +31,7 @@ class PlacedArrow:
     velocity: complex  # pixels of the grid per 1/30 s, x + iy
 
 
-def place_arrows(
-    layers: Tensor, arrows: Sequence[Sequence[float]], grid: tuple[int, int]
-) -> tuple[PlacedArrow, ...]:
+def place_arrows(layers: Tensor, arrows: Sequence[Sequence[float]], grid: tuple[int, int]) -> tuple[PlacedArrow, ...]:
     """arrows: (x0, y0, x1, y1, ...) in fractions of width and height, the way of matter in one second, over layers
     [4,H,W]. MotionError for one that starts further than 5% of the short side from anything that moves."""
     ways = [_along_way(arrow, grid) for arrow in arrows]
@@ -61,9 +59,7 @@ def _along_way(arrow: Sequence[float], grid: tuple[int, int]) -> list[tuple[tupl
     return [(place, speed * leg / max(abs(leg), 1e-9)) for place, leg in zip(places, legs, strict=True)]
 
 
-def predict_directions(
-    seen: Seen | None, layers: Tensor, grid: tuple[int, int]
-) -> tuple[np.ndarray, np.ndarray]:
+def predict_directions(seen: Seen | None, layers: Tensor, grid: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     """Of a photo with layers [4,H,W]: where matter flows, [2,h,w] on the grid, shorter than 1 where that is uncertain;
     and by how many degrees, 0 to 180, the prediction for the mirror image disagrees, [h,w]. Above 90 it contradicts
     itself: the direction is a guess.
@@ -107,5 +103,3 @@ def open_side(layers: Tensor) -> Tensor:
     columns = torch.linspace(-1, 1, drifting.shape[1], device=layers.device)
     centre = float((drifting.mean(0) * columns).sum() / drifting.mean(0).sum().clamp_min(1e-6))
     return torch.tensor([-1.0 if centre < -OFF_CENTRE else 1.0, 1.0], device=layers.device)[:, None, None]
-
-

@@ -28,9 +28,7 @@ TRACE = 0.05  # of a layer: with less it does not own a place of the grid
 
 
 @torch.inference_mode()
-def look(
-    photo: Tensor, eye: EyeNetwork, refiner: RefinerNetwork, scale: float = 1.0, wraps: bool = False
-) -> Scenery:
+def look(photo: Tensor, eye: EyeNetwork, refiner: RefinerNetwork, scale: float = 1.0, wraps: bool = False) -> Scenery:
     """What a photo [3,H,W] in [-1,1] shows. scale, wraps: as in `see`."""
     if shows_nothing(photo):
         return perceive(photo, photo.new_zeros((len(CLASSES), *photo.shape[-2:])), None)
