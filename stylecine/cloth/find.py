@@ -53,18 +53,13 @@ def find_cloth(photo: Tensor, finder: Finder | None) -> FoundCloth | None:
     """The cloth in a photo [3,H,W] in [-1,1]; None if there is none of which the network is sure, or no network."""
     if finder is None:
         return None
-    probability = cloth_probability(photo, finder)
+    probability = mean_probability(photo, finder, SHORT_SIDES)
     sure = sure_pieces(probability.cpu().numpy())
     if not sure.any():
         return None
     whole = torch.from_numpy(grow_regions(sure, probability.cpu().numpy())).to(photo.device)
     mask = soft_threshold(follow_edges(whole[None].float(), photo), HALF_CLOTH)
     return FoundCloth(mask, float(probability[torch.from_numpy(sure).to(photo.device)].mean()))
-
-
-def cloth_probability(photo: Tensor, finder: Finder) -> Tensor:
-    """[h,w]: the mean over two sizes of the photo and their mirror images."""
-    return mean_probability(photo, finder, SHORT_SIDES, shown=SHORT_SIDES[0])
 
 
 def sure_pieces(probability: np.ndarray) -> np.ndarray:

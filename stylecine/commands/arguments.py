@@ -8,15 +8,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
 
 from stylecine.errors import OptionError, instead_of
-from stylecine.options import (
-    ALL_OPTIONS,
-    FILE_OPTIONS,
-    OPTIONS,
-    PHOTO_OPTIONS,
-    PRESETS,
-    format_size,
-    preset_defaults,
-)
+from stylecine.options import ALL_OPTIONS, FILE_OPTIONS, OPTIONS, PHOTO_OPTIONS, PRESETS, format_size, preset_defaults
 from stylecine.output.formats import FORMATS, describe_endings, ending_of, find_format
 
 Options: TypeAlias = Mapping[str, Mapping[str, Any]]

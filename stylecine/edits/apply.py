@@ -33,16 +33,7 @@ from stylecine.edits.model import (
 from stylecine.edits.strokes import resize, soft_step
 from stylecine.errors import MotionError, OptionError, SceneError
 from stylecine.ops.arrows import MOVING, start_cells
-from stylecine.options import (
-    CLASSES,
-    CLOTH,
-    MIN_LAYER_ALPHA,
-    Arrow,
-    MovingClass,
-    Paintable,
-    StyleSource,
-    check_arrows,
-)
+from stylecine.options import CLASSES, CLOTH, MIN_LAYER_ALPHA, Arrow, MovingClass, Paintable, StyleSource, check_arrows
 from stylecine.picture.transparency import transparent
 
 SPEED_BLEND = 0.05  # of the short side: the distance over which one speed becomes another

@@ -46,7 +46,7 @@ from stylecine.picture.inversion import ProgressCallback, invert, refinement_ste
 from stylecine.picture.overlay import Overlay
 from stylecine.picture.photo import ReadPhoto, Source, read_photo
 from stylecine.picture.size import check_preview_size
-from stylecine.picture.transparency import split_alpha
+from stylecine.picture.transparency import split_alpha, transparent
 from stylecine.weights import ModelRecord
 
 ANCHOR_ROWS = 256  # of the grid on which anchors fix cloth
@@ -78,13 +78,47 @@ class Animator(Networks):
         copies of the photo, for a first impression.
         """
         stages = Stages(progress, self.device)
-        scene, image = self._empty_scene(photo, size, refine, seed, stages)
-        find = partial(look, image, self.eye, self.refiner, QUICK if quick else 1.0, scene.wraps)
-        if not latents:
-            return self._with_what_moves(scene, find, stages)
-        with another_thread(self.device, "stylecine-look") as submit:  # much of it uses one core; inversion uses all
-            ahead = submit(find)
-            return self._with_what_moves(self._with_latents(scene, image, stages), ahead.result, stages)
+        check_inversion_options(refine, seed)
+        refine = refinement_steps(self.has_encoder, refine)
+        with stages.stage("photo"):
+            if isinstance(photo, tuple):
+                picture, source = photo
+            else:
+                picture, source = read_photo(photo, size)
+                if is_around_motion(size):
+                    picture, size = framed(photo if source is None else source.content, size, self)
+            picture, alpha = split_alpha(picture)
+            check_memory(picture.shape[1], picture.shape[0], self.device)
+        image, wraps = to_tensor(picture).to(self.device), source is not None and source.wraps
+        find: Callable[[], Scenery] = partial(look, image, self.eye, self.refiner, QUICK if quick else 1.0, wraps)
+        inversion: Latents | PendingLatents = PendingLatents(
+            partial(_find_latents, self.model, self.device, picture, refine, seed)
+        )
+        with another_thread(self.device, "stylecine-look") as submit:
+            if latents:
+                find = submit(find).result  # much of it uses one core; inversion uses all
+                with stages.stage("inversion", max(1, refine)) as step:
+                    inversion = self._latents(image, refine, seed, step)
+            with stages.stage("mask"):
+                scenery = find()
+                if alpha is not None:
+                    scenery = moving_in(scenery, torch.from_numpy(~transparent(alpha)))
+        with stages.stage("motion"):
+            motion = predict_motion(scenery)
+        release_freed()
+        return Scene(
+            photo=picture,
+            inversion=inversion,
+            layers=scenery.layers,
+            mask=moving(scenery.layers),
+            motion=motion,
+            model=self.model,
+            scenery=scenery,
+            source=source,
+            settings={"size": format_size(size), "refine": refine, "seed": seed},
+            timings=stages.timings,
+            alpha=alpha,
+        )
 
     def scene_for(self, options: RenderOptions, photo: "Source | ReadPhoto", **inversion: Any) -> Scene:
         """Of a photo, for a loop of these options: with latents only if that needs them. inversion: of `invert`."""
@@ -92,53 +126,13 @@ class Animator(Networks):
         found_later = options.subject == CLOTH  # and where there is none, nothing is made
         return self.invert(photo, latents=generated and not found_later, **inversion)
 
-    def _with_what_moves(self, scene: Scene, find: Callable[[], Scenery], stages: Stages) -> Scene:
-        with stages.stage("mask"):
-            scenery = _standing(find(), scene)
-        with stages.stage("motion"):
-            motion = predict_motion(scenery)
-        release_freed()
-        return replace(scene, layers=scenery.layers, mask=moving(scenery.layers), scenery=scenery, motion=motion)
-
-    def _empty_scene(
-        self, photo: "Source | ReadPhoto", size: Size, refine: int, seed: int, stages: Stages
-    ) -> tuple[Scene, Tensor]:
-        """A scene in which nothing moves, without latents, and its photo [3,H,W] in [-1,1]."""
-        check_inversion_options(refine, seed)
-        refine = refinement_steps(self.has_encoder, refine)
-        with stages.stage("photo"):
-            picture, source = photo if isinstance(photo, tuple) else read_photo(photo, size)
-            if is_around_motion(size) and not isinstance(photo, tuple):
-                picture, size = framed(photo if source is None else source.content, size, self)
-            picture, alpha = split_alpha(picture)
-            check_memory(picture.shape[1], picture.shape[0], self.device)
-        nothing = torch.zeros(0)
-        scene = Scene(
-            photo=picture,
-            inversion=PendingLatents(partial(_find_latents, self.model, self.device, picture, refine, seed)),
-            layers=nothing,
-            mask=nothing,
-            motion=nothing,
-            model=self.model,
-            source=source,
-            settings={"size": format_size(size), "refine": refine, "seed": seed},
-            timings=stages.timings,
-            alpha=alpha,
-        )
-        return scene, to_tensor(picture).to(self.device)
-
-    def _with_latents(self, scene: Scene, image: Tensor, stages: Stages) -> Scene:
-        refine, seed = scene.settings["refine"], scene.settings["seed"]
-        with stages.stage("inversion", max(1, refine)) as step:
-            latents = self._latents(image, refine, seed, step)
-        return replace(scene, inversion=latents, timings=stages.timings)
-
     def _latents(self, photo: Tensor, refine: int, seed: int, progress: ProgressCallback | None = None) -> Latents:
         """Of a photo [3,H,W] in [-1,1]."""
         generator, dtype = self.generator.seeded(seed), fast_dtype(self.device)
         inverted = invert(photo, generator, self.encoder, refine=refine, dtype=dtype, progress=progress)
-        reconstruction = to_uint8(inverted.reconstruction).cpu().numpy()
-        return Latents(reconstruction, inverted.w_plus, _half_precision(inverted.feature))
+        half = inverted.feature.half().float()  # as a .cine file keeps it, unless its values are too large for that
+        feature = half if torch.isfinite(half).all() else inverted.feature
+        return Latents(to_uint8(inverted.reconstruction).cpu().numpy(), inverted.w_plus, feature)
 
     def preview(
         self, scene: Scene, *, size: int = 256, progress: Progress | None = None, **options: Unpack[RenderArguments]
@@ -305,21 +299,8 @@ def _find_latents(model: ModelRecord, device: torch.device, photo: np.ndarray, r
     return Animator.from_record(model, device)._latents(to_tensor(photo).to(device), refine, seed)
 
 
-def _standing(scenery: Scenery, scene: Scene) -> Scenery:
-    """A scenery in which nothing moves that is transparent in a scene's photo."""
-    if scene.transparent is None:
-        return scenery
-    return moving_in(scenery, torch.from_numpy(~scene.transparent))
-
-
 def _moving(landscape: Tensor, overlays: Sequence[Overlay]) -> Tensor:
     """How much each pixel moves, [H,W], of the landscape and with what is drawn over it."""
     for overlay in overlays:
         landscape = torch.maximum(landscape, overlay.reach)
     return landscape
-
-
-def _half_precision(feature: Tensor) -> Tensor:
-    """F as a .cine file keeps it: in half precision, unless its values are too large for that."""
-    half = feature.half().float()
-    return half if torch.isfinite(half).all() else feature

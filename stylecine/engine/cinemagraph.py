@@ -293,12 +293,9 @@ class Cinemagraph:
         painted = any(isinstance(edit, Paint) for edit in self.edits)
         if self.loop is None or self.settings["mask"] != "found" or painted:  # it is about landscapes that were found
             return ""
-        return quality_warning(self.scene, self.mask, lambda: self._changing)
-
-    @cached_property
-    def _changing(self) -> float:
         plain = replace(self, appearance=None, weather=None)
-        return changing_share(plain.frames([self.period * share for share in SEEN_TIMES]), self.scene.photo)
+        shown = plain.frames([self.period * share for share in SEEN_TIMES])  # rendered only if they are needed
+        return quality_warning(self.scene, self.mask, lambda: changing_share(shown, self.scene.photo))
 
     def report(self) -> dict[str, Any]:
         """Everything known about it, field by field in docs/provenance.md; ready for `json.dumps`.

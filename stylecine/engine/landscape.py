@@ -1,7 +1,7 @@
 """The loop of what moves in a landscape: its plate and displacement, put together from the stages."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -36,13 +36,117 @@ class MovingLandscape:
     plants: Overlay | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class _Making:
+    """What a landscape's loop and plants are made from: as in `MovingLandscape`, and the swash of a beach, if any."""
+
+    parts: MovingParts
+    options: RenderOptions
+    nets: Networks
+    scenery: Scenery
+    moves: Tensor
+    flow: Tensor
+    swash: Swash | None
+
+    def plants(self, cloth: Overlay | None) -> tuple[SwayingPlants, Sway] | None:
+        """The plants that sway, and how they do in this wind; None where none can."""
+        parts, options = self.parts, self.options
+        if parts.plants is None or options.wind is None:
+            return None
+        plants, held = parts.plants
+        if cloth is not None:
+            plants, held = plants * (1 - cloth.footprint), held.maximum(cloth.footprint)
+        swaying = find_swaying(
+            parts.photo,
+            plants,
+            self.scenery.layers,
+            self.moves,
+            held > 0,
+            self.scenery.eroded.thin.to(parts.photo.device),
+            period=options.period,
+            seconds=options.seconds * options.speed,
+        )
+        return None if swaying is None else (swaying, swaying.motion.in_wind(options.wind))
+
+    def loop(self, stages: Stages) -> tuple[Loop, Tensor | None]:
+        """The loop, and, if plants may sway before it, its plate within the photo [3,H,W]."""
+        scene, photo, moves, options = self.parts.scene, self.parts.photo, self.moves, self.options
+        refine = scene.settings["refine"] if options.warp == "dfw" and not self.nets.has_encoder else 0
+        sky = moves * (self.scenery.layers[SKY] > 0) > 0
+        margin = margin_for(self.flow, moves, options.period, options.fps, sky, scene.wraps)
+        # The displacement uses one core, and the plate not always all others.
+        with another_thread(self.nets.device, "stylecine-displacement") as submit:
+            displaced = submit(lambda: self._displacement(margin, sky))
+            with stages.stage("plate", max(1, refine)) as step:
+                shown = photo
+                if options.detail < 1 and options.warp != "pixel":
+                    shown = torch.lerp(to_tensor(scene.reconstruction).to(self.nets.device), photo, options.detail)
+                plate = self._plate(shown, margin, refine, step)
+        with stages.stage("loop"):
+            whole = None if plate.whole is None else laplacian_levels(plate.whole)
+            behind = None
+            if self.parts.plants is not None:
+                (height, width), image = moves.shape, plate.image if plate.whole is None else plate.whole
+                behind = image[:, margin : margin + height, margin : margin + width]
+            levels, feature, resynthesise = laplacian_levels(plate.image), plate.feature, plate.resynthesise
+            del plate  # as large as all levels
+            loop = make_loop(
+                to_uint8(shown).cpu().numpy(),
+                moves,
+                levels,
+                displaced.result(),
+                fps=options.fps,
+                sampling=options.sampling,
+                lit=options.motion is None,
+                feature=feature,
+                resynthesise=resynthesise,
+                whole=whole,
+            )
+        return loop, behind
+
+    @torch.no_grad()
+    def _displacement(self, margin: int, sky: Tensor) -> Displacement:
+        scenery, flow, options = self.scenery, self.flow, self.options
+        given = options.motion is not None
+        swells = [] if given else predict_swell(scenery, flow / options.speed, options.wind)
+        if self.swash is not None:
+            swells.append(self.swash.swell)
+        return integrate(
+            flow,
+            self.moves,
+            period=options.period,
+            fps=options.fps,
+            margin=margin,
+            sky=sky,
+            swells=swells,
+            speed=options.speed,
+            standing=None if given else predict_standing(scenery),
+            wraps=self.parts.scene.wraps,
+        )
+
+    def _plate(self, shown: Tensor, margin: int, refine: int, progress: Callable[[int, int], None]) -> Plate:
+        """The moving part of `shown` [3,H,W], continued behind static things and past the frame."""
+        scene, photo, options, nets = self.parts.scene, self.parts.photo, self.options, self.nets
+        wide, visible = canvas(photo, self.moves, margin, scene.wraps)
+        shown = wide if shown is photo else canvas(shown, self.moves, margin, scene.wraps)[0]
+        if options.warp != "dfw":
+            generates = options.warp == "msdfw" and not self.parts.quick
+            return plain_plate(shown, visible, _continue(wide, visible, nets) if generates else None)
+        if min(self.moves.shape) > SLACK * nets.generator.resolution:
+            fits = nets.generator.resolution
+            raise TooLarge(f"The photo is too large for warp dfw with this model; use size={fits} or msdfw.")
+        generator = nets.generator.seeded(scene.settings["seed"])
+        side = min(visible.shape)  # as it is: F is to be as fine as the plate
+        hidden = invert(wide, generator, nets.encoder, visible=visible, side=side, refine=refine, progress=progress)
+        generated = hidden.reconstruction, options.detail, generator, hidden.w_plus, hidden.feature
+        return feature_plate(wide, visible, *generated)
+
+
 def move_landscape(
     parts: MovingParts, cloth: Overlay | None, options: RenderOptions, nets: Networks, stages: Stages
 ) -> MovingLandscape:
     """Everything that moves except the cloth, which covers it."""
-    scenery = parts.scenery
-    if cloth is not None:
-        scenery = moving_in(scenery, 1 - cloth.footprint)
+    scenery = parts.scenery if cloth is None else moving_in(parts.scenery, 1 - cloth.footprint)
     moves = scenery.eroded.moves.to(nets.device, copy=True)  # the loop keeps its own
     flow, swash = parts.flow * options.speed, predict_swash(scenery)
     if swash is not None:
@@ -51,139 +155,21 @@ def move_landscape(
         moves *= torch.from_numpy(~parts.scene.transparent).to(moves)
     if parts.scene.wraps:
         moves = still_across(moves)
-    landscape, plate = MovingLandscape(scenery, moves, flow), None
+    making = _Making(parts, options, nets, scenery, moves, flow, swash)
+    loop = plate = plants = None
     # Plants need one core, and the loop not always all others.
     with another_thread(nets.device, "stylecine-plants") as submit:
-        plants = submit(lambda: _predict_plants(parts, cloth, landscape, options))
+        found = submit(lambda: making.plants(cloth))
         if moves.any() or (cloth is None and parts.plants is None and options.weather is None):
-            loop, plate = _make_loop(parts, landscape, swash, options, nets, stages)
-            landscape = replace(landscape, loop=loop)
-        if parts.plants is None or options.wind is None:
-            return landscape
-        with stages.stage("plants"):
-            if (found := plants.result()) is not None:
-                swaying, sway = found
-                if landscape.loop is not None:
-                    swaying = swaying.before(landscape.loop.moving, plate)
-                landscape = replace(landscape, plants=swaying.overlay(sway))
-    if landscape.loop is None and landscape.plants is None and cloth is None and options.weather is None:
+            loop, plate = making.loop(stages)
+        if parts.plants is not None and options.wind is not None:
+            with stages.stage("plants"):
+                if (sways := found.result()) is not None:
+                    swaying, sway = sways
+                    plants = (swaying if loop is None else swaying.before(loop.moving, plate)).overlay(sway)
+    if loop is None and plants is None and cloth is None and options.weather is None:
         raise NothingMoves("The plants that could sway are too small or held all around; give a mask, or a weather.")
-    return landscape
-
-
-def _predict_plants(
-    parts: MovingParts, cloth: Overlay | None, landscape: MovingLandscape, options: RenderOptions
-) -> tuple[SwayingPlants, Sway] | None:
-    """The plants that sway, and how they do in this wind; None where none can."""
-    if parts.plants is None or options.wind is None:
-        return None
-    plants, held = parts.plants
-    if cloth is not None:
-        plants, held = plants * (1 - cloth.footprint), held.maximum(cloth.footprint)
-    swaying = find_swaying(
-        parts.photo,
-        plants,
-        landscape.scenery.layers,
-        landscape.moves,
-        held > 0,
-        landscape.scenery.eroded.thin.to(parts.photo.device),
-        period=options.period,
-        seconds=options.seconds * options.speed,
-    )
-    return None if swaying is None else (swaying, swaying.motion.in_wind(options.wind))
-
-
-def _make_loop(
-    parts: MovingParts,
-    landscape: MovingLandscape,
-    swash: Swash | None,
-    options: RenderOptions,
-    nets: Networks,
-    stages: Stages,
-) -> tuple[Loop, Tensor | None]:
-    """The loop, and, if plants may sway before it, its plate within the photo [3,H,W]."""
-    scene, photo = parts.scene, parts.photo
-    layers, moves, flow = landscape.scenery.layers, landscape.moves, landscape.flow
-    refine = scene.settings["refine"] if options.warp == "dfw" and not nets.has_encoder else 0
-    sky = moves * (layers[SKY] > 0) > 0
-    margin = margin_for(flow, moves, options.period, options.fps, sky, scene.wraps)
-    # The displacement uses one core, and the plate not always all others.
-    with another_thread(nets.device, "stylecine-displacement") as submit:
-        displaced = submit(lambda: _displace(landscape, swash, options, margin, sky, scene.wraps))
-        with stages.stage("plate", max(1, refine)) as step:
-            shown = photo
-            if options.detail < 1 and options.warp != "pixel":
-                shown = torch.lerp(to_tensor(scene.reconstruction).to(nets.device), photo, options.detail)
-            plate = _make_plate(parts, shown, moves, margin, options, nets, refine, step)
-    with stages.stage("loop"):
-        whole = None if plate.whole is None else laplacian_levels(plate.whole)
-        behind = None
-        if parts.plants is not None:
-            (height, width), image = moves.shape, plate.image if plate.whole is None else plate.whole
-            behind = image[:, margin : margin + height, margin : margin + width]
-        levels, feature, resynthesise = laplacian_levels(plate.image), plate.feature, plate.resynthesise
-        del plate  # as large as all levels
-        loop = make_loop(
-            to_uint8(shown).cpu().numpy(),
-            moves,
-            levels,
-            displaced.result(),
-            fps=options.fps,
-            sampling=options.sampling,
-            lit=options.motion is None,
-            feature=feature,
-            resynthesise=resynthesise,
-            whole=whole,
-        )
-    return loop, behind
-
-
-@torch.no_grad()
-def _displace(
-    landscape: MovingLandscape, swash: Swash | None, options: RenderOptions, margin: int, sky: Tensor, wraps: bool
-) -> Displacement:
-    scenery, given = landscape.scenery, options.motion is not None
-    swells = [] if given else predict_swell(scenery, landscape.flow / options.speed, options.wind)
-    if swash is not None:
-        swells.append(swash.swell)
-    return integrate(
-        landscape.flow,
-        landscape.moves,
-        period=options.period,
-        fps=options.fps,
-        margin=margin,
-        sky=sky,
-        swells=swells,
-        speed=options.speed,
-        standing=None if given else predict_standing(scenery),
-        wraps=wraps,
-    )
-
-
-def _make_plate(
-    parts: MovingParts,
-    shown: Tensor,
-    moves: Tensor,
-    margin: int,
-    options: RenderOptions,
-    nets: Networks,
-    refine: int,
-    progress: Callable[[int, int], None],
-) -> Plate:
-    """The moving part of `shown` [3,H,W], continued behind static things and past the frame."""
-    wraps = parts.scene.wraps
-    wide, visible = canvas(parts.photo, moves, margin, wraps)
-    shown = wide if shown is parts.photo else canvas(shown, moves, margin, wraps)[0]
-    if options.warp != "dfw":
-        generates = options.warp == "msdfw" and not parts.quick
-        return plain_plate(shown, visible, _continue(wide, visible, nets) if generates else None)
-    if min(moves.shape) > SLACK * nets.generator.resolution:
-        fits = nets.generator.resolution
-        raise TooLarge(f"The photo is too large for warp dfw with this model; use size={fits} or msdfw.")
-    generator = nets.generator.seeded(parts.scene.settings["seed"])
-    side = min(visible.shape)  # as it is: F is to be as fine as the plate
-    hidden = invert(wide, generator, nets.encoder, visible=visible, side=side, refine=refine, progress=progress)
-    return feature_plate(wide, visible, hidden.reconstruction, options.detail, generator, hidden.w_plus, hidden.feature)
+    return MovingLandscape(scenery, moves, flow, loop, plants)
 
 
 def _continue(photo: Tensor, visible: Tensor, nets: Networks) -> Tensor | None:

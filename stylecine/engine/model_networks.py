@@ -49,11 +49,7 @@ class Networks:
     @classmethod
     @with_usual_defaults
     def from_pretrained(
-        cls,
-        model: str | PathLike[str] = "default",
-        device: str | torch.device | None = None,
-        *,
-        lazily: bool = False,
+        cls, model: str | PathLike[str] = "default", device: str | torch.device | None = None, *, lazily: bool = False
     ) -> Self:
         """Loads a model by name or path. Raises WeightsError, OptionError.
 

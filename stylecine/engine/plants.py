@@ -11,7 +11,7 @@ from torch import Tensor
 from stylecine.movement.sway import PlantMotion, Sway, predict_sway
 from stylecine.ops.drape import TILE
 from stylecine.ops.image import dilate, to_uint8
-from stylecine.options import PLANTS, Wind
+from stylecine.options import PLANTS
 from stylecine.perception.backdrop import Backdrop, find_backdrop
 from stylecine.perception.uprights import upright_static
 from stylecine.picture.overlay import Overlay
@@ -65,14 +65,6 @@ class SwayingPlants:
     backdrop: Backdrop | None
     motion: PlantMotion
     period: int
-
-    def in_wind(self, wind: Wind) -> Overlay:
-        """The overlay of the loop in a wind of a strength above 0."""
-        return self.overlay(self.motion.in_wind(wind))
-
-    def roughly_in_wind(self, wind: Wind) -> Overlay:
-        """`in_wind` with half the detail, to be shown while the wind still turns."""
-        return self.overlay(self.motion.coarse.in_wind(wind))
 
     def before(self, moving: Tensor, plate: Tensor | None) -> SwayingPlants:
         """The same before a loop: `moving` as above; plate: [3,H,W], what it moves, inpainted behind plants; None where

@@ -61,14 +61,20 @@ def resolve(
     found = nets.cloth_in(scene.photo) if looks_for_cloth(scene, options) else None
     cloth = resolve_cloth(scene, options, nets.device, None if found is None else found.mask)
     plants = resolve_plants(scene, options, nets)
-    try:
-        optional = cloth is not None or plants is not None or options.weather is not None
-        scenery, flow = resolve_landscape(scene, photo, options, nets, optional=optional)
-    except NothingMoves as error:
-        marked = short is not None or is_cloth_marked(options, scene.edits)
-        if still := None if marked else nets.cloth_in(scene.photo):
-            raise NothingMoves(f"{error} {still.still_warning}") from None
-        raise
+    landscape = None
+    if options.subject != CLOTH:
+        try:
+            landscape = resolve_landscape(scene, photo, options, nets)
+        except NothingMoves as error:
+            if cloth is None and plants is None and options.weather is None:
+                marked = short is not None or is_cloth_marked(options, scene.edits)
+                if still := None if marked else nets.cloth_in(scene.photo):
+                    raise NothingMoves(f"{error} {still.still_warning}") from None
+                raise
+    if landscape is None:
+        scenery = corrected(scene, photo, torch.zeros_like(scene.layers, device=photo.device), (), nets)
+        landscape = scenery, torch.zeros(2, *scenery.grid, device=photo.device)
+    scenery, flow = landscape
     if cloth is not None or not is_predicted(options, scene.edits):
         scenery = replace(scenery, beach=None)  # surf runs up where nobody has said what moves
     if scene.wraps:
@@ -145,27 +151,7 @@ def resolve_cloth(
     )
 
 
-def resolve_landscape(
-    scene: Scene, photo: Tensor, options: RenderOptions, nets: Networks, *, optional: bool
-) -> tuple[Scenery, Tensor]:
-    """The scenery of what moves in the landscape, and its flow [2,h,w].
-
-    photo [3,H,W] in [-1,1] on the device to work on. optional: layers and flow of zeros, not NothingMoves, if nothing
-    moves.
-    """
-    if options.subject != CLOTH:
-        try:
-            return _resolve_landscape(scene, photo, options, nets)
-        except NothingMoves:
-            if not optional:
-                raise
-    scenery = corrected(scene, photo, torch.zeros_like(scene.layers, device=photo.device), (), nets)
-    return scenery, torch.zeros(2, *scenery.grid, device=photo.device)
-
-
-def corrected(
-    scene: Scene, photo: Tensor, layers: Tensor, arrows: Sequence[Arrow], nets: Networks
-) -> Scenery:
+def corrected(scene: Scene, photo: Tensor, layers: Tensor, arrows: Sequence[Arrow], nets: Networks) -> Scenery:
     """What is seen in a scene of which a user has said what moves: layers [4,H,W], arrows, and its edits.
 
     Looked at again only where the user has changed something. The last answer is kept with the scene, since the
@@ -176,8 +162,10 @@ def corrected(
     if seen is not None and not corrected_by_user and torch.equal(layers, seen.layers.to(layers.device)):
         return seen
     last: tuple[Sequence[Arrow], Scenery] | None = scene.__dict__.get("_corrected")
-    if last is not None and last[0] == tuple(arrows) and _same(layers, last[1].layers):
-        return last[1]
+    if last is not None and last[0] == tuple(arrows):
+        before = last[1].layers
+        if before.device == layers.device and torch.equal(layers, before):
+            return last[1]
     forced = torch.from_numpy(scene.added).to(photo.device) if scene.added.any() else None
     found = perceive(
         photo,
@@ -192,11 +180,6 @@ def corrected(
     return found
 
 
-def _same(one: Tensor, other: Tensor) -> bool:
-    """Whether two tensors are equal, and on the same device."""
-    return one.device == other.device and torch.equal(one, other)
-
-
 def resolve_style(options: RenderOptions, edits: Sequence[Edit]) -> Style | None:
     """What was given, or else the last that was edited; None for the photo's own appearance."""
     if options.style is not None:
@@ -209,17 +192,13 @@ def resolve_style(options: RenderOptions, edits: Sequence[Edit]) -> Style | None
 
 def is_predicted(options: RenderOptions, edits: Sequence[Edit]) -> bool:
     """Whether nobody has said what moves or how, only, perhaps, what does not."""
-    return options.mask is None and options.motion is None and not options.arrows and freezes_only(edits)
+    freezes_only = all(isinstance(edit, Style) or (isinstance(edit, Paint) and edit.mode == "freeze") for edit in edits)
+    return options.mask is None and options.motion is None and not options.arrows and freezes_only
 
 
-def freezes_only(edits: Sequence[Edit]) -> bool:
-    """Whether edits change nothing about the motion but what is static."""
-    return all(isinstance(edit, Style) or (isinstance(edit, Paint) and edit.mode == "freeze") for edit in edits)
-
-
-def _resolve_landscape(
-    scene: Scene, photo: Tensor, options: RenderOptions, nets: Networks
-) -> tuple[Scenery, Tensor]:
+def resolve_landscape(scene: Scene, photo: Tensor, options: RenderOptions, nets: Networks) -> tuple[Scenery, Tensor]:
+    """The scenery of what moves in the landscape of a photo [3,H,W] in [-1,1], on the device to work on, and its flow
+    [2,h,w]."""
     given = None if options.motion is None else read_motion(options.motion).to(photo.device)
     mask = options.mask
     if mask is None and given is not None:

@@ -24,16 +24,7 @@ from stylecine.output.preview import mask_overlay
 from stylecine.perception.layers import moving
 from stylecine.perception.scenery import Scenery
 from stylecine.picture.photo import PhotoFile
-from stylecine.weights import (
-    CLOTH,
-    PLANTS,
-    ROLES,
-    STYLES,
-    FileRecord,
-    ModelRecord,
-    models,
-    models_folder,
-)
+from stylecine.weights import CLOTH, PLANTS, ROLES, STYLES, FileRecord, ModelRecord, models, models_folder
 
 
 @dataclass(frozen=True, eq=False)

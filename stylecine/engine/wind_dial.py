@@ -60,7 +60,7 @@ class WindDial:
     def _roughly(self, overlay: Overlay, wind: Wind) -> Overlay:
         match overlay.at_rest:
             case SwayingPlants() as plants:
-                return plants.roughly_in_wind(wind)
+                return plants.overlay(plants.motion.coarse.in_wind(wind))
             case RestShape() as cloth:
                 return preview_cloth(cloth, self.nets.cloth_nets, wind, overlay)
         return overlay

@@ -104,7 +104,7 @@ def _model_flow(scenery: Scenery, pace: str, wind: Wind | None) -> np.ndarray:
     liquid = (owner >= 0) & (owner != SKY)
     if liquid.any():
         # where river and fall meet, the change of speed takes a short way
-        flow = np.where(liquid, _blur(flow, 0.025, liquid), flow)
+        flow = np.where(liquid, mean_within(flow, liquid, 0.025 * short), flow)
         if scenery.slope is not None:
             flow = np.where(liquid, flow * steadiness(flow, owner == FALLS, scenery.slope), flow)
         water = owner == WATER  # falls drop behind rocks, as clouds pass behind ridges
@@ -114,11 +114,6 @@ def _model_flow(scenery: Scenery, pace: str, wind: Wind | None) -> np.ndarray:
             flow = np.where(here, remove_normal_component(flow, shore, short), flow)
         flow = along_horizon(flow, owner, SHORE * short)
     return flow
-
-
-def _blur(field: np.ndarray, sigma: float, where: np.ndarray) -> np.ndarray:
-    """Gaussian mean of [C,h,w] over the places in `where` only; sigma in short sides."""
-    return mean_within(field, where, sigma * min(where.shape))
 
 
 def _in_wind(flow: np.ndarray, wind: Wind, height: np.ndarray) -> np.ndarray:
@@ -158,7 +153,7 @@ def _sky(scenery: Scenery, here: np.ndarray, pace: str, wind: Wind | None) -> tu
 def _water(scenery: Scenery, here: np.ndarray, pace: str, wind: Wind | None) -> tuple[np.ndarray, np.ndarray]:
     """As predicted, smoothed, downstream, and slower in the distance; a sea or a lake drifts as one. Streams that
     arrows steer run as predicted."""
-    predicted, calm = _blur(scenery.directions, 0.03, here), scenery.streams.open
+    predicted, calm = mean_within(scenery.directions, here, 0.03 * scenery.short), scenery.streams.open
     flow = _open_as_one(_downstream(predicted, here, scenery), scenery)
     if wind is not None:
         across = math.cos(wind.angle)
@@ -199,7 +194,7 @@ def _open_as_one(flow: np.ndarray, scenery: Scenery) -> np.ndarray:
 
 def _falls(scenery: Scenery, here: np.ndarray, pace: str, wind: Wind | None) -> tuple[np.ndarray, np.ndarray]:
     """As predicted, smoothed, and faster towards the foot."""
-    flow = _blur(scenery.directions, 0.02, here)
+    flow = mean_within(scenery.directions, here, 0.02 * scenery.short)
     length = np.linalg.norm(flow, axis=0)
     flow = flow / (length + 1e-6) * length.clip(0.05) * fall_acceleration(here)
     return flow, falls_travel(here, flow, TRAVEL[pace])
@@ -207,7 +202,7 @@ def _falls(scenery: Scenery, here: np.ndarray, pace: str, wind: Wind | None) -> 
 
 def _smoke(scenery: Scenery, here: np.ndarray, pace: str, wind: Wind | None) -> tuple[np.ndarray, float]:
     """Drifts as predicted, or with the wind, and rises a little, also without any."""
-    flow, travel = _blur(scenery.directions, 0.06, here), TRAVEL[pace].smoke
+    flow, travel = mean_within(scenery.directions, here, 0.06 * scenery.short), TRAVEL[pace].smoke
     length = np.linalg.norm(flow, axis=0)
     if wind is not None:
         flow = np.array([math.cos(wind.angle) * wind.pace, 0.0])[:, None, None] * length
@@ -255,7 +250,7 @@ def _apply_arrows(flow: np.ndarray, scenery: Scenery) -> np.ndarray:
         around = regions == region
         here = around & (scenery.owner == k)
         # as between river and fall, the change into another class takes a short way
-        share = _blur(here[None].astype(np.float32), 0.025, around)[0] * around
+        share = mean_within(here.astype(np.float32), around, 0.025 * scenery.short) * around
         rotated = _rotate_to_arrows(field, here, [a for a in arrows if here[a.row, a.column]])
         field = field + share * (rotated - field)
     for region in {int(regions[a.row, a.column]) for a in arrows}:

@@ -240,9 +240,7 @@ def on_level(fields: Tensor, *, cell: int, scale: int, region: Region) -> Tensor
     return fields[0, :, : -(-(y1 - y0) // scale), : -(-(x1 - x0) // scale)]
 
 
-def composite(
-    photo: Tensor, moving: Tensor, moved: Tensor, *, margin: int, region: Region, steps: int = 1
-) -> Tensor:
+def composite(photo: Tensor, moving: Tensor, moved: Tensor, *, margin: int, region: Region, steps: int = 1) -> Tensor:
     """The photo [H,W,3] uint8 with `moved` [3,a,b] (-1..1, over the region) blended in: [H,W,3] uint8; or int32, with
     several steps instead of each of a photo's, and then not dithered."""
     h, w = moving.shape

@@ -17,9 +17,7 @@ from stylecine.output.formats import AOVS
 MOTION_FPS = 30  # a motion field's values are per 1/30 s
 
 
-def write_aovs(
-    folder: str | PathLike[str], mask: Tensor, carried: Tensor, motion: Tensor, fps: float
-) -> list[Path]:
+def write_aovs(folder: str | PathLike[str], mask: Tensor, carried: Tensor, motion: Tensor, fps: float) -> list[Path]:
     """Writes AOVS; the folder is created if missing, and each file appears complete or not at all.
 
     mask: [H,W] in [0,1]. carried: [H,W], above 0 where `motion` carries it: what a wind moves, cloth and plants, has no

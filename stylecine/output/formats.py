@@ -93,7 +93,8 @@ class Format:
             )
         if options.depth not in DEPTHS:
             raise OptionError(f"depth is {' or '.join(map(str, DEPTHS))} bits, not {options.depth!r}.")
-        if options.depth > 8 and not self.is_deep(path, options):
+        coded = self.coded(path, options.codec)
+        if options.depth > 8 and not (coded and coded[1].deep):
             deep = ", ".join(name for name, other in CODECS.items() if other.deep)
             raise OptionError(f"Only videos of 10 bits gain from depth 16; use codec {deep}, or omit depth.")
         if options.sound and not self.has_sound:
@@ -122,11 +123,6 @@ class Format:
 
     def check_loop(self, warp: str, sampling: str) -> None:
         """Raises OptionError for a loop, made with these, that it cannot hold."""
-
-    def is_deep(self, path: PathLike, options: FileOptions) -> bool:
-        """Whether it has more than 8 bits a channel."""
-        coded = self.coded(path, options.codec)
-        return coded is not None and coded[1].deep
 
 
 class Video(Format):

@@ -73,9 +73,7 @@ def write_moving_photo(
     return info
 
 
-def _write_motion_photo(
-    frames: Frames, path: Path, write_movie: WriteMovie, origin: Origin, sphere: bool
-) -> VideoInfo:
+def _write_motion_photo(frames: Frames, path: Path, write_movie: WriteMovie, origin: Origin, sphere: bool) -> VideoInfo:
     movie = path.with_name("motion-photo.mp4")
     info = write_movie(movie, tags=origin.quicktime | origin.created)
     exif, described = b"" if origin == UNKNOWN else jpeg_exif(info.width, info.height, origin), ""

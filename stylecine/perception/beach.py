@@ -45,18 +45,14 @@ def find_beach(
     short = min(owner.shape)
     distance = ndimage.distance_transform_edt(~water) - ndimage.distance_transform_edt(water)
     level = ndimage.gaussian_filter(distance, 0.4 * SMOOTH * short, mode="nearest") / (REACH * short)
-    surely = _foamy(water, foam, level)
+    foamy = _share(foam, water & (level > -1), short)
+    surely = smoothstep(*FOAM_RANGE, foamy)
     if surely.max() < 0.5:
         return None
     surely = surely * _sandy(ground & free, grey, owner, level)
     if not free.all():  # it fades towards what is held, or the picture would tear there
         surely = surely * smoothstep(0, 1, ndimage.distance_transform_edt(free) / (REACH * short) - 0.3)
     return Beach(level, surely, free) if surely.max() >= 0.5 else None
-
-
-def _foamy(water: np.ndarray, foam: np.ndarray, level: np.ndarray) -> np.ndarray:
-    """How foamy the water along the edge is, [h,w] in [0,1]."""
-    return smoothstep(*FOAM_RANGE, _share(foam, water & (level > -1), min(water.shape)))
 
 
 def _sandy(ground: np.ndarray, grey: np.ndarray, owner: np.ndarray, level: np.ndarray) -> np.ndarray:

@@ -31,9 +31,7 @@ class PlacedArrow:
     velocity: complex  # pixels of the grid per 1/30 s, x + iy
 
 
-def place_arrows(
-    layers: Tensor, arrows: Sequence[Sequence[float]], grid: tuple[int, int]
-) -> tuple[PlacedArrow, ...]:
+def place_arrows(layers: Tensor, arrows: Sequence[Sequence[float]], grid: tuple[int, int]) -> tuple[PlacedArrow, ...]:
     """arrows: (x0, y0, x1, y1, ...) in fractions of width and height, the way of matter in one second, over layers
     [4,H,W]. MotionError for one that starts further than 5% of the short side from anything that moves."""
     ways = [_along_way(arrow, grid) for arrow in arrows]
@@ -61,23 +59,20 @@ def _along_way(arrow: Sequence[float], grid: tuple[int, int]) -> list[tuple[tupl
     return [(place, speed * leg / max(abs(leg), 1e-9)) for place, leg in zip(places, legs, strict=True)]
 
 
-def predict_directions(
-    seen: Seen | None, layers: Tensor, grid: tuple[int, int]
-) -> tuple[np.ndarray, np.ndarray]:
+def predict_directions(seen: Seen | None, layers: Tensor, grid: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     """Of a photo with layers [4,H,W]: where matter flows, [2,h,w] on the grid, shorter than 1 where that is uncertain;
     and by how many degrees, 0 to 180, the prediction for the mirror image disagrees, [h,w]. Above 90 it contradicts
     itself: the direction is a guess.
     """
     if seen is None or not layers.any():
         return np.zeros((2, *grid), np.float32), np.zeros(grid, np.float32)
-    below = resize(layers, (seen.directions.shape[1], seen.directions.shape[2]))
-    found = _mirror_averaged(seen.directions, seen.mirrored, below), _angle(seen.directions, seen.mirrored)[None]
+    found = _mirror_averaged(seen.directions, seen.mirrored, layers), _angle(seen.directions, seen.mirrored)[None]
     directions, disagreement = (resize(x, grid).cpu().numpy() for x in found)
     return directions, disagreement[0]
 
 
 def _mirror_averaged(direct: Tensor, mirrored: Tensor, layers: Tensor) -> Tensor:
-    """The mean of the predictions [2,h,w] for a photo and for its mirror image.
+    """The mean of the predictions [2,h,w] for a photo with layers [4,H,W] and for its mirror image.
 
     Where the two contradict each other the eye has not read the picture but has a bias: calm water and clouds drift to
     the right. The bias is kept only where the mean says little, and points to where the sky as a whole drifts, or
@@ -85,9 +80,9 @@ def _mirror_averaged(direct: Tensor, mirrored: Tensor, layers: Tensor) -> Tensor
     """
     mean, bias = (direct + mirrored) / 2, (direct - mirrored) / 2
     bias = bias * (1 - 2 * mean.norm(dim=0) / bias.norm(dim=0).clamp_min(1e-6)).clamp(0, 1)
-    sky = resize(layers[SKY : SKY + 1], mean.shape[1:])
+    layers = resize(layers, mean.shape[1:])
     side = open_side(layers)
-    wind = float(((mean + bias * side)[:1] * sky).sum())
+    wind = float(((mean + bias * side)[0] * layers[SKY]).sum())
     if wind:
         side = torch.tensor([math.copysign(1.0, wind), 1.0], device=mean.device)[:, None, None]
     return mean + bias * side
@@ -108,5 +103,3 @@ def open_side(layers: Tensor) -> Tensor:
     columns = torch.linspace(-1, 1, drifting.shape[1], device=layers.device)
     centre = float((drifting.mean(0) * columns).sum() / drifting.mean(0).sum().clamp_min(1e-6))
     return torch.tensor([-1.0 if centre < -OFF_CENTRE else 1.0, 1.0], device=layers.device)[:, None, None]
-
-

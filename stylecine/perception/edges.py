@@ -74,24 +74,21 @@ def erode(
     is joined to static things there and has their colours; the sun and stars.
     """
     mask = moving(layers)
-    short = min(mask.shape)
-    classes = likeliest(layers)
-    sky = (mask > 0) & (classes == SKY)
-    open_sky = sky & ~dilate(mask == 0, round(OPEN_SKY * short))
+    static, sky = mask == 0, (mask > 0) & (likeliest(layers) == SKY)
     thin = torch.zeros_like(sky)
     if stands is not None:
-        thin = _thin(at_pixels(stands, photo) > STANDS, mask > 0)
+        thin = _thin(at_pixels(stands, photo) > STANDS, ~static)
     if bool(thin.any()) and bool(sky.any()):
-        thin |= _gaps_of_crowns(thin, mask == 0, sky)
-    still = thin | _bright_in_sky(photo, sky, open_sky) if bool(open_sky.any()) else thin
+        thin |= _gaps_of_crowns(thin, static, sky)
+    still = thin | _bright_in_sky(photo, static, sky)
     if forced is not None:
         still &= ~forced
     for start in starts:
         still &= ~_piece_at(still, start)
     thin &= still
-    rim = max(1, round(RIM * short))
-    around = dilate((mask == 0) | still, rim)
-    alike = dilate(like_static(photo, mask == 0, around) & sky, rim)
+    rim = max(1, round(RIM * min(mask.shape)))
+    around = dilate(static | still, rim)
+    alike = dilate(like_static(photo, static, around) & sky, rim)
     if forced is not None:
         alike &= ~forced
     return Eroded(torch.where(around | alike, 0.0, mask), thin)
@@ -165,15 +162,18 @@ def _piece_at(places: Tensor, point: tuple[float, float]) -> Tensor:
     return torch.from_numpy(numbers == numbers[row, column]).to(places.device)
 
 
-def _bright_in_sky(photo: Tensor, sky: Tensor, open_sky: Tensor) -> Tensor:
-    """bool [H,W]: sun, moon and stars, which clouds pass, and which would be seen twice in the middle of a loop.
+def _bright_in_sky(photo: Tensor, static: Tensor, sky: Tensor) -> Tensor:
+    """Bool [H,W]: sun, moon and stars, which clouds pass, and which would be seen twice in the middle of a loop.
 
     A disc is white, as bright as anything in the sky, small or round, and much whiter than the sky around it, on all
     sides unless it is round and overexposed, whatever its own class. Stars are points in a dark sky, brighter than an
     even ring around them.
     """
-    bright, white = torch.zeros_like(open_sky), photo.amin(0)
-    near_sky = dilate(sky, round(OPEN_SKY * min(sky.shape)))
+    bright, reach = torch.zeros_like(sky), round(OPEN_SKY * min(sky.shape))
+    open_sky = sky & ~dilate(static, reach)
+    if not bool(open_sky.any()):
+        return bright
+    white, near_sky = photo.amin(0), dilate(sky, reach)
     whitest = float(white[near_sky].max())
     if whitest > SUN_WHITE:
         for disc, is_round in _discs(near_sky & (white > whitest - 0.15)):

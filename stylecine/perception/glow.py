@@ -46,32 +46,28 @@ def sun_glow(photo: Tensor, sky: np.ndarray) -> np.ndarray:
     size = fit_short_side((photo.shape[1], photo.shape[2]), SHORT_SIDE)
     small = resize(photo, size).float().cpu().numpy() / 2 + 0.5
     inside = resize(torch.from_numpy(sky)[None].float(), size)[0].numpy() > 0.5
-    glow: np.ndarray = resize(torch.from_numpy(_sun_glow(small, inside))[None], sky.shape)[0].numpy()
-    return glow
-
-
-def _sun_glow(photo: np.ndarray, sky: np.ndarray) -> np.ndarray:
-    grey, white, ring = photo.mean(0), photo.min(0), RING_WIDTH * min(sky.shape)
-    glow = np.zeros(sky.shape, np.float32)
-    around = ndimage.binary_dilation(sky, iterations=max(1, round(0.03 * min(sky.shape))))
+    grey, white, ring = small.mean(0), small.min(0), RING_WIDTH * min(size)
+    around = ndimage.binary_dilation(inside, iterations=max(1, round(0.03 * min(size))))
     if not around.any() or white[around].max() < SUN_MIN_WHITE:
-        return glow
+        return np.zeros(sky.shape, np.float32)
+    glow = np.zeros(size)
     suns = connected(around & (white > white[around].max() - HALO_MARGIN), corners=False)
     for number, box in enumerate(suns.boxes, 1):
         sun, side = suns.numbers == number, max(part.stop - part.start for part in box)
         area = sun.sum()
-        if not SUN_AREA[0] <= area / sky.size <= SUN_AREA[1] or area < MIN_ROUNDNESS * math.pi / 4 * side**2:
+        if not SUN_AREA[0] <= area / inside.size <= SUN_AREA[1] or area < MIN_ROUNDNESS * math.pi / 4 * side**2:
             continue
         distance = ndimage.distance_transform_edt(~sun) / ring
-        if sky[(distance > 0) & (distance <= max(1.2, 1 / ring))].mean() > MIN_SKY_AROUND:
-            overexposed = white[sun].max() > OVEREXPOSED_WHITE
+        if inside[(distance > 0) & (distance <= max(1.2, 1 / ring))].mean() > MIN_SKY_AROUND:
+            uneven = OVEREXPOSED_MAX_UNEVENNESS if white[sun].max() > OVEREXPOSED_WHITE else MAX_UNEVENNESS
             near = min(MAX_RINGS, max(MIN_RINGS_USED, round(side / 2 / ring)))
-            slopes = _fading(grey, distance, sky, near, OVEREXPOSED_MAX_UNEVENNESS if overexposed else MAX_UNEVENNESS)
+            slopes = _fading(grey, distance, inside, near, uneven)
             steep = smoothstep(*HELD_SLOPE, slopes)
             steep[:EDGE_RINGS] = steep[: 2 * EDGE_RINGS].max()  # right beside the sun all is white
             steep = np.minimum.accumulate(steep)
             glow = np.maximum(glow, np.interp(distance, np.arange(len(slopes)) + 0.5, steep, right=0))
-    return glow.astype(np.float32)
+    found: np.ndarray = resize(torch.from_numpy(glow.astype(np.float32))[None], sky.shape)[0].numpy()
+    return found
 
 
 def _fading(grey: np.ndarray, distance: np.ndarray, sky: np.ndarray, near: int, most_uneven: float) -> np.ndarray:

@@ -28,9 +28,7 @@ TRACE = 0.05  # of a layer: with less it does not own a place of the grid
 
 
 @torch.inference_mode()
-def look(
-    photo: Tensor, eye: EyeNetwork, refiner: RefinerNetwork, scale: float = 1.0, wraps: bool = False
-) -> Scenery:
+def look(photo: Tensor, eye: EyeNetwork, refiner: RefinerNetwork, scale: float = 1.0, wraps: bool = False) -> Scenery:
     """What a photo [3,H,W] in [-1,1] shows. scale, wraps: as in `see`."""
     if shows_nothing(photo):
         return perceive(photo, photo.new_zeros((len(CLASSES), *photo.shape[-2:])), None)
@@ -62,7 +60,9 @@ def perceive(
     with another_thread(photo.device, "stylecine-edges") as submit:
         eroded = submit(lambda: erode(layers, photo, forced, starts, stands))
         directions, disagreement = predict_directions(seen, layers, grid)
-        owner, grey = _class_map(layers, grid), _grey_on(photo, grid)
+        covered = resize(layers, grid).cpu().numpy()
+        grey, red = (resize(x, grid)[0].cpu().numpy() for x in (photo.mean(0, keepdim=True), photo[:1]))
+        owner = np.where(covered.max(0) > TRACE, covered.argmax(0), -1)
         water, falls, in_sky = (owner == k for k in (WATER, FALLS, SKY))
         waters = judge_water(seen, owner)
         streams = find_streams(owner, water & (waters.kind != RUNS))
@@ -72,7 +72,8 @@ def perceive(
             mirror=np.where((waters.kind == MIRRORS) & ~steered, 1.0, 0.0),
             glow=sun_glow(photo, in_sky) * (in_sky & ~steered),
         )
-        white = waters.foamy * np.where(streams.open, foam(streams.open, grey), foam(water & ~streams.open, grey))
+        kinds = streams.open, water & ~streams.open  # each is compared with its own kind
+        white = waters.foamy * np.where(streams.open, *(foam(here, grey) for here in kinds))
         free = np.ones(grid, bool) if frozen is None else resize(frozen[None], grid)[0].cpu().numpy() < 0.01
         return Scenery(
             layers=layers,
@@ -86,21 +87,9 @@ def perceive(
             still=still,
             foam=white,
             beach=find_beach(owner, waters.kind == SURF, white, grey, free),
-            cloud_reach=cloud_reach(in_sky, _grey_on(photo[:1], grid)) if in_sky.any() else 0,
+            cloud_reach=cloud_reach(in_sky, red) if in_sky.any() else 0,
             slope=brightness_slope(grey) if falls.any() else None,
             depth=judge_depth(to_uint8(photo), layers[SKY] if sky is None else sky),
             arrows=placed,
             steered=steered,
         )
-
-
-def _class_map(layers: Tensor, grid: tuple[int, int]) -> np.ndarray:
-    """Class of each place, int [h,w], an index into CLASSES, -1 where no layer [4,H,W] covers more than a trace."""
-    small = resize(layers, grid).cpu().numpy()
-    return np.where(small.max(0) > TRACE, small.argmax(0), -1)
-
-
-def _grey_on(photo: Tensor, grid: tuple[int, int]) -> np.ndarray:
-    """A photo [C,H,W] in [-1,1] as grey [h,w]."""
-    grey: np.ndarray = resize(photo.mean(0, keepdim=True), grid)[0].cpu().numpy()
-    return grey

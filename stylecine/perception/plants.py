@@ -12,7 +12,7 @@ from stylecine.ops.image import resize
 from stylecine.ops.smoothstep import smoothstep
 from stylecine.perception.refine import follow_edges, mean_probability
 
-SHORT_SIDE = 448  # pixels on the short side of the copy that the network sees, as in training
+SHORT_SIDES = (448,)  # pixels on the short side of the copy that the network sees, as in training
 STILL_BELOW, SWAYS_ABOVE = 0.3, 0.6  # probabilities up to which a place stands still, and from which it sways fully
 AGREEMENT_WEIGHT = 4.0  # of places of similar colour beside a place's own prediction
 AGREEMENT_CELLS = 2500  # of the grid on which they agree: its matrix has their square
@@ -32,7 +32,7 @@ def predict_plants(photo: Tensor, net: PlantFinder) -> Tensor:
     size; low probabilities become exactly 0. It does not know what else moves: twigs before the sky and reeds in water
     belong to those layers as well.
     """
-    own = plant_probability(photo, net)
+    own = mean_probability(photo, net, SHORT_SIDES)
     agreed = crf_refine(torch.stack([1 - own, own]), photo)[1:]
     return smoothstep(STILL_BELOW, SWAYS_ABOVE, follow_edges(agreed, photo))
 
@@ -57,8 +57,3 @@ def crf_refine(probabilities: Tensor, photo: Tensor) -> Tensor:
         field = (own + AGREEMENT_WEIGHT * field @ affinity).softmax(0)
     change = (field.clamp_min(1e-4).log() - own).unflatten(1, grid)
     return (probabilities.clamp_min(1e-4).log() + resize(change, size)).softmax(0)
-
-
-def plant_probability(photo: Tensor, net: PlantFinder) -> Tensor:
-    """[h,w]: the mean over the photo and its mirror image; h or w is 112."""
-    return mean_probability(photo, net, (SHORT_SIDE,), shown=SHORT_SIDE)

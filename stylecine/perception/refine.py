@@ -11,19 +11,20 @@ from stylecine.ops.image import box_means, fast_dtype, network_size, resize
 from stylecine.ops.smoothstep import smoothstep
 
 
-def mean_probability(photo: Tensor, net: Callable[[Tensor], Tensor], short_sides: Sequence[int], shown: int) -> Tensor:
-    """[h,w]: the mean logit over a photo [3,H,W] in [-1,1] at some sizes and their mirror images, as a probability.
+def mean_probability(photo: Tensor, net: Callable[[Tensor], Tensor], short_sides: Sequence[int]) -> Tensor:
+    """[h,w]: the mean logit over a photo [3,H,W] in [-1,1] at some sizes and their mirror images, as a probability, on
+    the grid of the first size.
 
-    net: photos [N,3,H,W] -> logits [N,1,h,w]. shown: that of the sizes whose grid it has.
+    net: photos [N,3,H,W] -> logits [N,1,h,w].
     """
-    dtype, logits = fast_dtype(photo.device), {}
+    dtype, logits = fast_dtype(photo.device), []
     for short in short_sides:
         small = resize(photo, network_size(photo.shape[-2:], short))
         with torch.autocast(photo.device.type, dtype, enabled=dtype != torch.float32):
             straight, mirrored = (net(x[None])[0].float() for x in (small, small.flip(2)))
-        logits[short] = (straight + mirrored.flip(2)) / 2
-    grid = logits[shown].shape[-2:]
-    return torch.stack([resize(x, grid)[0] for x in logits.values()]).mean(0).sigmoid()
+        logits.append((straight + mirrored.flip(2)) / 2)
+    grid = logits[0].shape[-2:]
+    return torch.stack([resize(x, grid)[0] for x in logits]).mean(0).sigmoid()
 
 
 def follow_edges(soft: Tensor, photo: Tensor, eps: float = 2e-4) -> Tensor:

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from scipy import ndimage
 
-from stylecine.ops.image import fit_short_side
+from stylecine.ops.image import fit_short_side, resize
 from stylecine.ops.maps import geodesic_distance, mean_within
 from stylecine.ops.regions import Parts, connected
 from stylecine.ops.smoothstep import smoothstep
@@ -164,7 +164,5 @@ def _coarse(places: np.ndarray) -> np.ndarray:
 
 
 def _fine(maps: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
-    fine: np.ndarray = F.interpolate(
-        torch.from_numpy(maps.astype(np.float32))[None], size, mode="bilinear", align_corners=False
-    )[0].numpy()
+    fine: np.ndarray = resize(torch.from_numpy(maps.astype(np.float32)), size).numpy()
     return fine

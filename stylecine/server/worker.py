@@ -163,7 +163,7 @@ class Worker:
 
     def live(self, request: Request, progress: Progress) -> None:
         """Writes a web pack."""
-        options, loop = self._options(request), self._plain(request, progress)
+        options, loop = RenderOptions(**_given(request)), self._plain(request, progress)
         style = resolve_style(options, self._edited(request).edits)
         if style is not None:
             (grid,) = self._grids(self.cache[request["scene"]], [style])
@@ -245,7 +245,7 @@ class Worker:
 
     def explain(self, request: Request, progress: Progress) -> None:
         """Writes the page that explains a loop."""
-        options = self._options(request)
+        options = RenderOptions(**_given(request))
         scene, name = self._edited(request), request["name"]
         evidence = gather(self.animator, scene, options, progress, short=min(request["size"], *scene.photo.shape[:2]))
         page = explanation_html(evidence, name, f"{Path(name).stem}.cine")
@@ -256,9 +256,6 @@ class Worker:
         self.cache.pop(request["scene"], None)
         if self.played is not None and self.played[0][0] == request["scene"]:
             self.played = self.dial = None
-
-    def _options(self, request: Request) -> RenderOptions:
-        return RenderOptions(**_given(request))
 
     def _plain(self, request: Request, progress: Progress) -> Cinemagraph:
         """A loop in the photo's own appearance, in any weather; not made again if only these have changed."""

@@ -11,9 +11,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stylecine import Animator, Cancelled, NothingMoves, Scene, StylecineWarning, TooLarge, animate
-from stylecine.cloth.find import cloth_probability, find_cloth, grow_regions, sure_pieces
+from stylecine.cloth.find import SHORT_SIDES, find_cloth, grow_regions, sure_pieces
 from stylecine.machine import memory
 from stylecine.ops.image import to_tensor
+from stylecine.perception.refine import mean_probability
 from tests.cloths import FLAG, STAND_INS, flag_mask, flag_photo, with_stand_ins
 
 CLOTH: dict[str, Any] = {"subject": "cloth", "wind": (0, 0.8), "seconds": 2.0, "fps": 8}
@@ -64,8 +65,8 @@ def test_a_mirrored_photo_gives_the_mirrored_probability() -> None:
         return red_is_cloth(photos) + ramp
 
     photo = to_tensor(plain_flag())
-    ours = cloth_probability(photo, left_is_cloth)
-    assert torch.allclose(ours.flip(1), cloth_probability(photo.flip(2), left_is_cloth), atol=1e-4)
+    ours = mean_probability(photo, left_is_cloth, SHORT_SIDES)
+    assert torch.allclose(ours.flip(1), mean_probability(photo.flip(2), left_is_cloth, SHORT_SIDES), atol=1e-4)
 
 
 def piece(*shares: float) -> np.ndarray:

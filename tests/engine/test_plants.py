@@ -46,7 +46,7 @@ class Park:
     def layer(self, wind: Wind = STRONG, **changed: Tensor | None) -> Overlay:
         swaying = self.swaying(**changed)
         assert swaying is not None
-        return swaying.in_wind(wind)
+        return swaying.overlay(swaying.motion.in_wind(wind))
 
 
 @pytest.fixture(scope="module")
@@ -140,7 +140,7 @@ def test_a_post_among_plants_stands_still() -> None:
     everywhere = {"plants": torch.ones(H, W), "layers": torch.zeros(len(CLASSES), H, W), "moving": torch.zeros(H, W)}
     swaying = find_swaying(photo, **everywhere, held=NOTHING, thin=NOTHING, period=PERIOD, seconds=4.0)
     assert swaying is not None
-    made = swaying.in_wind(Wind(0, 1))
+    made = swaying.overlay(swaying.motion.in_wind(Wind(0, 1)))
     under = to_uint8(photo)
     moved = torch.stack([made.draw_over(under, t) != under for t in range(0, PERIOD, 5)]).any(0).any(-1)
     assert not moved[25:105, 76:84].any() and moved[:, :60].float().mean() > 0.4
@@ -155,7 +155,7 @@ def test_nothing_sways_without_plants_or_wind(park: Park) -> None:
 def test_a_rough_layer_is_about_the_same(park: Park, layer: Overlay) -> None:
     swaying = park.swaying()
     assert swaying is not None
-    rough, under = swaying.roughly_in_wind(STRONG), to_uint8(park.photo)
+    rough, under = swaying.overlay(swaying.motion.coarse.in_wind(STRONG)), to_uint8(park.photo)
     assert rough.cell == 2 * layer.cell
     fine, coarse = (made.draw_over(under, 9).float() for made in (layer, rough))
     assert (coarse - fine).abs().mean() < 0.35 * (fine - under.float()).abs().mean()

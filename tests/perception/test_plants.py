@@ -5,7 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from stylecine.perception.plants import crf_refine, plant_probability, predict_plants
+from stylecine.perception.plants import SHORT_SIDES, crf_refine, predict_plants
+from stylecine.perception.refine import mean_probability
 
 
 def green_sways(photos: Tensor) -> Tensor:
@@ -42,7 +43,7 @@ def test_what_has_the_colour_of_a_bush_sways_with_it(bush: Tensor) -> None:
         rows = torch.linspace(0, 96, logits.shape[2])[:, None]
         return torch.where((rows - 50).abs() < 4, -1.0, logits)
 
-    assert plant_probability(bush, misses_the_middle)[57:60, 70:93].max() < 0.3
+    assert mean_probability(bush, misses_the_middle, SHORT_SIDES)[57:60, 70:93].max() < 0.3
     assert predict_plants(bush, misses_the_middle)[48:52, 60:80].min() > 0.9
 
 
@@ -50,8 +51,8 @@ def test_a_mirrored_photo_gives_the_mirrored_probability(bush: Tensor) -> None:
     def left_sways(photos: Tensor) -> Tensor:
         return green_sways(photos) + torch.linspace(3, -3, photos.shape[3] // 4)
 
-    ours = plant_probability(bush, left_sways)
-    assert torch.allclose(ours.flip(1), plant_probability(bush.flip(2), left_sways), atol=1e-4)
+    ours = mean_probability(bush, left_sways, SHORT_SIDES)
+    assert torch.allclose(ours.flip(1), mean_probability(bush.flip(2), left_sways, SHORT_SIDES), atol=1e-4)
 
 
 def test_a_long_panorama_is_seen_whole(bush: Tensor) -> None:
