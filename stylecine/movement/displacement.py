@@ -17,6 +17,7 @@ from stylecine.movement.waves import Swell
 from stylecine.ops import integrate as ops
 from stylecine.ops.displacement import Displacement
 from stylecine.ops.image import meeting, wrapped
+from stylecine.ops.maps import mean_within
 from stylecine.ops.regions import connected
 
 KNOT_TRAVEL = 4.0  # points of the grid that matter may move between two knots of its path,
@@ -33,6 +34,9 @@ MAX_SUB_CYCLES = 8  # of a place in a loop
 SUB_CYCLES_PER_SECOND = 1.5  # at most
 MAX_STAGGER = 0.45  # sub-cycles by which a place may be ahead of the others, or behind
 STAGGER_SCALE = 0.1  # of the short side: standard deviation of the Gaussian that makes the noise of that smooth
+ROW_SCALE = 0.02  # of the short side: the same where it differs from row to row alone
+CHANGE_POINTS = 1.5  # of the grid: standard deviation of the Gaussian that blends the two
+STEEPEST = 8.0  # of the stagger over its maximum, per short side, from row to row: crests move a third apart
 MIN_RAMP = 1.2  # seconds in which it sets in, and ceases
 MIN_SWELL_LOOP = 1.0  # seconds at speed 1, and less above it: in shorter loops even one cycle would be hectic
 MIN_CYCLE_FRAMES = 4  # of a swell, which would otherwise flicker
@@ -67,6 +71,7 @@ def integrate(
     velocity = canvas.velocity(flow, fps)
     counts, sub_cycle = count_sub_cycles(flow, moving, period, fps, sky, wraps).unique(return_inverse=True)
     sub_cycle = canvas.sampled(sub_cycle[None].float(), "nearest")[0].to(torch.uint8)
+    runs = None if standing is None else canvas.sampled(standing[None])[0]
     stride = choose_stride(velocity)
     knots = max(2, math.ceil(period / int(counts[0]) / stride) + 1)
     positions, rates = ops.integrate(torch.stack((velocity, -velocity)), knots, stride, stride // STEP_FRAMES)
@@ -82,9 +87,15 @@ def integrate(
         period,
         cell,
         margin,
-        make_stagger(counts[sub_cycle.long()] > 1, min(size) / cell, round(size[1] / cell) if wraps else None),
+        make_stagger(
+            counts[sub_cycle.long()] > 1,
+            canvas.sampled(moving[None])[0] > 0.5,
+            runs,
+            min(size) / cell,
+            round(size[1] / cell) if wraps else None,
+        ),
         stride,
-        None if standing is None else canvas.sampled(standing[None])[0],
+        runs,
         swell=canvas.swell(swells, clocks, seconds),
         swell_cycles=clocks,
         min_ramp=MIN_RAMP * fps,
@@ -137,23 +148,42 @@ def choose_stride(velocity: Tensor) -> int:
     return int(STEP_FRAMES * (min(max(frames, MIN_STRIDE), MAX_STRIDE) // STEP_FRAMES))
 
 
-def make_stagger(repeats: Tensor, short: float, around: int | None = None) -> Tensor | None:
-    """How many sub-cycles each place is ahead of the others: [h,w], smooth noise; None where nothing repeats, bool
-    [h,w].
+def make_stagger(
+    repeats: Tensor, moves: Tensor, runs: Tensor | None, short: float, around: int | None = None
+) -> Tensor | None:
+    """How many sub-cycles each place is ahead of the others: [h,w]; None where nothing repeats, bool [h,w].
 
     Places that repeat within the loop would otherwise all show the photo at once each time: a whole fall would throb,
-    a whole sky start again. All phases are as frequent, and matter is stretched by little where they differ. short: the
-    photo's short side in points of the grid. around: after how many of them a photo wraps.
+    a whole sky start again. All phases are about as frequent, and matter is stretched by little where they differ. What
+    runs, [h,w] in [0,1], has smooth noise. The rest of what moves, bool [h,w], differs from row to row only: noise
+    would bend the crests of waves. short: the photo's short side in points of the grid. around: after how many of them
+    a photo wraps.
     """
     if not repeats.any():
         return None
-    rows, columns = repeats.shape
-    noise = np.random.default_rng(0).standard_normal((rows, around or columns))
-    smooth = ndimage.gaussian_filter(noise, STAGGER_SCALE * short, mode=("reflect", "wrap" if around else "reflect"))
-    even = 2 * ndtr(smooth / smooth.std()) - 1  # uniform in [-1, 1]
-    even = even[:, np.arange(columns) % even.shape[1]]
+    drifts = (repeats & moves if runs is None else repeats & moves & (runs < 0.5)).cpu().numpy()
+    noise = _even_noise(drifts.shape, short, around)
+    share = mean_within(drifts.astype(float), moves.cpu().numpy(), CHANGE_POINTS)
+    even = noise + share * (_even_rows(drifts, short) - noise)
     stagger = torch.from_numpy((MAX_STAGGER * even).astype(np.float32)).to(repeats.device)
     return torch.where(repeats, stagger, 0.0)
+
+
+def _even_noise(shape: tuple[int, ...], short: float, around: int | None) -> np.ndarray:
+    """Smooth noise [h,w], uniform in [-1,1]."""
+    noise = np.random.default_rng(0).standard_normal((shape[0], around or shape[1]))
+    smooth = ndimage.gaussian_filter(noise, STAGGER_SCALE * short, mode=("reflect", "wrap" if around else "reflect"))
+    even: np.ndarray = 2 * ndtr(smooth / smooth.std()) - 1
+    return even[:, np.arange(shape[1]) % even.shape[1]]
+
+
+def _even_rows(here: np.ndarray, short: float) -> np.ndarray:
+    """[h,1], which rises from -1 above `here`, bool [h,w], to 1 below it, with its area; by less if it is low."""
+    area = here.sum(1)
+    share = (np.cumsum(area) - area / 2) / max(int(area.sum()), 1)
+    rising = ndimage.gaussian_filter1d(2 * share - 1, ROW_SCALE * short, mode="nearest")
+    steepest = float(np.diff(rising).max(initial=0)) * short
+    return rising[:, None] * STEEPEST / max(steepest, STEEPEST)
 
 
 def count_sub_cycles(

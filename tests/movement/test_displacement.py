@@ -138,8 +138,9 @@ def test_a_sky_goes_on_for_up_to_six_seconds(seconds: int, count: int) -> None:
     assert int(count_sub_cycles(8 * flow, moving, 30 * seconds, 30, sky)[0, 0]) > count, "nor does a storm"
 
 
-def test_places_that_repeat_often_are_out_of_step_except_where_the_loop_begins_and_ends():
-    moved = integrate(constant(0.2, 0), torch.ones(128, 128), period=120, fps=30, margin=32)
+@pytest.mark.parametrize("standing", [None, torch.ones(32, 32)])
+def test_places_that_repeat_often_are_out_of_step_except_where_the_loop_begins_and_ends(standing):
+    moved = integrate(constant(0.2, 0), torch.ones(128, 128), period=120, fps=30, margin=32, standing=standing)
     assert moved.stagger is not None and moved.ramps == (36.0,), "1.2 s, as a sub-cycle is shorter"
     counts = moved.stagger.histc(5, -0.45, 0.45)
     assert counts.sum() == moved.stagger.numel() and counts.min() > 0.4 * counts.max(), "each phase is as frequent"
@@ -150,16 +151,35 @@ def test_places_that_repeat_often_are_out_of_step_except_where_the_loop_begins_a
     assert slow.stagger is None
 
 
+def test_crests_of_waves_stay_straight_and_a_river_beside_them_does_not_move_in_rows():
+    moving, runs = torch.ones(128, 128), torch.zeros(32, 32)
+    moving[:, 60:68], runs[:, 16:] = 0, 1
+    stagger = integrate(constant(0, 0.2), moving, period=120, fps=30, margin=32, standing=runs).stagger
+    assert stagger is not None
+    sea, river = stagger[8:-8, 8:20].numpy(), stagger[8:-8, 28:-8].numpy()
+    assert np.ptp(sea, axis=1).max() < 1e-3 < 0.1 < np.ptp(river, axis=1).min()
+    assert np.ptp(sea, axis=0).min() > 0.6 and (np.diff(sea, axis=0) > 0).all()
+
+
+def test_matter_is_hardly_stretched_in_a_low_stretch_of_water():
+    moving = torch.zeros(256, 256)
+    moving[100:120] = 1
+    stagger = integrate(constant(0.2, 0), moving, period=120, fps=30, margin=0).stagger
+    assert stagger is not None
+    low = stagger[100:120]
+    assert 0.2 < low.max() - low.min() < 0.4 and low.diff(dim=0).max() < 0.45 * 8.5 / 256
+
+
 def test_sources_are_continuous_where_a_place_enters_its_next_sub_cycle():
     """Fields are interpolated, so copy A has to be the same copy on both sides of that border."""
     moved = integrate(constant(0.2, 0), torch.ones(128, 128), period=120, fps=30, margin=32)
     for t in (55, 60, 65):
         phase, swapped = moved.phase_map(moved.moment(t))
         assert swapped.any() and not swapped.all()
-        jumps = moved.sources(moved.moment(t))[[0, 2]].diff(dim=2).abs()
+        jumps = moved.sources(moved.moment(t))[[0, 2]].diff(dim=1).abs()
         share = torch.where(swapped, 1 - phase[0], phase[0])  # of copy B in a linear crossfade
         weights = torch.stack((1 - share, share))
-        assert jumps.max() > 31 > 8 > (jumps * torch.maximum(weights[:, :, 1:], weights[:, :, :-1])).max()
+        assert jumps.max() > 31 > 8 > (jumps * torch.maximum(weights[:, 1:], weights[:, :-1])).max()
 
 
 def test_the_swell_displaces_both_copies_equally_and_is_zero_at_either_end():
