@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -15,6 +16,7 @@ HALO = 1.5  # pixels beside what stands which stand with it
 RIM, AROUND = 3, 0.9  # pixels; of the rim of so many pixels, the share that is sky, or water
 REACH = 24  # pixels: how far beyond a patch's box its surroundings are
 LARGEST = 0.03  # of the photo: a patch's box
+MOVES = 0.8  # probability from which a patch moves: a rope that breaks is worse than foam that stands
 
 
 def that_move(stands: np.ndarray, around: np.ndarray, logits: np.ndarray) -> np.ndarray:
@@ -28,7 +30,7 @@ def that_move(stands: np.ndarray, around: np.ndarray, logits: np.ndarray) -> np.
     moves = np.zeros(parts.count + 1, bool)
     for number, box, patch, surroundings in patches_of(parts, around):
         within, beside = logits[(slice(None), *box)]
-        moves[number] = within[patch].mean() + beside[surroundings].mean() > 0
+        moves[number] = within[patch].mean() + beside[surroundings].mean() > math.log(MOVES / (1 - MOVES))
     return parts.keep(moves)
 
 
