@@ -9,9 +9,9 @@ from scipy import fft, signal
 
 from stylecine.errors import OptionError
 from stylecine.sound.loudness import TARGET, loudness
-from stylecine.sound.noise import RATE
+from stylecine.sound.noise import RATE, Track
 from stylecine.sound.sources import Source
-from stylecine.sound.track import FAINT, MAX_PERIOD, MAX_SECONDS, Track, make_track
+from stylecine.sound.track import FAINT, MAX_PERIOD, MAX_SECONDS, make_track
 from stylecine.sound.voices import VOICES, Strand
 from tests.sound.test_loudness import true_peak
 
