@@ -245,6 +245,7 @@ def test_only_what_changes_is_painted_while_the_wind_turns(studio: Studio) -> No
             painted[layer["layerId"]] = layer["paintCount"]
             sizes[layer["layerId"]] = (layer["width"], layer["height"])
 
+    studio.page.emulate_media(reduced_motion="no-preference")  # the dial moves, too
     browser.on("LayerTree.layerTreeDidChange", note)
     browser.send("LayerTree.enable")
     studio.pause()
@@ -261,6 +262,7 @@ def test_only_what_changes_is_painted_while_the_wind_turns(studio: Studio) -> No
     assert some and not set(some) & set(whole)
     studio.page.mouse.up()
     studio.is_idle()
+    studio.page.emulate_media(reduced_motion="reduce")
     browser.detach()
 
 
