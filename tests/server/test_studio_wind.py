@@ -296,10 +296,11 @@ def test_arrows_show_where_the_wind_carries_the_cloth(studio: Studio) -> None:
 
     def seen() -> np.ndarray:
         studio.page.mouse.move(5, 5)
-        studio.page.wait_for_timeout(1800)  # the mask is shown for a moment after a stroke
+        studio.next_frames()
         with Image.open(io.BytesIO(studio.page.screenshot(clip=around))) as shot:
             return np.asarray(shot.convert("RGB")).astype(int)
 
+    studio.page.wait_for_timeout(1800)  # the mask is shown for a moment after a stroke
     plain = seen()
     studio.at("flow").click()
     right = seen()
