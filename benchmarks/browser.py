@@ -37,6 +37,7 @@ def chromium(*arguments: str) -> Iterator[Any]:
     options = [
         *(f"--disable-{what}" for what in quiet),
         *("--no-first-run", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"),
+        "--disable-gpu-rasterization",  # of the page itself, which SwiftShader paints several times slower
         *(["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []),
         *arguments,
     ]

@@ -40,8 +40,9 @@ from stylecine.picture.style import Appearance
 from stylecine.picture.transparency import flattened
 from stylecine.picture.weather import Weather, make_weather
 from stylecine.quality.measures import measure_loop
+from stylecine.sound.noise import Track
 from stylecine.sound.sources import find_sources
-from stylecine.sound.track import Track, make_track
+from stylecine.sound.track import make_track
 from stylecine.version import __version__
 
 BATCH = 4  # frames that are rendered at once

@@ -17,8 +17,7 @@ from stylecine.errors import OptionError
 from stylecine.machine.atomic import translate_os_errors
 from stylecine.output import VideoInfo
 from stylecine.output.encoders import SOUND
-from stylecine.sound.noise import RATE
-from stylecine.sound.track import Track
+from stylecine.sound.noise import RATE, Track
 
 MakeTrack: TypeAlias = Callable[[int], Track]  # of so many loops
 TIME_BASE = Fraction(1, RATE)
@@ -71,10 +70,6 @@ class SoundStream:
                 if self.round:
                     packet.duration = min(size, end - packet.pts)
                 yield packet
-
-
-def silent_track(seconds: float) -> Track:
-    return Track(np.broadcast_to(np.float32(0), (round(seconds * RATE), 2)))
 
 
 def write_sound(track: Track, path: Path) -> VideoInfo:

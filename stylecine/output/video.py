@@ -22,13 +22,13 @@ from stylecine.machine.atomic import PathLike, translate_os_errors
 from stylecine.machine.given import check_file
 from stylecine.machine.memory import available_bytes, release_freed
 from stylecine.output import VideoInfo
-from stylecine.output.audio import MakeTrack, SoundStream, silent_track
+from stylecine.output.audio import MakeTrack, SoundStream
 from stylecine.output.codecs import MAX_SIDE, REFERENCE_DISTANCE, Codec, Encoding
 from stylecine.output.formats import LIVE_ARCHIVE, LIVE_PHOTO, ending_of
 from stylecine.output.images import Frames, map_ahead
 from stylecine.output.live_photo import archived_movie, live_photo_movie
 from stylecine.output.motion_photo import motion_photo_video
-from stylecine.sound.track import Track
+from stylecine.sound.noise import RATE, Track
 
 AHEAD = 2  # frames rendered while an earlier one is being encoded
 RELEASED = 20  # frames after which freed memory is returned
@@ -58,7 +58,7 @@ def encode(
     loops = encoding.loops(len(frames))
     track = sound(loops) if sound else None
     if encoding.silence:
-        track = silent_track(float(loops * len(frames) / encoding.rate))
+        track = Track(np.zeros((1, 2), np.float32), round(loops * len(frames) / encoding.rate * RATE))
     encoder = _Encoder(path, encoding, metadata, frames, track)
     try:
         prepared = (encoder.prepare(t, frame) for t, frame in enumerate(frames))

@@ -6,6 +6,7 @@ added modulo its length: the last sample is followed by the first as any sample 
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,6 +15,23 @@ MINNAERT = 3.26  # m/s: radius times frequency of a bubble in water at the surfa
 RISE = 0.1  # of the damping, by which the pitch of a bubble near the surface rises
 RING = 6.0  # time constants after which a bubble is no longer heard: 52 dB
 DECIBELS = math.log(10) / 20  # natural logarithm of an amplitude, per decibel
+
+
+@dataclass(frozen=True, eq=False)
+class Track:
+    """A period of sound, float32 [samples, 2] in [-1,1], left and right, at RATE; it is heard `repeat` times.
+    Its last sample is followed by its first."""
+
+    period: np.ndarray
+    repeat: int = 1
+
+    @property
+    def samples(self) -> int:
+        return self.repeat * len(self.period)
+
+    def at(self, begin: int, end: int) -> np.ndarray:
+        """Samples [end - begin, 2], counted from the beginning; those before and after it go round as well."""
+        return self.period[np.arange(begin, end) % len(self.period)]
 
 
 def band(frequencies: np.ndarray, low: float, high: float, tilt: float = 0.0) -> np.ndarray:

@@ -2,13 +2,12 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from stylecine.errors import OptionError
 from stylecine.sound.loudness import TARGET, normalised
-from stylecine.sound.noise import DECIBELS, RATE, band, unit
+from stylecine.sound.noise import DECIBELS, RATE, Track, band, unit
 from stylecine.sound.sources import FAINT_WIND, WIND_POWER, Source
 from stylecine.sound.voices import VOICES, Strand
 
@@ -18,23 +17,6 @@ NEAR_TREBLE, FAR_TREBLE = 18_000.0, 2_500.0  # Hz up to which what is near, and 
 FAINT = -35.0  # LUFS where nothing but a faint wind is heard
 MAX_PERIOD = 60.0  # seconds after which a longer track repeats, and half of that: see `_repeats`
 MAX_SECONDS = 300.0  # of one loop with a sound
-
-
-@dataclass(frozen=True, eq=False)
-class Track:
-    """A period of sound, float32 [samples, 2] in [-1,1], left and right, at `noise.RATE`; it is heard `repeat` times.
-    Its last sample is followed by its first."""
-
-    period: np.ndarray
-    repeat: int = 1
-
-    @property
-    def samples(self) -> int:
-        return self.repeat * len(self.period)
-
-    def at(self, begin: int, end: int) -> np.ndarray:
-        """Samples [end - begin, 2], counted from the beginning; those before and after it go round as well."""
-        return np.take(self.period, range(begin, end), axis=0, mode="wrap")
 
 
 def make_track(sources: Sequence[Source], seconds: float, loops: int = 1, speed: float = 1.0) -> Track:

@@ -20,8 +20,8 @@ from stylecine.output.codecs import check_encoding
 from stylecine.output.live_photo import content_identifier
 from stylecine.output.video import encode, video_source
 from stylecine.sound.loudness import loudness
-from stylecine.sound.noise import RATE, shaped_noise
-from stylecine.sound.track import TARGET, Track
+from stylecine.sound.noise import RATE, Track, shaped_noise
+from stylecine.sound.track import TARGET
 from tests.output.test_video import clip
 from tests.outputs import write
 

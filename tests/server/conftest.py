@@ -195,10 +195,20 @@ def small_sea(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+# `stylecine studio`, which does not leave all cores to the browser for a while after it has sent the first loop
+STUDIO = """
+from stylecine import cli
+from stylecine.server import service
+
+service.FIRST_DRAWN = 0
+cli.run()
+"""
+
+
 @pytest.fixture(scope="session")
 def studio_address() -> Iterator[str]:
     """The address of a studio, which all pages share."""
-    command = [sys.executable, "-m", "stylecine", "studio", "--no-browser"]
+    command = [sys.executable, "-c", STUDIO, "studio", "--no-browser"]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert server.stdout
     try:
@@ -219,10 +229,14 @@ def page_log() -> dict[str, list[str]]:
 
 @pytest.fixture(scope="module")
 def new_page(browser: Any, studio_address: str, page_log: dict[str, list[str]]) -> Callable[..., Any]:
-    """Opens the studio in pages of their own; keyword arguments are those of a browser context."""
+    """Opens the studio in pages of their own; keyword arguments are those of a browser context.
+
+    Nothing plays by itself unless asked for: where the CPU draws, it would take a core from the server all the time.
+    """
 
     def new(**options: Any) -> Any:
-        page = browser.new_context(**{"viewport": {"width": 960, "height": 680}, **options}).new_page()
+        usual = {"viewport": {"width": 960, "height": 680}, "reduced_motion": "reduce"}
+        page = browser.new_context(**{**usual, **options}).new_page()
         page.on("console", lambda message: page_log["errors"].append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: page_log["errors"].append(str(error)))
         page.on("request", lambda request: page_log["requests"].append(request.url))

@@ -55,8 +55,8 @@ pytestmark = pytest.mark.browser
 
 @pytest.fixture(scope="module")
 def opened(new_page: Callable[..., Page], small_sea: Path) -> Studio:
-    """One page with the photo, opened with the keyboard only, which is the first test."""
-    studio = Studio(new_page(color_scheme="dark"))
+    """One page with the photo, opened with the keyboard only, which is the first test. It plays by itself."""
+    studio = Studio(new_page(color_scheme="dark", reduced_motion="no-preference"))
     with studio.page.expect_file_chooser() as chooser:
         for _ in range(8):
             studio.page.keyboard.press("Tab")
@@ -65,6 +65,7 @@ def opened(new_page: Callable[..., Page], small_sea: Path) -> Studio:
         studio.page.keyboard.press("Enter")
     chooser.value.set_files(small_sea)
     studio.is_ready()
+    studio.page.emulate_media(reduced_motion="reduce")  # from now on, as in new_page
     return studio
 
 
@@ -303,7 +304,7 @@ def test_a_video_photos_that_move_and_a_page_are_exported_and_play(
     assert len(read_video(photo)[0]) == 120
     with zipfile.ZipFile(pair) as archive:
         assert archive.namelist() == ["live-photo.jpg", "live-photo.mov"]
-    page = new_page()
+    page = new_page(reduced_motion="no-preference")
     page.goto(exported("A file to embed").as_uri())
     page.locator("canvas").wait_for()
     first = page.screenshot()
@@ -422,7 +423,7 @@ def test_the_page_waits_for_a_lost_server(studio: Studio) -> None:
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_every_text_can_be_read_and_every_control_has_a_name(studio: Studio, theme: str) -> None:
     page, unnamed = studio.page, r"- (button|slider|radio|checkbox|combobox|link|dialog|img|application)(:|$| \[)"
-    page.emulate_media(color_scheme=theme, reduced_motion="reduce")  # type: ignore[arg-type]
+    page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
     expect(page.locator(f"html[data-theme={theme}]")).to_have_count(1)
     for act in (
         lambda: studio.tool("Paint"),
@@ -606,14 +607,16 @@ def test_screenshots(new_page: Callable[..., Page]) -> None:
             shot.convert("RGB").save(folder / f"studio-{name}.webp", quality=65, method=6)
 
     def opened(photo: Path, **options: Any) -> Studio:
-        studio = Studio(new_page(**{"viewport": {"width": 1440, "height": 900}, **options}))
+        usual = {"viewport": screen, "reduced_motion": "no-preference"}
+        studio = Studio(new_page(**{**usual, **options}))
         studio.open(photo)
         studio.moves_on(lambda: studio.at("full-size").evaluate("box => box.click()"))
         studio.frame(0.2)
         studio.at("overlay").blur()  # a mouse user sees no focus ring
         return studio
 
-    start = Studio(new_page(color_scheme="dark", viewport={"width": 1440, "height": 900}))
+    screen = {"width": 1440, "height": 900}
+    start = Studio(new_page(color_scheme="dark", viewport=screen, reduced_motion="no-preference"))
     start.page.wait_for_timeout(1500)
     shown("start", start)
     dark = opened(EXAMPLES / "sea.jpg", color_scheme="dark")

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.browser
 
 @pytest.fixture(scope="module")
 def opened(new_page: Callable[..., Page], small_sea: Path) -> Studio:
-    studio = Studio(new_page(reduced_motion="reduce"))
+    studio = Studio(new_page())
     studio.open(small_sea)
     return studio
 

@@ -18,7 +18,7 @@ DOUBTS = [
 
 @pytest.fixture(scope="module")
 def opened(new_page: Callable[..., Page], small_sea: Path) -> Studio:
-    page = new_page(reduced_motion="reduce")
+    page = new_page()
     page.route("**/doubts", lambda route: route.fulfill(json={"doubts": DOUBTS}))
     studio = Studio(page)
     studio.open(small_sea)
@@ -56,7 +56,7 @@ def test_the_mask_says_what_it_is_unsure_of_and_one_click_freezes_or_dismisses_i
 
 
 def test_what_stands_still_is_set_in_motion_by_one_click(new_page: Callable[..., Page], small_sea: Path) -> None:
-    page = new_page(reduced_motion="reduce")
+    page = new_page()
     offer = {**DOUBTS[0], "what": "water"}
     page.route("**/doubts", lambda route: route.fulfill(json={"doubts": [offer]}))
     studio = Studio(page)
@@ -190,7 +190,7 @@ def test_the_sky_is_reversed_in_one_click(studio: Studio) -> None:
 
 
 def test_advice_leaves_the_picture_to_the_brush(new_page: Callable[..., Page], small_sea: Path) -> None:
-    page, asked = new_page(reduced_motion="reduce"), list[Route]()
+    page, asked = new_page(), list[Route]()
     page.route("**/doubts", lambda route: asked.append(route))
     studio = Studio(page)
     for tool in ("Freeze", "View"):  # while the server looks for doubts
@@ -212,7 +212,7 @@ def test_advice_leaves_the_picture_to_the_brush(new_page: Callable[..., Page], s
 def test_everything_fits_and_can_be_touched(new_page: Callable[..., Page], small_sea: Path, size: str) -> None:
     width, height = SIZES[size]
     touch = {"has_touch": True, "is_mobile": True} if size != "desk" else {}
-    page = new_page(viewport={"width": width, "height": height}, reduced_motion="reduce", **touch)
+    page = new_page(viewport={"width": width, "height": height}, **touch)
     page.route("**/doubts", lambda route: route.fulfill(json={"doubts": DOUBTS}))
     studio = Studio(page)
     studio.open(small_sea)

@@ -200,7 +200,6 @@ def test_on_a_phone_the_picture_is_visible_above_the_styles(new_page: Callable[.
     page = phone.page
     page.get_by_role("button", name="Adjust speed").click()
     expect(page.get_by_role("button", name="From a photo")).to_be_in_viewport(ratio=1)
-    page.wait_for_timeout(400)  # until the sheet has come up
     boxes = [phone.at(id).bounding_box() for id in ("picture", "panel", "style-choose", "sheet-close")]
     picture, sheet, other, close = (box or {} for box in boxes)
     assert sheet["y"] > picture["y"] + 0.8 * picture["height"]

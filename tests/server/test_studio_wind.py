@@ -245,6 +245,7 @@ def test_only_what_changes_is_painted_while_the_wind_turns(studio: Studio) -> No
             painted[layer["layerId"]] = layer["paintCount"]
             sizes[layer["layerId"]] = (layer["width"], layer["height"])
 
+    studio.page.emulate_media(reduced_motion="no-preference")  # the dial moves, too
     browser.on("LayerTree.layerTreeDidChange", note)
     browser.send("LayerTree.enable")
     studio.pause()
@@ -261,6 +262,7 @@ def test_only_what_changes_is_painted_while_the_wind_turns(studio: Studio) -> No
     assert some and not set(some) & set(whole)
     studio.page.mouse.up()
     studio.is_idle()
+    studio.page.emulate_media(reduced_motion="reduce")
     browser.detach()
 
 
@@ -294,10 +296,11 @@ def test_arrows_show_where_the_wind_carries_the_cloth(studio: Studio) -> None:
 
     def seen() -> np.ndarray:
         studio.page.mouse.move(5, 5)
-        studio.page.wait_for_timeout(1800)  # the mask is shown for a moment after a stroke
+        studio.next_frames()
         with Image.open(io.BytesIO(studio.page.screenshot(clip=around))) as shot:
             return np.asarray(shot.convert("RGB")).astype(int)
 
+    studio.page.wait_for_timeout(1800)  # the mask is shown for a moment after a stroke
     plain = seen()
     studio.at("flow").click()
     right = seen()

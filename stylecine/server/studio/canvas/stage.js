@@ -180,9 +180,11 @@ function drawMaps(context) {
   const remaining = (maskUntil - performance.now()) / MASK_TIME;
   if (state.mask) {
     drawMask(context, viewport, state.maps, 1);
+  } else if (remaining > 0 && reducedMotion.matches) {
+    drawMask(context, viewport, state.maps, 0.6);
   } else if (remaining > 0) {
-    drawMask(context, viewport, state.maps, reducedMotion.matches ? 0.6 : Math.min(1, 2 * remaining) * 0.75);
-    redraw();
+    drawMask(context, viewport, state.maps, Math.min(1, 2 * remaining) * 0.75);
+    redraw();  // it fades
   }
   if (state.flow) drawFlow(context, viewport, state.maps);
 }
