@@ -1,8 +1,8 @@
-"""Fit what the eye says of patches in sky and water, foam and clouds or things, when the rest is trained.
+"""Fit what the eye says of patches in water, foam or things, when the rest is trained.
 
     python pretrained/recipes/fit_patches.py pretrained/eye.safetensors --photos DIR
 
-A logistic regression on the features of the patches that were sorted by hand (sort_patches.py), averaged within and
+A logistic regression on the features of all patches that were sorted by hand (sort_patches.py), averaged within and
 around each as the program does. Each is seen as it is and in a smaller mirror image. Prints, for five folds of the
 photos (folds.py), how well patches are told apart, as the area under the curve; then fits all, and writes the result
 into the file. All are of photos that the eye was trained on, which flatters the folds.
@@ -48,7 +48,7 @@ class Patch:
 def patches_in(name: str, photo: Tensor, codes: np.ndarray, eye: Eye) -> list[Patch]:
     """Those of a photo [3,H,W] in [-1,1] of which codes [H,W] say what they are."""
     found = [(int(codes[box][patch][0]), box, patch, beside) for _, box, patch, beside in
-             patches_of(connected(codes > 0), np.ones((1, *codes.shape), bool))]
+             patches_of(connected(codes > 0), np.ones(codes.shape, bool))]
     found = [patch for patch in found if patch[0] in (MOVING, THING)]
     if not found:
         return []

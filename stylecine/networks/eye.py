@@ -34,8 +34,8 @@ class Sight(NamedTuple):
     occluder: Tensor  # [N,1,H/2,W/2] logit: stands still, before water or sky at that
     direction: Tensor  # [N,2,H/8,W/8] which way matter flows, x right, y down; shorter than 1 where that is uncertain
     water: Tensor  # [N,7,H/16,W/16] logits of KINDS and of FOAM, of which the mean over a stretch of water counts
-    patches: Tensor  # [N,2,H/4,W/4]: the mean of the first over a patch in water or sky, plus that of the second around
-    # it, is the logit that the patch is part of these, as foam and clouds are, and no thing
+    patches: Tensor  # [N,2,H/4,W/4]: the mean of the first over a patch in water, plus that of the second around it, is
+    # the logit that the patch is part of the water, as foam and glints are, and no thing
     presence: Tensor  # [N,4] logits: whether each class that moves is anywhere in the photo
 
 

@@ -133,10 +133,10 @@ def _refined(photo: Tensor, maps: Tensor, refiner: RefinerNetwork, wraps: bool) 
 
 
 def _without_patches(stands: Tensor, maps: Tensor, patches: Tensor) -> Tensor:
-    """`Seen.stands` without the small patches of it that are cloud or foam. maps: as `eye_maps`; patches: of `Sight`,
+    """`Seen.stands` without the small patches in water that move with it. maps: as `eye_maps`; patches: of `Sight`,
     [2,h,w]."""
-    _, sky, water, falls, smoke, _ = resize(maps, stands.shape)
-    around = torch.stack((sky + smoke > 0.5, water + falls > 0.5))
+    _, _, water, falls, _, _ = maps
+    around = resize((water + falls)[None], stands.shape)[0] > 0.5
     logits = resize(patches, stands.shape)
     moves = that_move((stands > STANDS).cpu().numpy(), around.cpu().numpy(), logits.cpu().numpy())
     return torch.where(torch.from_numpy(moves).to(stands.device), 0.0, stands)
