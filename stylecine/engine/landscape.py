@@ -121,6 +121,7 @@ class _Making:
             swells=swells,
             speed=options.speed,
             standing=None if given else predict_standing(scenery),
+            open_water=None if given else torch.from_numpy(scenery.streams.open).to(flow.device),
             wraps=self.parts.scene.wraps,
         )
 

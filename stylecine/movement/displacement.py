@@ -17,7 +17,6 @@ from stylecine.movement.waves import Swell
 from stylecine.ops import integrate as ops
 from stylecine.ops.displacement import Displacement
 from stylecine.ops.image import meeting, wrapped
-from stylecine.ops.maps import mean_within
 from stylecine.ops.regions import connected
 
 KNOT_TRAVEL = 4.0  # points of the grid that matter may move between two knots of its path,
@@ -34,9 +33,10 @@ MAX_SUB_CYCLES = 8  # of a place in a loop
 SUB_CYCLES_PER_SECOND = 1.5  # at most
 MAX_STAGGER = 0.45  # sub-cycles by which a place may be ahead of the others, or behind
 STAGGER_SCALE = 0.1  # of the short side: standard deviation of the Gaussian that makes the noise of that smooth
-ROW_SCALE = 0.02  # of the short side: the same where it differs from row to row alone
-CHANGE_POINTS = 1.5  # of the grid: standard deviation of the Gaussian that blends the two
-STEEPEST = 8.0  # of the stagger over its maximum, per short side, from row to row: crests move a third apart
+# On open water: standard deviation of the Gaussian that smooths it from row to row, and the most that it may rise, per
+# short side, as a share of its maximum, both of the short side: crests that travel 0.09 move a third nearer, at most.
+ROW_SCALE, STEEPEST = 0.02, 8.0
+ROW_REACH = 4.0  # points of the grid beside open water over which it becomes noise
 MIN_RAMP = 1.2  # seconds in which it sets in, and ceases
 MIN_SWELL_LOOP = 1.0  # seconds at speed 1, and less above it: in shorter loops even one cycle would be hectic
 MIN_CYCLE_FRAMES = 4  # of a swell, which would otherwise flicker
@@ -53,15 +53,16 @@ def integrate(
     swells: Sequence[Swell] = (),
     speed: float = 1.0,
     standing: Tensor | None = None,
+    open_water: Tensor | None = None,
     wraps: bool = False,
 ) -> Displacement:
     """Displacement over a photo with `margin` pixels around it, for a loop of `period` frames at `fps`.
 
     flow: [2,h,w] over the photo, in pixels of its own grid per 1/30 s, of any grid size; replicated past the border.
     moving: [H,W] in [0,1], what moves of the photo. sky: bool [H,W], what of that is sky. standing: [h,w] in [0,1] on
-    the flow's grid; see movement.waves. swells: on that grid, each in whole cycles of about its seconds over
-    `speed`, which the flow has already; loops of less than a second have none. wraps: whether the photo's left and
-    right edges meet.
+    the flow's grid; see movement.waves. open_water: bool [h,w] on any grid, seas and lakes, if known. swells: on the
+    flow's grid, each in whole cycles of about its seconds over `speed`, which the flow has already; loops of less than
+    a second have none. wraps: whether the photo's left and right edges meet.
     The grid of the result has a short side of at most 256.
     """
     size = moving.shape[0], moving.shape[1]
@@ -71,7 +72,6 @@ def integrate(
     velocity = canvas.velocity(flow, fps)
     counts, sub_cycle = count_sub_cycles(flow, moving, period, fps, sky, wraps).unique(return_inverse=True)
     sub_cycle = canvas.sampled(sub_cycle[None].float(), "nearest")[0].to(torch.uint8)
-    runs = None if standing is None else canvas.sampled(standing[None])[0]
     stride = choose_stride(velocity)
     knots = max(2, math.ceil(period / int(counts[0]) / stride) + 1)
     positions, rates = ops.integrate(torch.stack((velocity, -velocity)), knots, stride, stride // STEP_FRAMES)
@@ -89,13 +89,13 @@ def integrate(
         margin,
         make_stagger(
             counts[sub_cycle.long()] > 1,
-            canvas.sampled(moving[None])[0] > 0.5,
-            runs,
+            None if open_water is None else canvas.sampled(open_water[None].float(), "nearest")[0] > 0,
+            canvas.inside,
             min(size) / cell,
             round(size[1] / cell) if wraps else None,
         ),
         stride,
-        runs,
+        None if standing is None else canvas.sampled(standing[None])[0],
         swell=canvas.swell(swells, clocks, seconds),
         swell_cycles=clocks,
         min_ramp=MIN_RAMP * fps,
@@ -111,6 +111,12 @@ class Canvas(NamedTuple):
     cell: int
     margin: int
     wraps: bool = False
+
+    @property
+    def inside(self) -> tuple[slice, slice]:
+        """The grid's rows and columns that are in the photo."""
+        first = self.margin // self.cell
+        return slice(first, first + self.size[0] // self.cell), slice(first, first + self.size[1] // self.cell)
 
     def velocity(self, flow: Tensor, fps: float) -> Tensor:
         """A flow over the photo, [2,gh,gw], in points of the grid per frame."""
@@ -149,41 +155,43 @@ def choose_stride(velocity: Tensor) -> int:
 
 
 def make_stagger(
-    repeats: Tensor, moves: Tensor, runs: Tensor | None, short: float, around: int | None = None
+    repeats: Tensor, level: Tensor | None, inside: tuple[slice, slice], short: float, around: int | None = None
 ) -> Tensor | None:
-    """How many sub-cycles each place is ahead of the others: [h,w]; None where nothing repeats, bool [h,w].
+    """How many sub-cycles each place is ahead of the others: [h,w], smooth noise; None where nothing repeats, bool
+    [h,w].
 
     Places that repeat within the loop would otherwise all show the photo at once each time: a whole fall would throb,
-    a whole sky start again. All phases are about as frequent, and matter is stretched by little where they differ. What
-    runs, [h,w] in [0,1], has smooth noise. The rest of what moves, bool [h,w], differs from row to row only: noise
-    would bend the crests of waves. short: the photo's short side in points of the grid. around: after how many of them
-    a photo wraps.
+    a whole sky start again. All phases are as frequent, and matter is stretched by little where they differ. On open
+    water, bool [h,w], they differ from row to row only, as noise would bend the crests of waves. inside: the photo's
+    rows and columns. short: its short side in points of the grid. around: after how many of them it wraps.
     """
     if not repeats.any():
         return None
-    drifts = (repeats & moves if runs is None else repeats & moves & (runs < 0.5)).cpu().numpy()
-    noise = _even_noise(drifts.shape, short, around)
-    share = mean_within(drifts.astype(float), moves.cpu().numpy(), CHANGE_POINTS)
-    even = noise + share * (_even_rows(drifts, short) - noise)
+    rows, columns = repeats.shape
+    noise = np.random.default_rng(0).standard_normal((rows, around or columns))
+    smooth = ndimage.gaussian_filter(noise, STAGGER_SCALE * short, mode=("reflect", "wrap" if around else "reflect"))
+    even = 2 * ndtr(smooth / smooth.std()) - 1  # uniform in [-1, 1]
+    even = even[:, np.arange(columns) % even.shape[1]]
+    if level is not None and level.any():
+        parts = connected(level.cpu().numpy(), wraps=bool(around))
+        ramps = np.stack([_rising(part[inside], inside[0], rows, short) for part in parts.masks(parts.size > 0)])
+        distance, nearest = ndimage.distance_transform_edt(parts.numbers == 0, return_indices=True)
+        numbers = np.unique(parts.numbers[tuple(nearest)], return_inverse=True)[1].reshape(rows, columns)
+        share = np.clip(1 - distance / ROW_REACH, 0, 1)
+        even = even + share * (ramps[numbers, np.arange(rows)[:, None]] - even)
     stagger = torch.from_numpy((MAX_STAGGER * even).astype(np.float32)).to(repeats.device)
     return torch.where(repeats, stagger, 0.0)
 
 
-def _even_noise(shape: tuple[int, ...], short: float, around: int | None) -> np.ndarray:
-    """Smooth noise [h,w], uniform in [-1,1]."""
-    noise = np.random.default_rng(0).standard_normal((shape[0], around or shape[1]))
-    smooth = ndimage.gaussian_filter(noise, STAGGER_SCALE * short, mode=("reflect", "wrap" if around else "reflect"))
-    even: np.ndarray = 2 * ndtr(smooth / smooth.std()) - 1
-    return even[:, np.arange(shape[1]) % even.shape[1]]
-
-
-def _even_rows(here: np.ndarray, short: float) -> np.ndarray:
-    """[h,1], which rises from -1 above `here`, bool [h,w], to 1 below it, with its area; by less if it is low."""
-    area = here.sum(1)
-    share = (np.cumsum(area) - area / 2) / max(int(area.sum()), 1)
+def _rising(water: np.ndarray, inside: slice, rows: int, short: float) -> np.ndarray:
+    """For each of so many rows a value that rises from -1 above a stretch of water to 1 below it, with its area, or by
+    less where it is low. water: bool [h,w], the rows `inside`."""
+    area = np.zeros(rows)
+    area[inside] = water.sum(1)
+    share = (np.cumsum(area) - area / 2) / max(area.sum(), 1)
     rising = ndimage.gaussian_filter1d(2 * share - 1, ROW_SCALE * short, mode="nearest")
-    steepest = float(np.diff(rising).max(initial=0)) * short
-    return rising[:, None] * STEEPEST / max(steepest, STEEPEST)
+    steepest = float(np.diff(rising).max()) * short
+    return np.asarray(rising * min(1.0, STEEPEST / max(steepest, 1e-9)))
 
 
 def count_sub_cycles(
