@@ -3,9 +3,10 @@
     python pretrained/recipes/fit_patches.py pretrained/eye.safetensors --photos DIR
 
 A logistic regression on the features of all patches that were sorted by hand (sort_patches.py), averaged within and
-around each as the program does. Each is seen as it is and in a smaller mirror image. Prints, for five folds of the
-photos (folds.py), how well patches are told apart, as the area under the curve; then fits all, and writes the result
-into the file. All are of photos that the eye was trained on, which flatters the folds.
+around each as the program does, but that only other patches count as what stands around it. Each is seen as it is and
+in a smaller mirror image. Prints, for five folds of the photos (folds.py), how well patches are told apart, as the area
+under the curve; then fits all, and writes the result into the file. All are of photos that the eye was trained on,
+which flatters the folds.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ def means_over(places: Tensor, features: list[Tensor]) -> Tensor:
     """[2n]: means over two places [2,H,W] in {0,1} of features of n channels in all, enlarged to that size."""
     means = []
     for maps in features:
-        places = resize(places, maps.shape[1:])  # by the triangles that enlarge the features
+        places = resize(places, maps.shape[1:])  # step by step, by triangles as enlarge the features
         means.append(torch.einsum("khw,chw->kc", places / places.sum((1, 2), keepdim=True), maps))
     return torch.cat(means, 1).flatten()
 
@@ -120,9 +121,10 @@ def write(eye: Eye, weights: Tensor, bias: Tensor) -> None:
 
 
 def read_patches(folder: Path, eye: Eye) -> list[Patch]:
+    images = {path: folder / "images" / f"{path.stem}.jpg" for path in sorted(PATCHES.glob("*.png"))}
+    print(f"{sum(not image.exists() for image in images.values())} of {len(images)} photos are missing")
     found = []
-    for path in sorted(PATCHES.glob("*.png")):
-        image = folder / "images" / f"{path.stem}.jpg"
+    for path, image in images.items():
         if image.exists():
             with Image.open(path) as codes:
                 found += patches_in(path.stem, to_tensor(load_photo(image, SHORT_SIDE)), np.asarray(codes), eye)

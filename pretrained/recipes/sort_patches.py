@@ -65,8 +65,8 @@ def numbers_of(around: str) -> list[int]:
 def patches_in(moves: np.ndarray, around: np.ndarray) -> tuple[np.ndarray, list[int]]:
     """The same, of what moves and what the eye takes for sky, or for water, bool [H,W]."""
     parts = connected(~moves)
-    found = [number for number, *_ in patches_of(parts, around)]
-    return parts.numbers, sorted(found, key=lambda number: -parts.size[number])
+    found, sizes = [number for number, *_ in patches_of(parts, around)], parts.size
+    return parts.numbers, sorted(found, key=lambda number: -sizes[number])
 
 
 def shown(photo: np.ndarray, patch: np.ndarray) -> Image.Image:

@@ -91,7 +91,7 @@ class Patches(nn.Module):
         self.bias = nn.Parameter(torch.zeros(1))
 
     def forward(self, features: list[Tensor]) -> Tensor:
-        with torch.autocast(features[-1].device.type, enabled=False):  # as above
+        with torch.autocast(features[-1].device.type, enabled=False):  # in float32
             finest, *others = (
                 torch.einsum("kc,nchw->nkhw", weight, maps.float())
                 for weight, maps in zip(self.weights, features[1:], strict=True)

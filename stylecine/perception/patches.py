@@ -22,7 +22,7 @@ MOVES = 0.8  # probability from which a patch moves: a rope that breaks is worse
 def that_move(stands: np.ndarray, water: np.ndarray, logits: np.ndarray) -> np.ndarray:
     """What of `stands`, bool [H,W], is a patch that moves with the water around it, halo included: bool [H,W].
 
-    water: bool [H,W]. logits: [2,H,W], `Sight.patches`.
+    water: bool [H,W]. logits: [2,H,W], `Sight.patches` enlarged.
     """
     short = min(stands.shape)
     halo = max(1, round(HALO * short / SHORT_SIDE))
@@ -50,7 +50,7 @@ def patches_of(parts: Parts, around: np.ndarray) -> Iterator[tuple[int, Box, np.
             continue
         box = (slice(max(0, rows.start - reach), rows.stop + reach),
                slice(max(0, columns.start - reach), columns.stop + reach))
-        patch, moves = parts.numbers[box] == number, parts.numbers[box] == 0
-        beside = ndimage.binary_dilation(patch, np.ones((3, 3)), rim) & ~patch
-        if around[box][beside].mean() >= AROUND:
-            yield number, box, patch, moves
+        patch, surroundings = parts.numbers[box] == number, parts.numbers[box] == 0
+        border = ndimage.binary_dilation(patch, np.ones((3, 3)), rim) & ~patch
+        if around[box][border].mean() >= AROUND:
+            yield number, box, patch, surroundings

@@ -57,7 +57,7 @@ def see(photo: Tensor, eye: EyeNetwork, refiner: RefinerNetwork, scale: float = 
     maps = _maps(straight, mirrored)
     sides = torch.tensor([-1.0, 1.0], device=photo.device)[:, None, None]
     stands = _refined(photo, maps, refiner, wraps)
-    if scale >= 1:  # features of a smaller copy say less
+    if scale >= 1 and min(stands.shape) >= LEAST_REFINED_SIDE:  # in smaller ones a patch is a few pixels
         stands = _without_patches(stands, maps, _mean(straight.patches, mirrored.patches))
     return Seen(
         classes=maps[:-1],

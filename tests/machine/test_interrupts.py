@@ -181,9 +181,9 @@ def calls(module, name):
     setattr(module, name, wrapped)
     threading.Event().wait()
 
-from stylecine.cli import main
+from stylecine.cli import run
 threading.Thread(target=watch, daemon=True).start()
-sys.exit(main(sys.argv[1:]))
+run()
 """
 
 
