@@ -33,8 +33,8 @@ MAX_SUB_CYCLES = 8  # of a place in a loop
 SUB_CYCLES_PER_SECOND = 1.5  # at most
 MAX_STAGGER = 0.45  # sub-cycles by which a place may be ahead of the others, or behind
 STAGGER_SCALE = 0.1  # of the short side: standard deviation of the Gaussian that makes the noise of that smooth
-# On open water: standard deviation of the Gaussian that smooths it from row to row, and the most that it may rise, per
-# short side, as a share of its maximum, both of the short side: crests that travel 0.09 move a third nearer, at most.
+# On open water, in short sides: standard deviation of the Gaussian that smooths it from row to row; by how much of its
+# maximum it rises in one, at most. Crests that travel 0.09 in a sub-cycle come nearer by a third.
 ROW_SCALE, STEEPEST = 0.02, 8.0
 ROW_REACH = 4.0  # points of the grid beside open water over which it becomes noise
 MIN_RAMP = 1.2  # seconds in which it sets in, and ceases
