@@ -167,16 +167,18 @@ def extra(name: str, command: str) -> Iterator[None]:
 
 
 def leave(code: int) -> NoReturn:
-    """Ends the process with this exit code once output is written and what was registered with `atexit` has run.
+    """Ends the process with this exit code once other threads have ended, output is written, and what was registered
+    with `atexit` has run.
 
-    Python would then also free every object and library, PyTorch's among them, which takes a tenth of a second, and
-    the system does it anyway. It may do so where it has something to wait for or to complain about.
+    Python would then also free every object and library, PyTorch's among them, which takes a tenth of a second, aborts
+    the process now and then after a Ctrl-C, and the system does it anyway. It may do so where it has something to
+    complain about.
     """
-    if all(thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread()):
-        with suppress(OSError, ValueError, AttributeError):  # of a closed pipe, or none at all
-            atexit._run_exitfuncs()
-            sys.stdout.flush()
-            with suppress(OSError):  # nobody can be told
-                sys.stderr.flush()
-            os._exit(code)
+    with suppress(OSError, ValueError, AttributeError):  # of a closed pipe, or none at all
+        threading._shutdown()  # type: ignore[attr-defined]
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        with suppress(OSError):  # nobody can be told
+            sys.stderr.flush()
+        os._exit(code)
     sys.exit(code)
