@@ -19,9 +19,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from common import autocast, save_weights
+from fit_water import read_eye
 from folds import FOLDS, read_folds
 from PIL import Image
-from safetensors.torch import load_file
 from scipy.stats import rankdata
 from sort_patches import MOVING, PATCHES, THING
 from torch import Tensor
@@ -138,10 +138,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    eye = Eye().eval().requires_grad_(False)
-    missing, _ = eye.load_state_dict({n: x.float() for n, x in load_file(options.eye).items()}, strict=False)
-    if any(not name.startswith("patches.") for name in missing):
-        raise SystemExit(f"{options.eye} lacks {missing[0]}.")
+    eye = read_eye(options.eye, "patches")
     patches, folds = read_patches(options.photos, eye), read_folds(options.photos)
     moves = np.array([patch.moves for patch in patches])
     logits = cross_fitted(patches, folds).numpy()

@@ -110,6 +110,15 @@ def write(eye: Eye, weights: Tensor, biases: Tensor) -> None:
     })
 
 
+def read_eye(path: Path, head: str) -> Eye:
+    """An eye of which nothing is missing, unless it is of the head that is to be fitted."""
+    eye = Eye().eval().requires_grad_(False)
+    missing, _ = eye.load_state_dict({n: x.float() for n, x in load_file(path).items()}, strict=False)
+    if lacks := [name for name in missing if not name.startswith(f"{head}.")]:
+        raise SystemExit(f"{path} lacks {lacks[0]}.")
+    return eye
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("eye", type=Path, help="its weights, which are changed")
@@ -118,10 +127,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    eye = Eye().eval().requires_grad_(False)
-    missing, _ = eye.load_state_dict({n: x.float() for n, x in load_file(options.eye).items()}, strict=False)
-    if any(not name.startswith("water.") for name in missing):
-        raise SystemExit(f"{options.eye} lacks {missing[0]}.")
+    eye = read_eye(options.eye, "water")
     photos = read_photos(options.photos, long_side=LONG_SIDE, only_water=True)
     stretches, folds = stretches_of(photos, eye), read_folds(options.photos)
     logits = cross_fitted(stretches, folds)
