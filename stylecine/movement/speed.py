@@ -36,7 +36,7 @@ class Travel(NamedTuple):
 NATURAL = Travel(sky=0.12, open_water=0.09, running_water=0.15, white_water=0.65, falls=0.95, smoke=0.105)
 TRAVEL = {"calm": NATURAL.at(0.4), "natural": NATURAL, "lively": NATURAL.at(1.6)}
 STILL_DRIFT = 0.02  # of its usual speed, at which what stands drifts: less than a pixel in a loop
-MIN_SKY_FACTOR = 0.3  # of its usual speed: a sky of small or bright clouds goes no slower
+MIN_SKY_FACTOR = 0.12  # of its usual speed: a sky of small or bright clouds goes no slower
 FALL_ACCELERATION = 3.0  # speed at a fall's foot over that at its lip, before differences are halved
 FOOT_OVER_MEDIAN = 1.22  # speed at a fall's foot over the median speed, after that
 # What falls through this much of the short side falls at the table's speed at its foot; a lower fall is farther away,

@@ -19,6 +19,8 @@ from stylecine.perception.see import STANDS, Seen
 
 MIN_COLOUR_RANGE = 4 / 127.5  # of [-1, 1]: a photo whose channels all span less, four levels, shows nothing
 HALF_MOVES = 0.5  # probability of moving at which a place moves by half: pretrained/cards/eye.md has others
+SURE_MOVES = 0.75  # probability of moving that a twentieth of a connected part has, or all of it stands: wet ground, a far town
+SURE_SHARE = 0.05
 MIN_MOVING = 0.005  # of the photo: if less moves, there is nothing to animate
 CLASS_SMOOTHING = 0.03  # of the short side: radius of the neighbourhood whose class a place takes
 CLASS_REACH = 0.1  # of the short side: how far a predicted class extends to places that the user added
@@ -37,11 +39,12 @@ def segment(photo: Tensor, seen: Seen) -> Tensor:
     layer. It follows the photo's own edges at full size; low probabilities become exactly 0. However thin, what is seen
     to stand does.
     """
-    probabilities = seen.classes
-    smooth = box_means(probabilities[1:], max(1, round(CLASS_SMOOTHING * min(probabilities.shape[1:]))))
-    smooth = _put_sky_above_water(smooth, probabilities[0] < 0.5)
+    moves, probabilities = 1 - seen.classes[0], seen.classes[1:]
+    smooth = box_means(probabilities, max(1, round(CLASS_SMOOTHING * min(moves.shape))))
+    smooth = _put_sky_above_water(smooth, moves > HALF_MOVES)
+    moves = _without_unsure_parts(moves, smooth)
     classes = likeliest(resize(part[None], photo.shape[-2:])[0] for part in smooth)
-    mask = soft_threshold(follow_edges(1 - probabilities[:1], photo), HALF_MOVES)
+    mask = soft_threshold(follow_edges(moves[None], photo), HALF_MOVES)
     if bool((mask > 0).any()):
         mask = torch.where(at_pixels(seen.stands, photo) > STANDS, 0.0, mask)
     return _split_by_class(mask, classes)
@@ -116,6 +119,18 @@ def _put_sky_above_water(classes: Tensor, moves: Tensor) -> Tensor:
         classes[right] += torch.where(places, classes[wrong], 0.0)
         classes[wrong] = torch.where(places, 0.0, classes[wrong])
     return classes
+
+
+def _without_unsure_parts(moves: Tensor, classes: Tensor) -> Tensor:
+    """Probability of moving [h,w], 0 in connected parts of one of the `classes`, maps [4,h,w], that move nowhere for
+    sure: hysteresis, as in Canny 1986."""
+    likely, sure = ((moves > level).cpu().numpy() for level in (HALF_MOVES, SURE_MOVES))
+    found = classes.argmax(0).cpu().numpy()
+    unsure = np.zeros(likely.shape, bool)
+    for k in range(len(CLASSES)):
+        parts = connected(likely & (found == k))
+        unsure |= parts.keep(parts.within(sure).size < SURE_SHARE * parts.size)
+    return torch.where(torch.from_numpy(unsure).to(moves.device), 0.0, moves)
 
 
 def _borders_on(found: np.ndarray, parts: Parts, side: int, kinds: tuple[int, ...]) -> np.ndarray:

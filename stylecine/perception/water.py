@@ -17,7 +17,8 @@ from stylecine.options import WATER
 from stylecine.perception.see import Seen
 
 RUNS, _OPEN, MIRRORS, SURF = range(len(KINDS))
-MAX_FOAM = 0.05  # probability of some foam on a stretch that mirrors its shore: those labelled so have 0.03 at most
+# A stretch that mirrors its shore has no foam: some with at most this probability, or both are sure with the second.
+MAX_FOAM, SURE_MIRROR = 0.05, 0.8
 FOAM_LEVEL = 0.35, 0.75  # brightness between the water's darkest fifth and its lights at which foam begins, and is sure
 FOAM_TEXTURE = 0.02, 0.06  # of [0, 1]: local standard deviation at which foam begins, and is sure
 FOAM_REACH = 0.04  # of the short side: foam quickens water around it
@@ -42,7 +43,8 @@ def judge_water(seen: Seen | None, owner: np.ndarray) -> Waters:
     maps = resize(seen.water, owner.shape).cpu().numpy()
     logits = torch.from_numpy(np.stack([parts.mean(values) for values in maps], 1))  # [stretches, 7]
     kinds, foamy = logits[:, : len(KINDS)], 1 - logits[:, len(KINDS) :].softmax(1)[:, 0].numpy()
-    kinds[foamy > MAX_FOAM, MIRRORS] = -torch.inf
+    glassy = kinds.softmax(1)[:, MIRRORS].numpy() * (1 - foamy)
+    kinds[(foamy > MAX_FOAM) & (glassy < SURE_MIRROR), MIRRORS] = -torch.inf
     kind = kinds.argmax(1).numpy()
     water = parts.numbers > 0
     return Waters(np.where(water, kind[parts.numbers], -1), np.where(water, foamy[parts.numbers], 0.0))

@@ -121,6 +121,18 @@ def test_sky_below_water_is_its_reflection() -> None:
     assert layers[CLASSES.index("sky"), 90:].max() == 0 and layers[CLASSES.index("water"), 90:].mean() > 0.9
 
 
+@pytest.mark.parametrize(("somewhere", "moves"), [(0.65, False), (0.95, True)])
+def test_a_part_that_moves_nowhere_for_sure_stands(somewhere: float, moves: bool) -> None:
+    """Wet ground and far towns are water with little more than half the probability, all over."""
+    classes = torch.zeros(5, 96, 128)
+    water = 1 + CLASSES.index("water")
+    classes[water, 50:, 20:100] = 0.65
+    classes[water, 60:80, 40:60] = somewhere
+    classes[0] = 1 - classes[water]
+    photo = 0.4 * torch.rand(3, H, W) + torch.where(resize(classes[water, None], (H, W)) > 0.3, -0.5, 0.5)
+    assert bool((moving(segment(photo, saying(classes, Everywhere(1, 0)))) > 0).any()) == moves
+
+
 def test_moving_joins_the_layers() -> None:
     layers = torch.zeros(4, 2, 2)
     layers[0, 0, 0], layers[1, 0, 0], layers[2, 1, 1] = 0.5, 0.5, 1.0

@@ -23,3 +23,9 @@ def test_foam_breaks_a_mirror(calm: float, kind: int) -> None:
     judged = judge_water(water({"mirrors": 2.0, "runs": 1.0}, {"none": calm}), owner)
     assert (judged.kind[4:] == kind).all() and (judged.kind[:4] == -1).all()
     assert (judged.foamy[:4] == 0).all() and (judged.foamy[4:] > 0).all()
+
+
+def test_a_little_foam_is_a_shore_in_the_mirror_if_all_else_says_mirror() -> None:
+    owner = np.full((8, 12), WATER)
+    assert (judge_water(water({"mirrors": 6.0}, {"none": 3.0}), owner).kind == MIRRORS).all()
+    assert (judge_water(water({"mirrors": 6.0}, {"none": 1.5}), owner).kind != MIRRORS).all()
