@@ -47,7 +47,8 @@ def find_swaying(
         plants = torch.where(upright_static(photo, plants > 0.5), 0.0, plants)
     else:  # close up, stalks and petals have such edges, too
         plants = torch.where(backdrop.behind, 1 - backdrop.share, plants)
-    free = _beside(plants, behind, round(GAP_CLOSING * min(plants.shape))) & ~_held(thin, plants)
+    held = thin & ~dilate(plants > 0.5, round(TWIG * min(plants.shape)))  # posts, masts, wires; twigs are near plants
+    free = _beside(plants, behind, round(GAP_CLOSING * min(plants.shape))) & ~held
     if backdrop is not None:
         free |= backdrop.behind & (plants <= 0.5)
     motion = predict_sway(photo, plants, free, seconds, close=backdrop is not None)
@@ -92,11 +93,6 @@ class SwayingPlants:
         shown = torch.where(near, (matte.float() / 255).clamp_min(0.05), 0.0)
         fields = sway.keyframes.to(device), sway.cell, shown, sway.cycles, self.period
         return Overlay(PLANTS, photo, background, matte, active, *fields, fine=True, at_rest=self)
-
-
-def _held(thin: Tensor, plants: Tensor) -> Tensor:
-    """Posts, masts and wires before the sky or water, bool [H,W]; twigs are as thin, but near their plants."""
-    return thin & ~dilate(plants > 0.5, round(TWIG * min(plants.shape)))
 
 
 def _beside(plants: Tensor, behind: Tensor, gap: int) -> Tensor:

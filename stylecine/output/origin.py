@@ -93,16 +93,13 @@ def _taken(details: Mapping[int, Any]) -> datetime | None:
 
 def _place(gps: Mapping[int, Any]) -> tuple[float, float] | None:
     try:
-        north, east = (_degrees(*gps[tag]) for tag in (GPS.GPSLatitude, GPS.GPSLongitude))
+        places = ([float(part) for part in gps[tag]] for tag in (GPS.GPSLatitude, GPS.GPSLongitude))
+        north, east = (degrees + minutes / 60 + seconds / 3600 for degrees, minutes, seconds in places)
         north *= -1 if str(gps.get(GPS.GPSLatitudeRef, "N")).upper().startswith("S") else 1
         east *= -1 if str(gps.get(GPS.GPSLongitudeRef, "E")).upper().startswith("W") else 1
     except (KeyError, ValueError, TypeError, ArithmeticError):
         return None
     return (north, east) if abs(north) <= 90 and abs(east) <= 180 else None
-
-
-def _degrees(whole: Any, minutes: Any, seconds: Any) -> float:
-    return float(whole) + float(minutes) / 60 + float(seconds) / 3600
 
 
 def _altitude(gps: Mapping[int, Any]) -> float | None:

@@ -19,8 +19,7 @@ from stylecine.perception.see import STANDS, Seen
 
 MIN_COLOUR_RANGE = 4 / 127.5  # of [-1, 1]: a photo whose channels all span less, four levels, shows nothing
 HALF_MOVES = 0.5  # probability of moving at which a place moves by half: pretrained/cards/eye.md has others
-SURE_MOVES = 0.75  # probability of moving that a twentieth of a connected part has, or all of it stands: wet ground, a far town
-SURE_SHARE = 0.05
+SURE_MOVES, SURE_SHARE = 0.75, 0.05  # a connected part stands unless so much of it moves with this probability
 MIN_MOVING = 0.005  # of the photo: if less moves, there is nothing to animate
 CLASS_SMOOTHING = 0.03  # of the short side: radius of the neighbourhood whose class a place takes
 CLASS_REACH = 0.1  # of the short side: how far a predicted class extends to places that the user added
@@ -122,15 +121,14 @@ def _put_sky_above_water(classes: Tensor, moves: Tensor) -> Tensor:
 
 
 def _without_unsure_parts(moves: Tensor, classes: Tensor) -> Tensor:
-    """Probability of moving [h,w], 0 in connected parts of one of the `classes`, maps [4,h,w], that move nowhere for
-    sure: hysteresis, as in Canny 1986."""
+    """Moves [h,w], but 0 in connected parts of one of the classes [4,h,w] that nowhere move for sure (Canny 1986)."""
     likely, sure = ((moves > level).cpu().numpy() for level in (HALF_MOVES, SURE_MOVES))
     found = classes.argmax(0).cpu().numpy()
-    unsure = np.zeros(likely.shape, bool)
     for k in range(len(CLASSES)):
         parts = connected(likely & (found == k))
-        unsure |= parts.keep(parts.within(sure).size < SURE_SHARE * parts.size)
-    return torch.where(torch.from_numpy(unsure).to(moves.device), 0.0, moves)
+        unsure = parts.keep(parts.within(sure).size < SURE_SHARE * parts.size)
+        moves = torch.where(torch.from_numpy(unsure).to(moves.device), 0.0, moves)
+    return moves
 
 
 def _borders_on(found: np.ndarray, parts: Parts, side: int, kinds: tuple[int, ...]) -> np.ndarray:

@@ -17,8 +17,7 @@ from stylecine.options import WATER
 from stylecine.perception.see import Seen
 
 RUNS, _OPEN, MIRRORS, SURF = range(len(KINDS))
-# A stretch that mirrors its shore has no foam: some with at most this probability, or both are sure with the second.
-MAX_FOAM, SURE_MIRROR = 0.05, 0.8
+MAX_FOAM, SURE_MIRROR = 0.05, 0.8  # a mirror has foam with this probability at most, or is one without with the second
 FOAM_LEVEL = 0.35, 0.75  # brightness between the water's darkest fifth and its lights at which foam begins, and is sure
 FOAM_TEXTURE = 0.02, 0.06  # of [0, 1]: local standard deviation at which foam begins, and is sure
 FOAM_REACH = 0.04  # of the short side: foam quickens water around it

@@ -125,7 +125,8 @@ class Client:
             raise self._not_stylecine() from None
         finally:
             for link in links:
-                self._delete(link)
+                with suppress(ServiceError), self._response("DELETE", link, timeout=DELETE_TIMEOUT):
+                    pass
 
     def _upload(self, photo: Path, link: str, query: dict[str, Any], again: "type[_Retryable]") -> dict[str, Any]:
         """The response to a photo; again: errors after which it is sent another time."""
@@ -184,10 +185,6 @@ class Client:
             complete = file.tell() == job["bytes"]
         if not complete:
             raise _Retryable(f"The connection to {self.url} broke before the file was complete; try again.")
-
-    def _delete(self, link: str) -> None:
-        with suppress(ServiceError), self._response("DELETE", link, timeout=DELETE_TIMEOUT):
-            pass
 
     def _json(self, method: str, link: str, **request: Any) -> dict[str, Any]:
         with self._response(method, link, **request) as response:

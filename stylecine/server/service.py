@@ -9,7 +9,6 @@ import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Mapping
 from contextlib import aclosing, contextmanager, suppress
-from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -287,7 +286,7 @@ class Service:
         job = self._scene_job(row, task, output=str(output), **options)
         key = f"{task} {row['id']}"
         job.progress = self._progress(key, LOOP | EXPLANATION)
-        job.add_done_callback(_in_event_loop(partial(self._forget, key)))  # after the last of it
+        job.add_done_callback(_in_event_loop(lambda _: self.progress.pop(key, None)))  # after the last of it
         try:
             await self._interactive_result(job)
         except BaseException:
@@ -483,9 +482,6 @@ class Service:
 
         return _in_event_loop(progress)
 
-    def _forget(self, key: str, job: Job) -> None:
-        self.progress.pop(key, None)
-
     def _notify(self, id: str) -> None:
         for event in self._watchers.get(id, ()):
             event.set()
@@ -617,7 +613,7 @@ def _require_room(pool: WorkerPool, limit: int) -> None:
         raise Problem(429, "QueueFull", f"{limit} others wait already; try again later.", {"Retry-After": seconds})
 
 
-def _in_event_loop(function: Callable[..., None]) -> Callable[..., None]:
+def _in_event_loop(function: Callable[..., object]) -> Callable[..., None]:
     """A function for other threads that calls `function` in the event loop, while that runs."""
     loop = asyncio.get_running_loop()
 
