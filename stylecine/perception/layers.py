@@ -19,7 +19,7 @@ from stylecine.perception.see import STANDS, Seen
 
 MIN_COLOUR_RANGE = 4 / 127.5  # of [-1, 1]: a photo whose channels all span less, four levels, shows nothing
 HALF_MOVES = 0.5  # probability of moving at which a place moves by half: pretrained/cards/eye.md has others
-SURE_MOVES, SURE_SHARE = 0.75, 0.05  # a connected part stands unless so much of it moves with this probability
+SURE_MOVES, SURE_SHARE = 0.7, 0.05  # a connected part stands unless so much of it moves with this probability
 MIN_MOVING = 0.005  # of the photo: if less moves, there is nothing to animate
 CLASS_SMOOTHING = 0.03  # of the short side: radius of the neighbourhood whose class a place takes
 CLASS_REACH = 0.1  # of the short side: how far a predicted class extends to places that the user added
