@@ -164,7 +164,7 @@ def _water(scenery: Scenery, here: np.ndarray, pace: str, wind: Wind | None) -> 
     steered = steered / (np.linalg.norm(steered, axis=0) + 1e-9) * np.linalg.norm(flow, axis=0)
     flow = np.where(scenery.steered, steered, flow)
     calmer = TRAVEL[CALMER[pace]].running_water / TRAVEL[pace].running_water
-    travel = water_travel(scenery.owner < 0, calm, scenery.foam, TRAVEL[pace])
+    travel = water_travel(scenery.owner < 0, calm, scenery.surf, scenery.foam, TRAVEL[pace])
     if wind is not None:
         travel = travel * np.where(calm, wind.pace, 1.0)
     travel = travel * np.where(scenery.ambiguous, calmer, 1.0)

@@ -24,6 +24,7 @@ class Travel(NamedTuple):
 
     sky: float
     open_water: float  # seas, lakes and ponds, whose swell is stronger than their drift
+    surf: float  # breaking waves, whose foam would be seen twice if it went as far as the sea behind it
     running_water: float
     white_water: float  # rapids
     falls: float
@@ -33,7 +34,7 @@ class Travel(NamedTuple):
         return Travel(*(factor * each for each in self))
 
 
-NATURAL = Travel(sky=0.12, open_water=0.09, running_water=0.15, white_water=0.65, falls=0.95, smoke=0.105)
+NATURAL = Travel(sky=0.12, open_water=0.09, surf=0.03, running_water=0.15, white_water=0.65, falls=0.95, smoke=0.105)
 TRAVEL = {"calm": NATURAL.at(0.4), "natural": NATURAL, "lively": NATURAL.at(1.6)}
 STILL_DRIFT = 0.02  # of its usual speed, at which what stands drifts: less than a pixel in a loop
 MIN_SKY_FACTOR = 0.12  # of its usual speed: a sky of small or bright clouds goes no slower
@@ -59,10 +60,12 @@ def sky_travel(cloud_reach: int, short: int, pace: str) -> float:
     return TRAVEL[pace].sky * min(max(like, MIN_SKY_FACTOR), 1.0)
 
 
-def water_travel(static: np.ndarray, calm: np.ndarray, foam: np.ndarray, table: Travel) -> np.ndarray:
-    """Travel [h,w] of water: `static`, what does not move, and `calm`, what lies open, bool [h,w]; foam [h,w] in [0,1].
-    Running water is slower along banks and around rocks than in midstream, by the parabola of a flow in a channel. The
-    photo's own border is no bank."""
+def water_travel(
+    static: np.ndarray, calm: np.ndarray, surf: np.ndarray, foam: np.ndarray, table: Travel
+) -> np.ndarray:
+    """Travel [h,w] of water: `static`, what does not move, `calm`, what lies open, `surf`, what of that breaks, bool
+    [h,w]; foam [h,w] in [0,1]. Running water is slower along banks and around rocks than in midstream, by the parabola
+    of a flow in a channel. The photo's own border is no bank."""
     running = table.running_water + (table.white_water - table.running_water) * foam
     across: float | np.ndarray = IN_MIDSTREAM
     if static.any():
@@ -70,7 +73,7 @@ def water_travel(static: np.ndarray, calm: np.ndarray, foam: np.ndarray, table: 
         half_width = np.clip(ndimage.maximum_filter(distance, 2 * round(reach) + 1), 1, reach)
         place = np.clip(distance / half_width, 0, 1)
         across = AT_BANK + (IN_MIDSTREAM - AT_BANK) * place * (2 - place)
-    return np.where(calm, table.open_water, running * across)
+    return np.where(calm, np.where(surf, table.surf, table.open_water), running * across)
 
 
 def falls_travel(here: np.ndarray, directions: np.ndarray, table: Travel) -> np.ndarray:

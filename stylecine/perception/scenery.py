@@ -53,7 +53,8 @@ class Scenery:
         degrees by which the prediction for the mirror image differs.
     streams: connected water and falls: which lie open, and where the rest runs; odds: log-odds that a stream runs as
         `directions` say, and not the other way.
-    still: what stands. foam: in [0,1], white water. beach: where surf runs up, if anywhere.
+    still: what stands. foam: in [0,1], white water. surf: bool, water whose waves break. beach: where they run up, if
+        anywhere.
     cloud_reach: columns by which clouds may move and look the same; 0 without a sky.
     slope: [2,h,w], change of smooth brightness, in [0,1], per cell; None without falls.
     depth: how far away everything is.
@@ -71,6 +72,7 @@ class Scenery:
     odds: np.ndarray
     still: Still
     foam: np.ndarray
+    surf: np.ndarray
     beach: Beach | None
     cloud_reach: int
     slope: np.ndarray | None
@@ -131,6 +133,7 @@ def coarsened(scenery: Scenery, short: int) -> Scenery:
         odds=nearest(scenery.odds),
         still=Still(smooth(still.mirror), smooth(still.glow)),
         foam=smooth(scenery.foam),
+        surf=nearest(scenery.surf),
         beach=None if beach is None else Beach(smooth(beach.level), smooth(beach.surely), nearest(beach.free)),
         cloud_reach=round(scenery.cloud_reach * share),
         slope=None if slope is None else smooth(slope) / share,

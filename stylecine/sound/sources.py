@@ -11,7 +11,6 @@ from stylecine.ops.image import resize
 from stylecine.ops.regions import connected
 from stylecine.options import FALLS, WATER, Wind
 from stylecine.perception.scenery import Scenery
-from stylecine.perception.water import SURF, judge_water
 
 MIN_AREA = 0.002  # of the picture: what is smaller is not heard
 USUAL_AREA = 0.1  # of the picture: what has so much of it is as loud as LEVELS says; louder by 3 dB for twice as much
@@ -56,8 +55,7 @@ def find_sources(scenery: Scenery, plants: Tensor | None, wind: Wind | None, rai
 
 def _water(scenery: Scenery) -> list[Source | None]:
     water, lies_open = scenery.owner == WATER, scenery.streams.open
-    breaks = lies_open & (judge_water(scenery.seen, scenery.owner).kind == SURF)
-    breaks |= lies_open & (scenery.foam > MIN_SURF_FOAM)
+    breaks = lies_open & (scenery.surf | (scenery.foam > MIN_SURF_FOAM))
     foam = np.where(breaks, 0.2 + scenery.foam, 0.0)
     if scenery.beach is not None:
         foam = np.maximum(foam, scenery.beach.surely * (np.abs(scenery.beach.level) < 1))

@@ -87,23 +87,29 @@ def test_falling_water_that_is_not_steep_runs_as_rapids_do() -> None:
 def test_white_water_is_faster_than_smooth_water_and_a_lake_is_slow() -> None:
     here, white = rows() >= 0, rows() > 90
     calm = rows() < 20
-    travel = water_travel(~here, calm, foam(here & ~calm, streaks(white)), NATURAL)
+    travel = water_travel(~here, calm, rows() < 0, foam(here & ~calm, streaks(white)), NATURAL)
     assert travel[5, 60] == NATURAL.open_water
     assert travel[50, 60] == pytest.approx(IN_MIDSTREAM * NATURAL.running_water, rel=0.02)
     assert travel[110, 60] > 0.9 * IN_MIDSTREAM * NATURAL.white_water
 
 
+def test_surf_goes_less_far_than_the_sea_behind_it() -> None:
+    sea, surf = rows() < 100, (rows() > 60) & (rows() < 100)
+    travel = water_travel(~sea, sea, surf, np.where(surf, 0.6, 0.0), NATURAL)
+    assert travel[80, 60] == NATURAL.surf < NATURAL.open_water == travel[30, 60]
+
+
 @pytest.mark.parametrize("width", [10, 60])
 def test_a_river_is_slower_along_its_banks_whatever_its_width(width: int) -> None:
     here = np.abs(rows() - 64) < width // 2
-    travel = water_travel(~here, rows() < 0, np.zeros((SIZE, SIZE)), NATURAL)[:, 60] / NATURAL.running_water
+    travel = water_travel(~here, rows() < 0, rows() < 0, np.zeros((SIZE, SIZE)), NATURAL)[:, 60] / NATURAL.running_water
     assert travel[64] == pytest.approx(IN_MIDSTREAM)
     assert travel[65 - width // 2] < 0.9 < travel[here[:, 60]].mean() < 1.1
 
 
 def test_banks_are_not_felt_in_the_middle_of_a_wide_river() -> None:
     here = np.abs(rows() - 64) < 40
-    travel = water_travel(~here, rows() < 0, np.zeros((SIZE, SIZE)), NATURAL)[:, 60]
+    travel = water_travel(~here, rows() < 0, rows() < 0, np.zeros((SIZE, SIZE)), NATURAL)[:, 60]
     assert travel[64 - 24 : 64 + 24] == pytest.approx(IN_MIDSTREAM * NATURAL.running_water)
 
 
@@ -122,7 +128,7 @@ def test_white_rocks_beside_dark_water_are_no_foam() -> None:
 def test_a_bright_lake_takes_no_foam_from_the_stream_that_leaves_it() -> None:
     lake, rapids = rows() < 105, rows() > 112
     white = foam(~lake, np.where(lake, 0.5, streaks(rapids)))
-    travel = water_travel(rows() < 0, lake, white, NATURAL)
+    travel = water_travel(rows() < 0, lake, rows() < 0, white, NATURAL)
     assert travel[120:].min() > 0.9 * IN_MIDSTREAM * NATURAL.white_water
 
 
