@@ -157,8 +157,8 @@ def test_it_plays_automatically_and_can_be_paused(browser: Any, saved: Path) -> 
     page.goto(saved.as_uri())
     page.get_by_role("button", name="Pause").wait_for()
     assert page.get_by_role("img", name=SAYS).count() == 1
-    before, _ = page.screenshot(), page.wait_for_timeout(300)
-    assert page.screenshot() != before
+    before = page.screenshot()
+    assert any(page.screenshot() != before for _ in range(30))  # a busy machine may draw a frame late
     page.get_by_role("button", name="Pause").press("Enter")
     assert look(page) == {"photo": False, "canvas": True, "button": "Play", "told": ""}
     page.wait_for_timeout(400)  # until the button has faded in
