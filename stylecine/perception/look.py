@@ -65,7 +65,6 @@ def perceive(
         owner = np.where(covered.max(0) > TRACE, covered.argmax(0), -1)
         water, falls, in_sky = (owner == k for k in (WATER, FALLS, SKY))
         waters = judge_water(seen, owner)
-        surf = waters.kind == SURF
         streams = find_streams(owner, water & (waters.kind != RUNS))
         steered = np.isin(streams.number, [streams.number[a.row, a.column] for a in placed]) & (streams.number > 0)
         steered |= in_sky & any(in_sky[a.row, a.column] for a in placed)
@@ -87,8 +86,8 @@ def perceive(
             odds=sense_odds(directions, streams, water),
             still=still,
             foam=white,
-            surf=surf,
-            beach=find_beach(owner, surf, white, grey, free),
+            surf=waters.kind == SURF,
+            beach=find_beach(owner, waters.kind == SURF, white, grey, free),
             cloud_reach=cloud_reach(in_sky, red) if in_sky.any() else 0,
             slope=brightness_slope(grey) if falls.any() else None,
             depth=judge_depth(to_uint8(photo), layers[SKY] if sky is None else sky),

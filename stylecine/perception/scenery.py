@@ -53,8 +53,7 @@ class Scenery:
         degrees by which the prediction for the mirror image differs.
     streams: connected water and falls: which lie open, and where the rest runs; odds: log-odds that a stream runs as
         `directions` say, and not the other way.
-    still: what stands. foam: in [0,1], white water. surf: bool, water whose waves break. beach: where they run up, if
-        anywhere.
+    still: what stands. foam: in [0,1], white water. surf: bool, where waves break. beach: where they run up, if at all.
     cloud_reach: columns by which clouds may move and look the same; 0 without a sky.
     slope: [2,h,w], change of smooth brightness, in [0,1], per cell; None without falls.
     depth: how far away everything is.

@@ -65,7 +65,8 @@ def studio(settings: Settings, photo: Path | None, *, port: int | None, browser:
         if photo is not None:
             address += f"?scene={await _add_photo(service, photo)}"
         _announce(f"stylecine's studio: {address} (Ctrl-C ends it)")
-        if browser and _has_screen():
+        screen = sys.platform in ("win32", "darwin") or any(map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY")))
+        if browser and screen:  # without one a browser would run in the terminal
             await asyncio.to_thread(webbrowser.open, address)
 
     with listen_for_studio(settings.host, port) as listener:
@@ -146,11 +147,6 @@ def listen_for_studio(host: str, port: int | None) -> socket.socket:
         return _listen(host, STUDIO_PORT)
     except OptionError:
         return _listen(host, 0)
-
-
-def _has_screen() -> bool:
-    """Whether a browser would open a window instead of running in the terminal."""
-    return sys.platform in ("win32", "darwin") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
 class _Server(uvicorn.Server):
